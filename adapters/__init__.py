@@ -1,0 +1,80 @@
+"""The caller's side of each execution environment, found by name.
+
+An adapter takes a frozen configuration model, `config_type`, whose `type` field is its name, and keeps the
+contract of `helios.adapter.WorkerAdapter`. Third parties add theirs under the entry-point group
+`helios.adapters`: the name, and the adapter's class. Adapters import helios and their own SDK, never Prefect.
+"""
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, ClassVar, Protocol, cast
+
+from pydantic import BaseModel, ValidationError
+
+from adapters.local import LocalAdapterConfig
+from helios.adapter import WorkerAdapter
+from helios.errors import RequestError, SpecError
+from helios.source import describe
+
+GROUP = "helios.adapters"
+BUILT_IN = {"local": "adapters.local:LocalAdapter"}
+"""Name: module and class, imported when it is asked for, since an SDK may take a second to import."""
+
+__all__ = ["BUILT_IN", "AdapterType", "LocalAdapterConfig", "adapter_names", "create_adapter"]
+
+
+class AdapterType(Protocol):
+    """What an adapter's class offers."""
+
+    config_type: ClassVar[type[BaseModel]]
+    """Its configuration: a frozen model."""
+
+    def __call__(self, config: Any) -> WorkerAdapter:
+        """Create an adapter from a configuration of `config_type`."""
+        ...
+
+
+def adapter_names() -> list[str]:
+    """Every name that `create_adapter` knows."""
+    return sorted({*BUILT_IN, *entry_points(group=GROUP).names})
+
+
+def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, WorkerAdapter]:
+    """Create the adapter that a name or a configuration asks for.
+
+    Args:
+        choice: A name, for its default configuration; or a configuration with its name as `type`.
+
+    Returns:
+        The name, and the adapter.
+
+    Raises:
+        RequestError: The name is not known.
+        SpecError: The configuration is refused; lists every reason.
+    """
+    settings = {"type": choice} if isinstance(choice, str) else dict(choice)
+    name = settings.get("type")
+    if not isinstance(name, str):
+        raise RequestError(f"The adapter configuration has no type. Known: {', '.join(adapter_names())}.")
+    adapter_type = _find(name)
+    if "type" not in adapter_type.config_type.model_fields:
+        settings.pop("type")
+    try:
+        config = adapter_type.config_type.model_validate(settings)
+    except ValidationError as exc:
+        raise SpecError(f"configuration of adapter {name}", describe(exc)) from None
+    return name, adapter_type(config)
+
+
+def _find(name: str) -> AdapterType:
+    third_party = {point.name: point for point in entry_points(group=GROUP)}
+    if name in BUILT_IN:
+        point = EntryPoint(name, BUILT_IN[name], GROUP)
+    elif name in third_party:
+        point = third_party[name]
+    else:
+        raise RequestError(f"Unknown adapter {name!r}. Known: {', '.join(adapter_names())}.")
+    try:
+        return cast(AdapterType, point.load())
+    except ImportError as exc:
+        raise RequestError(f"The adapter {name!r} can't be loaded: {exc}. Install what it needs.") from exc

@@ -1,0 +1,42 @@
+"""Workers that are processes on this machine."""
+
+import os
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from helios.adapter import OutputSink
+from helios.models.worker import WorkerJob, WorkerResult
+from helios.process import DEFAULT_GRACE_SECONDS, run_command
+
+
+class LocalAdapterConfig(BaseModel):
+    """Run each chunk's command as a process on this machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", title="local")
+
+    type: Literal["local"] = "local"
+    grace_seconds: Annotated[float, Field(ge=0, le=3600)] = DEFAULT_GRACE_SECONDS
+    """How long a command that is stopped may take to end by itself before it is killed."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables set for every command, beside this process's own."""
+
+
+class LocalAdapter:
+    """Runs each job as a process, with this process's environment and the variables that job and adapter set."""
+
+    config_type: ClassVar[type[BaseModel]] = LocalAdapterConfig
+
+    def __init__(self, config: LocalAdapterConfig | None = None) -> None:
+        self._config = config or LocalAdapterConfig()
+
+    async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
+        """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
+        return await run_command(
+            [job.command, *job.args],
+            env={**os.environ, **self._config.env, **job.env},
+            cwd=job.cwd,
+            timeout_seconds=job.timeout_seconds,
+            grace_seconds=self._config.grace_seconds,
+            on_output=on_output,
+        )

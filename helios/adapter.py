@@ -1,0 +1,38 @@
+"""The adapter contract: one verb, over every execution environment."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
+
+from helios.models.worker import WorkerJob, WorkerResult
+
+Stream = Literal["stdout", "stderr"]
+
+OutputSink = Callable[[Stream, str], None]
+"""Called with each line of a command's output, without its line end, as it appears.
+
+Lines over 64 KiB arrive in pieces. It runs in the event loop and must not block.
+"""
+
+
+@runtime_checkable
+class WorkerAdapter(Protocol):
+    """The caller's side of one execution environment.
+
+    The suite `helios.testing.AdapterContract` checks every clause below.
+    """
+
+    async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
+        """Run one command on a worker and wait for its end.
+
+        Cancelling the awaiting task stops the worker and everything that it started; the
+        cancellation is passed on when that is done. An adapter never retries by itself.
+
+        Returns:
+            How the command ended, whatever its exit code.
+
+        Raises:
+            RequestError: It cannot run: no such program, no permission, a malformed request.
+            CommandTimeoutError: It ran longer than `job.timeout_seconds` and was stopped.
+            WorkerUnavailableError: It did not run, or its end is unknown.
+        """
+        ...

@@ -1,0 +1,67 @@
+"""The folder in which a job's commands run and its outputs lie: nothing is written outside it."""
+
+from pathlib import Path
+
+from helios.errors import RequestError
+from helios.models.paths import OWN_FOLDER
+from helios.models.spec import JobSpec
+
+MAX_NAME_BYTES = 255
+"""The longest file name that common file systems take."""
+
+
+class JobDirectory:
+    """A job's folder.
+
+    Args:
+        path: An existing folder.
+
+    Raises:
+        RequestError: It does not exist, or is not a folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise RequestError(f"The job directory {path} is not a directory; create it, or name another (--job-dir)")
+        self.path = path.resolve()
+
+    def output(self, relative: str) -> Path:
+        """Where an output of the spec lies.
+
+        Raises:
+            RequestError: A link on the way leads out of the job directory, or a directory is there.
+        """
+        path = self.path / relative
+        folder = path.parent.resolve()
+        if not folder.is_relative_to(self.path):
+            raise RequestError(
+                f"The output file {relative!r} lies in {folder}, outside the job directory {self.path}; "
+                "expected a path inside it"
+            )
+        if path.is_dir() and not path.is_symlink():
+            raise RequestError(f"The output file {relative!r} is a directory; remove it, or name another file")
+        return folder / path.name
+
+    def check(self, spec: JobSpec) -> None:
+        """Refuse a spec whose outputs leave the folder or meet in one file by way of links.
+
+        Raises:
+            RequestError: Names the outputs.
+        """
+        seen: dict[Path, str] = {}
+        outputs = [chunk.output_file for chunk in spec.ordered_chunks]
+        for name in [*outputs, *([spec.output_file] if spec.output_file else [])]:
+            path = self.output(name)
+            if path in seen:
+                raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
+            seen[path] = name
+
+    def attempt(self, output: Path, *, token: str) -> Path:
+        """Where an attempt writes instead of `output`: the same folder and extension, a name of its own."""
+        ending = f".attempt-{token}{output.suffix}"
+        stem = output.stem.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
+        return output.with_name(stem + ending)
+
+    def log(self, run_id: str, chunk_id: int, attempt: int) -> Path:
+        """Where the full output of an attempt's command goes."""
+        return self.path / OWN_FOLDER / "logs" / run_id / f"chunk-{chunk_id}.attempt-{attempt}.log"

@@ -1,0 +1,1 @@
+"""Look into media files, and join them. Everything goes through FFmpeg's own libraries (PyAV)."""

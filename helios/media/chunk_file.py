@@ -1,0 +1,142 @@
+"""Read a rendered file packet by packet and hold it against what was ordered, without decoding it all."""
+
+from __future__ import annotations  # av.Packet is generic in its stubs alone
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from helios.errors import OutputError
+from helios.media.parameters import AudioParameters, VideoParameters
+from helios.models.framerate import MAX_FPS
+
+RATE_TOLERANCE = Fraction(1, 10_000)
+"""Tells 24 from 24000/1001 fps (1 in 1000) apart, and lets 29.97 pass for 30000/1001 (1 in 1,000,000)."""
+
+
+class ChunkFile:
+    """An open media file that should hold `frames` frames at `fps` frames per second.
+
+    Args:
+        path: The file.
+        fps: Expected frame rate.
+        frames: Expected number of frames.
+
+    Raises:
+        OutputError: It is missing, empty, not a video, or without a video stream.
+    """
+
+    def __init__(self, path: Path, *, fps: Fraction, frames: int) -> None:
+        self.path = path
+        self.fps = fps
+        self.frames = frames
+        self._container = _open(path)
+        try:
+            self.video, self.audio = _streams(self._container, path)
+            self.parameters = VideoParameters.of(self.video)
+            self.audio_parameters = AudioParameters.of(self.audio) if self.audio else None
+        except BaseException:
+            self._container.close()
+            raise
+        self._indices: list[int] = []
+        self._start: int | None = None
+
+    def __enter__(self) -> ChunkFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._container.close()
+
+    def packets(self) -> Iterator[tuple[Packet[Stream], int | None]]:
+        """Read the file once, in the order of its packets.
+
+        Yields:
+            A packet, and for video the index of its frame in presentation order, counted from 0;
+            None for sound.
+
+        Raises:
+            OutputError: A packet is corrupt, has no time stamp, or is not at its frame's time; at the
+                end: the number of frames is not the expected one.
+        """
+        streams: list[VideoStream | AudioStream] = [self.video, *([self.audio] if self.audio else [])]
+        try:
+            for packet in self._container.demux(streams):
+                if packet.size == 0:
+                    continue  # PyAV ends each stream with an empty packet
+                if packet.is_corrupt:
+                    raise OutputError(f"{self.path.name} is truncated or damaged: a packet is incomplete")
+                yield packet, self._frame_index(packet) if packet.stream is self.video else None
+        except av.FFmpegError as exc:
+            raise OutputError(f"{self.path.name} is truncated or damaged: {exc.strerror}") from exc
+        self._check_count()
+
+    def _frame_index(self, packet: Packet[Stream]) -> int:
+        if packet.pts is None:
+            raise OutputError(f"{self.path.name}: a frame has no time stamp; use mp4, mov, mkv or webm")
+        if self._start is None:
+            if not packet.is_keyframe:
+                raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
+            self._start = packet.pts
+        tick = self.video.time_base or Fraction(1)
+        seconds = (packet.pts - self._start) * tick
+        index = round(seconds * self.fps)
+        if abs(seconds - index / self.fps) > tick + RATE_TOLERANCE * abs(seconds):
+            raise OutputError(
+                f"{self.path.name}: a frame is at {float(seconds):.4f} s, which no frame is at "
+                f"{_rate(self.fps)}; the file's own rate is {_rate(self.video.average_rate)}"
+            )
+        self._indices.append(index)
+        return index
+
+    def _check_count(self) -> None:
+        found = len(self._indices)
+        if found != self.frames:
+            raise OutputError(f"{self.path.name} has {found} frames; expected exactly {self.frames}")
+        if sorted(self._indices) != list(range(self.frames)):
+            raise OutputError(f"{self.path.name}: frames are missing or shown twice between its first and last")
+        rate = self.video.average_rate
+        # Short files in a millisecond container have time stamps too coarse to tell rates apart.
+        if rate and rate <= MAX_FPS and abs(rate / self.fps - 1) > RATE_TOLERANCE and self._is_rate_stated:
+            raise OutputError(f"{self.path.name} is at {_rate(rate)}; expected {_rate(self.fps)}")
+
+    @property
+    def _is_rate_stated(self) -> bool:
+        """Whether the container writes the rate down, rather than FFmpeg guessing it from few frames."""
+        return "matroska" in self._container.format.name or self.frames == 1
+
+
+def _rate(rate: Fraction | None) -> str:
+    return f"{float(rate):.6g} fps" if rate else "unknown"
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        if path.stat().st_size == 0:
+            raise OutputError(f"{path.name} is empty")
+        # An absolute path: FFmpeg takes "a:b.mp4" for a protocol named "a".
+        return av.open(str(path.absolute()), "r")
+    except FileNotFoundError:
+        raise OutputError(f"{path.name} was not written") from None
+    except IsADirectoryError:
+        raise OutputError(f"{path.name} is a directory; expected a video file") from None
+    except (av.FFmpegError, OSError) as exc:
+        raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}") from exc
+
+
+def _streams(container: InputContainer, path: Path) -> tuple[VideoStream, AudioStream | None]:
+    if not container.streams.video:
+        raise OutputError(f"{path.name} has no video stream")
+    if len(container.streams.video) > 1 or len(container.streams.audio) > 1:
+        raise OutputError(f"{path.name} has several video or sound tracks; expected one video and at most one")
+    audio = container.streams.audio[0] if container.streams.audio else None
+    return container.streams.video[0], audio

@@ -1,0 +1,88 @@
+"""What must agree between chunks so that their packets can follow each other in one stream."""
+
+from dataclasses import dataclass, fields
+from hashlib import sha256
+
+from av.audio.stream import AudioStream
+from av.video.stream import VideoStream
+
+USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
+
+
+@dataclass(frozen=True)
+class VideoParameters:
+    """A video stream's codec and everything that its packets rely on."""
+
+    codec: str
+    """FFmpeg's name of the codec: h264, hevc, vp9, av1, prores, …"""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    pixel_format: str | None
+    """FFmpeg's name, such as yuv420p."""
+    profile: str | None
+    """The codec's profile, such as High."""
+    sample_aspect_ratio: str
+    """Shape of a pixel; "1" when it is square or not said."""
+    color: tuple[int, int, int, int]
+    """Range, primaries, transfer characteristic and matrix, as ITU-T H.273 numbers them."""
+    headers: str
+    """Digest of the stream's out-of-band headers (SPS and PPS of H.264, and their like)."""
+
+    @classmethod
+    def of(cls, stream: VideoStream) -> "VideoParameters":
+        """Read them from an open stream."""
+        context = stream.codec_context
+        return cls(
+            codec=context.codec.canonical_name,
+            width=context.width,
+            height=context.height,
+            pixel_format=context.pix_fmt,
+            profile=context.profile,
+            sample_aspect_ratio=str(context.sample_aspect_ratio or 1),
+            color=(
+                int(context.color_range),
+                int(context.color_primaries),
+                int(context.color_trc),
+                int(context.colorspace),
+            ),
+            headers=sha256(context.extradata or b"").hexdigest()[:16],
+        )
+
+    def differences(self, other: "VideoParameters") -> str:
+        """Name the fields in which `self` differs from `other`: `codec vp9 instead of h264`."""
+        return ", ".join(
+            f"{field.name.replace('_', ' ')} {getattr(self, field.name)} instead of {getattr(other, field.name)}"
+            for field in fields(self)
+            if getattr(self, field.name) != getattr(other, field.name)
+        )
+
+
+@dataclass(frozen=True)
+class AudioParameters:
+    """A sound track's format."""
+
+    codec: str
+    """FFmpeg's name of the codec: pcm_s16le, aac, …"""
+    sample_rate: int
+    """Samples per second and channel."""
+    layout: str
+    """FFmpeg's name of the channel layout: mono, stereo, 5.1, …"""
+
+    @classmethod
+    def of(cls, stream: AudioStream) -> "AudioParameters":
+        """Read them from an open stream."""
+        context = stream.codec_context
+        # WAV files often only say how many channels there are: "2 channels".
+        layout = USUAL_LAYOUTS.get(context.layout.name, context.layout.name)
+        return cls(context.codec.canonical_name, context.sample_rate, layout)
+
+    @property
+    def is_pcm(self) -> bool:
+        """Whether it is uncompressed, so that pieces of it can be joined to the sample."""
+        return self.codec.startswith("pcm_")
+
+    def __str__(self) -> str:
+        """`pcm_s16le, 48000 Hz, stereo`."""
+        return f"{self.codec}, {self.sample_rate} Hz, {self.layout}"

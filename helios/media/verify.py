@@ -1,0 +1,78 @@
+"""Decide whether a chunk's output is what its chunk ordered."""
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from helios.errors import OutputError
+from helios.media.chunk_file import ChunkFile
+from helios.media.parameters import AudioParameters, VideoParameters
+
+
+@dataclass(frozen=True)
+class VerifiedOutput:
+    """An output that holds what was ordered."""
+
+    frames: int
+    """Frames counted."""
+    bytes: int
+    """Size of the file."""
+    sha256: str
+    """Digest of the file, in hexadecimal."""
+    video: VideoParameters
+    """What its siblings must agree with."""
+    audio: AudioParameters | None
+    """Likewise; None without sound."""
+
+    def check_sibling(self, other: "VerifiedOutput", *, name: str, other_name: str) -> None:
+        """Refuse an output that can't follow an accepted one in one stream.
+
+        Raises:
+            OutputError: Names what differs.
+        """
+        if self.video != other.video:
+            difference = self.video.differences(other.video)
+            raise OutputError(f"{name} does not fit {other_name}: {difference}")
+        if self.audio != other.audio:
+            raise OutputError(
+                f"{name} does not fit {other_name}: sound {self.audio or 'missing'} instead of {other.audio or 'none'}"
+            )
+
+
+def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height: int) -> VerifiedOutput:
+    """Count the frames of an output, check their times and size, and decode the first.
+
+    The rest is read but not decoded: that would cost a good part of the rendering time again.
+
+    Raises:
+        OutputError: It is missing, damaged, or not what was ordered.
+    """
+    with ChunkFile(path, fps=fps, frames=frames) as chunk:
+        found = (chunk.parameters.width, chunk.parameters.height)
+        if found != (width, height):
+            raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
+        first = None
+        # With frame threads a decoder would hold frames back.
+        chunk.video.codec_context.thread_type = "SLICE"
+        try:
+            for packet, index in chunk.packets():
+                if first is None and index is not None:
+                    first = next(iter(chunk.video.codec_context.decode(packet)), None)
+            if first is None:
+                first = next(iter(chunk.video.codec_context.decode(None)), None)
+        except av.FFmpegError as exc:
+            raise OutputError(f"{path.name}: its first frame can't be decoded ({exc.strerror})") from exc
+        if first is None:
+            raise OutputError(f"{path.name}: no frame can be decoded")
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return VerifiedOutput(
+            frames=frames,
+            bytes=path.stat().st_size,
+            sha256=digest,
+            video=chunk.parameters,
+            audio=chunk.audio_parameters,
+        )

@@ -1,0 +1,106 @@
+"""What a job came to: the result of the flow run, and what `helios-job run --json` prints."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from helios.models.base import WireModel
+from helios.models.worker import Artifact
+
+
+class RunState(StrEnum):
+    """Where a job or a chunk stands."""
+
+    PENDING = "pending"
+    """Nothing of it has been started."""
+    COMPLETED = "completed"
+    """Done, and its output accepted."""
+    FAILED = "failed"
+    """Given up; the message says why."""
+    CANCELLED = "cancelled"
+    """Stopped before its end, because somebody or another chunk's failure asked for it."""
+
+
+class ChunkResult(WireModel):
+    """An accepted chunk output."""
+
+    chunk_id: int
+    """The chunk's id."""
+    artifact: Artifact
+    """The output file: where it is, its size and digest."""
+    frames: Annotated[int, Field(ge=1)]
+    """Frames counted in the output."""
+    codec: str
+    """FFmpeg's name of the video codec."""
+    attempt: Annotated[int, Field(ge=1)]
+    """The attempt that was accepted."""
+    adapter: str
+    """Name of the adapter that ran it."""
+    render_ms: Annotated[int, Field(ge=0)]
+    """Running time of the accepted attempt's command."""
+    verify_ms: Annotated[int, Field(ge=0)]
+    """Time to verify and hash the output."""
+
+
+class ChunkReport(WireModel):
+    """What became of one chunk."""
+
+    id: int
+    """The chunk's id."""
+    state: RunState
+    """How it ended."""
+    attempts: Annotated[int, Field(ge=0)]
+    """Executions that were started."""
+    adapter: str
+    """Name of the adapter."""
+    duration_ms: Annotated[int, Field(ge=0)] | None = None
+    """Running time of the accepted attempt's command; empty when none was accepted."""
+    reused: bool = False
+    """Whether an output accepted in an earlier run was taken."""
+    bytes: Annotated[int, Field(ge=0)] | None = None
+    """Size of the accepted output."""
+    frames: Annotated[int, Field(ge=0)] | None = None
+    """Frames of the accepted output."""
+    error: str | None = None
+    """Why its last attempt failed."""
+
+
+class OutputReport(WireModel):
+    """The joined video."""
+
+    path: str
+    """Absolute path."""
+    frames: Annotated[int, Field(ge=1)]
+    """Frames counted in it."""
+    duration_seconds: float
+    """`frames / fps`."""
+    bytes: Annotated[int, Field(ge=0)]
+    """Size."""
+    audio_codec: str | None = None
+    """FFmpeg's name of the sound track's codec; empty when there is none."""
+    warnings: tuple[str, ...] = ()
+    """What a person should know about it."""
+
+
+class JobReport(WireModel):
+    """What became of a job."""
+
+    run_id: str
+    """The Prefect flow run's id."""
+    job_id: str | None
+    """The spec's id."""
+    state: RunState
+    """How the job ended."""
+    output: str | None
+    """Absolute path of the joined video, if one was made."""
+    frames: Annotated[int, Field(ge=0)]
+    """Frames of all accepted chunks."""
+    chunks: tuple[ChunkReport, ...]
+    """In frame order."""
+    duration_ms: Annotated[int, Field(ge=0)]
+    """From the flow's first action to its last."""
+    video: OutputReport | None = None
+    """What the stitched video is; empty when nothing was stitched."""
+    error: str | None = None
+    """Why the job did not complete."""

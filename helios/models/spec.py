@@ -1,0 +1,178 @@
+"""The job document: what the Helios renderer emits (`helios render --emit-job`), and what `plan` writes."""
+
+import posixpath
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from helios.errors import Problem
+from helios.models.base import WireModel
+from helios.models.framerate import FrameRate
+from helios.models.paths import OutputPath
+
+MAX_CHUNKS = 100_000
+"""A job of more chunks is refused: every chunk is a task run in Prefect's database."""
+
+Count = Annotated[int, Field(strict=True, ge=1)]
+Index = Annotated[int, Field(strict=True, ge=0)]
+
+
+class SpecRefusedError(ValueError):
+    """Carries the problems that only show when a document's parts are seen together."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(map(str, problems)))
+
+
+def split_command(command: str) -> tuple[str, ...]:
+    """Split a command into words as a POSIX shell does, without running or expanding anything.
+
+    Raises:
+        ValueError: A quote is not closed, or there is no word.
+    """
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as exc:
+        raise ValueError(f"a command that a POSIX shell can split into words ({exc})") from None
+    if not words or not words[0]:
+        raise ValueError("a command: a program and its arguments")
+    if "\0" in command:
+        raise ValueError("a command without NUL characters")
+    return words
+
+
+def _check_command(command: str) -> str:
+    split_command(command)
+    return command
+
+
+Command = Annotated[str, AfterValidator(_check_command)]
+"""A program and its arguments, quoted as for a POSIX shell; run without one."""
+
+
+class RenderJobChunk(WireModel):
+    """A half-open range of frames `[start_frame, start_frame + frame_count)`, rendered by one command."""
+
+    id: Index
+    """Unique within the job."""
+    start_frame: Index
+    """First frame, counted as the composition counts them."""
+    frame_count: Count
+    """Number of frames, at least 1."""
+    output_file: OutputPath
+    """Where the command writes its frames, relative to the job directory."""
+    command: Command
+    """Runs in the job directory."""
+
+    @property
+    def end_frame(self) -> int:
+        """One past the last frame."""
+        return self.start_frame + self.frame_count
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command's words."""
+        return split_command(self.command)
+
+    @property
+    def frames(self) -> str:
+        """The range as people write it: `frames 30 to 59`."""
+        if self.frame_count == 1:
+            return f"frame {self.start_frame}"
+        return f"frames {self.start_frame} to {self.end_frame - 1}"
+
+
+class JobMetadata(WireModel):
+    """What the finished video is. Fields that are not known here are kept as they are."""
+
+    model_config = ConfigDict(extra="allow")
+
+    total_frames: Count
+    """Frames of all chunks together."""
+    fps: FrameRate
+    """Frames per second, exact: 30, 29.97 (which is 2997/100), or "30000/1001"."""
+    width: Annotated[int, Field(strict=True, ge=1, le=65_536)]
+    """Pixels."""
+    height: Annotated[int, Field(strict=True, ge=1, le=65_536)]
+    """Pixels."""
+    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Seconds, as the renderer states it. What is rendered is `total_frames / fps`."""
+
+
+class JobSpec(WireModel):
+    """One video to render: its frames cut into chunks, and how they are joined.
+
+    A spec that exists is sound: ids and output files are unique, and the chunks cover
+    `metadata.total_frames` consecutive frames, starting anywhere.
+    """
+
+    id: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")] | None = None
+    """The job's name, if it has one."""
+    metadata: JobMetadata
+    """Size, rate and number of frames."""
+    chunks: Annotated[tuple[RenderJobChunk, ...], Field(min_length=1, max_length=MAX_CHUNKS)]
+    """In any order."""
+    merge_command: Command | None = None
+    """Joins the chunk outputs where no stitched output is asked for. Runs in the job directory."""
+    assets_url: str | None = None
+    """Where workers that do not share this machine's disk find the job's input files."""
+    output_file: OutputPath | None = None
+    """The stitched video, relative to the job directory."""
+
+    @property
+    def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:
+        """The chunks in frame order."""
+        return tuple(sorted(self.chunks, key=lambda chunk: chunk.start_frame))
+
+    @model_validator(mode="after")
+    def _check_as_a_whole(self) -> "JobSpec":
+        problems = (*_repeated_ids(self), *_repeated_outputs(self), *_uncovered_frames(self))
+        if problems:
+            raise SpecRefusedError(problems)
+        return self
+
+    def to_document(self) -> dict[str, Any]:
+        """The spec as the JSON object that it is read from, without empty fields."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+
+def _repeated_ids(spec: JobSpec) -> Iterator[Problem]:
+    first: dict[int, int] = {}
+    for index, chunk in enumerate(spec.chunks):
+        if chunk.id in first:
+            yield Problem(f"chunks[{index}].id", f"{chunk.id}, as in chunks[{first[chunk.id]}]", "a unique id")
+        first.setdefault(chunk.id, index)
+
+
+def _repeated_outputs(spec: JobSpec) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    if spec.output_file is not None:
+        first[posixpath.normpath(spec.output_file)] = "outputFile"
+    for index, chunk in enumerate(spec.chunks):
+        path = posixpath.normpath(chunk.output_file)
+        if path in first:
+            found = f"{chunk.output_file!r}, as in {first[path]}"
+            yield Problem(f"chunks[{index}].outputFile", found, "an output file of its own")
+        first.setdefault(path, f"chunks[{index}]")
+
+
+def _uncovered_frames(spec: JobSpec) -> Iterator[Problem]:
+    order = sorted(range(len(spec.chunks)), key=lambda index: spec.chunks[index].start_frame)
+    for before, index in pairwise(order):
+        previous, chunk = spec.chunks[before], spec.chunks[index]
+        if chunk.start_frame == previous.end_frame:
+            continue
+        what = "a gap" if chunk.start_frame > previous.end_frame else "an overlap"
+        yield Problem(
+            f"chunks[{index}].startFrame",
+            f"{chunk.start_frame}, {what}",
+            f"{previous.end_frame}, one past the {previous.frames} of chunk {previous.id}",
+        )
+    total = sum(chunk.frame_count for chunk in spec.chunks)
+    if total != spec.metadata.total_frames:
+        expected = f"{total}, the sum of the chunks' frame counts"
+        yield Problem("metadata.totalFrames", str(spec.metadata.total_frames), expected)

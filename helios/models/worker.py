@@ -1,0 +1,54 @@
+"""What an adapter is given, and what it answers."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from helios.models.base import WireModel
+
+
+class WorkerJob(WireModel):
+    """One command to run on a worker."""
+
+    command: Annotated[str, Field(min_length=1)]
+    """The program: a path, or a name to be found on the worker's PATH."""
+    args: tuple[str, ...] = ()
+    """Its arguments, handed over as they are: no shell reads them."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables set for the command, beside those that its adapter gives it."""
+    cwd: str | None = None
+    """Working directory; the worker's own when empty."""
+    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The command is stopped when it runs longer. Unlimited when empty."""
+    job_url: str | None = None
+    """Where the worker can fetch the job document: a path or a URL."""
+    chunk_id: int | None = None
+    """The chunk that this renders; empty for a merge."""
+    attempt: Annotated[int, Field(ge=1)] = 1
+    """Counts the executions of this chunk, from 1."""
+
+
+class Artifact(WireModel):
+    """A file in artifact storage."""
+
+    url: str
+    """`file://`, `s3://` or `gs://`."""
+    bytes: Annotated[int, Field(ge=0)]
+    """Size."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Digest of the content, in hexadecimal."""
+
+
+class WorkerResult(WireModel):
+    """How a command ended. It says so whatever the exit code."""
+
+    exit_code: int
+    """0 for success; -N when signal N ended the command."""
+    stdout: str = ""
+    """The end of what it printed, bounded: `helios.process.TAIL_BYTES`."""
+    stderr: str = ""
+    """The end of what it printed as errors, bounded likewise."""
+    duration_ms: Annotated[int, Field(ge=0)] = 0
+    """From the command's start to its end."""
+    artifact: Artifact | None = None
+    """The output, where the worker put it into storage."""

@@ -1,0 +1,115 @@
+"""Own every process that a command starts: find them all, and end them.
+
+A command's process leads a session of its own, so most of its descendants share its process group.
+Those that left it (`setsid`, a daemon) are found as children of known members, and by an environment
+variable that every descendant inherits, which still names them once their parent has died.
+"""
+
+import asyncio
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+
+import psutil
+
+MARKER = "HELIOS_PROCESS_TREE"
+"""Environment variable that every process of a tree carries."""
+KILL_TIMEOUT_SECONDS = 10.0
+"""How long to wait for killed processes to go; one in uninterruptible I/O may outlast it."""
+POLL_SECONDS = 0.02
+
+
+class ProcessTree:
+    """The processes that one command started, itself included."""
+
+    def __init__(self) -> None:
+        self.mark = uuid.uuid4().hex
+        """Value of `MARKER` in the environment of every member."""
+        self.leader: int | None = None
+        """Process id of the command, which is also its group's and session's id."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command's environment must hold."""
+        return {MARKER: self.mark}
+
+    def may_have_members(self) -> bool:
+        """Whether anything of the tree may be left, once its leader was reaped; cheap.
+
+        The group answers by itself. Processes that left it were started after the leader, so only
+        those with a higher process id are looked at.
+        """
+        if self.leader is None:
+            return False
+        return _group_exists(self.leader) or any(self._marked(after=self.leader))
+
+    def members(self) -> set[psutil.Process]:
+        """Every living process of the tree."""
+        if self.leader is None:
+            return set()
+        found = set(self._marked(after=0))
+        for pid in psutil.pids():
+            try:
+                if os.getpgid(pid) == self.leader:
+                    found.add(psutil.Process(pid))
+            except (OSError, psutil.Error):
+                continue
+        for process in list(found):
+            try:
+                found.update(process.children(recursive=True))
+            except psutil.Error:
+                continue
+        return {process for process in found if _is_alive(process)}
+
+    async def end(self, *, grace_seconds: float) -> None:
+        """Ask every process to terminate, and kill what is left after the grace period."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + grace_seconds
+        asked: set[psutil.Process] = set()
+        while members := self.members():
+            if loop.time() >= deadline:
+                break
+            _signal(members - asked, signal.SIGTERM)
+            asked |= members
+            await asyncio.sleep(POLL_SECONDS)
+        deadline = loop.time() + KILL_TIMEOUT_SECONDS
+        while (members := self.members()) and loop.time() < deadline:
+            _signal(members, signal.SIGKILL)
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _marked(self, *, after: int) -> Iterator[psutil.Process]:
+        for pid in psutil.pids():
+            if pid <= after or pid == os.getpid():
+                continue
+            try:
+                process = psutil.Process(pid)
+                if process.environ().get(MARKER) == self.mark and _is_alive(process):
+                    yield process
+            except (psutil.Error, OSError):
+                continue
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD))
+    except psutil.Error:
+        return False
+
+
+def _signal(processes: set[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        try:
+            process.send_signal(number)
+        except (psutil.Error, OSError):
+            continue
