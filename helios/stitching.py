@@ -77,6 +77,19 @@ class VideoStitcher(Protocol):
         ...
 
 
+def check_sound(sound: AudioParameters | None) -> None:
+    """Refuse chunks whose own sound can't be joined.
+
+    Raises:
+        RequestError: It is compressed: each piece begins and ends with the coder's padding (24 ms of AAC).
+    """
+    if sound is not None and not sound.is_pcm:
+        raise RequestError(
+            f"The chunks' sound is {sound.codec}, which can't be joined without gaps; render chunks with "
+            "PCM sound (--audio-codec pcm_s16le) or without sound, and give it as one file (--audio)"
+        )
+
+
 class FfmpegStitcher:
     """A `VideoStitcher` on FFmpeg's libraries: remuxes the video, encodes the sound once."""
 
@@ -190,11 +203,8 @@ class _Join:
         if audio_file is not None:
             self._sound_file, self._sound = open_sound(audio_file)
             self._sound_frames = self._sound_file.decode(audio=0)
-        elif self._sound is not None and not self._sound.is_pcm:
-            raise RequestError(
-                f"The chunks' sound is {self._sound.codec}, which can't be joined without gaps; "
-                "render chunks with PCM sound (--audio-codec pcm_s16le), or give the sound as one file (--audio)"
-            )
+        else:
+            check_sound(self._sound)
         if self._sound is not None:
             self.soundtrack = Soundtrack(self._output, source=self._sound, encoder=encoder)
 

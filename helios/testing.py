@@ -5,8 +5,8 @@
         def adapter(self) -> WorkerAdapter:
             return MyAdapter(MyConfig())
 
-Needs pytest and pytest-asyncio (any mode). Commands are run with this interpreter; an adapter whose workers have another
-one, or no shared disk, overrides the methods that make the jobs.
+Needs pytest and pytest-asyncio (any mode). Commands are run with this interpreter; an adapter whose workers have
+another one, or no shared disk, overrides the methods that make the jobs.
 """
 
 import asyncio

@@ -1,0 +1,36 @@
+"""A Prefect server that lives as long as the command that started it: `python -m cli.embedded_server PORT`.
+
+It is Prefect's own server without the UI, in a session of its own, so that Ctrl-C in a terminal does not
+end it before the run's last states are written. Its standard input is a pipe from the command: when that
+closes, however the command ended, the server ends.
+"""
+
+import os
+import signal
+import sys
+import threading
+
+import uvicorn
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Serve on 127.0.0.1 until standard input closes."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    uvicorn.run(
+        "prefect.server.api.server:create_app",
+        factory=True,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_level="error",
+        lifespan="on",
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

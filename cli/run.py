@@ -1,0 +1,110 @@
+"""`helios-job run`: render a job here and now, and wait for the video."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli.spec_argument import read_job
+from helios.errors import RequestError
+from helios.models.report import JobReport, RunState
+from tasks.prepared_job import prepare_job
+
+EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
+
+
+@click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")
+@click.argument("spec")
+@click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered.")
+@click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file.")
+@click.option("--concurrency", type=click.IntRange(1, 10_000), help="Chunks at a time. [default: number of CPUs]")
+@click.option("--retries", default=2, show_default=True, type=click.IntRange(0, 100), help="Of a failed chunk.")
+@click.option("--retry-delay", default=1.0, show_default=True, type=click.FloatRange(0, 3600), metavar="S",
+              help="Seconds before the first retry; each further pause is twice as long.")  # fmt: skip
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Of a chunk, in seconds.")
+@click.option("--job-dir", metavar="DIR", help="Where commands run and outputs lie. [default: SPEC's folder]")
+@click.option("--output", metavar="FILE", help="The stitched video. [default: as SPEC says]")
+@click.option("--audio", metavar="FILE", help="The stitched video's sound track. [default: the chunks' own sound]")
+@click.option("--no-merge", is_flag=True, help="Render the chunks, join nothing.")
+@click.option("--merge-adapter", metavar="NAME", help="Where SPEC's merge command runs. [default: as --adapter]")
+@click.option(
+    "--chunk", "chunk_ids", type=int, multiple=True, metavar="ID", help="Render this chunk alone. Repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def run(
+    spec: str,
+    adapter: str,
+    adapter_config: str | None,
+    concurrency: int | None,
+    retries: int,
+    retry_delay: float,
+    timeout: float | None,
+    job_dir: str | None,
+    output: str | None,
+    audio: str | None,
+    no_merge: bool,
+    merge_adapter: str | None,
+    chunk_ids: tuple[int, ...],
+    as_json: bool,
+) -> int:
+    """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""
+    request: dict[str, Any] = {
+        "job": read_job(spec),
+        "adapter": _adapter(adapter, adapter_config),
+        "job_dir": _absolute(job_dir),
+        "output_file": _absolute(output),
+        "merge": not no_merge,
+        "merge_adapter": merge_adapter,
+        "audio_file": _absolute(audio),
+    }
+    # Refused here, in a moment, rather than after Prefect's start.
+    prepared = prepare_job(**request, chunk_ids=chunk_ids or None)
+    request |= {
+        "chunks": list(chunk_ids) or None,
+        "concurrency": concurrency,
+        "retries": retries,
+        "retry_delay_seconds": retry_delay,
+        "chunk_timeout_seconds": timeout,
+    }
+    from cli.flow_process import run_flow  # imports Prefect
+
+    state, message, report = run_flow(request, title=prepared.name)
+    if as_json:
+        document = report.model_dump(mode="json") if report else {"state": state, "error": message}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif state is RunState.COMPLETED:
+        click.echo(_summary(report))
+    if state is not RunState.COMPLETED:
+        click.echo(f"helios-job: {message}", err=True)
+    return EXIT_CODES[state]
+
+
+def _summary(report: JobReport | None) -> str:
+    if report is None or report.video is None:
+        count = len(report.chunks) if report else 0
+        return f"{count} chunks rendered" + ("" if report is None else f", {report.frames} frames")
+    video = report.video
+    sound = f", {video.audio_codec} sound" if video.audio_codec else ""
+    return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes"
+
+
+def _absolute(path: str | None) -> str | None:
+    return None if path is None else os.path.abspath(os.path.expanduser(path))
+
+
+def _adapter(name: str, config: str | None) -> str | dict[str, Any]:
+    if config is None:
+        return name
+    try:
+        text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
+        settings = json.loads(text)
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise RequestError(f"--adapter-config {config}: can't be read ({reason}); expected a JSON file") from None
+    except json.JSONDecodeError as exc:
+        raise RequestError(f"--adapter-config: not JSON ({exc}); expected an object, or @ and a file's path") from None
+    if not isinstance(settings, dict):
+        raise RequestError(f"--adapter-config: {text.strip()[:60]}; expected a JSON object")
+    return {"type": name, **settings}

@@ -1,0 +1,84 @@
+"""The Prefect server that a command talks to: the configured one, or one of its own for as long as it runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from cli.server_settings import EMBEDDED
+from helios.errors import WorkerUnavailableError
+
+START_SECONDS = 90.0
+"""The first start creates the database, which takes ten seconds on a slow machine."""
+STOP_SECONDS = 15.0
+
+
+@contextmanager
+def prefect_server() -> Iterator[bool]:
+    """Have a Prefect API within the block.
+
+    Yields:
+        Whether the server was started for the block, and ends with it.
+
+    Raises:
+        WorkerUnavailableError: It did not start.
+    """
+    if PREFECT_API_URL.value():
+        yield False
+        return
+    log = PREFECT_HOME.value() / "helios-job-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    url = f"http://127.0.0.1:{port}/api"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli.embedded_server", str(port)],
+            env={**os.environ, **EMBEDDED},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_healthy(url, process, log)
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield True
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with httpx.Client(timeout=5) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            with suppress(httpx.HTTPError):
+                if client.get(f"{url}/health").status_code == httpx.codes.OK:
+                    return
+            time.sleep(0.05)
+    lines = log.read_text(errors="replace").strip().splitlines()[-3:]
+    raise WorkerUnavailableError(
+        "\n  ".join([f"The Prefect server did not start within {START_SECONDS:g} s; its log is {log}:", *lines])
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

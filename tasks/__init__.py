@@ -1,0 +1,1 @@
+"""Prefect tasks: one chunk, the stitch, the merge, and what they share. Imports adapters and helios."""

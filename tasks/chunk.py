@@ -1,0 +1,174 @@
+"""The life of one chunk: attempt, verify, accept."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
+from prefect.states import Cancelled
+
+from helios.adapter import OutputSink, Stream
+from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.media.verify import VerifiedOutput, verify_output
+from helios.models.report import ChunkResult, RunState
+from helios.models.spec import RenderJobChunk
+from helios.models.worker import Artifact, WorkerJob, WorkerResult
+from helios.process import with_last_lines
+from tasks.job_run import AttemptFailedError, ChunkRecord, JobRun
+
+
+def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:
+    """Leave it to the chunk's record whether another attempt is due: the kinds of failure count apart."""
+    return isinstance(state.data, AttemptFailedError) and state.data.retry
+
+
+@task(
+    name="render-chunk",
+    task_run_name="chunk-{chunk.id}",
+    persist_result=False,
+    cache_policy=NO_CACHE,
+    retry_condition_fn=retry_if_due,
+)
+async def render_chunk(chunk: RenderJobChunk, run: JobRun) -> ChunkResult | State[None]:
+    """Render one chunk once, and accept its output.
+
+    Args:
+        chunk: What to render.
+        run: The job's run.
+
+    Returns:
+        The accepted output; a Cancelled state when the chunk was stopped.
+
+    Raises:
+        AttemptFailedError: The attempt failed; says whether another one is due.
+    """
+    record = run.records[chunk.id]
+    record.attempts += 1
+    if context := TaskRunContext.get():
+        record.task_run = context.task_run
+    logger = get_run_logger()
+    logger.info("Attempt %d started: %s", record.attempts, chunk.frames)
+    try:
+        result = await _attempt(chunk, run, record.attempts)
+    except asyncio.CancelledError:
+        # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
+        # cancelled this, sees the state and goes on cancelling.
+        record.state = RunState.CANCELLED
+        return Cancelled(message=run.stop_reason or "The job was cancelled")
+    except (HeliosError, OSError) as exc:
+        error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
+        raise _failed(run, record, error) from exc
+    record.state, record.result, record.error = RunState.COMPLETED, result, None
+    run.progress.add(result.frames)
+    logger.info("Accepted: %d frames, %d bytes, rendered in %.2f s",
+                result.frames, result.artifact.bytes, result.render_ms / 1000)  # fmt: skip
+    return result
+
+
+def _failed(run: JobRun, record: ChunkRecord, error: HeliosError) -> AttemptFailedError:
+    """Count a failure and put it into words: which chunk, which attempt, why, and where to read on."""
+    retry = run.fail_attempt(record, error)
+    chunk = record.chunk
+    message = f"chunk {chunk.id} ({chunk.frames}), attempt {record.attempts}: {error}"
+    log = run.job.directory.log(run.run_id, chunk.id, record.attempts)
+    if log.exists():
+        message += f"\n  Its whole output: {log}"
+    record.error = message
+    get_run_logger().log(30 if retry else 40, "%s%s", message, "" if retry else "\nGiven up")
+    return AttemptFailedError(message, retry)
+
+
+async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkResult:
+    output = run.job.directory.output(chunk.output_file)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    argv, place = _place(chunk, run, output, attempt)
+    place.unlink(missing_ok=True)
+    try:
+        ended = await _execute(argv, chunk, run, attempt)
+        if ended.exit_code != 0:
+            raise CommandError(_explain_exit(argv[0], ended))
+        started = time.monotonic()
+        verified = await asyncio.to_thread(_verify, place, chunk, run)
+        run.check_fits(f"chunk {chunk.id}", verified)
+        place.replace(output)
+    except BaseException:
+        place.unlink(missing_ok=True)
+        raise
+    return ChunkResult(
+        chunk_id=chunk.id,
+        artifact=Artifact(url=output.as_uri(), bytes=verified.bytes, sha256=verified.sha256),
+        frames=verified.frames,
+        codec=verified.video.codec,
+        attempt=attempt,
+        adapter=run.job.adapter_name,
+        render_ms=ended.duration_ms,
+        verify_ms=round((time.monotonic() - started) * 1000),
+    )
+
+
+def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tuple[list[str], Path]:
+    """Give the attempt a file of its own, by putting its path where the command names the output.
+
+    A command that does not name it as a word of its own writes to the output itself; then the attempt
+    is the only one of its chunk, and what lies there was removed before it.
+    """
+    words = chunk.argv
+    if chunk.output_file not in words[1:]:
+        return list(words), output
+    place = run.job.directory.attempt(output, token=f"{run.run_id[-8:]}-{attempt}")
+    named = Path(chunk.output_file).with_name(place.name).as_posix()
+    if chunk.output_file.startswith("./"):
+        named = f"./{named}"
+    return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], place
+
+
+async def _execute(argv: list[str], chunk: RenderJobChunk, run: JobRun, attempt: int) -> WorkerResult:
+    job = WorkerJob(
+        command=argv[0],
+        args=tuple(argv[1:]),
+        cwd=str(run.job.directory.path),
+        timeout_seconds=run.chunk_timeout_seconds,
+        job_url=run.job.source,
+        chunk_id=chunk.id,
+        attempt=attempt,
+    )
+    with _log_file(run.job.directory.log(run.run_id, chunk.id, attempt)) as sink:
+        return await run.job.adapter.execute(job, on_output=sink)
+
+
+def _verify(place: Path, chunk: RenderJobChunk, run: JobRun) -> VerifiedOutput:
+    metadata = run.job.spec.metadata
+    return verify_output(
+        place, frames=chunk.frame_count, fps=metadata.fps, width=metadata.width, height=metadata.height
+    )
+
+
+def _explain_exit(program: str, ended: WorkerResult) -> str:
+    how = f"exited with code {ended.exit_code}" if ended.exit_code > 0 else f"was ended by signal {-ended.exit_code}"
+    return with_last_lines(f"{os.path.basename(program)} {how}", ended.stderr or ended.stdout)
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[OutputSink]:
+    """A sink that writes lines into a file, which exists once there is a line."""
+    file: TextIO | None = None
+
+    def write(_stream: Stream, line: str) -> None:
+        nonlocal file
+        if file is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("w", encoding="utf-8")
+        file.write(line + "\n")
+
+    try:
+        yield write
+    finally:
+        if file is not None:
+            file.close()

@@ -1,0 +1,84 @@
+"""Join the accepted chunks: stitch them into one video, or run the job's own merge command."""
+
+import asyncio
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled
+
+from helios.errors import CommandError
+from helios.models.report import OutputReport
+from helios.models.worker import WorkerJob
+from helios.process import with_last_lines
+from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
+from tasks.job_run import JobRun
+
+STITCHER: VideoStitcher = FfmpegStitcher()
+
+
+@task(name="stitch", task_run_name="stitch", persist_result=False, cache_policy=NO_CACHE)
+async def stitch(run: JobRun) -> OutputReport | State[None]:
+    """Join the accepted outputs, in frame order, into the job's video.
+
+    Raises:
+        HeliosError: As `VideoStitcher.stitch`.
+    """
+    output = run.job.output
+    assert output is not None  # noqa: S101  the flow stitches where an output is asked for
+    inputs = [
+        StitchInput(
+            path=Path(unquote(urlsplit(record.result.artifact.url).path)),
+            frames=record.result.frames,
+            name=f"chunk {record.chunk.id}",
+        )
+        for record in run.records.values()
+        if record.result is not None
+    ]
+    stop = threading.Event()
+    work = asyncio.create_task(
+        asyncio.to_thread(
+            STITCHER.stitch, inputs, output, fps=run.job.spec.metadata.fps, audio_file=run.job.audio_file, stop=stop
+        )
+    )
+    try:
+        report = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.wait([work])
+        if isinstance(work.exception(), StitchCancelledError):
+            return Cancelled(message=run.stop_reason or "The job was cancelled")
+        report = work.result()
+    for warning in report.warnings:
+        get_run_logger().warning(warning)
+    return report
+
+
+@task(name="merge", task_run_name="merge", persist_result=False, cache_policy=NO_CACHE)
+async def merge(run: JobRun) -> State[None] | None:
+    """Run the job's merge command in the job directory.
+
+    Raises:
+        CommandError: It failed.
+        HeliosError: As `WorkerAdapter.execute`.
+    """
+    command = run.job.merge
+    assert command is not None  # noqa: S101  the flow merges where there is a merge command
+    logger = get_run_logger()
+    job = WorkerJob(
+        command=command.argv[0],
+        args=command.argv[1:],
+        cwd=str(run.job.directory.path),
+        job_url=run.job.source,
+    )
+    try:
+        ended = await command.adapter.execute(job, on_output=lambda _stream, line: logger.debug("%s", line))
+    except asyncio.CancelledError:
+        return Cancelled(message=run.stop_reason or "The job was cancelled")
+    if ended.exit_code != 0:
+        message = f"The merge command {command.argv[0]!r} exited with code {ended.exit_code}"
+        raise CommandError(with_last_lines(message, ended.stderr or ended.stdout))
+    return None

@@ -1,0 +1,26 @@
+"""Keep a run's log readable: one line an event, and no traceback for what a user can cause."""
+
+import logging
+
+from helios.errors import HeliosError
+
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+
+
+class ExpectedErrors(logging.Filter):
+    """Drops what Prefect's engine says of an expected error: the tasks have said it, in one line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be kept."""
+        raised = record.exc_info[1] if record.exc_info else None
+        named = record.args if isinstance(record.args, tuple) else ()
+        return not any(isinstance(item, HeliosError) for item in (raised, *named))
+
+
+_FILTER = ExpectedErrors()
+
+
+def quiet_expected_errors() -> None:
+    """Add the filter to the loggers of flow and task runs; once is enough, more does no harm."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_FILTER)
