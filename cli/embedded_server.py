@@ -1,7 +1,7 @@
 """A Prefect server that lives as long as the command that started it: `python -m cli.embedded_server PORT`.
 
-It is Prefect's own server without the UI, in a session of its own, so that Ctrl-C in a terminal does not
-end it before the run's last states are written. Its standard input is a pipe from the command: when that
+It is Prefect's own server and UI, in a session of its own, so that Ctrl-C in a terminal does not end it
+before the run's last states are written. Its standard input is a pipe from the command: when that
 closes, however the command ended, the server ends.
 """
 

@@ -39,8 +39,14 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
     """
     if sys.stderr.isatty():
         click.echo("Starting Prefect …", err=True)
-    with prefect_server() as embedded:
-        return asyncio.run(_run(request, title=title, embedded=embedded))
+    with prefect_server() as own_ui:
+        if own_ui and sys.stderr.isatty():
+            click.echo(f"Prefect's UI, while the job runs: {own_ui}/runs", err=True)
+        outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
+    if own_ui and (report := outcome[2]):
+        address = f"http://127.0.0.1:4200/runs/flow-run/{report.run_id}"
+        click.echo(f"To look at this run again: prefect server start, then {address}", err=True)
+    return outcome
 
 
 async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcome:

@@ -21,17 +21,17 @@ STOP_SECONDS = 15.0
 
 
 @contextmanager
-def prefect_server() -> Iterator[bool]:
+def prefect_server() -> Iterator[str | None]:
     """Have a Prefect API within the block.
 
     Yields:
-        Whether the server was started for the block, and ends with it.
+        The UI's address, if the server was started for the block and ends with it; None for the configured one.
 
     Raises:
         WorkerUnavailableError: It did not start.
     """
     if PREFECT_API_URL.value():
-        yield False
+        yield None
         return
     log = PREFECT_HOME.value() / "helios-job-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def prefect_server() -> Iterator[bool]:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "cli.embedded_server", str(port)],
-            env={**os.environ, **EMBEDDED},
+            env={**os.environ, **EMBEDDED, "PREFECT_SERVER_UI_API_URL": url},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -49,7 +49,7 @@ def prefect_server() -> Iterator[bool]:
     try:
         _wait_until_healthy(url, process, log)
         with temporary_settings({PREFECT_API_URL: url}):
-            yield True
+            yield url.removesuffix("/api")
     finally:
         _stop(process)
 

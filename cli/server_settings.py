@@ -15,9 +15,7 @@ BATCHED_WRITES = {
 }
 EMBEDDED = {
     **BATCHED_WRITES,
-    "PREFECT__SERVER_EPHEMERAL": "1",
-    "PREFECT__SERVER_FINAL": "1",
-    "PREFECT_UI_ENABLED": "0",
+    "PREFECT__SERVER_FINAL": "1",  # it does not start further processes of its own
     # A render does not report home.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }

@@ -139,7 +139,7 @@ async def _pull(pending: Iterator[RenderJobChunk], run: JobRun, render: RenderTa
             outcome = await render(chunk, run)
         except AttemptFailedError as exc:
             run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
-            raise JobFailedError(f"{exc} (attempts: {record.attempts})") from exc
+            raise JobFailedError(str(exc)) from exc
         except asyncio.CancelledError:
             record_as_cancelled(record, run.stop_reason or "The job was cancelled")
             raise

@@ -81,7 +81,11 @@ def _failed(run: JobRun, record: ChunkRecord, error: HeliosError) -> AttemptFail
     if log.exists():
         message += f"\n  Its whole output: {log}"
     record.error = message
-    get_run_logger().log(30 if retry else 40, "%s%s", message, "" if retry else "\nGiven up")
+    logger = get_run_logger()
+    if retry:
+        logger.warning("%s\nAnother attempt follows", message)
+    else:
+        logger.error("%s\nGiven up", message)
     return AttemptFailedError(message, retry)
 
 

@@ -103,7 +103,10 @@ class ChunkFile:
         if found != self.frames:
             raise OutputError(f"{self.path.name} has {found} frames; expected exactly {self.frames}")
         if sorted(self._indices) != list(range(self.frames)):
-            raise OutputError(f"{self.path.name}: frames are missing or shown twice between its first and last")
+            raise OutputError(
+                f"{self.path.name}: at {_rate(self.fps)}, frames are missing or shown twice between its first and "
+                f"last; the file's own rate is {_rate(self.video.average_rate)}"
+            )
         rate = self.video.average_rate
         # Short files in a millisecond container have time stamps too coarse to tell rates apart.
         if rate and rate <= MAX_FPS and abs(rate / self.fps - 1) > RATE_TOLERANCE and self._is_rate_stated:

@@ -114,8 +114,8 @@ class JobSpec(WireModel):
     """The job's name, if it has one."""
     metadata: JobMetadata
     """Size, rate and number of frames."""
-    chunks: Annotated[tuple[RenderJobChunk, ...], Field(min_length=1, max_length=MAX_CHUNKS)]
-    """In any order."""
+    chunks: Annotated[tuple[RenderJobChunk, ...], Field(max_length=MAX_CHUNKS)]
+    """At least one, in any order."""
     merge_command: Command | None = None
     """Joins the chunk outputs where no stitched output is asked for. Runs in the job directory."""
     assets_url: str | None = None
@@ -130,6 +130,8 @@ class JobSpec(WireModel):
 
     @model_validator(mode="after")
     def _check_as_a_whole(self) -> "JobSpec":
+        if not self.chunks:
+            raise SpecRefusedError((Problem("chunks", "an empty array", "at least one chunk"),))
         problems = (*_repeated_ids(self), *_repeated_outputs(self), *_uncovered_frames(self))
         if problems:
             raise SpecRefusedError(problems)

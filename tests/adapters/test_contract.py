@@ -1,0 +1,79 @@
+"""Every adapter keeps the contract: the same suite over each."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from adapters.local import LocalAdapter, LocalAdapterConfig
+from helios.adapter import OutputSink, WorkerAdapter
+from helios.errors import RequestError
+from helios.models import WorkerJob, WorkerResult
+from helios.testing import AdapterContract, FakeAdapter
+
+
+class TestLocal(AdapterContract):
+    """Processes on this machine."""
+
+    @pytest.fixture
+    def adapter(self) -> WorkerAdapter:
+        """A short grace period: the suite's jobs ignore SIGTERM."""
+        return LocalAdapter(LocalAdapterConfig(grace_seconds=0.2))
+
+    async def test_sets_its_own_variables(self) -> None:
+        """Variables of the configuration are set for every command; those of the job win."""
+        adapter = LocalAdapter(LocalAdapterConfig(env={"A": "adapter", "B": "adapter"}))
+        job = WorkerJob(command="sh", args=("-c", 'echo "$A $B $HOME"'), env={"B": "job", "HOME": "/h"})
+        assert (await adapter.execute(job)).stdout == "adapter job /h\n"
+
+
+class TestFake(AdapterContract):
+    """The fake keeps the contract too, so that what is tested with it is true of the others."""
+
+    @pytest.fixture
+    def adapter(self) -> WorkerAdapter:
+        """Does in this process what the suite's Python scripts do."""
+        return FakeAdapter(act)
+
+    def python(self, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
+        """Name the script by what it does."""
+        act_name = "beat" if "while True" in script else "print" if "line in out" in script else "echo"
+        return WorkerJob(
+            command="count" if "sys.exit(3)" in script else act_name, args=args, timeout_seconds=timeout_seconds
+        )
+
+    async def test_keeps_count(self) -> None:
+        """It remembers its jobs, and how many ran at once."""
+        adapter = FakeAdapter()
+        results = await asyncio.gather(*(adapter.execute(WorkerJob(command=str(n))) for n in range(3)))
+        assert [result.exit_code for result in results] == [0, 0, 0]
+        assert [job.command for job in adapter.jobs] == ["0", "1", "2"]
+        assert adapter.running == 0
+
+
+async def act(job: WorkerJob, on_output: OutputSink | None) -> WorkerResult:
+    """Behave like the contract's jobs."""
+    match job.command:
+        case "print":
+            out, err, code = json.loads(job.args[0])
+            if on_output:
+                for stream, lines in (("stdout", out), ("stderr", err)):
+                    for line in lines:
+                        on_output(stream, line)  # type: ignore[arg-type]
+            return WorkerResult(exit_code=code, stdout="\n".join(out), stderr="\n".join(err))
+        case "echo":
+            return WorkerResult(exit_code=0, stdout=json.dumps([list(job.args), job.env["WORD"]]))
+        case "count":
+            with Path(job.args[0]).open("ab") as file:
+                file.write(b".")
+            return WorkerResult(exit_code=3)
+        case "beat":
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                with Path(job.args[0]).open("ab") as file:
+                    file.write(b".")
+                await asyncio.sleep(0.05)
+            return WorkerResult(exit_code=0)
+    raise RequestError(f"The program {job.command!r} was not found")

@@ -1,0 +1,57 @@
+"""What tests share: a Prefect server of their own, and a look at the processes that are left."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before Prefect is imported: nothing of the user's own Prefect is read or written.
+os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="helios-tests-")
+os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ.pop("PREFECT_API_URL", None)
+os.environ["SVT_LOG"] = "1"
+
+import psutil
+import pytest
+from hypothesis import settings
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from cli.server import prefect_server
+
+settings.register_profile("steady", deadline=None, max_examples=60)
+settings.load_profile("steady")
+
+
+@pytest.fixture(scope="session")
+def prefect_api() -> Iterator[str]:
+    """The address of a real Prefect server that lives as long as the tests, on a database of its own."""
+    with prefect_server():
+        url = PREFECT_API_URL.value()
+        assert url is not None
+        os.environ["PREFECT_API_URL"] = url
+        with temporary_settings({PREFECT_API_URL: url}):
+            yield url
+        del os.environ["PREFECT_API_URL"]
+
+
+@pytest.fixture
+def processes_of() -> "ProcessesOf":
+    """Counts the processes whose command line names a path."""
+    return ProcessesOf()
+
+
+class ProcessesOf:
+    """Living processes whose command line names a path: those of one test's chunks."""
+
+    def __call__(self, path: Path) -> list[psutil.Process]:
+        """Those that live now."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+                alive = process.status() != psutil.STATUS_ZOMBIE
+            except psutil.Error:
+                continue
+            if alive and process.pid != os.getpid() and any(str(path) in word for word in words):
+                found.append(process)
+        return found

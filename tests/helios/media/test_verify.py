@@ -1,0 +1,159 @@
+"""An output is accepted when it holds exactly what its chunk ordered."""
+
+from dataclasses import replace
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+
+import av
+import pytest
+
+from helios.errors import OutputError
+from helios.media.verify import VerifiedOutput, verify_output
+from tests.video import Clip, write_clip
+
+NTSC = Fraction(30000, 1001)
+
+
+def verify(path: Path, *, frames: int = 12, fps: Fraction = Fraction(30), width: int = 64) -> VerifiedOutput:
+    return verify_output(path, frames=frames, fps=fps, width=width, height=64)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.mp4", Clip(), start=0, count=12)
+
+
+def test_a_sound_output(clip: Path) -> None:
+    """Size, digest, frames and codec are recorded."""
+    found = verify(clip)
+    assert (found.frames, found.bytes) == (12, clip.stat().st_size)
+    assert found.sha256 == sha256(clip.read_bytes()).hexdigest()
+    assert (found.video.codec, found.video.width, found.audio) == ("h264", 64, None)
+
+
+@pytest.mark.parametrize("name", ["it's a «chunk» no. 1.mp4", "a:b.mp4", "line\nbreak.mp4", "100%.mp4", "-x.mp4"])
+def test_any_file_name(tmp_path: Path, name: str) -> None:
+    """No character of a file's name means anything to the reader."""
+    write_clip(tmp_path / "plain.mp4", Clip(), start=0, count=12).rename(tmp_path / name)
+    assert verify(tmp_path / name).frames == 12
+
+
+def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
+    """A command that exits 0 without a video is found out."""
+    with pytest.raises(OutputError, match="was not written"):
+        verify(tmp_path / "none.mp4")
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(OutputError, match="is empty"):
+        verify(tmp_path / "empty.mp4")
+    (tmp_path / "text.mp4").write_text("not a video" * 100)
+    with pytest.raises(OutputError, match="can't be read as a video"):
+        verify(tmp_path / "text.mp4")
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(OutputError, match="is a directory"):
+        verify(tmp_path / "folder.mp4")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_truncated_files(tmp_path: Path, suffix: str, kept: float) -> None:
+    """Wherever a file is cut off, also in containers that can be read up to there."""
+    clip = Clip(codec="libvpx-vp9", options={"deadline": "realtime"}) if suffix == ".webm" else Clip()
+    path = write_clip(tmp_path / f"clip{suffix}", clip, start=0, count=12)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
+    with pytest.raises(OutputError):
+        verify(path)
+
+
+def test_a_truncated_file_whose_index_is_in_front(tmp_path: Path, clip: Path) -> None:
+    """The index of a fast-start MP4 promises all frames; their data must be there too."""
+    fast = tmp_path / "fast.mp4"
+    with av.open(str(clip)) as source, av.open(str(fast), "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                target.mux(packet)
+    assert verify(fast).frames == 12
+    fast.write_bytes(fast.read_bytes()[:-30])
+    with pytest.raises(OutputError, match="truncated or damaged|has .* frames"):
+        verify(fast)
+
+
+@pytest.mark.parametrize("frames", [11, 13, 1])
+def test_another_number_of_frames(clip: Path, frames: int) -> None:
+    """One frame too few or too many is named with both numbers."""
+    with pytest.raises(OutputError, match=f"has 12 frames; expected exactly {frames}"):
+        verify(clip, frames=frames)
+
+
+def test_another_size(clip: Path) -> None:
+    """Width and height are the job's."""
+    with pytest.raises(OutputError, match="is 64×64 pixels; expected 80×64"):
+        verify(clip, width=80)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(24, NTSC), (Fraction(24000, 1001), 24), (NTSC, 30), (25, 50), (60, 30)]
+)
+def test_another_rate(tmp_path: Path, suffix: str, rate: Fraction, expected: Fraction) -> None:
+    """Rates are told apart down to 24 and 23.976."""
+    path = write_clip(tmp_path / f"clip{suffix}", Clip(fps=Fraction(rate)), start=0, count=12)
+    assert verify(path, fps=Fraction(rate)).frames == 12
+    with pytest.raises(OutputError, match="fps"):
+        verify(path, fps=Fraction(expected))
+
+
+def test_a_rate_that_was_rounded_by_the_renderer_is_the_same_rate(tmp_path: Path) -> None:
+    """A job that says 29.97 is content with 30000/1001, and the other way round."""
+    path = write_clip(tmp_path / "clip.mp4", Clip(fps=NTSC), start=0, count=12)
+    assert verify(path, fps=Fraction(2997, 100)).frames == 12
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
+    """A chunk may be a single frame."""
+    path = write_clip(tmp_path / f"clip{suffix}", Clip(fps=NTSC), start=0, count=count)
+    assert verify(path, frames=count, fps=NTSC).frames == count
+
+
+def test_a_damaged_first_frame(clip: Path) -> None:
+    """A file with the right number of packets must also decode."""
+    data = bytearray(clip.read_bytes())
+    start = data.find(b"mdat") + 4
+    data[start : start + 700] = b"\xff" * 700
+    clip.write_bytes(data)
+    with pytest.raises(OutputError):
+        verify(clip)
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (Clip(codec="mpeg4"), "codec mpeg4 instead of h264"),
+        (Clip(options={"profile": "baseline"}), "profile Baseline instead of High|profile Constrained Baseline"),
+        (Clip(options={"bf": "0"}), "headers .* instead of"),
+        (Clip(pixel_format="yuv444p"), "pixel format yuv444p instead of yuv420p"),
+        (Clip(sample_rate=48000), "sound pcm_s16le, 48000 Hz, mono instead of none"),
+    ],
+)
+def test_siblings_must_agree(tmp_path: Path, other: Clip, difference: str) -> None:
+    """What could not be decoded in one stream is found before it is joined, and named."""
+    one = verify(write_clip(tmp_path / "one.mov", Clip(), start=0, count=12))
+    two = verify(write_clip(tmp_path / "two.mov", other, start=12, count=12))
+    again = verify(write_clip(tmp_path / "again.mov", Clip(), start=12, count=12))
+    again.check_sibling(one, name="chunk 1", other_name="chunk 0")
+    with pytest.raises(OutputError, match=f"chunk 1 does not fit chunk 0: .*({difference})"):
+        two.check_sibling(one, name="chunk 1", other_name="chunk 0")
+
+
+def test_sound_formats_must_agree(tmp_path: Path) -> None:
+    """Another sampling rate can't follow in one track."""
+    paths = [
+        write_clip(tmp_path / f"{rate}.mov", replace(Clip(), sample_rate=rate), start=0, count=12)
+        for rate in (44100, 48000)
+    ]
+    with pytest.raises(OutputError, match="44100 Hz, mono instead of pcm_s16le, 48000 Hz"):
+        verify(paths[0]).check_sibling(verify(paths[1]), name="chunk 1", other_name="chunk 0")

@@ -1,0 +1,57 @@
+"""The one-way rule: what a worker imports is light, and the wheel holds it alone."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FORBIDDEN = ["prefect", "prefect_aws", "boto3", "botocore", "google", "adapters", "tasks", "flows", "cli"]
+
+
+def test_the_core_pulls_in_neither_prefect_nor_a_cloud() -> None:
+    """A fresh interpreter that imports every module of helios has imported nothing of the rooms above."""
+    script = (
+        "import importlib, pkgutil, sys, helios\n"
+        "names = [m.name for m in pkgutil.walk_packages(helios.__path__, 'helios.') if m.name != 'helios.testing']\n"
+        "for name in names: importlib.import_module(name)\n"
+        f"print(len(names), sorted(set(sys.modules) & set({FORBIDDEN!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    count, found = done.stdout.split(maxsplit=1)
+    assert int(count) >= 15
+    assert found.strip() == "[]"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of the checkout, built with the build backend that is installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    script = (
+        f"import os; os.chdir({str(ROOT)!r}); from hatchling.build import build_wheel; build_wheel({str(folder)!r})"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, timeout=120)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
+    """Neither the rooms above nor a command that would need them."""
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "helios/process.py" in names
+    assert "helios/py.typed" in names
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"helios"}
+    assert not any("entry_points" in name or ".data/" in name for name in names)
+
+
+def test_the_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> None:
+    """What a third-party adapter imports is in it."""
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    script = "import helios, helios.stitching, helios.process; print(helios.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {script}"],
+        capture_output=True, text=True, check=True, timeout=60, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.stdout.startswith(str(tmp_path))
