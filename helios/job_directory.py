@@ -58,7 +58,7 @@ class JobDirectory:
 
     def attempt(self, output: Path, *, token: str) -> Path:
         """Where an attempt writes instead of `output`: the same folder and extension, a name of its own."""
-        ending = f".attempt-{token}{output.suffix}"
+        ending = f"-attempt-{token}{output.suffix}"
         stem = output.stem.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
         return output.with_name(stem + ending)
 

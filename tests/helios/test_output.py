@@ -1,5 +1,7 @@
 """Reading a command's output in bounded memory."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ def read(pieces: list[bytes]) -> tuple[list[str], str]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [data[start:end] for start, end in itertools.pairwise(edges)]
 
 
 @given(text=st.text(st.sampled_from("aé日🎬\n\r ")), places=st.lists(st.integers(0, 10_000), max_size=12))

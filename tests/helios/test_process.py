@@ -233,7 +233,8 @@ def test_a_command_started_and_stopped_at_once(tmp_path: Path, processes_of: Pro
     script = (
         "import asyncio, sys; from helios.process import run_command\n"
         "async def main():\n"
-        "    task = asyncio.create_task(run_command([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]]))\n"
+        "    sleep = [sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]]\n"
+        "    task = asyncio.create_task(run_command(sleep))\n"
         "    await asyncio.sleep(float(sys.argv[2]))\n"
         "    task.cancel()\n"
         "    await asyncio.gather(task, return_exceptions=True)\n"

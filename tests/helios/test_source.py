@@ -16,7 +16,7 @@ from tests.jobs import make_job, write_job
 class Site(BaseHTTPRequestHandler):
     """A web server with a job, a page, and trouble."""
 
-    def do_GET(self) -> None:  # noqa: N802  the name is http.server's
+    def do_GET(self) -> None:
         """Answer by path."""
         answers = {
             "/job.json": (200, "application/json", json.dumps(make_job()).encode()),

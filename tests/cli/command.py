@@ -1,0 +1,60 @@
+"""Run the real `helios-job` in a process of its own."""
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HELIOS_JOB = str(Path(sys.executable).with_name("helios-job"))
+
+
+def helios_job(
+    *words: str | int | float | Path, cwd: Path | None = None, stdin: bytes | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, with its streams as text."""
+    done = subprocess.run(
+        [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=120, check=False
+    )
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def start_helios_job(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start it in a session of its own, as a terminal's foreground job is."""
+    return subprocess.Popen(
+        [HELIOS_JOB, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, **(env or {})},
+    )
+
+
+def on_a_terminal(*words: str | Path, cwd: Path) -> tuple[int, str]:
+    """Run it with a terminal for all three streams; return its exit code and all that it drew."""
+    code, drawn = -1, bytearray()
+    child, terminal = pty.fork()
+    if child == 0:
+        os.chdir(cwd)
+        os.environ["TERM"], os.environ["COLUMNS"] = "xterm-256color", "160"
+        os.execv(HELIOS_JOB, [HELIOS_JOB, *map(str, words)])
+    try:
+        while data := os.read(terminal, 65536):
+            drawn += data
+    except OSError:
+        pass  # how Linux says that a terminal's last writer has gone
+    _, status = os.waitpid(child, 0)
+    os.close(terminal)
+    code = os.waitstatus_to_exitcode(status)
+    return code, drawn.decode(errors="replace")
+
+
+def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.05)

@@ -1,0 +1,72 @@
+"""`helios-job plan` and `helios-job validate`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from helios.source import load_job_spec
+from tests.cli.command import helios_job
+from tests.jobs import make_job, write_job
+
+PLAN = ("plan", "--fps", "30000/1001", "--size", "1280x720", "--output-pattern", "part {index:02d}.mov")
+COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}")
+
+
+def test_plan_splits_evenly(tmp_path: Path) -> None:
+    """Four chunks of ten frames: 3, 3, 2, 2; the document is sound as it stands."""
+    done = helios_job(
+        *PLAN, *COMMAND, "--frames", 10, "--chunks", 4, "--start-frame", 60, "-o", "job.json", cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    spec = load_job_spec(str(tmp_path / "job.json"))
+    assert [chunk.frame_count for chunk in spec.chunks] == [3, 3, 2, 2]
+    assert spec.chunks[1].argv == ("render", "--from", "63", "--to", "66", "-n", "3", "-o", "part 01.mov")
+    assert json.loads((tmp_path / "job.json").read_text())["metadata"]["fps"] == "30000/1001"
+
+
+def test_plan_to_a_pipe() -> None:
+    """Without -o the document goes to standard output, and from there to validate."""
+    planned = helios_job(*PLAN, *COMMAND, "--frames", "100", "--chunk-frames", "30")
+    done = helios_job("validate", "-", stdin=planned.stdout.encode())
+    assert done.returncode == 0
+    assert done.stdout == "-: sound. 100 frames (0 to 99) of 1280×720 at 29.97 fps in 4 chunks\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((*COMMAND, "--frames", 10), "Give one of --chunks and --chunk-frames"),
+        ((*COMMAND, "--frames", 10, "--chunks", 2, "--chunk-frames", 5), "Give one of --chunks and --chunk-frames"),
+        ((*COMMAND, "--frames", 10, "--chunks", 11), "11 chunks of 10 frames; expected 1 to 10"),
+        ((*COMMAND, "--frames", 10, "--chunks", 2, "--size", "big"), "expected width x height in pixels"),
+        (("--command", "r {strat}", "--frames", 10, "--chunks", 2), "{strat} is not known here. Known: {start}"),
+        ((*COMMAND, "--frames", 10, "--chunks", 2, "-o", "no/such/folder.json"), "can't be written"),
+    ],
+)
+def test_plans_that_do_not_work(words: tuple[str | int, ...], said: str) -> None:
+    """Exit code 2 and one clear message."""
+    done = helios_job(*PLAN, *map(str, words))
+    assert done.returncode == 2
+    assert said in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_validate(tmp_path: Path) -> None:
+    """A sound document is described; an unsound one is refused with every reason, exit code 2."""
+    path = write_job(tmp_path, make_job((10, 7), start=60))
+    done = helios_job("validate", path)
+    assert done.stdout == f"{path}: sound. 17 frames (60 to 76) of 64×64 at 30 fps in 2 chunks\n"
+    path = write_job(tmp_path, make_job((10, 7)) | {"colour": "red"})
+    done = helios_job("validate", path)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"helios-job: {path}: colour: an unknown field; expected only fields of the job")
+
+
+def test_help_and_version() -> None:
+    """Every command explains itself, and has an example."""
+    assert helios_job("--version").stdout.startswith("helios-job, version ")
+    for command in ("run", "validate", "plan"):
+        done = helios_job(command, "--help")
+        assert done.returncode == 0
+        assert f"Example: helios-job {command}" in done.stdout

@@ -1,0 +1,182 @@
+"""`helios-job run`: a job goes in, a video comes out, and the exit code tells."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helios.models import JobReport
+from tests.cli.command import helios_job, on_a_terminal, start_helios_job, until
+from tests.conftest import ProcessesOf
+from tests.jobs import make_job, write_job
+from tests.video import read_numbers
+
+with_server = pytest.mark.usefixtures("prefect_api")
+
+
+@with_server
+def test_a_job_becomes_a_video(tmp_path: Path) -> None:
+    """Exit code 0; one line with the output's path on standard output; what happened on standard error."""
+    write_job(tmp_path, make_job())
+    done = helios_job("run", "job.json", "--output", "out/video.mp4", "--concurrency", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    size = (tmp_path / "out" / "video.mp4").stat().st_size
+    assert done.stdout == f"{tmp_path}/out/video.mp4: 30 frames, 1.000 s, {size} bytes\n"
+    assert "Accepted: 10 frames" in done.stderr
+    assert read_numbers(tmp_path / "out" / "video.mp4") == list(range(30))
+
+
+@with_server
+def test_json(tmp_path: Path) -> None:
+    """Standard output is one JSON document, whatever is said on standard error."""
+    write_job(tmp_path, make_job(outputFile="video.mp4"))
+    done = helios_job("run", tmp_path / "job.json", "--json")
+    document = json.loads(done.stdout)
+    assert {"runId", "state", "output", "frames", "chunks", "durationMs"} <= set(document)
+    assert {"id", "state", "attempts", "adapter", "durationMs", "reused"} <= set(document["chunks"][0])
+    report = JobReport.model_validate(document)
+    assert (report.state, report.frames, report.output) == ("completed", 30, str(tmp_path / "video.mp4"))
+
+
+@with_server
+def test_a_failing_job(tmp_path: Path) -> None:
+    """Exit code 1, one message with the chunk, the cause and the last lines, no traceback; a report all the same."""
+    write_job(tmp_path, make_job(extra=["--misbehave", "exit:7", "--only", "10"]))
+    done = helios_job("run", tmp_path / "job.json", "--retries", 1, "--retry-delay", 0.1, "--json")
+    assert done.returncode == 1
+    assert "\nhelios-job: chunk 1 (frames 10 to 19), attempt 2: " in done.stderr
+    assert "the scene can't be loaded: é" in done.stderr
+    assert "Traceback" not in done.stderr
+    document = json.loads(done.stdout)
+    assert (document["state"], document["chunks"][1]["state"]) == ("failed", "failed")
+    assert document["chunks"][1]["attempts"] == 2
+
+
+@with_server
+def test_standard_input(tmp_path: Path) -> None:
+    """SPEC may be -, and then the current directory is the job's."""
+    done = helios_job("run", "-", "--no-merge", cwd=tmp_path, stdin=json.dumps(make_job((5,))).encode())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 chunks rendered, 5 frames\n"
+    assert (tmp_path / "chunk 0.mp4").exists()
+
+
+@with_server
+def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal there is a bar, then one line with the output's path; no log lines."""
+    write_job(tmp_path, make_job([3] * 6, outputFile="video.mp4"))
+    code, drawn = on_a_terminal("run", "job.json", "--concurrency", 2, cwd=tmp_path)
+    assert code == 0, drawn
+    assert "%" in drawn
+    assert re.search(r"rendering: \d+ of 18 frames, \d of 6 chunks", re.sub(r"\x1b\[[\d;?]*\w", "", drawn))
+    assert f"{tmp_path}/video.mp4: 18 frames, 0.600 s" in drawn
+    assert "INFO" not in drawn
+
+
+REFUSED = {
+    "a missing file": (["nowhere.json"], "nowhere.json does not exist"),
+    "a directory": (["."], "is a directory"),
+    "not json": (["page.html"], "not JSON"),
+    "the wrong shape": (["array.json"], "a JSON array; expected an object"),
+    "a bad spec": (["gap.json"], "chunks[1].startFrame: 12, a gap; expected 10"),
+    "an unknown adapter": (["job.json", "--adapter", "lamda"], "Unknown adapter 'lamda'. Known: local."),
+    "a bad configuration": (["job.json", "--adapter-config", '{"grace": 1}'], "grace: an unknown field"),
+    "no configuration": (["job.json", "--adapter-config", "@none.json"], "can't be read"),
+    "a broken configuration": (["job.json", "--adapter-config", "{"], "not JSON"),
+    "a job directory": (["job.json", "--job-dir", "nowhere"], "nowhere is not a directory"),
+    "a container": (["job.json", "--output", "v.avi"], "use a name that ends in .mp4"),
+    "a contradiction": (["job.json", "--output", "v.mp4", "--no-merge"], "expected one or the other"),
+    "an unknown chunk": (["job.json", "--chunk", "9"], "no chunk has the id 9"),
+    "an unknown option": (["job.json", "--colour"], "No such option"),
+    "no number": (["job.json", "--concurrency", "0"], "--concurrency"),
+    "a url": (["http://127.0.0.1:9/job.json"], "cannot be fetched"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
+    """Exit code 2 (1 where a server may answer later), one clear line, and nothing has been started."""
+    words, said = REFUSED[case]
+    gap = make_job()
+    gap["chunks"][1]["startFrame"] = 12
+    write_job(tmp_path, make_job())
+    (tmp_path / "gap.json").write_text(json.dumps(gap))
+    (tmp_path / "array.json").write_text("[]")
+    (tmp_path / "page.html").write_text("<html></html>")
+    before = sorted(tmp_path.iterdir())
+    done = helios_job("run", *words, cwd=tmp_path)
+    assert done.returncode == (1 if case == "a url" else 2), done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def flow_run_states(home: Path) -> tuple[list[str], dict[str, str]]:
+    """States of the flow runs, and of the task runs by name, in the database that a run left behind."""
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
+        flows = [row[0] for row in database.execute("select state_name from flow_run")]
+        return flows, dict(database.execute("select name, state_name from task_run").fetchall())
+
+
+def test_ctrl_c_in_the_middle(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """With a server of its own: exit code 130, no process left, Cancelled in the database that it leaves."""
+    job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
+    (tmp_path / "notes").mkdir()
+    write_job(tmp_path, job)
+    home = tmp_path / "prefect"
+    words = ("run", tmp_path / "job.json", "--concurrency", 2, "--adapter-config", '{"grace_seconds": 0.5}')
+    env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
+    process = start_helios_job(*words, env=env)
+    until(lambda: len(list((tmp_path / "notes").iterdir())) == 2 or process.poll() is not None, seconds=90)
+    assert process.poll() is None, process.communicate()
+    assert processes_of(tmp_path)
+    # As a terminal does: to the whole foreground group.
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "helios-job: The job was cancelled" in said
+    assert "Traceback" not in said
+    assert processes_of(tmp_path) == []
+    flows, tasks = flow_run_states(home)
+    assert flows == ["Cancelled"]
+    assert tasks == {"chunk-0": "Cancelled", "chunk-1": "Cancelled"}
+
+
+def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Without a configured server one is started, and ends with the command, when the last state is written."""
+    write_job(tmp_path, make_job([2] * 10, outputFile="video.mp4"))
+    home = tmp_path / "prefect"
+    process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert "To look at this run again: prefect server start, then http://127.0.0.1:4200/runs/flow-run/" in said
+    flows, tasks = flow_run_states(home)
+    assert flows == ["Completed"]
+    assert tasks == {f"chunk-{index}": "Completed" for index in range(10)} | {"stitch": "Completed"}
+
+
+def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> None:
+    """Even when the command is killed with SIGKILL, so that it can't stop anything."""
+    write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))
+    home = tmp_path / "prefect"
+    process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
+
+    def servers() -> list[psutil.Process]:
+        return [child for child in psutil.Process(process.pid).children() if "cli.embedded_server" in child.cmdline()]
+
+    until(lambda: servers() or process.poll() is not None)
+    (server,) = servers()
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while server.is_running() and server.status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the server outlived its command"
+        time.sleep(0.1)

@@ -1,0 +1,414 @@
+"""The flow on real processes, real video and a real Prefect server."""
+
+import asyncio
+import os
+import re
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import State, TaskRun
+
+from flows.render import render_job
+from helios.models import JobReport
+from helios.models.report import RunState
+from tests.conftest import ProcessesOf
+from tests.jobs import make_job, write_job
+from tests.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+async def render(folder: Path, job: dict[str, Any], **parameters: Any) -> tuple[State[Any], JobReport]:
+    """Run the flow on a document in a folder, two chunks at a time, and get its last state and its report."""
+    path = write_job(folder, job)
+    settings = {"concurrency": 2, "retries": 0, "retry_delay_seconds": 0.05} | parameters
+    state: State[Any] = await render_job(str(path), **settings, return_state=True)
+    report = await state.aresult(raise_on_failure=False)
+    assert isinstance(report, JobReport), state.message
+    return state, report
+
+
+async def task_runs(report: JobReport, *, count: int) -> dict[str, TaskRun]:
+    """The task runs of a finished run, by name, once all of them have ended in the database."""
+    deadline = time.monotonic() + 30
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[report.run_id]))  # type: ignore[list-item]
+    async with get_client() as client:
+        while True:
+            runs = await client.read_task_runs(flow_run_filter=wanted)
+            ended = [run for run in runs if run.state is not None and run.state.is_final()]
+            if len(ended) >= count:
+                return {run.name: run for run in ended}
+            assert time.monotonic() < deadline, [(run.name, run.state_name) for run in runs]
+            await asyncio.sleep(0.2)
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Files of attempts and of unfinished stitches."""
+    return [path.name for path in folder.rglob("*") if "attempt-" in path.name and path.suffix != ".log"]
+
+
+async def test_a_job_becomes_one_exact_video(tmp_path: Path) -> None:
+    """Every frame once and in order; a report for each chunk; task runs named after their chunks."""
+    state, report = await render(tmp_path, make_job((10, 7, 13), outputFile="video.mp4"))
+    assert state.is_completed()
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    assert report.output == str(tmp_path / "video.mp4")
+    assert (report.state, report.frames, len(report.chunks)) == (RunState.COMPLETED, 30, 3)
+    for chunk, frames in zip(report.chunks, (10, 7, 13), strict=True):
+        assert (chunk.state, chunk.attempts, chunk.frames) == (RunState.COMPLETED, 1, frames)
+        assert (chunk.adapter, chunk.reused, chunk.error) == ("local", False, None)
+        assert chunk.bytes == (tmp_path / f"chunk {chunk.id}.mp4").stat().st_size
+        assert chunk.duration_ms is not None
+    runs = await task_runs(report, count=4)
+    assert set(runs) == {"chunk-0", "chunk-1", "chunk-2", "stitch"}
+    assert all(run.state_name == "Completed" for run in runs.values())
+    assert leftovers(tmp_path) == []
+
+
+async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path: Path) -> None:
+    """Seven chunks from frame 60 on, .mov with PCM sound, a rational rate: exact in picture, time and sound."""
+    job = make_job(
+        (18, 18, 18, 18, 18, 18, 12), start=60, fps="30000/1001", suffix=".mov", extra=["--sound"], outputFile="out.mp4"
+    )
+    _, report = await render(tmp_path, job)
+    frames = read_frames(tmp_path / "out.mp4")
+    assert frames == [(60 + index, Fraction(index * 1001, 30000)) for index in range(120)]
+    assert report.video is not None
+    assert report.video.audio_codec == "aac"
+    sound = read_sound(tmp_path / "out.mp4", rate=48000)[: round(120 * 48000 * 1001 / 30000)]
+    assert abs(sound - tone(0, len(sound), rate=48000)[0] / 32768)[2000:-4000].max() < 0.07
+
+
+async def test_a_sound_file(tmp_path: Path) -> None:
+    """One sound track can be given as a file."""
+    write_tone(tmp_path / "music.wav", seconds=1)
+    _, report = await render(tmp_path, make_job(), output_file="video.mp4", audio_file="music.wav")
+    assert report.video is not None
+    assert report.video.audio_codec == "aac"
+
+
+async def test_chunks_alone_join_nothing(tmp_path: Path) -> None:
+    """Single chunks are rendered, and the job's output is left as it is."""
+    _, report = await render(tmp_path, make_job(outputFile="video.mp4"), chunks=[2, 0])
+    assert [chunk.id for chunk in report.chunks] == [0, 2]
+    assert report.output is None
+    assert sorted(path.name for path in tmp_path.glob("*.mp4")) == ["chunk 0.mp4", "chunk 2.mp4"]
+
+
+MERGE = "sh -c 'cat \"$@\" > merged' merge 'chunk 0.mp4' 'chunk 1.mp4' 'chunk 2.mp4'"
+
+
+async def test_the_merge_command_runs_where_no_stitched_output_is_asked_for(tmp_path: Path) -> None:
+    """It runs in the job directory, after all chunks, with their final names; not when a video is stitched."""
+    _, report = await render(tmp_path, make_job(mergeCommand=MERGE))
+    merged = (tmp_path / "merged").read_bytes()
+    assert merged == b"".join((tmp_path / f"chunk {index}.mp4").read_bytes() for index in range(3))
+    assert set(await task_runs(report, count=4)) >= {"merge"}
+    (tmp_path / "merged").unlink()
+    await render(tmp_path, make_job(mergeCommand=MERGE), output_file="video.mp4")
+    await render(tmp_path, make_job(mergeCommand=MERGE), merge=False)
+    assert not (tmp_path / "merged").exists()
+
+
+async def test_the_merge_command_has_an_adapter_of_its_own(tmp_path: Path) -> None:
+    """The chunks' adapter and the merge's are configured apart."""
+    job = make_job(mergeCommand="sh -c 'echo $WHERE > where'")
+    adapters = {name: {"type": "local", "env": {"WHERE": name}} for name in ("chunks", "merge")}
+    await render(tmp_path, job, adapter=adapters["chunks"], merge_adapter=adapters["merge"])
+    assert (tmp_path / "where").read_text() == "merge\n"
+
+
+async def test_a_failing_merge_command_fails_the_job(tmp_path: Path) -> None:
+    """With its last lines, and with the chunks done."""
+    state, report = await render(tmp_path, make_job(mergeCommand="sh -c 'echo no codec >&2; exit 4'"))
+    assert state.is_failed()
+    assert "merge command 'sh' exited with code 4. Its last lines:\n  no codec" in (state.message or "")
+    assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED] * 3
+
+
+BAD_OUTPUTS = {
+    "no-output": "was not written",
+    "empty": "is empty",
+    "garbage": "can't be read as a video",
+    "truncated": "can't be read as a video|truncated",
+    "short": "has 9 frames; expected exactly 10",
+    "long": "has 11 frames; expected exactly 10",
+    "size": "is 80×64 pixels; expected 64×64",
+    "rate": "25 fps",
+    "codec": "does not fit chunk .*codec",
+    "parameters": "does not fit chunk .*profile",
+}
+
+
+@pytest.mark.parametrize("how", BAD_OUTPUTS)
+async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) -> None:
+    """A command that exits 0 is not believed: the job fails, names the chunk and why, and makes no video."""
+    job = make_job(outputFile="video.mp4", extra=["--misbehave", how, "--only", "10"])
+    state, report = await render(tmp_path, job, concurrency=1)
+    assert state.is_failed()
+    assert state.message is not None
+    assert re.search(BAD_OUTPUTS[how], state.message), state.message
+    assert state.message.startswith("chunk 1 (frames 10 to 19), attempt 1: ")
+    assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED, RunState.FAILED, RunState.PENDING]
+    assert not (tmp_path / "video.mp4").exists()
+    assert not (tmp_path / "chunk 1.mp4").exists()
+    assert leftovers(tmp_path) == []
+
+
+async def test_a_matroska_chunk_that_was_cut_off(tmp_path: Path) -> None:
+    """A container that can be read up to the cut is found out by its count."""
+    job = make_job(suffix=".webm", outputFile="video.mkv", extra=["--misbehave", "truncated-late"])
+    state, _ = await render(tmp_path, job)
+    assert state.is_failed()
+
+
+async def test_an_output_of_an_earlier_run_is_not_taken(tmp_path: Path) -> None:
+    """A command that writes nothing does not pass because a good file lies at its output's place."""
+    for index in range(3):
+        write_clip(tmp_path / f"chunk {index}.mp4", Clip(), start=index * 10, count=10)
+    job = make_job(extra=["--misbehave", "no-output"])
+    state, _ = await render(tmp_path, job)
+    assert "was not written" in (state.message or "")
+
+
+async def test_an_earlier_output_of_a_command_that_does_not_name_it(tmp_path: Path) -> None:
+    """Where the output is not a word of the command, the old file is removed before the attempt."""
+    job = make_job((10,))
+    write_clip(tmp_path / "chunk 0.mp4", Clip(), start=500, count=10)
+    job["chunks"][0]["command"] = "true"
+    state, _ = await render(tmp_path, job)
+    assert "was not written" in (state.message or "")
+    inner = make_job((10,))["chunks"][0]["command"].replace("'", '"')
+    job["chunks"][0]["command"] = f"sh -c '{inner}'"
+    state, _ = await render(tmp_path, job)
+    assert state.is_completed(), state.message
+    assert read_numbers(tmp_path / "chunk 0.mp4") == list(range(10))
+
+
+async def test_a_failed_attempt_leaves_the_accepted_output_alone(tmp_path: Path) -> None:
+    """A later run whose command fails does not touch what an earlier run accepted."""
+    await render(tmp_path, make_job((10,)))
+    good = (tmp_path / "chunk 0.mp4").read_bytes()
+    state, _ = await render(tmp_path, make_job((10,), extra=["--misbehave", "garbage"]))
+    assert state.is_failed()
+    assert (tmp_path / "chunk 0.mp4").read_bytes() == good
+
+
+async def test_any_name_in_any_folder(tmp_path: Path) -> None:
+    """Spaces, quotes, newlines and letters of any script, in the job directory too."""
+    folder = tmp_path / "it's a «job»\nin 日本"
+    folder.mkdir()
+    name = "a 'b' \"c\"\nd é $HOME * {index}"
+    _, report = await render(folder, make_job((5, 5), name=name), output_file="the 'video'.mp4")
+    assert read_numbers(folder / "the 'video'.mp4") == list(range(10))
+    assert report.output == str(folder / "the 'video'.mp4")
+
+
+async def test_outputs_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
+    """They are made."""
+    await render(tmp_path, make_job((5, 5), name="a/b/{index}"), output_file="c/video.mp4")
+    assert read_numbers(tmp_path / "c" / "video.mp4") == list(range(10))
+
+
+async def test_a_link_out_of_the_job_directory_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    """Nothing was rendered when the refusal comes."""
+    (tmp_path / "job").mkdir()
+    (tmp_path / "out").symlink_to("/")
+    (tmp_path / "job" / "out").symlink_to(tmp_path)
+    path = write_job(tmp_path / "job", make_job(name="out/{index}"))
+    state = await render_job(str(path), return_state=True)
+    assert state.is_failed()
+    assert "outside the job directory" in (state.message or "")
+    assert not (tmp_path / "job" / ".helios").exists()
+
+
+async def test_a_failing_command_is_tried_again(tmp_path: Path) -> None:
+    """Each attempt is counted, and the one that works is taken."""
+    job = make_job(extra=["--misbehave", "fail-times:2", "--only", "10"], outputFile="video.mp4")
+    _, report = await render(tmp_path, job, retries=2)
+    assert [chunk.attempts for chunk in report.chunks] == [1, 3, 1]
+    assert report.chunks[1].error is None
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    runs = await task_runs(report, count=4)
+    assert runs["chunk-1"].run_count == 3
+
+
+async def test_retries_have_a_bound(tmp_path: Path) -> None:
+    """After it the job fails, with the last lines of the command and where all of them are."""
+    job = make_job((10,), extra=["--misbehave", "exit:7"])
+    state, report = await render(tmp_path, job, retries=2)
+    assert report.chunks[0].attempts == 3
+    message = state.message or ""
+    assert "chunk 0 (frames 0 to 9), attempt 3: " in message
+    assert "exited with code 7. Its last lines:\n  the scene can't be loaded: é" in message
+    log = Path(message.split("Its whole output: ")[1])
+    assert log.read_text() == "about to fail\nthe scene can't be loaded: é\n"
+
+
+async def test_a_wrong_request_is_not_tried_again(tmp_path: Path) -> None:
+    """A program that is not there will not be there at the next attempt."""
+    job = make_job((10,))
+    job["chunks"][0]["command"] = "helios-no-such-program 'chunk 0.mp4'"
+    state, report = await render(tmp_path, job, retries=5)
+    assert report.chunks[0].attempts == 1
+    assert "The program 'helios-no-such-program' was not found" in (state.message or "")
+
+
+async def test_one_chunk_that_fails_stops_the_others(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Their processes end, nothing new starts, and Prefect says Cancelled and why, not Crashed."""
+    job = make_job([5] * 8, extra=["--misbehave", "hang"])
+    job["chunks"][1]["command"] = "sh -c 'sleep 1; exit 5'"
+    started = time.monotonic()
+    state, report = await render(tmp_path, job, concurrency=4)
+    assert time.monotonic() - started < 30
+    assert "chunk 1 (frames 5 to 9), attempt 1: sh exited with code 5" in (state.message or "")
+    states = [chunk.state for chunk in report.chunks]
+    assert states == [RunState.CANCELLED, RunState.FAILED, RunState.CANCELLED, RunState.CANCELLED, *["pending"] * 4]
+    assert processes_of(tmp_path) == []
+    assert leftovers(tmp_path) == []
+    runs = await task_runs(report, count=4)
+    assert {name: run.state_name for name, run in runs.items()} == {
+        "chunk-0": "Cancelled", "chunk-1": "Failed", "chunk-2": "Cancelled", "chunk-3": "Cancelled",
+    }  # fmt: skip
+    assert runs["chunk-0"].state is not None
+    assert runs["chunk-0"].state.message == "Stopped because chunk 1 failed"
+
+
+async def test_a_chunk_that_waits_for_its_retry_is_stopped_too(tmp_path: Path) -> None:
+    """It ends as Cancelled, at once, although its pause had a minute to go."""
+    job = make_job((5, 5), extra=["--misbehave", "exit:1", "--only", "0"])
+    slow = job["chunks"][1]["command"].replace("'", '"')
+    job["chunks"][1]["command"] = f"sh -c 'sleep 2; {slow}'"
+    started = time.monotonic()
+    # The second chunk is H.264, which WebM does not take: that ends the job while the first one waits.
+    state, report = await render(tmp_path, job, retries=3, retry_delay_seconds=60, output_file="video.webm")
+    assert time.monotonic() - started < 50
+    assert state.is_failed()
+    runs = await task_runs(report, count=2)
+    deadline = time.monotonic() + 20
+    while runs["chunk-0"].state_name != "Cancelled":
+        assert time.monotonic() < deadline, runs
+        await asyncio.sleep(0.2)
+        runs = await task_runs(report, count=2)
+
+
+async def test_a_chunk_that_hangs_is_stopped_at_its_timeout(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Also when it and its descendants ignore SIGTERM."""
+    job = make_job((5, 5), extra=["--misbehave", "hang-hard", "--only", "5"])
+    state, report = await render(
+        tmp_path, job, chunk_timeout_seconds=3, adapter={"type": "local", "grace_seconds": 0.3}
+    )
+    assert "ran longer than its timeout of 3 s and was stopped. Its last lines:\n  hanging" in (state.message or "")
+    assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED, RunState.FAILED]
+    assert processes_of(tmp_path) == []
+
+
+async def test_no_more_chunks_at_a_time_than_asked_for(tmp_path: Path) -> None:
+    """The bound holds, and is used."""
+    job = make_job([1] * 12)
+    (tmp_path / "running").mkdir()
+    for chunk in job["chunks"]:
+        mark = f"running/{chunk['id']}"
+        script = f"touch {mark}; ls running | wc -l >> most; sleep 0.3; {chunk['command']}; rm {mark}".replace("'", '"')
+        chunk["command"] = f"sh -c '{script}'"
+    state, _ = await render(tmp_path, job, concurrency=3)
+    assert state.is_completed(), state.message
+    counts = [int(line) for line in (tmp_path / "most").read_text().split()]
+    assert max(counts) == 3
+
+
+async def test_a_flood_of_output(tmp_path: Path) -> None:
+    """Output of any size is written to the log file, and the chunk is accepted."""
+    job = make_job((5,), extra=["--misbehave", "flood:50"])
+    state, report = await render(tmp_path, job)
+    assert state.is_completed(), state.message
+    (log,) = (tmp_path / ".helios" / "logs" / report.run_id).iterdir()
+    assert log.stat().st_size == 50_000_000
+
+
+async def test_a_container_that_can_t_take_the_chunks_is_refused_at_the_first(tmp_path: Path) -> None:
+    """Not after the last chunk was rendered."""
+    state, report = await render(tmp_path, make_job([5] * 6), output_file="video.webm", concurrency=1)
+    assert "webm has no place for h264 video; use one of .mp4" in (state.message or "")
+    assert [chunk.attempts for chunk in report.chunks] == [1, 0, 0, 0, 0, 0]
+
+
+async def test_progress_is_an_artifact(tmp_path: Path) -> None:
+    """The flow run's page shows a progress bar, which ends at the last frame."""
+    _, report = await render(tmp_path, make_job())
+    async with get_client() as client:
+        answer = await client.request(
+            "POST", "/artifacts/filter", json={"artifacts": {"flow_run_id": {"any_": [report.run_id]}}}
+        )
+    (artifact,) = [found for found in answer.json() if found["type"] == "progress"]
+    assert artifact["data"] == 100.0
+    assert artifact["description"] == "rendering: 30 of 30 frames, 3 of 3 chunks"
+
+
+async def test_the_log_says_what_happened(tmp_path: Path) -> None:
+    """A line for each event, in the API, without a traceback."""
+    job = make_job((5, 5), extra=["--misbehave", "fail-times:1", "--only", "5"], outputFile="video.mp4")
+    _, report = await render(tmp_path, job, retries=1)
+    deadline = time.monotonic() + 20
+    lines: list[str] = []
+    async with get_client() as client:
+        while not any(line.startswith("Done") for line in lines) and time.monotonic() < deadline:
+            body = {"logs": {"flow_run_id": {"any_": [report.run_id]}}, "sort": "TIMESTAMP_ASC"}
+            lines = [entry["message"] for entry in (await client.request("POST", "/logs/filter", json=body)).json()]
+            await asyncio.sleep(0.3)
+    text = "\n".join(lines)
+    assert "10 frames of 64×64 at 30 fps in 2 chunks, 2 at a time on local" in text
+    assert text.count("Attempt 1 started") == 2
+    assert text.count("Accepted: 5 frames") == 2
+    assert "chunk 1 (frames 5 to 9), attempt 1: " in text
+    assert "Another attempt follows" in text
+    assert f"Done: 10 frames in 2 chunks in {report.duration_ms / 1000:.1f} s: {tmp_path}/video.mp4" in text
+    assert "Traceback" not in text
+
+
+async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
+    """The run's result is the report, readable by whoever reads the run."""
+    _, report = await render(tmp_path, make_job())
+    async with get_client() as client:
+        run = await client.read_flow_run(report.run_id)  # type: ignore[arg-type]
+    assert run.state is not None
+    assert JobReport.model_validate(await run.state.aresult()) == report
+    assert run.name.startswith("job.json-")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"job": "nowhere.json"}, "nowhere.json does not exist"),
+        ({"job": {"chunks": []}}, "metadata: missing"),
+        ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: local."),
+        ({"adapter": {"type": "local", "grace_seconds": -1}}, "grace_seconds: -1; expected"),
+        ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
+        ({"output_file": "video.avi"}, "use a name that ends in .mp4"),
+        ({"output_file": "chunk 0.mp4"}, "is also a chunk's output"),
+        ({"output_file": "video.mp4", "merge": False}, "expected one or the other"),
+        ({"output_file": "video.mp4", "audio_file": "none.wav"}, "none.wav can't be read as sound"),
+        ({"audio_file": "none.wav"}, "no output file to put it in"),
+        ({"chunks": [7]}, "no chunk has the id 7; expected one of 0 to 2"),
+    ],
+)
+async def test_wrong_parameters_are_refused_in_words(tmp_path: Path, parameters: dict[str, Any], said: str) -> None:
+    """A run with wrong parameters fails at once, with the same message as the command line."""
+    job = str(write_job(tmp_path, make_job()))
+    state = await render_job(**({"job": job} | parameters), return_state=True)
+    assert state.is_failed()
+    assert said in (state.message or "")
+    assert "Traceback" not in (state.message or "")
+    assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
+
+
+async def test_the_environment_of_a_run_is_left_as_it_was(tmp_path: Path) -> None:
+    """A run changes neither the working directory nor the environment of its process."""
+    before = (os.getcwd(), dict(os.environ))
+    await render(tmp_path, make_job((5,)))
+    assert (os.getcwd(), dict(os.environ)) == before
