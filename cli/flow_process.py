@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 # On a terminal the bar has the screen: what must be read comes through it.
@@ -20,6 +22,7 @@ from cli.bar import watched
 from cli.server import prefect_server
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
+from tasks.job_run import JobEndedError
 
 RECORD_SECONDS = 60.0
 """How long to wait until the last states are in an embedded server's database."""
@@ -45,7 +48,8 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
         outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
     if own_ui and (report := outcome[2]):
         address = f"http://127.0.0.1:4200/runs/flow-run/{report.run_id}"
-        click.echo(f"To look at this run again: prefect server start, then {address}", err=True)
+        prefect = shutil.which("prefect") or Path(sys.executable).with_name("prefect")
+        click.echo(f"To look at this run in Prefect's UI: {prefect} server start, then open {address}", err=True)
     return outcome
 
 
@@ -59,7 +63,8 @@ async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcom
         finally:
             loop.remove_signal_handler(signal.SIGINT)
     result = await state.aresult(raise_on_failure=False)
-    report = result if isinstance(result, JobReport) else None
+    report = result.report if isinstance(result, JobEndedError) else result
+    report = report if isinstance(report, JobReport) else None
     if embedded:
         joins = watcher.seen is not None and watcher.seen.phase != "rendering"
         await _recorded(report, joins=int(joins))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Coroutine, Iterator
+from pathlib import PurePath
 from typing import Annotated, Any
 
 from prefect import Task, flow, get_run_logger
@@ -18,7 +19,15 @@ from helios.models.report import ChunkResult, JobReport, RunState
 from helios.models.spec import RenderJobChunk
 from tasks import run_log
 from tasks.chunk import render_chunk
-from tasks.job_run import ENVIRONMENT_RETRIES, AttemptFailedError, JobFailedError, JobRun
+from tasks.job_run import (
+    ENVIRONMENT_RETRIES,
+    JOB_CANCELLED,
+    AttemptFailedError,
+    JobCancelledError,
+    JobEndedError,
+    JobFailedError,
+    JobRun,
+)
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
 from tasks.prepared_job import PreparedJob, prepare_job
@@ -34,7 +43,7 @@ RETRY_JITTER = 0.5
 
 def _run_name() -> str:
     job = flow_run.parameters.get("job")
-    name = job.rsplit("/", 1)[-1] if isinstance(job, str) else (job or {}).get("id") or "job"
+    name = PurePath(job).stem if isinstance(job, str) else (job or {}).get("id") or "job"
     return f"{name}-{str(flow_run.id)[-6:]}"
 
 
@@ -58,7 +67,7 @@ async def render_job(
     merge_adapter: str | LocalAdapterConfig | dict[str, Any] | None = None,
     audio_file: str | None = None,
     chunks: list[int] | None = None,
-) -> JobReport | State[JobReport]:
+) -> JobReport | State[JobEndedError]:
     """Render a job.
 
     Args:
@@ -92,7 +101,7 @@ async def render_job(
         )
     except HeliosError as exc:
         logger.error("%s", exc)
-        return Failed(message=str(exc))
+        return Failed(message=str(exc), data=JobFailedError(str(exc)))
     run = JobRun(prepared, run_id=str(flow_run.id), retries=retries, chunk_timeout_seconds=chunk_timeout_seconds)
     in_flight = concurrency or os.cpu_count() or 1
     logger.info("%s", _describe(prepared, in_flight))
@@ -106,14 +115,14 @@ async def render_job(
             await _render_all(run, render, in_flight)
             await _join(run)
     except asyncio.CancelledError:
-        _end_cancellation()
-        report = run.report(RunState.CANCELLED, duration_ms=_since(started), error="The job was cancelled")
         logger.warning("Cancelled: %d of %d chunks were done", run.progress.chunks, run.progress.total_chunks)
-        return Cancelled(message="The job was cancelled", data=report)
+        _end_cancellation()
+        report = run.report(RunState.CANCELLED, duration_ms=_since(started), error=JOB_CANCELLED)
+        return Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED, report))
     except HeliosError as exc:
         report = run.report(RunState.FAILED, duration_ms=_since(started), error=str(exc))
         logger.error("The job failed: %s", exc)
-        return Failed(message=str(exc), data=report)
+        return Failed(message=str(exc), data=JobFailedError(str(exc), report))
     report = run.report(RunState.COMPLETED, duration_ms=_since(started))
     logger.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
                 report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
@@ -141,7 +150,7 @@ async def _pull(pending: Iterator[RenderJobChunk], run: JobRun, render: RenderTa
             run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
             raise JobFailedError(str(exc)) from exc
         except asyncio.CancelledError:
-            record_as_cancelled(record, run.stop_reason or "The job was cancelled")
+            record_as_cancelled(record, run.stop_reason or JOB_CANCELLED)
             raise
         if isinstance(outcome, State):
             raise asyncio.CancelledError

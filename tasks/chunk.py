@@ -21,7 +21,7 @@ from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.process import with_last_lines
-from tasks.job_run import AttemptFailedError, ChunkRecord, JobRun
+from tasks.job_run import JOB_CANCELLED, AttemptFailedError, ChunkRecord, JobRun
 
 
 def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:
@@ -61,7 +61,7 @@ async def render_chunk(chunk: RenderJobChunk, run: JobRun) -> ChunkResult | Stat
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
         # cancelled this, sees the state and goes on cancelling.
         record.state = RunState.CANCELLED
-        return Cancelled(message=run.stop_reason or "The job was cancelled")
+        return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     except (HeliosError, OSError) as exc:
         error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
         raise _failed(run, record, error) from exc

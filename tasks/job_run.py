@@ -16,9 +16,29 @@ from tasks.progress import JobProgress
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again because its environment failed; not counted among its own retries."""
 
+JOB_CANCELLED = "The job was cancelled"
+"""Why a chunk was stopped when no other reason is known."""
 
-class JobFailedError(HeliosError):
-    """The job can't complete; the message says why."""
+
+class JobEndedError(HeliosError):
+    """The job ended without its video. It is the result of such a flow run, so that who awaits it is told.
+
+    Args:
+        message: Why.
+        report: What became of its chunks, if it got as far as that.
+    """
+
+    def __init__(self, message: str, report: JobReport | None = None) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class JobFailedError(JobEndedError):
+    """The job can't complete."""
+
+
+class JobCancelledError(JobEndedError):
+    """Somebody stopped the job."""
 
 
 class AttemptFailedError(HeliosError):

@@ -15,7 +15,7 @@ from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.process import with_last_lines
 from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
-from tasks.job_run import JobRun
+from tasks.job_run import JOB_CANCELLED, JobRun
 
 STITCHER: VideoStitcher = FfmpegStitcher()
 
@@ -50,7 +50,7 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         stop.set()
         await asyncio.wait([work])
         if isinstance(work.exception(), StitchCancelledError):
-            return Cancelled(message=run.stop_reason or "The job was cancelled")
+            return Cancelled(message=run.stop_reason or JOB_CANCELLED)
         report = work.result()
     for warning in report.warnings:
         get_run_logger().warning(warning)
@@ -77,7 +77,7 @@ async def merge(run: JobRun) -> State[None] | None:
     try:
         ended = await command.adapter.execute(job, on_output=lambda _stream, line: logger.debug("%s", line))
     except asyncio.CancelledError:
-        return Cancelled(message=run.stop_reason or "The job was cancelled")
+        return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     if ended.exit_code != 0:
         message = f"The merge command {command.argv[0]!r} exited with code {ended.exit_code}"
         raise CommandError(with_last_lines(message, ended.stderr or ended.stdout))

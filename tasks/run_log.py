@@ -5,6 +5,9 @@ import logging
 from helios.errors import HeliosError
 
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+"""Where Prefect writes the lines of runs."""
+FILTERED = (*LOGGERS, "asyncio")
+"""The event loop, too, says what a cancelled flow process ended with."""
 
 
 class ExpectedErrors(logging.Filter):
@@ -21,6 +24,6 @@ _FILTER = ExpectedErrors()
 
 
 def quiet_expected_errors() -> None:
-    """Add the filter to the loggers of flow and task runs; once is enough, more does no harm."""
-    for name in LOGGERS:
+    """Add the filter to the loggers; once is enough, more does no harm."""
+    for name in FILTERED:
         logging.getLogger(name).addFilter(_FILTER)

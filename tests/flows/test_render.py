@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from flows.render import render_job
 from helios.models import JobReport
 from helios.models.report import RunState
+from tasks.job_run import JobEndedError
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
 from tests.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
@@ -28,7 +29,8 @@ async def render(folder: Path, job: dict[str, Any], **parameters: Any) -> tuple[
     path = write_job(folder, job)
     settings = {"concurrency": 2, "retries": 0, "retry_delay_seconds": 0.05} | parameters
     state: State[Any] = await render_job(str(path), **settings, return_state=True)
-    report = await state.aresult(raise_on_failure=False)
+    result = await state.aresult(raise_on_failure=False)
+    report = result.report if isinstance(result, JobEndedError) else result
     assert isinstance(report, JobReport), state.message
     return state, report
 
@@ -378,7 +380,7 @@ async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
         run = await client.read_flow_run(report.run_id)  # type: ignore[arg-type]
     assert run.state is not None
     assert JobReport.model_validate(await run.state.aresult()) == report
-    assert run.name.startswith("job.json-")
+    assert run.name.startswith("job-")
 
 
 @pytest.mark.parametrize(
