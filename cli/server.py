@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from cli.server_settings import EMBEDDED
@@ -18,6 +20,7 @@ from helios.errors import WorkerUnavailableError
 START_SECONDS = 90.0
 """The first start creates the database, which takes ten seconds on a slow machine."""
 STOP_SECONDS = 15.0
+DRAIN_SECONDS = 10.0
 
 
 @contextmanager
@@ -50,6 +53,9 @@ def prefect_server() -> Iterator[str | None]:
         _wait_until_healthy(url, process, log)
         with temporary_settings({PREFECT_API_URL: url}):
             yield url.removesuffix("/api")
+            # What is still on its way needs the server: without it, Prefect's clients try for a minute.
+            APILogWorker.drain_all(timeout=DRAIN_SECONDS)
+            EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:
         _stop(process)
 

@@ -24,6 +24,9 @@ class JobDirectory:
         if not path.is_dir():
             raise RequestError(f"The job directory {path} is not a directory; create it, or name another (--job-dir)")
         self.path = path.resolve()
+        # Following links costs a look at every folder on the way, and many chunks share a folder. What
+        # was found stays: a link that is changed while the job runs leads nowhere else.
+        self._folders: dict[Path, Path] = {}
 
     def output(self, relative: str) -> Path:
         """Where an output of the spec lies.
@@ -32,7 +35,8 @@ class JobDirectory:
             RequestError: A link on the way leads out of the job directory, or a directory is there.
         """
         path = self.path / relative
-        folder = path.parent.resolve()
+        if (folder := self._folders.get(path.parent)) is None:
+            folder = self._folders[path.parent] = path.parent.resolve()
         if not folder.is_relative_to(self.path):
             raise RequestError(
                 f"The output file {relative!r} lies in {folder}, outside the job directory {self.path}; "

@@ -6,6 +6,7 @@ variable that every descendant inherits, which still names them once their paren
 """
 
 import asyncio
+import itertools
 import os
 import signal
 import uuid
@@ -20,11 +21,15 @@ KILL_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
+_PROCESS = uuid.uuid4().hex
+_COUNTER = itertools.count()
+
+
 class ProcessTree:
     """The processes that one command started, itself included."""
 
     def __init__(self) -> None:
-        self.mark = uuid.uuid4().hex
+        self.mark = f"{_PROCESS}-{os.getpid()}-{next(_COUNTER)}"
         """Value of `MARKER` in the environment of every member."""
         self.leader: int | None = None
         """Process id of the command, which is also its group's and session's id."""

@@ -14,8 +14,6 @@ os.environ["SVT_LOG"] = "1"
 import psutil
 import pytest
 from hypothesis import settings
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cli.server import prefect_server
@@ -33,9 +31,6 @@ def prefect_api() -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = url
         with temporary_settings({PREFECT_API_URL: url}):
             yield url
-            # What is still on its way needs the server: without it, Prefect tries for a minute.
-            APILogWorker.drain_all(timeout=10)
-            EventsWorker.drain_all(timeout=10)
         del os.environ["PREFECT_API_URL"]
 
 

@@ -56,7 +56,7 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
         first = None
         # With frame threads a decoder would hold frames back.
-        chunk.video.codec_context.thread_type = "SLICE"
+        chunk.video.codec_context.thread_count = 1
         try:
             for packet, index in chunk.packets():
                 if first is None and index is not None:

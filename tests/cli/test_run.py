@@ -29,7 +29,7 @@ def test_a_job_becomes_a_video(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     size = (tmp_path / "out" / "video.mp4").stat().st_size
     assert done.stdout == f"{tmp_path}/out/video.mp4: 30 frames, 1.000 s, {size} bytes\n"
-    assert "Accepted: 10 frames" in done.stderr
+    assert "Accepted: frames 10 to 19" in done.stderr
     assert read_numbers(tmp_path / "out" / "video.mp4") == list(range(30))
 
 

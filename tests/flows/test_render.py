@@ -365,8 +365,9 @@ async def test_the_log_says_what_happened(tmp_path: Path) -> None:
             await asyncio.sleep(0.3)
     text = "\n".join(lines)
     assert "10 frames of 64×64 at 30 fps in 2 chunks, 2 at a time on local" in text
-    assert text.count("Attempt 1 started") == 2
-    assert text.count("Accepted: 5 frames") == 2
+    assert text.count("Accepted: frames 0 to 4, ") == 1
+    assert "Attempt 2 started: frames 5 to 9" in text
+    assert text.count("Accepted: frames 5 to 9, ") == 1
     assert "chunk 1 (frames 5 to 9), attempt 1: " in text
     assert "Another attempt follows" in text
     assert f"Done: 10 frames in 2 chunks in {report.duration_ms / 1000:.1f} s: {tmp_path}/video.mp4" in text

@@ -1,0 +1,1 @@
+"""What the product costs, against its references in the same run: `make bench`."""

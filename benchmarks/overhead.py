@@ -1,0 +1,107 @@
+"""What one chunk costs beside its command: many chunks of next to nothing, and tasks that are nothing but tasks.
+
+The chunks' command makes a hard link to a finished one-frame video: a process as cheap as `true`, whose output
+can be verified, since a chunk without output is never accepted.
+"""
+
+import asyncio
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+
+from benchmarks.measure import compare, table
+from flows.render import render_job
+from helios.models import JobReport
+from tests.jobs import write_job
+from tests.video import Clip, write_clip
+
+IN_FLIGHT = 10
+
+
+async def measure(*, chunks: int = 1000, runs: int = 5) -> str:
+    """Compare our flow with bare Prefect tasks that are awaited the same way."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
+        job = write_job(folder, link_job(chunks))
+        figures = await compare(
+            {
+                "this flow": lambda: _ours(job, chunks),
+                "bare tasks that run `true`": lambda: bare_tasks(chunks, with_process=True),
+                "bare tasks": lambda: bare_tasks(chunks, with_process=False),
+            },
+            runs=runs,
+            settle=recorded,
+        )
+    lines = [table(f"{chunks} chunks of next to nothing, {IN_FLIGHT} at a time", figures)]
+    lines += ["| | CPU of the flow process, ms a chunk |", "|---|---|"]
+    lines += [f"| {figure.name} | {figure.median('cpu_seconds') / chunks * 1000:.2f} |" for figure in figures]
+    lines.append(f"\nPeak memory of this process: {peak_mb():.0f} MB\n")
+    return "\n".join(lines)
+
+
+def link_job(chunks: int) -> dict[str, object]:
+    """A job whose chunks are links to one file."""
+    return {
+        "metadata": {"totalFrames": chunks, "fps": 30, "width": 64, "height": 64, "duration": chunks / 30},
+        "chunks": [
+            {"id": n, "startFrame": n, "frameCount": 1, "outputFile": f"c{n}.mp4", "command": f"ln clip.mp4 c{n}.mp4"}
+            for n in range(chunks)
+        ],
+    }
+
+
+async def _ours(job: Path, chunks: int) -> None:
+    report = await render_job(str(job), concurrency=IN_FLIGHT)
+    assert isinstance(report, JobReport)
+    assert report.frames == chunks
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+async def _nothing(number: int) -> int:
+    return number
+
+
+@task(persist_result=False, cache_policy=NO_CACHE)
+async def _true(number: int) -> int:
+    process = await asyncio.create_subprocess_exec("true")
+    await process.wait()
+    return number
+
+
+@flow
+async def bare_tasks(count: int, *, with_process: bool) -> None:
+    """Await as many tasks in the same way, and nothing else."""
+    work = _true if with_process else _nothing
+
+    async def pull(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            await work(number)
+
+    numbers = iter(range(count))
+    async with asyncio.TaskGroup() as pullers:
+        for _ in range(IN_FLIGHT):
+            pullers.create_task(pull(numbers))
+
+
+async def recorded() -> None:
+    """Wait until the server has worked off what the last run sent it: no new task run for two seconds."""
+    count, since = -1, time.monotonic()
+    async with get_client() as client:
+        while time.monotonic() - since < 2:
+            now = int((await client.request("POST", "/task_runs/count", json={})).json())
+            if now != count:
+                count, since = now, time.monotonic()
+            await asyncio.sleep(0.5)
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
