@@ -29,12 +29,13 @@ class LocalAdapter:
 
     def __init__(self, config: LocalAdapterConfig | None = None) -> None:
         self._config = config or LocalAdapterConfig()
+        self._env = {**os.environ, **self._config.env}
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
         return await run_command(
             [job.command, *job.args],
-            env={**os.environ, **self._config.env, **job.env},
+            env={**self._env, **job.env},
             cwd=job.cwd,
             timeout_seconds=job.timeout_seconds,
             grace_seconds=self._config.grace_seconds,

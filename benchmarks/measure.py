@@ -28,7 +28,7 @@ class Figure:
 
     def median(self, field: str = "wall_seconds") -> float:
         """The middle run's value of a field of `Sample`."""
-        return statistics.median(getattr(sample, field) for sample in self.samples)
+        return float(statistics.median(getattr(sample, field) for sample in self.samples))
 
     def spread(self, field: str = "wall_seconds") -> str:
         """Lowest and highest value."""

@@ -55,11 +55,11 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
 
 async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcome:
     with watched(title) as watcher:
-        flow = asyncio.create_task(render_job(**request, return_state=True))
+        flow = asyncio.create_task(_flow(request))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, flow.cancel)
         try:
-            state: State[Any] = await flow
+            state = await flow
         finally:
             loop.remove_signal_handler(signal.SIGINT)
     result = await state.aresult(raise_on_failure=False)
@@ -70,6 +70,10 @@ async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcom
         await _recorded(report, joins=int(joins))
     ended = {"COMPLETED": RunState.COMPLETED, "CANCELLED": RunState.CANCELLED}
     return ended.get(state.type.value, RunState.FAILED), state.message or "", report
+
+
+async def _flow(request: dict[str, Any]) -> State[Any]:
+    return await render_job(**request, return_state=True)
 
 
 async def _recorded(report: JobReport | None, *, joins: int) -> None:

@@ -32,7 +32,7 @@ class JobDirectory:
         """Where an output of the spec lies.
 
         Raises:
-            RequestError: A link on the way leads out of the job directory, or a directory is there.
+            RequestError: A link on the way leads out of the job directory.
         """
         path = self.path / relative
         if (folder := self._folders.get(path.parent)) is None:
@@ -42,12 +42,10 @@ class JobDirectory:
                 f"The output file {relative!r} lies in {folder}, outside the job directory {self.path}; "
                 "expected a path inside it"
             )
-        if path.is_dir() and not path.is_symlink():
-            raise RequestError(f"The output file {relative!r} is a directory; remove it, or name another file")
         return folder / path.name
 
     def check(self, spec: JobSpec) -> None:
-        """Refuse a spec whose outputs leave the folder or meet in one file by way of links.
+        """Refuse a spec whose outputs leave the folder, meet in one file by way of links, or are directories.
 
         Raises:
             RequestError: Names the outputs.
@@ -56,6 +54,8 @@ class JobDirectory:
         outputs = [chunk.output_file for chunk in spec.ordered_chunks]
         for name in [*outputs, *([spec.output_file] if spec.output_file else [])]:
             path = self.output(name)
+            if path.is_dir() and not path.is_symlink():
+                raise RequestError(f"The output file {name!r} is a directory; remove it, or name another file")
             if path in seen:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
             seen[path] = name

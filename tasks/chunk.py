@@ -97,7 +97,8 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
     if output.parent != run.job.directory.path:
         output.parent.mkdir(parents=True, exist_ok=True)
     argv, place = _place(chunk, run, output, attempt)
-    place.unlink(missing_ok=True)
+    if place == output:
+        place.unlink(missing_ok=True)
     try:
         ended = await _execute(argv, chunk, run, attempt)
         if ended.exit_code != 0:

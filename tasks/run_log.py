@@ -16,7 +16,9 @@ class SaidAlready(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be kept."""
         if record.name == "prefect.task_runs" and record.msg == "Finished in state Completed()":
-            return False  # the chunk has said so, with what was accepted; a line costs 0.5 ms here and more in the server
+            return (
+                False  # the chunk has said so, with what was accepted; a line costs 0.5 ms here and more in the server
+            )
         raised = record.exc_info[1] if record.exc_info else None
         named = record.args if isinstance(record.args, tuple) else ()
         return not any(isinstance(item, HeliosError) for item in (raised, *named))

@@ -1,5 +1,6 @@
 """Correct what Prefect records of a task that was cancelled outside its own code."""
 
+from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 from prefect.utilities.engine import emit_task_run_state_change_event
 
@@ -17,7 +18,8 @@ def record_as_cancelled(record: ChunkRecord, reason: str) -> None:
     task_run = record.task_run
     if task_run is None:
         return
-    crashed, cancelled = task_run.state, Cancelled(message=reason)
+    crashed = task_run.state
+    cancelled: State[None] = Cancelled(message=reason)
     cancelled.state_details.task_run_id = task_run.id
     cancelled.state_details.flow_run_id = task_run.flow_run_id
     task_run.state = cancelled

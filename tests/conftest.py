@@ -10,6 +10,8 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="helios-tests-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ.pop("PREFECT_API_URL", None)
 os.environ["SVT_LOG"] = "1"
+# Some tests run a task by itself.
+os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 
 import psutil
 import pytest

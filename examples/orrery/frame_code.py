@@ -1,5 +1,7 @@
 """A frame's number as squares along its lower edge, which survive a video codec."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,7 @@ def draw(image: NDArray[np.uint8], number: int) -> None:
         image[rows, columns] = 235 if number >> bit & 1 else 20
 
 
-def read(image: NDArray[np.uint8]) -> int:
+def read(image: NDArray[Any]) -> int:
     """Read a frame's number.
 
     Args:

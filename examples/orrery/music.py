@@ -29,7 +29,8 @@ def compose() -> NDArray[np.int16]:
             if 0 <= start < SECONDS:
                 sound += _bell(time - start, pitch)[:, None]
     fade = np.clip(np.minimum(time / 0.05, (SECONDS - time) / 0.4), 0, 1)
-    return (np.tanh(sound * fade[:, None]) * 32_000).astype(np.int16)
+    samples: NDArray[np.int16] = (np.tanh(sound * fade[:, None]) * 32_000).astype(np.int16)
+    return samples
 
 
 def _bell(time: NDArray[np.float64], pitch: float) -> NDArray[np.float64]:

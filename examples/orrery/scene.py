@@ -99,13 +99,15 @@ def _sky() -> Light:
         distance = np.hypot(columns - CENTER[0], (rows - CENTER[1]) / TILT) - radius
         rail = np.exp(-((distance / 2.2) ** 2)) * (0.6 + 0.4 * (rows - CENTER[1]) / (radius * TILT))
         light += rail[:, :, None] * np.array([0.016, 0.022, 0.045], np.float32)
-    return light.astype(np.float32)
+    sky: Light = light.astype(np.float32)
+    return sky
 
 
 def _to_screen(light: Light) -> NDArray[np.uint8]:
     """Roll highlights off (Reinhard) and encode for a screen (gamma 2.2)."""
     shown = (light * 1.25) / (1 + light)
-    return (np.clip(shown, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    image: NDArray[np.uint8] = (np.clip(shown, 0, 1) ** (1 / 2.2) * 255 + 0.5).astype(np.uint8)
+    return image
 
 
 def _label(image: NDArray[np.uint8], number: int) -> None:

@@ -69,9 +69,10 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
             raise OutputError(f"{path.name}: no frame can be decoded")
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
         return VerifiedOutput(
             frames=frames,
-            bytes=path.stat().st_size,
+            bytes=size,
             sha256=digest,
             video=chunk.parameters,
             audio=chunk.audio_parameters,

@@ -21,7 +21,7 @@ def helios_job(
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def start_helios_job(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+def start_helios_job(*words: str | int | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
     """Start it in a session of its own, as a terminal's foreground job is."""
     return subprocess.Popen(
         [HELIOS_JOB, *map(str, words)],
@@ -33,7 +33,7 @@ def start_helios_job(*words: str | Path, env: dict[str, str] | None = None) -> s
     )
 
 
-def on_a_terminal(*words: str | Path, cwd: Path) -> tuple[int, str]:
+def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
     """Run it with a terminal for all three streams; return its exit code and all that it drew."""
     code, drawn = -1, bytearray()
     child, terminal = pty.fork()

@@ -48,7 +48,7 @@ def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
     """It can't be replaced by a file."""
     (tmp_path / "a.mp4").mkdir()
     with pytest.raises(RequestError, match="'a.mp4' is a directory"):
-        JobDirectory(tmp_path).output("a.mp4")
+        JobDirectory(tmp_path).check(spec("a.mp4"))
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "no-suffix", "a.tar.gz", "日" * 83 + ".mp4", "x" * 251 + ".mp4"])

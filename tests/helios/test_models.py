@@ -165,7 +165,7 @@ RATES = st.one_of(
     st.integers(1, 240),
     st.sampled_from(["24000/1001", "30000/1001", "60000/1001", 29.97, 23.976, 12.5]),
 )
-WORDS = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0{}"), max_size=12)
+WORDS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0{}"), max_size=12)
 
 
 @given(sizes=SIZES, start=st.integers(0, 10**6), fps=RATES, data=st.data())

@@ -1,6 +1,7 @@
 """Cutting a range into chunks."""
 
 import shlex
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,9 +12,9 @@ from helios.models import JobSpec
 from helios.planning import plan_job, split_by_size, split_evenly
 
 
-def plan(sizes: list[int], *, command: str = "render {start} {count} {output}", **fields: object) -> JobSpec:
-    settings = {"fps": "30", "width": 64, "height": 64, "output_pattern": "c{index}.mp4"} | fields
-    return plan_job(sizes, command=command, **settings)  # type: ignore[arg-type]
+def plan(sizes: list[int], *, command: str = "render {start} {count} {output}", **fields: Any) -> JobSpec:
+    settings: dict[str, Any] = {"fps": "30", "width": 64, "height": 64, "output_pattern": "c{index}.mp4"} | fields
+    return plan_job(sizes, command=command, **settings)
 
 
 @given(frames=st.integers(1, 10_000), data=st.data())
@@ -79,7 +80,7 @@ def test_doubled_braces_are_braces() -> None:
         ({"width": 0}, "metadata.width"),
     ],
 )
-def test_templates_that_do_not_work_are_refused(fields: dict[str, object], said: str) -> None:
+def test_templates_that_do_not_work_are_refused(fields: dict[str, Any], said: str) -> None:
     """The message names the placeholder and those that there are."""
     with pytest.raises(HeliosError, match=said):
         plan([1, 1], **fields)

@@ -9,6 +9,7 @@ import threading
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -165,7 +166,7 @@ def test_chunk_sound_that_is_too_short_is_filled_and_told(tmp_path: Path) -> Non
 
 def _with_sound_of(video: Path, sound: Path, target: Path) -> Path:
     with av.open(str(video)) as one, av.open(str(sound)) as two, av.open(str(target), "w") as out:
-        streams = {
+        streams: dict[int, Any] = {
             0: out.add_stream_from_template(one.streams.video[0]),
             1: out.add_stream_from_template(two.streams.audio[0]),
         }
