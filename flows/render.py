@@ -34,7 +34,7 @@ from tasks.prepared_job import PreparedJob, prepare_job
 from tasks.progress import published
 from tasks.task_states import record_as_cancelled
 
-RenderTask = Task[[RenderJobChunk, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
+RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 
 LONGEST_RETRY_DELAY_SECONDS = 300.0
 RETRY_JITTER = 0.5
@@ -145,7 +145,7 @@ async def _pull(pending: Iterator[RenderJobChunk], run: JobRun, render: RenderTa
     for chunk in pending:
         record = run.records[chunk.id]
         try:
-            outcome = await render(chunk, run)
+            outcome = await render(chunk.id, run)
         except AttemptFailedError as exc:
             run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
             raise JobFailedError(str(exc)) from exc

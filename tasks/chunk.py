@@ -32,16 +32,16 @@ def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> boo
 
 @task(
     name="render-chunk",
-    task_run_name="chunk-{chunk.id}",
+    task_run_name="chunk-{chunk_id}",
     persist_result=False,
     cache_policy=NO_CACHE,
     retry_condition_fn=retry_if_due,
 )
-async def render_chunk(chunk: RenderJobChunk, run: JobRun) -> ChunkResult | State[None]:
+async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
     """Render one chunk once, and accept its output.
 
     Args:
-        chunk: What to render.
+        chunk_id: Which of the job's chunks. The chunk itself is a model, which Prefect would walk through.
         run: The job's run.
 
     Returns:
@@ -50,7 +50,8 @@ async def render_chunk(chunk: RenderJobChunk, run: JobRun) -> ChunkResult | Stat
     Raises:
         AttemptFailedError: The attempt failed; says whether another one is due.
     """
-    record = run.records[chunk.id]
+    record = run.records[chunk_id]
+    chunk = record.chunk
     record.attempts += 1
     if context := TaskRunContext.get():
         record.task_run = context.task_run

@@ -34,7 +34,7 @@ async def attempts(folder: Path, error: HeliosError, *, times: int, retries: int
     run = JobRun(type(prepared)(**{**vars(prepared), "adapter": adapter}), run_id="test-run", retries=retries)
     task = render_chunk.with_options(retries=retries + ENVIRONMENT_RETRIES)
     try:
-        await task(run.job.chunks[0], run)
+        await task(0, run)
     except AttemptFailedError:
         return len(adapter.jobs), False
     return len(adapter.jobs), True
