@@ -38,7 +38,7 @@ async def render(folder: Path, job: dict[str, Any], **parameters: Any) -> tuple[
 async def task_runs(report: JobReport, *, count: int) -> dict[str, TaskRun]:
     """The task runs of a finished run, by name, once all of them have ended in the database."""
     deadline = time.monotonic() + 30
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[report.run_id]))  # type: ignore[list-item]
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[report.run_id]))
     async with get_client() as client:
         while True:
             runs = await client.read_task_runs(flow_run_filter=wanted)

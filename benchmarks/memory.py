@@ -1,0 +1,43 @@
+"""Whether the flow process grows with what its chunks print and write."""
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.overhead import peak_mb
+from flows.render import render_job
+from helios.models import JobReport
+from tests.jobs import make_job, write_job
+
+CHUNKS = 4
+
+
+async def measure() -> str:
+    """Peak memory after chunks that print nothing, and after chunks that print hundreds of megabytes each."""
+    lines = ["Memory of the flow process", "", "| each chunk prints | peak MB |", "|---|---|"]
+    for megabytes in (0, 10, 200):
+        peak = await asyncio.to_thread(_peak, megabytes)
+        lines.append(f"| {megabytes} MB | {peak:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _peak(megabytes: int) -> float:
+    """Run a flow in a fresh process, since a process's peak never goes down."""
+    argv = [sys.executable, "-m", "benchmarks.memory", str(megabytes)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+async def _run(megabytes: int) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        extra = ["--misbehave", f"flood:{megabytes}"] if megabytes else []
+        job = write_job(Path(name), make_job([5] * CHUNKS, extra=extra))
+        report = await render_job(str(job), concurrency=2)
+        assert isinstance(report, JobReport)
+    print(peak_mb())
+
+
+if __name__ == "__main__":
+    asyncio.run(_run(int(sys.argv[1])))
