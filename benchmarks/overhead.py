@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -18,7 +19,9 @@ from prefect.client.orchestration import get_client
 
 from benchmarks.measure import compare, table
 from flows.render import render_job
+from helios.media.verify import verify_output
 from helios.models import JobReport
+from helios.process import run_command
 from tests.jobs import write_job
 from tests.video import Clip, write_clip
 
@@ -34,8 +37,9 @@ async def measure(*, chunks: int = 1000, runs: int = 5) -> str:
         figures = await compare(
             {
                 "this flow": lambda: _ours(job, chunks),
-                "bare tasks that run `true`": lambda: bare_tasks(chunks, with_process=True),
-                "bare tasks": lambda: bare_tasks(chunks, with_process=False),
+                "bare tasks that do nothing": lambda: bare_tasks(_nothing, chunks),
+                "bare tasks that run `true`": lambda: bare_tasks(_true, chunks),
+                "bare tasks that run and verify the same": lambda: bare_tasks(_same_work, chunks, str(folder)),
             },
             runs=runs,
             settle=recorded,
@@ -65,25 +69,33 @@ async def _ours(job: Path, chunks: int) -> None:
 
 
 @task(persist_result=False, cache_policy=NO_CACHE)
-async def _nothing(number: int) -> int:
+async def _nothing(number: int, _folder: str) -> int:
     return number
 
 
 @task(persist_result=False, cache_policy=NO_CACHE)
-async def _true(number: int) -> int:
+async def _true(number: int, _folder: str) -> int:
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
     return number
 
 
-@flow
-async def bare_tasks(count: int, *, with_process: bool) -> None:
+@task(persist_result=False, cache_policy=NO_CACHE)
+async def _same_work(number: int, folder: str) -> int:
+    path = Path(folder) / f"bare{number}.mp4"
+    path.unlink(missing_ok=True)
+    await run_command(["ln", "clip.mp4", path.name], cwd=folder)
+    await asyncio.to_thread(verify_output, path, frames=1, fps=Fraction(30), width=64, height=64)
+    return number
+
+
+@flow(validate_parameters=False)
+async def bare_tasks(work: Any, count: int, folder: str = "") -> None:
     """Await as many tasks in the same way, and nothing else."""
-    work = _true if with_process else _nothing
 
     async def pull(numbers: Iterator[int]) -> None:
         for number in numbers:
-            await work(number)
+            await work(number, folder)
 
     numbers = iter(range(count))
     async with asyncio.TaskGroup() as pullers:
