@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import os
 import signal
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -85,14 +86,26 @@ class ProcessTree:
 
     def _marked(self, *, after: int) -> Iterator[psutil.Process]:
         for pid in psutil.pids():
-            if pid <= after or pid == os.getpid():
+            if pid <= after or pid == os.getpid() or not _carries(pid, self.mark):
                 continue
             try:
                 process = psutil.Process(pid)
-                if process.environ().get(MARKER) == self.mark and _is_alive(process):
-                    yield process
-            except (psutil.Error, OSError):
+            except psutil.Error:
                 continue
+            if _is_alive(process):
+                yield process
+
+
+def _carries(pid: int, mark: str) -> bool:
+    """Whether a process has the mark in its environment; another user's, which can't be read, is not ours."""
+    try:
+        if sys.platform == "linux":
+            # What psutil does, without its look at the process's start time: this runs after every command.
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return f"{MARKER}={mark}\0".encode() in file.read()
+        return bool(psutil.Process(pid).environ().get(MARKER) == mark)
+    except (psutil.Error, OSError):
+        return False
 
 
 def _group_exists(group: int) -> bool:
