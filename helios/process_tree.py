@@ -9,7 +9,6 @@ import asyncio
 import itertools
 import os
 import signal
-import sys
 import uuid
 from collections.abc import Iterator
 
@@ -22,6 +21,7 @@ KILL_TIMEOUT_SECONDS = 10.0
 POLL_SECONDS = 0.02
 
 
+PROC = os.path.exists("/proc/self/environ")
 _PROCESS = uuid.uuid4().hex
 _COUNTER = itertools.count()
 
@@ -99,7 +99,7 @@ class ProcessTree:
 def _carries(pid: int, mark: str) -> bool:
     """Whether a process has the mark in its environment; another user's, which can't be read, is not ours."""
     try:
-        if sys.platform == "linux":
+        if PROC:
             # What psutil does, without its look at the process's start time: this runs after every command.
             with open(f"/proc/{pid}/environ", "rb") as file:
                 return f"{MARKER}={mark}\0".encode() in file.read()
