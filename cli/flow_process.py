@@ -16,6 +16,7 @@ if sys.stderr.isatty():
 import click
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import TERMINAL_STATES, State
+from prefect.exceptions import TerminationSignal
 from prefect.logging.handlers import APILogHandler
 
 from cli.bar import watched
@@ -45,7 +46,11 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
     with prefect_server() as own_ui:
         if own_ui and sys.stderr.isatty():
             click.echo(f"Prefect's UI, while the job runs: {own_ui}/runs", err=True)
-        outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
+        try:
+            outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
+        except TerminationSignal:
+            # SIGTERM. Prefect raises it through the event loop, whose end has cancelled the flow.
+            outcome = (RunState.CANCELLED, "The job was cancelled by SIGTERM", None)
     if own_ui and (report := outcome[2]):
         address = f"http://127.0.0.1:4200/runs/flow-run/{report.run_id}"
         prefect = shutil.which("prefect") or Path(sys.executable).with_name("prefect")

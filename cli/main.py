@@ -7,10 +7,11 @@ import sys
 
 import click
 
+from cli.errors import ServerStartError
 from cli.plan import plan
 from cli.run import run
 from cli.validate import validate
-from helios.errors import HeliosError, RequestError
+from helios.errors import HeliosError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -37,5 +38,5 @@ def main() -> None:
         code = EXIT_INTERRUPTED
     except HeliosError as exc:
         click.echo(f"helios-job: {exc}", err=True)
-        code = EXIT_REFUSED if isinstance(exc, RequestError) else EXIT_FAILED
+        code = EXIT_FAILED if isinstance(exc, ServerStartError) else EXIT_REFUSED
     sys.exit(code)

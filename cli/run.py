@@ -10,7 +10,7 @@ import click
 from cli.spec_argument import read_job
 from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
-from tasks.prepared_job import prepare_job
+from tasks.prepared_job import PreparedJob, prepare_job
 
 EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
 
@@ -75,19 +75,18 @@ def run(
         document = report.model_dump(mode="json") if report else {"state": state, "error": message}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif state is RunState.COMPLETED:
-        click.echo(_summary(report))
+        click.echo(_summary(report, prepared))
     if state is not RunState.COMPLETED:
         click.echo(f"helios-job: {message}", err=True)
     return EXIT_CODES[state]
 
 
-def _summary(report: JobReport | None) -> str:
-    if report is None or report.video is None:
-        count = len(report.chunks) if report else 0
-        return f"{count} chunks rendered" + ("" if report is None else f", {report.frames} frames")
-    video = report.video
-    sound = f", {video.audio_codec} sound" if video.audio_codec else ""
-    return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes"
+def _summary(report: JobReport | None, job: PreparedJob) -> str:
+    if report is not None and (video := report.video) is not None:
+        sound = f", {video.audio_codec} sound" if video.audio_codec else ""
+        return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes"
+    rendered = f"{job.directory.path}: {len(job.chunks)} chunks rendered, {job.total_frames} frames"
+    return f"{rendered}, {'merged by the job' if job.merge else 'not joined (--output FILE does)'}"
 
 
 def _absolute(path: str | None) -> str | None:

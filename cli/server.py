@@ -14,8 +14,8 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from cli.errors import ServerStartError
 from cli.server_settings import EMBEDDED
-from helios.errors import WorkerUnavailableError
 
 START_SECONDS = 90.0
 """The first start creates the database, which takes ten seconds on a slow machine."""
@@ -31,7 +31,7 @@ def prefect_server() -> Iterator[str | None]:
         The UI's address, if the server was started for the block and ends with it; None for the configured one.
 
     Raises:
-        WorkerUnavailableError: It did not start.
+        ServerStartError: It did not start.
     """
     if PREFECT_API_URL.value():
         yield None
@@ -75,7 +75,7 @@ def _wait_until_healthy(url: str, process: subprocess.Popen[bytes], log: Path) -
                     return
             time.sleep(0.05)
     lines = log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise WorkerUnavailableError(
+    raise ServerStartError(
         "\n  ".join([f"The Prefect server did not start within {START_SECONDS:g} s; its log is {log}:", *lines])
     )
 

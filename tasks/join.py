@@ -38,6 +38,7 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         for record in run.records.values()
         if record.result is not None
     ]
+    get_run_logger().info("Stitching %d chunks into %s", len(inputs), output)
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(
@@ -68,6 +69,7 @@ async def merge(run: JobRun) -> State[None] | None:
     command = run.job.merge
     assert command is not None  # noqa: S101  the flow merges where there is a merge command
     logger = get_run_logger()
+    logger.info("Merging with %s", command.argv[0])
     job = WorkerJob(
         command=command.argv[0],
         args=command.argv[1:],

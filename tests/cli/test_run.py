@@ -64,7 +64,7 @@ def test_standard_input(tmp_path: Path) -> None:
     """SPEC may be -, and then the current directory is the job's."""
     done = helios_job("run", "-", "--no-merge", cwd=tmp_path, stdin=json.dumps(make_job((5,))).encode())
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "1 chunks rendered, 5 frames\n"
+    assert done.stdout == f"{tmp_path}: 1 chunks rendered, 5 frames, not joined (--output FILE does)\n"
     assert (tmp_path / "chunk 0.mp4").exists()
 
 
@@ -102,7 +102,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
-    """Exit code 2 (1 where a server may answer later), one clear line, and nothing has been started."""
+    """Exit code 2, one clear line, and nothing has been started."""
     words, said = REFUSED[case]
     gap = make_job()
     gap["chunks"][1]["startFrame"] = 12
@@ -112,7 +112,7 @@ def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
     (tmp_path / "page.html").write_text("<html></html>")
     before = sorted(tmp_path.iterdir())
     done = helios_job("run", *words, cwd=tmp_path)
-    assert done.returncode == (1 if case == "a url" else 2), done.stderr
+    assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
@@ -126,8 +126,9 @@ def flow_run_states(home: Path) -> tuple[list[str], dict[str, str]]:
         return flows, dict(database.execute("select name, state_name from task_run").fetchall())
 
 
-def test_ctrl_c_in_the_middle(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """With a server of its own: exit code 130, no process left, Cancelled in the database that it leaves."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM: exit code 130, no process left, Cancelled in the database of the command's own server."""
     job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
     (tmp_path / "notes").mkdir()
     write_job(tmp_path, job)
@@ -139,7 +140,7 @@ def test_ctrl_c_in_the_middle(tmp_path: Path, processes_of: ProcessesOf) -> None
     assert process.poll() is None, process.communicate()
     assert processes_of(tmp_path)
     # As a terminal does: to the whole foreground group.
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "helios-job: The job was cancelled" in said
