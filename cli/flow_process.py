@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+# A render does not report home: neither the server that it starts, nor Prefect's client here.
+os.environ.setdefault("DO_NOT_TRACK", "1")
 # On a terminal the bar has the screen: what must be read comes through it.
 if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
