@@ -1,0 +1,37 @@
+"""Job documents that the Helios renderer emitted, rendered as they stand by a stand-in for its program."""
+
+import os
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.render import render_job
+from helios import JobReport
+from helios.source import load_job_spec
+from tests.video import read_numbers
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+FOLDER = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", ["numbered", "seven-chunks", "start-frame"])
+async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
+    """Its own merge command makes its video; the same chunks stitched by us are the same frames."""
+    program = tmp_path / "bin" / "helios"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {FOLDER}/programs/helios.py "$@"\n')
+    program.chmod(0o755)
+    source = FOLDER / "helios_jobs" / f"{name}.json"
+    (tmp_path / "job.json").write_bytes(source.read_bytes())
+    adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}"}}
+    job = load_job_spec(str(source))
+    first = job.ordered_chunks[0].start_frame
+    merged = tmp_path / (job.merge_command or "").split()[2]
+    for output_file in (None, "stitched.mp4"):
+        report = await render_job(str(tmp_path / "job.json"), adapter=adapter, output_file=output_file)
+        assert isinstance(report, JobReport)
+        assert report.frames == 120
+    assert read_numbers(merged) == list(range(first, first + 120))
+    assert read_numbers(tmp_path / "stitched.mp4") == list(range(first, first + 120))
