@@ -1,5 +1,6 @@
 """Fundamentals, 3: the type of an error says what happens next."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ async def attempts(folder: Path, error: HeliosError, *, times: int, retries: int
     document["chunks"][0]["command"] = "render 'chunk 0.mp4'"
     prepared = prepare_job(document, job_dir=str(folder))
     adapter = FakeAdapter(worker)
-    run = JobRun(type(prepared)(**{**vars(prepared), "adapter": adapter}), run_id="test-run", retries=retries)
+    run = JobRun(replace(prepared, adapter=adapter), run_id="test-run", retries=retries)
     task = render_chunk.with_options(retries=retries + ENVIRONMENT_RETRIES)
     try:
         await task(0, run)
