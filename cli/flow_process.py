@@ -51,7 +51,7 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
         try:
             outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
         except TerminationSignal:
-            # SIGTERM. Prefect raises it through the event loop, whose end has cancelled the flow.
+            # SIGTERM before the flow's code has begun, or after its end: Prefect raises it through the event loop.
             outcome = (RunState.CANCELLED, "The job was cancelled by SIGTERM", None)
     if own_ui and (report := outcome[2]):
         address = f"http://127.0.0.1:4200/runs/flow-run/{report.run_id}"

@@ -33,6 +33,7 @@ from tasks.join import stitch as stitch_task
 from tasks.prepared_job import PreparedJob, prepare_job
 from tasks.progress import published
 from tasks.task_states import record_as_cancelled
+from tasks.termination import sigterm_cancels
 
 RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 
@@ -111,9 +112,10 @@ async def render_job(
         retry_jitter_factor=RETRY_JITTER,
     )
     try:
-        async with published(run.progress, logger):
-            await _render_all(run, render, in_flight)
-            await _join(run)
+        with sigterm_cancels():
+            async with published(run.progress, logger):
+                await _render_all(run, render, in_flight)
+                await _join(run)
     except asyncio.CancelledError:
         logger.warning("Cancelled: %d of %d chunks were done", run.progress.chunks, run.progress.total_chunks)
         _end_cancellation()
