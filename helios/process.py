@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar
 
 from helios.adapter import OutputSink
 from helios.errors import CommandTimeoutError, RequestError, WorkerUnavailableError
@@ -20,6 +21,8 @@ __all__ = ["DEFAULT_GRACE_SECONDS", "TAIL_BYTES", "run_command", "with_last_line
 
 DEFAULT_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL."""
+T = TypeVar("T")
+
 LINGER_SECONDS = 0.1
 """How long a process left behind may hold the pipes after the command's exit, before it is ended."""
 DRAIN_SECONDS = 1.0
@@ -61,10 +64,16 @@ async def run_command(
     """
     tree = ProcessTree()
     started = time.monotonic()
-    transport, output = await _start(argv, {**(os.environ if env is None else env), **tree.environment}, cwd, on_output)
+    # To the end, although it is cancelled: asyncio's own clean-up of a start that was cancelled kills the
+    # command alone, and waits for whoever else holds its pipes.
+    (transport, output), cancelled = await _uninterrupted(
+        _start(argv, {**(os.environ if env is None else env), **tree.environment}, cwd, on_output)
+    )
     tree.leader = transport.get_pid()
     try:
         try:
+            if cancelled is not None:
+                raise cancelled
             async with asyncio.timeout(timeout_seconds):
                 await output.exited
                 if not output.closed.done():
@@ -72,15 +81,15 @@ async def run_command(
                     # long as a process that it left behind holds them.
                     await asyncio.wait([output.closed], timeout=LINGER_SECONDS)
         except TimeoutError:
-            await _uninterrupted(_stop(tree, output, grace_seconds))
+            await _stop(tree, output, grace_seconds)
             message = f"{argv[0]} ran longer than its timeout of {timeout_seconds:g} s and was stopped"
             raise CommandTimeoutError(output.explain(message)) from None
         except BaseException:
-            await _uninterrupted(_stop(tree, output, grace_seconds))
+            await _stop(tree, output, grace_seconds)
             raise
         duration_ms = round((time.monotonic() - started) * 1000)
         if not output.closed.done() or tree.may_have_members():
-            await _uninterrupted(_stop(tree, output, grace_seconds))
+            await _stop(tree, output, grace_seconds)
         output.finish()
         return WorkerResult(
             exit_code=transport.get_returncode() or 0,
@@ -191,13 +200,19 @@ def _start_error(
 
 
 async def _stop(tree: ProcessTree, output: _Output, grace_seconds: float) -> None:
-    """End the whole tree, then take what is left in the pipes."""
-    await tree.end(grace_seconds=grace_seconds)
-    await asyncio.wait([output.closed], timeout=DRAIN_SECONDS)
+    """End the whole tree and take what is left in the pipes, also when this is cancelled meanwhile."""
+
+    async def stop() -> None:
+        await tree.end(grace_seconds=grace_seconds)
+        await asyncio.wait([output.closed], timeout=DRAIN_SECONDS)
+
+    _, cancelled = await _uninterrupted(stop())
+    if cancelled is not None:
+        raise cancelled
 
 
-async def _uninterrupted(work: Awaitable[None]) -> None:
-    """Await to the end, although the awaiting task is cancelled (again) meanwhile."""
+async def _uninterrupted(work: Coroutine[Any, Any, T]) -> tuple[T, asyncio.CancelledError | None]:
+    """Await to the end, although the awaiting task is cancelled meanwhile; say so then."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -205,6 +220,6 @@ async def _uninterrupted(work: Awaitable[None]) -> None:
             await asyncio.shield(task)
         except asyncio.CancelledError as exc:
             cancelled = exc
-    task.result()
-    if cancelled is not None:
-        raise cancelled
+        except Exception:  # noqa: BLE001  raised by the result below
+            break
+    return task.result(), cancelled

@@ -143,6 +143,33 @@ async def test_cancelling_twice_does_not_cut_the_cleaning_short(tmp_path: Path, 
     assert processes_of(tmp_path) == []
 
 
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancelling_at_any_step_of_the_start(steps: int, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Between two steps of the event loop, wherever the start has got to: it ends, and nothing is left.
+
+    The loop is held up until the command has a child that holds its pipes. There, asyncio's own clean-up
+    (Python 3.11) would wait for that child for ever.
+    """
+    script = (
+        "import subprocess, sys, pathlib, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]]\n"
+        "subprocess.Popen(sleep, start_new_session=True)\n"
+        "pathlib.Path(sys.argv[1], 'ready').touch()\n"
+        "time.sleep(600)"
+    )
+    task = asyncio.create_task(run_command(python(script, tmp_path), grace_seconds=1))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for _ in range(100 if processes_of(tmp_path) else 0):
+        if not (tmp_path / "ready").exists():
+            time.sleep(0.02)  # noqa: ASYNC251  holds the loop up on purpose
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=20)
+    assert done == {task}
+    assert task.cancelled()
+    assert processes_of(tmp_path) == []
+
+
 async def test_a_daemon_does_not_outlive_its_command(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """A grandchild with a session of its own and no open pipe is found after a successful exit, too."""
     script = (
