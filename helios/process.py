@@ -17,7 +17,7 @@ from helios.models.worker import WorkerResult
 from helios.output import TAIL_BYTES, OutputReader
 from helios.process_tree import ProcessTree
 
-__all__ = ["DEFAULT_GRACE_SECONDS", "TAIL_BYTES", "run_command", "with_last_lines"]
+__all__ = ["DEFAULT_GRACE_SECONDS", "TAIL_BYTES", "explain_exit", "run_command"]
 
 DEFAULT_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL."""
@@ -146,10 +146,16 @@ class _Output(asyncio.SubprocessProtocol):
 
     def explain(self, message: str) -> str:
         """Append the last lines of the output to a message."""
-        return with_last_lines(message, self.readers[2].tail or self.readers[1].tail)
+        return _with_last_lines(message, self.readers[2].tail or self.readers[1].tail)
 
 
-def with_last_lines(message: str, text: str, *, lines: int = 5) -> str:
+def explain_exit(name: str, ended: WorkerResult) -> str:
+    """Say how a command that failed ended, with the last lines of its output."""
+    how = f"exited with code {ended.exit_code}" if ended.exit_code > 0 else f"was ended by signal {-ended.exit_code}"
+    return _with_last_lines(f"{name} {how}", ended.stderr or ended.stdout)
+
+
+def _with_last_lines(message: str, text: str, *, lines: int = 5) -> str:
     """Append the end of a command's output to a message about it."""
     last = text.strip().splitlines()[-lines:]
     if not last:

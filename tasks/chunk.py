@@ -21,7 +21,7 @@ from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
-from helios.process import with_last_lines
+from helios.process import explain_exit
 from tasks.job_run import JOB_CANCELLED, AttemptFailedError, ChunkRecord, JobRun
 
 
@@ -103,7 +103,7 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
     try:
         ended = await _execute(argv, chunk, run, attempt)
         if ended.exit_code != 0:
-            raise CommandError(_explain_exit(argv[0], ended))
+            raise CommandError(explain_exit(os.path.basename(argv[0]), ended))
         started = time.monotonic()
         verified = await asyncio.to_thread(_verify, place, chunk, run)
         run.check_fits(f"chunk {chunk.id}", verified)
@@ -158,11 +158,6 @@ def _verify(place: Path, chunk: RenderJobChunk, run: JobRun) -> VerifiedOutput:
     return verify_output(
         place, frames=chunk.frame_count, fps=metadata.fps, width=metadata.width, height=metadata.height
     )
-
-
-def _explain_exit(program: str, ended: WorkerResult) -> str:
-    how = f"exited with code {ended.exit_code}" if ended.exit_code > 0 else f"was ended by signal {-ended.exit_code}"
-    return with_last_lines(f"{os.path.basename(program)} {how}", ended.stderr or ended.stdout)
 
 
 @contextmanager

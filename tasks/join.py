@@ -13,7 +13,7 @@ from prefect.states import Cancelled
 from helios.errors import CommandError
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
-from helios.process import with_last_lines
+from helios.process import explain_exit
 from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from tasks.job_run import JOB_CANCELLED, JobRun
 
@@ -81,6 +81,5 @@ async def merge(run: JobRun) -> State[None] | None:
     except asyncio.CancelledError:
         return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     if ended.exit_code != 0:
-        message = f"The merge command {command.argv[0]!r} exited with code {ended.exit_code}"
-        raise CommandError(with_last_lines(message, ended.stderr or ended.stdout))
+        raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))
     return None

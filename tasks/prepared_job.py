@@ -26,10 +26,8 @@ class Merge:
 
     argv: tuple[str, ...]
     """Program and arguments."""
-    adapter_name: str
-    """Where it runs."""
     adapter: WorkerAdapter
-    """Likewise."""
+    """Runs it."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +112,8 @@ def prepare_job(
     audio = _audio(directory, audio_file) if audio_file is not None else None
     own_merge = None
     if joined and output is None and spec.merge_command is not None:
-        name, runner = create_adapter(merge_adapter) if merge_adapter is not None else (adapter_name, worker)
-        own_merge = Merge(split_command(spec.merge_command), name, runner)
+        runner = create_adapter(merge_adapter)[1] if merge_adapter is not None else worker
+        own_merge = Merge(split_command(spec.merge_command), runner)
     return PreparedJob(
         spec=spec,
         source=source,

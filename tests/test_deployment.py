@@ -4,13 +4,13 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.cli.command import until
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
 from tests.video import read_numbers
@@ -89,22 +89,14 @@ def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, proces
         "deployment", "run", "render-job/local", "--param", f"job={path}", "--param", f"adapter={adapter}",
         "--param", "concurrency=2",
     )  # fmt: skip
-    _until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
+    until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
     assert processes_of(tmp_path)
     prefect("flow-run", "cancel", _run_id(said))
-    _until(lambda: httpx.get(f"{worker}/flow_runs/{_run_id(said)}").json()["state"]["name"] == "Cancelled")
-    _until(lambda: processes_of(tmp_path) == [])
+    until(lambda: httpx.get(f"{worker}/flow_runs/{_run_id(said)}").json()["state"]["name"] == "Cancelled")
+    until(lambda: processes_of(tmp_path) == [])
 
 
 def _run_id(said: str) -> str:
     found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", said)
     assert found, said
     return found[0]
-
-
-def _until(condition: object, *, seconds: float = 60) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.2)
