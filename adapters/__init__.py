@@ -7,20 +7,33 @@ contract of `helios.adapter.WorkerAdapter`. Third parties add theirs under the e
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Protocol, cast
+from typing import Annotated, Any, ClassVar, Protocol, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from adapters.aws_lambda import AwsLambdaConfig
+from adapters.cloud_run import CloudRunConfig
+from adapters.cloud_run_job import CloudRunJobConfig
 from adapters.local import LocalAdapterConfig
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError, SpecError
 from helios.source import describe
 
 GROUP = "helios.adapters"
-BUILT_IN = {"local": "adapters.local:LocalAdapter"}
-"""Name: module and class, imported when it is asked for, since an SDK may take a second to import."""
+BUILT_IN = {
+    "aws-lambda": "adapters.aws_lambda:AwsLambdaAdapter",
+    "cloud-run": "adapters.cloud_run:CloudRunAdapter",
+    "cloud-run-job": "adapters.cloud_run_job:CloudRunJobAdapter",
+    "local": "adapters.local:LocalAdapter",
+}
+"""Name: module and class. Their SDKs, which take up to a second to import, are imported when one is created."""
 
-__all__ = ["BUILT_IN", "AdapterType", "LocalAdapterConfig", "adapter_names", "create_adapter"]
+AdapterConfig = Annotated[
+    LocalAdapterConfig | AwsLambdaConfig | CloudRunConfig | CloudRunJobConfig, Field(discriminator="type")
+]
+"""The configurations of the built-in adapters, told apart by `type`."""
+
+__all__ = ["BUILT_IN", "AdapterConfig", "AdapterType", "LocalAdapterConfig", "adapter_names", "create_adapter"]
 
 
 class AdapterType(Protocol):
@@ -52,7 +65,7 @@ def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, Wo
         RequestError: The name is not known.
         SpecError: The configuration is refused; lists every reason.
     """
-    settings = {"type": choice} if isinstance(choice, str) else dict(choice)
+    settings = _settings(choice)
     name = settings.get("type")
     if not isinstance(name, str):
         raise RequestError(f"The adapter configuration has no type. Known: {', '.join(adapter_names())}.")
@@ -64,6 +77,14 @@ def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, Wo
     except ValidationError as exc:
         raise SpecError(f"configuration of adapter {name}", describe(exc)) from None
     return name, adapter_type(config)
+
+
+def _settings(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+    if isinstance(choice, str):
+        return {"type": choice}
+    if isinstance(choice, BaseModel):
+        return {field: getattr(choice, field) for field in type(choice).model_fields}
+    return dict(choice)
 
 
 def _find(name: str) -> AdapterType:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.overhead import peak_mb
 from flows.render import render_job
-from helios.models import JobReport
+from helios.models.report import JobReport
 from tests.jobs import make_job, write_job
 
 CHUNKS = 4

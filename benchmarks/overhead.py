@@ -20,7 +20,7 @@ from prefect.client.orchestration import get_client
 from benchmarks.measure import compare, table
 from flows.render import render_job
 from helios.media.verify import verify_output
-from helios.models import JobReport
+from helios.models.report import JobReport
 from helios.process import run_command
 from tests.jobs import write_job
 from tests.video import Clip, write_clip

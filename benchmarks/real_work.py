@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.measure import compare, table
 from flows.render import render_job
-from helios.models import JobReport, JobSpec
+from helios.models import JobSpec
+from helios.models.report import JobReport
 from helios.planning import plan_job
 from tests.jobs import write_job
 

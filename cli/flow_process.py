@@ -73,7 +73,7 @@ async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcom
     report = result.report if isinstance(result, JobEndedError) else result
     report = report if isinstance(report, JobReport) else None
     if embedded:
-        joins = watcher.seen is not None and watcher.seen.phase != "rendering"
+        joins = watcher.seen is not None and watcher.seen.phase in {"stitching", "merging"}
         await _recorded(report, joins=int(joins))
     ended = {"COMPLETED": RunState.COMPLETED, "CANCELLED": RunState.CANCELLED}
     return ended.get(state.type.value, RunState.FAILED), state.message or "", report

@@ -2,14 +2,14 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
 
+from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
-from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
+from helios.storage import is_storage_url
 from tasks.prepared_job import PreparedJob, prepare_job
 
 EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
@@ -18,14 +18,15 @@ EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130
 @click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")
 @click.argument("spec")
 @click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered.")
-@click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file.")
+@click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file. [default: "
+              "the variable HELIOS_<NAME>_CONFIG, such as HELIOS_AWS_LAMBDA_CONFIG]")  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(1, 10_000), help="Chunks at a time. [default: number of CPUs]")
 @click.option("--retries", default=2, show_default=True, type=click.IntRange(0, 100), help="Of a failed chunk.")
 @click.option("--retry-delay", default=1.0, show_default=True, type=click.FloatRange(0, 3600), metavar="S",
               help="Seconds before the first retry; each further pause is twice as long.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Of a chunk, in seconds.")
 @click.option("--job-dir", metavar="DIR", help="Where commands run and outputs lie. [default: SPEC's folder]")
-@click.option("--output", metavar="FILE", help="The stitched video. [default: as SPEC says]")
+@click.option("--output", metavar="FILE|URL", help="The stitched video, also s3:// or gs://. [default: as SPEC says]")
 @click.option("--audio", metavar="FILE", help="The stitched video's sound track. [default: the chunks' own sound]")
 @click.option("--no-merge", is_flag=True, help="Render the chunks, join nothing.")
 @click.option("--merge-adapter", metavar="NAME", help="Where SPEC's merge command runs. [default: as --adapter]")
@@ -52,11 +53,11 @@ def run(
     """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""
     request: dict[str, Any] = {
         "job": read_job(spec),
-        "adapter": _adapter(adapter, adapter_config),
+        "adapter": read_adapter(adapter, adapter_config),
         "job_dir": _absolute(job_dir),
-        "output_file": _absolute(output),
+        "output_file": output if output and is_storage_url(output) else _absolute(output),
         "merge": not no_merge,
-        "merge_adapter": merge_adapter,
+        "merge_adapter": read_adapter(merge_adapter, None) if merge_adapter else None,
         "audio_file": _absolute(audio),
     }
     # Refused here, in a moment, rather than after Prefect's start.
@@ -91,19 +92,3 @@ def _summary(report: JobReport | None, job: PreparedJob) -> str:
 
 def _absolute(path: str | None) -> str | None:
     return None if path is None else os.path.abspath(os.path.expanduser(path))
-
-
-def _adapter(name: str, config: str | None) -> str | dict[str, Any]:
-    if config is None:
-        return name
-    try:
-        text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
-        settings = json.loads(text)
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
-        raise RequestError(f"--adapter-config {config}: can't be read ({reason}); expected a JSON file") from None
-    except json.JSONDecodeError as exc:
-        raise RequestError(f"--adapter-config: not JSON ({exc}); expected an object, or @ and a file's path") from None
-    if not isinstance(settings, dict):
-        raise RequestError(f"--adapter-config: {text.strip()[:60]}; expected a JSON object")
-    return {"type": name, **settings}

@@ -6,6 +6,7 @@ from typing import Any
 
 from helios.models.spec import JobSpec
 from helios.source import MAX_DOCUMENT_BYTES, is_url, parse_job_spec
+from helios.storage import is_storage_url
 
 
 def read_job(spec: str) -> str | dict[str, Any]:
@@ -17,4 +18,4 @@ def read_job(spec: str) -> str | dict[str, Any]:
     if spec == "-":
         document: JobSpec = parse_job_spec(sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), source="standard input")
         return document.to_document()
-    return spec if is_url(spec) else os.path.abspath(spec)
+    return spec if is_url(spec) or is_storage_url(spec) else os.path.abspath(spec)

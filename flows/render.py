@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Coroutine, Iterator
+from logging import Logger, LoggerAdapter
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 from pydantic import Field
 
-from adapters import LocalAdapterConfig
+from adapters import AdapterConfig
 from helios.errors import HeliosError
 from helios.models.report import ChunkResult, JobReport, RunState
 from helios.models.spec import RenderJobChunk
@@ -57,7 +58,7 @@ def _run_name() -> str:
 )
 async def render_job(
     job: str | dict[str, Any],
-    adapter: str | LocalAdapterConfig | dict[str, Any] = "local",
+    adapter: str | AdapterConfig | dict[str, Any] = "local",
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None,
     retries: Annotated[int, Field(ge=0, le=100)] = 2,
     retry_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0,
@@ -65,7 +66,7 @@ async def render_job(
     job_dir: str | None = None,
     output_file: str | None = None,
     merge: bool = True,
-    merge_adapter: str | LocalAdapterConfig | dict[str, Any] | None = None,
+    merge_adapter: str | AdapterConfig | dict[str, Any] | None = None,
     audio_file: str | None = None,
     chunks: list[int] | None = None,
 ) -> JobReport | State[JobEndedError]:
@@ -79,7 +80,7 @@ async def render_job(
         retry_delay_seconds: Pause before the first retry; each further pause is twice as long.
         chunk_timeout_seconds: A chunk's command is stopped when it runs longer. Empty: never.
         job_dir: Where commands run and outputs lie. Empty: the job document's folder.
-        output_file: The stitched video (mp4, mov, mkv, webm). Empty: as the job document says.
+        output_file: The stitched video (mp4, mov, mkv, webm), a path or a storage URL. Empty: as the job document says.
         merge: Whether to join the chunks.
         merge_adapter: Where the job's own merge command runs. Empty: where the chunks are rendered.
         audio_file: Sound track of the stitched video. Empty: the chunks' own sound.
@@ -114,8 +115,14 @@ async def render_job(
     try:
         with sigterm_cancels():
             async with published(run.progress, logger):
+                if run.stored is not None:
+                    run.progress.enter("uploading input files")
+                    logger.info("%d input files are in storage; the run's folder is %s",
+                                await run.stored.upload(), run.stored.url)  # fmt: skip
+                run.progress.enter("rendering")
                 await _render_all(run, render, in_flight)
                 await _join(run)
+                await _clean(run, logger)
     except asyncio.CancelledError:
         logger.warning("Cancelled: %d of %d chunks were done", run.progress.chunks, run.progress.total_chunks)
         _end_cancellation()
@@ -169,6 +176,16 @@ async def _join(run: JobRun) -> None:
         run.progress.enter("merging")
         if isinstance(await merge_task(run), State):
             raise asyncio.CancelledError
+
+
+async def _clean(run: JobRun, logger: Logger | LoggerAdapter[Any]) -> None:
+    """Take what the run left in storage away; a video is not lost over what can't be."""
+    if run.stored is None:
+        return
+    try:
+        logger.debug("%d objects removed from %s", await run.stored.clean(), run.stored.url)
+    except HeliosError as exc:
+        logger.warning("What the run left in %s could not be removed: %s", run.stored.url, exc)
 
 
 def _describe(job: PreparedJob, in_flight: int) -> str:

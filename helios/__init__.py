@@ -14,14 +14,13 @@ from helios.errors import (
     SpecError,
     WorkerUnavailableError,
 )
-from helios.models import JobMetadata, JobReport, JobSpec, RenderJobChunk, WorkerJob, WorkerResult
+from helios.models import JobMetadata, JobSpec, RenderJobChunk, WorkerJob, WorkerResult
 
 __all__ = [
     "CommandError",
     "CommandTimeoutError",
     "HeliosError",
     "JobMetadata",
-    "JobReport",
     "JobSpec",
     "OutputError",
     "OutputSink",

@@ -1,9 +1,14 @@
 """The adapter contract: one verb, over every execution environment."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from helios.models.worker import WorkerJob, WorkerResult
+
+if TYPE_CHECKING:
+    from helios.storage import Storage
 
 Stream = Literal["stdout", "stderr"]
 
@@ -35,4 +40,29 @@ class WorkerAdapter(Protocol):
             CommandTimeoutError: It ran longer than `job.timeout_seconds` and was stopped.
             WorkerUnavailableError: It did not run, or its end is unknown.
         """
+        ...
+
+
+@runtime_checkable
+class StorageAdapter(WorkerAdapter, Protocol):
+    """An adapter whose workers do not share this machine's disk.
+
+    The orchestrator puts the job's documents and input files into its storage, and fetches outputs from
+    there: `WorkerJob.job_url` is in it, and so is `WorkerResult.artifact`. The job's command is the one in the
+    document.
+    """
+
+    @property
+    def storage(self) -> Storage:
+        """Where jobs and outputs are kept."""
+        ...
+
+    @property
+    def assets(self) -> tuple[str, ...] | None:
+        """Glob patterns of the job's input files; None for all files of the job directory."""
+        ...
+
+    @property
+    def keep_objects(self) -> bool:
+        """Whether what the job left in storage stays there after its success."""
         ...

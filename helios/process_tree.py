@@ -86,7 +86,7 @@ class ProcessTree:
 
     def _marked(self, *, after: int) -> Iterator[psutil.Process]:
         for pid in psutil.pids():
-            if pid <= after or pid == os.getpid() or not _carries(pid, self.mark):
+            if pid <= after or pid == os.getpid() or not _carries(pid, MARKER, self.mark):
                 continue
             try:
                 process = psutil.Process(pid)
@@ -96,14 +96,19 @@ class ProcessTree:
                 yield process
 
 
-def _carries(pid: int, mark: str) -> bool:
-    """Whether a process has the mark in its environment; another user's, which can't be read, is not ours."""
+def carriers(variable: str, value: str) -> Iterator[int]:
+    """Process ids of all processes but this one that have a variable with this value."""
+    return (pid for pid in psutil.pids() if pid != os.getpid() and _carries(pid, variable, value))
+
+
+def _carries(pid: int, variable: str, value: str) -> bool:
+    """Whether a process has a variable in its environment; another user's, which can't be read, is not ours."""
     try:
         if PROC:
             # What psutil does, without its look at the process's start time: this runs after every command.
             with open(f"/proc/{pid}/environ", "rb") as file:
-                return f"{MARKER}={mark}\0".encode() in file.read()
-        return bool(psutil.Process(pid).environ().get(MARKER) == mark)
+                return f"{variable}={value}\0".encode() in file.read()
+        return bool(psutil.Process(pid).environ().get(variable) == value)
     except (psutil.Error, OSError):
         return False
 

@@ -16,13 +16,14 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 
 from helios.adapter import OutputSink, Stream
-from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.process import explain_exit
 from tasks.job_run import JOB_CANCELLED, AttemptFailedError, ChunkRecord, JobRun
+from tasks.stored_job import StoredJob
 
 
 def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:
@@ -104,6 +105,9 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
         ended = await _execute(argv, chunk, run, attempt)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(argv[0]), ended))
+        fetched = time.monotonic()
+        if run.stored is not None:
+            await _fetch(ended, run.stored, place)
         started = time.monotonic()
         verified = await asyncio.to_thread(_verify, place, chunk, run)
         run.check_fits(f"chunk {chunk.id}", verified)
@@ -120,7 +124,27 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
         adapter=run.job.adapter_name,
         render_ms=ended.duration_ms,
         verify_ms=round((time.monotonic() - started) * 1000),
+        fetch_ms=round((started - fetched) * 1000),
+        worker=ended.timings,
     )
+
+
+async def _fetch(ended: WorkerResult, stored: StoredJob, place: Path) -> None:
+    """Bring an output here from storage.
+
+    Raises:
+        OutputError: The worker did not put one there.
+        WorkerUnavailableError: It did not arrive as it was.
+    """
+    if ended.artifact is None:
+        raise OutputError(
+            "the worker answered that it rendered, and named no output in storage: is it one that keeps outputs "
+            "to itself? Deploy this project's worker (deploy/)"
+        )
+    try:
+        await stored.fetch(ended.artifact, place)
+    except FileNotFoundError:
+        raise WorkerUnavailableError(f"The output {ended.artifact.url} is not in storage any more") from None
 
 
 def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tuple[list[str], Path]:
@@ -130,9 +154,11 @@ def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tu
     is the only one of its chunk, and what lies there was removed before it.
     """
     words = chunk.argv
-    if chunk.output_file not in words[1:]:
+    if run.stored is None and chunk.output_file not in words[1:]:
         return list(words), output
     place = run.job.directory.attempt(output, token=f"{run.run_id[-8:]}-{attempt}")
+    if run.stored is not None:
+        return list(words), place  # its workspace is its own; here the file arrives
     named = Path(chunk.output_file).with_name(place.name).as_posix()
     if chunk.output_file.startswith("./"):
         named = f"./{named}"
@@ -143,9 +169,10 @@ async def _execute(argv: list[str], chunk: RenderJobChunk, run: JobRun, attempt:
     job = WorkerJob(
         command=argv[0],
         args=tuple(argv[1:]),
-        cwd=str(run.job.directory.path),
+        cwd=None if run.stored else str(run.job.directory.path),
         timeout_seconds=run.chunk_timeout_seconds,
-        job_url=run.job.source,
+        job_url=await run.stored.document(chunk) if run.stored else run.job.source,
+        chunk_index=0 if run.stored else run.records[chunk.id].position,
         chunk_id=chunk.id,
         attempt=attempt,
     )

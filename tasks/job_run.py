@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from prefect.client.schemas.objects import TaskRun
 
+from helios.adapter import StorageAdapter
 from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.media.containers import check_container
 from helios.media.verify import VerifiedOutput
@@ -12,6 +13,7 @@ from helios.models.spec import RenderJobChunk
 from helios.stitching import check_sound
 from tasks.prepared_job import PreparedJob
 from tasks.progress import JobProgress
+from tasks.stored_job import StoredJob
 
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again because its environment failed; not counted among its own retries."""
@@ -64,6 +66,8 @@ class ChunkRecord:
 
     chunk: RenderJobChunk
     """The chunk."""
+    position: int = 0
+    """Where it stands in the job document, counted from 0."""
     state: RunState = RunState.PENDING
     """Where it stands."""
     attempts: int = 0
@@ -100,13 +104,17 @@ class JobRun:
         self.run_id = run_id
         self.retries = retries
         self.chunk_timeout_seconds = chunk_timeout_seconds
+        adapter = job.adapter
+        self.stored = StoredJob(job, adapter, run_id=run_id) if isinstance(adapter, StorageAdapter) else None
+        """The job as workers elsewhere see it; None where they share this machine's disk."""
         self.progress = JobProgress(job.total_frames, len(job.chunks))
         """What people watch."""
         self.stop_reason: str | None = None
         """Why chunks that are stopped are stopped."""
         self.video: OutputReport | None = None
         """What the stitched video is."""
-        self.records = {chunk.id: ChunkRecord(chunk) for chunk in job.chunks}
+        positions = {chunk.id: position for position, chunk in enumerate(job.spec.chunks)}
+        self.records = {chunk.id: ChunkRecord(chunk, positions[chunk.id]) for chunk in job.chunks}
         """By chunk id, in frame order."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
 
@@ -167,6 +175,7 @@ class JobRun:
             attempts=record.attempts,
             adapter=self.job.adapter_name,
             duration_ms=result.render_ms if result else None,
+            worker=result.worker if result else None,
             bytes=result.artifact.bytes if result else None,
             frames=result.frames if result else None,
             error=record.error,

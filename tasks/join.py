@@ -10,12 +10,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from helios.errors import CommandError
+from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.process import explain_exit
 from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from tasks.job_run import JOB_CANCELLED, JobRun
+from tasks.prepared_job import Publication
 
 STITCHER: VideoStitcher = FfmpegStitcher()
 
@@ -38,7 +39,8 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         for record in run.records.values()
         if record.result is not None
     ]
-    get_run_logger().info("Stitching %d chunks into %s", len(inputs), output)
+    place = run.job.published.url if run.job.published else output
+    get_run_logger().info("Stitching %d chunks into %s", len(inputs), place)
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(
@@ -55,7 +57,21 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         report = work.result()
     for warning in report.warnings:
         get_run_logger().warning(warning)
-    return report
+    return await _publish(run.job.published, output, report) if run.job.published else report
+
+
+async def _publish(place: Publication, video: Path, report: OutputReport) -> OutputReport:
+    """Put the finished video into storage, and take it away from here when it is there.
+
+    Raises:
+        WorkerUnavailableError: It can't be put there; says where it is instead.
+    """
+    try:
+        await place.storage.upload(video, place.key)
+    except HeliosError as exc:
+        raise WorkerUnavailableError(f"{exc}\n  The video is finished, and lies in {video}") from exc
+    video.unlink(missing_ok=True)
+    return report.model_copy(update={"path": place.url})
 
 
 @task(name="merge", task_run_name="merge", persist_result=False, cache_policy=NO_CACHE)

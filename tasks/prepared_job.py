@@ -1,21 +1,26 @@
 """A job that was checked as far as it can be before anything runs. Shared by the flow and the command line."""
 
+import asyncio
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel
 
 from adapters import create_adapter
-from helios.adapter import WorkerAdapter
+from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.assets import select_assets
 from helios.errors import Problem, RequestError, SpecError
 from helios.job_directory import JobDirectory
 from helios.media.containers import container_of
 from helios.media.soundtrack import check_audio_file
+from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.source import is_url, load_job_spec
+from helios.storage import Storage, StorageSettings, is_storage_url, parent_url, split_url
 
 AdapterChoice = str | Mapping[str, Any] | BaseModel
 
@@ -28,6 +33,21 @@ class Merge:
     """Program and arguments."""
     adapter: WorkerAdapter
     """Runs it."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """A place in artifact storage for the stitched video."""
+
+    storage: Storage
+    """The folder."""
+    key: str
+    """The name in it."""
+
+    @property
+    def url(self) -> str:
+        """The whole address."""
+        return self.storage.url_of(self.key)
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,10 @@ class PreparedJob:
     """The stitched video's sound track, if it is not the chunks' own."""
     merge: Merge | None
     """Joins the outputs where no stitched video is asked for."""
+    published: Publication | None = None
+    """Where the stitched video goes in the end, if that is in storage."""
+    assets: tuple[Path, ...] = ()
+    """Input files that are uploaded for workers elsewhere."""
 
     @property
     def name(self) -> str:
@@ -82,9 +106,10 @@ def prepare_job(
         adapter: Name or configuration of the adapter that renders the chunks.
         job_dir: Working directory of commands and folder of outputs. By default the folder of the job
             document, or the current directory for a URL or an object.
-        output_file: The stitched video; relative to the job directory. By default the spec's own.
+        output_file: The stitched video; relative to the job directory, or a storage URL. By default the spec's own.
         merge: Whether to join the chunk outputs at all.
-        merge_adapter: Runs the spec's merge command; by default the adapter of the chunks.
+        merge_adapter: Runs the spec's merge command; by default the adapter of the chunks, or this machine where
+            their workers do not share its disk.
         audio_file: The stitched video's sound track; relative to the job directory.
         chunk_ids: Render these chunks alone, and join nothing.
 
@@ -104,6 +129,9 @@ def prepare_job(
             f"An output file ({output_file}) was asked for together with no merge, or with single chunks; "
             "expected one or the other"
         )
+    published = _publication(output_file, worker) if output_file is not None and is_storage_url(output_file) else None
+    if published is not None:
+        output_file = f"{OWN_FOLDER}/output/{uuid.uuid4().hex[:12]}-{PurePosixPath(published.key).name}"
     output = _output(spec, directory, output_file) if joined else None
     if audio_file is not None and output is None:
         raise RequestError(
@@ -112,8 +140,7 @@ def prepare_job(
     audio = _audio(directory, audio_file) if audio_file is not None else None
     own_merge = None
     if joined and output is None and spec.merge_command is not None:
-        runner = create_adapter(merge_adapter)[1] if merge_adapter is not None else worker
-        own_merge = Merge(split_command(spec.merge_command), runner)
+        own_merge = Merge(split_command(spec.merge_command), _merge_runner(merge_adapter, worker))
     return PreparedJob(
         spec=spec,
         source=source,
@@ -124,13 +151,51 @@ def prepare_job(
         output=output,
         audio_file=audio,
         merge=own_merge,
+        published=published,
+        assets=_assets(spec, directory, worker, output),
     )
+
+
+def _merge_runner(choice: AdapterChoice | None, worker: WorkerAdapter) -> WorkerAdapter:
+    if choice is None and not isinstance(worker, StorageAdapter):
+        return worker
+    runner = create_adapter(choice or "local")[1]
+    if isinstance(runner, StorageAdapter):
+        raise RequestError(
+            "The merge command can't run on workers that do not share this machine's disk: the chunk outputs are here; "
+            "leave the merge adapter out, or name local"
+        )
+    return runner
+
+
+def _publication(url: str, worker: WorkerAdapter) -> Publication:
+    """Find the place of a video in storage, with the adapter's rights where it is in the adapter's bucket."""
+    folder, name = parent_url(url), PurePosixPath(split_url(url)[1]).name
+    container_of(Path(name))
+    own = worker.storage if isinstance(worker, StorageAdapter) else None
+    shared = own is not None and split_url(own.url)[0] == split_url(url)[0]
+    storage = own.at(folder) if own is not None and shared else Storage(StorageSettings(url=folder))
+    asyncio.run(storage.size(name))  # a bucket that is missing or closed shows now, not after the render
+    return Publication(storage, name)
+
+
+def _assets(spec: JobSpec, directory: JobDirectory, worker: WorkerAdapter, output: Path | None) -> tuple[Path, ...]:
+    """The files that are to be uploaded for workers elsewhere."""
+    if not isinstance(worker, StorageAdapter) or (worker.assets is None and spec.assets_url is not None):
+        return ()
+    outputs = {directory.output(chunk.output_file) for chunk in spec.chunks}
+    if spec.output_file is not None:
+        outputs.add(directory.output(spec.output_file))
+    if output is not None:
+        outputs.add(output)
+    return tuple(select_assets(directory.path, patterns=worker.assets, outputs=outputs))
 
 
 def _job_directory(source: str | None, job_dir: str | None) -> Path:
     if job_dir is not None:
         return Path(job_dir).expanduser()
-    return Path.cwd() if source is None or is_url(source) else Path(source).parent
+    is_elsewhere = source is None or is_url(source) or is_storage_url(source)
+    return Path.cwd() if is_elsewhere else Path(source or "").parent
 
 
 def _select(spec: JobSpec, chunk_ids: Sequence[int] | None) -> tuple[RenderJobChunk, ...]:

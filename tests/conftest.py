@@ -19,6 +19,8 @@ from hypothesis import settings
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from cli.server import prefect_server
+from tests.cloud.aws import Aws, aws
+from tests.cloud.google import Google, google_cloud
 
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")
@@ -57,3 +59,31 @@ class ProcessesOf:
             if alive and process.pid != os.getpid() and any(str(path) in word for word in words):
                 found.append(process)
         return found
+
+
+@pytest.fixture(scope="session")
+def _amazon() -> Iterator[Aws]:
+    with aws(log=Path(os.environ["PREFECT_HOME"], "aws.log")) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def amazon(_amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """S3 and Lambda on loopback; this process finds them by its environment."""
+    for name, value in _amazon.environment.items():
+        monkeypatch.setenv(name, value)
+    return _amazon
+
+
+@pytest.fixture(scope="session")
+def _google() -> Iterator[Google]:
+    with google_cloud(log=Path(os.environ["PREFECT_HOME"], "google.log")) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def google(_google: Google, monkeypatch: pytest.MonkeyPatch) -> Google:
+    """Cloud Storage, Cloud Run and identities on loopback; this process finds them by its environment."""
+    for name, value in _google.environment.items():
+        monkeypatch.setenv(name, value)
+    return _google

@@ -18,4 +18,6 @@ class WireModel(BaseModel):
         serialize_by_alias=True,
         # Messages quote the value themselves, bounded; pydantic's own text never reaches a user.
         hide_input_in_errors=True,
+        # A model's validator is made when it is first used: a worker, whose start is waited for, uses few.
+        defer_build=True,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from helios.models.base import WireModel
-from helios.models.worker import Artifact
+from helios.models.worker import Artifact, WorkerTimings
 
 
 class RunState(StrEnum):
@@ -41,6 +41,10 @@ class ChunkResult(WireModel):
     """Running time of the accepted attempt's command."""
     verify_ms: Annotated[int, Field(ge=0)]
     """Time to verify and hash the output."""
+    fetch_ms: Annotated[int, Field(ge=0)] = 0
+    """Time to fetch the output from storage; 0 where the worker wrote it here."""
+    worker: WorkerTimings | None = None
+    """Where the worker's time went, if it says so."""
 
 
 class ChunkReport(WireModel):
@@ -56,6 +60,8 @@ class ChunkReport(WireModel):
     """Name of the adapter."""
     duration_ms: Annotated[int, Field(ge=0)] | None = None
     """Running time of the accepted attempt's command; empty when none was accepted."""
+    worker: WorkerTimings | None = None
+    """Where the time of the accepted attempt's worker went, if it says so."""
     reused: bool = False
     """Whether an output accepted in an earlier run was taken."""
     bytes: Annotated[int, Field(ge=0)] | None = None
@@ -70,7 +76,7 @@ class OutputReport(WireModel):
     """The joined video."""
 
     path: str
-    """Absolute path."""
+    """Absolute path; a URL where it was put into storage."""
     frames: Annotated[int, Field(ge=1)]
     """Frames counted in it."""
     duration_seconds: float
@@ -93,7 +99,7 @@ class JobReport(WireModel):
     state: RunState
     """How the job ended."""
     output: str | None
-    """Absolute path of the joined video, if one was made."""
+    """Absolute path or URL of the joined video, if one was made."""
     frames: Annotated[int, Field(ge=0)]
     """Frames of all accepted chunks."""
     chunks: tuple[ChunkReport, ...]

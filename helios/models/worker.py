@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from helios.models.base import WireModel
 
@@ -22,6 +22,8 @@ class WorkerJob(WireModel):
     """The command is stopped when it runs longer. Unlimited when empty."""
     job_url: str | None = None
     """Where the worker can fetch the job document: a path or a URL."""
+    chunk_index: Annotated[int, Field(ge=0)] = 0
+    """The chunk's position in the document at `job_url`."""
     chunk_id: int | None = None
     """The chunk that this renders; empty for a merge."""
     attempt: Annotated[int, Field(ge=1)] = 1
@@ -39,6 +41,23 @@ class Artifact(WireModel):
     """Digest of the content, in hexadecimal."""
 
 
+class WorkerTimings(WireModel):
+    """Where a worker's time went, in milliseconds."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    boot_ms: Annotated[int, Field(ge=0)] = 0
+    """From the start of its process to the request, for its first request; 0 for a warm worker."""
+    fetch_ms: Annotated[int, Field(ge=0)] = 0
+    """Job document and assets."""
+    render_ms: Annotated[int, Field(ge=0)] = 0
+    """The command."""
+    verify_ms: Annotated[int, Field(ge=0)] = 0
+    """Counting the output's frames."""
+    upload_ms: Annotated[int, Field(ge=0)] = 0
+    """Output and log."""
+
+
 class WorkerResult(WireModel):
     """How a command ended. It says so whatever the exit code."""
 
@@ -52,3 +71,5 @@ class WorkerResult(WireModel):
     """From the command's start to its end."""
     artifact: Artifact | None = None
     """The output, where the worker put it into storage."""
+    timings: WorkerTimings | None = None
+    """Where the worker's time went, if it says so."""

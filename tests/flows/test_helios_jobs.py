@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
-from helios import JobReport
+from helios.models.report import JobReport
 from helios.source import load_job_spec
 from tests.video import read_numbers
 

@@ -14,8 +14,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
 from flows.render import render_job
-from helios.models import JobReport
-from helios.models.report import RunState
+from helios.models.report import JobReport, RunState
 from tasks.job_run import JobEndedError
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
@@ -389,7 +388,7 @@ async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
     [
         ({"job": "nowhere.json"}, "nowhere.json does not exist"),
         ({"job": {"chunks": []}}, "metadata: missing"),
-        ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: local."),
+        ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local."),
         ({"adapter": {"type": "local", "grace_seconds": -1}}, "grace_seconds: -1; expected"),
         ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
         ({"output_file": "video.avi"}, "use a name that ends in .mp4"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
-from helios import JobReport
+from helios.models.report import JobReport
 from helios.planning import plan_job, split_evenly
 from tests.jobs import PROGRAM
 from tests.video import read_numbers

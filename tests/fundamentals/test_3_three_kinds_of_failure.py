@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
-from helios import CommandError, HeliosError, JobReport, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
+from helios import CommandError, HeliosError, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
 from helios.adapter import OutputSink
+from helios.models.report import JobReport
 from helios.testing import FakeAdapter
 from tasks.chunk import render_chunk
 from tasks.job_run import ENVIRONMENT_RETRIES, AttemptFailedError, JobRun

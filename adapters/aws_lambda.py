@@ -1,0 +1,156 @@
+"""Workers that are AWS Lambda functions: `deploy/aws` makes one."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.aws import AwsKeys, open_session, translate
+from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig, await_record
+from helios.attempts import AttemptRecord, read_answer
+from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
+
+Result = TypeVar("Result")
+BROKEN_FUNCTION = ("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidEntrypoint",
+                   "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName")  # fmt: skip
+"""The function can't run at all."""
+QUEUE_SECONDS = 6 * 3600.0
+"""How long Lambda keeps an asynchronous event at most:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
+
+
+class AwsLambdaConfig(RemoteAdapterConfig):
+    """Render each chunk by an invocation of an AWS Lambda function."""
+
+    model_config = ConfigDict(title="aws-lambda")
+
+    type: Literal["aws-lambda"] = "aws-lambda"
+    function: Annotated[str, Field(min_length=1)] = "helios-worker"
+    """Name or ARN of the function."""
+    qualifier: str | None = None
+    """A version or an alias of it."""
+    mode: Literal["sync", "async"] = "sync"
+    """sync: wait for the answer over one connection. async: Lambda queues the event, and the answer is looked up
+    in storage; for renders of many minutes, whose connection a network on the way may drop."""
+    region: str | None = None
+    """Of the function; as in the environment when empty."""
+    profile: str | None = None
+    """A profile of ~/.aws/config."""
+    credentials: AwsKeys | None = None
+    """Keys instead of the standard chain."""
+    endpoint: str | None = None
+    """Address of another server that speaks Lambda's protocol; Amazon's own when empty."""
+    time_limit_seconds: Annotated[int, Field(ge=1, le=900)] = 900
+    """The function's own time limit; an answer is waited for a little longer."""
+    poll_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+    """async: between two looks for an answer."""
+
+
+class AwsLambdaAdapter(RemoteAdapter):
+    """Invokes a function for each chunk, in a thread of its own: boto3 blocks.
+
+    Args:
+        config: Which function.
+    """
+
+    config_type: ClassVar[type[BaseModel]] = AwsLambdaConfig
+
+    def __init__(self, config: AwsLambdaConfig) -> None:
+        from botocore.config import Config
+        from obstore.auth.boto3 import Boto3CredentialProvider
+
+        self._config = config
+        self.session = open_session(keys=config.credentials, profile=config.profile, region=config.region)
+        """Credentials and region."""
+        on_s3 = config.storage.url.startswith("s3:") and config.storage.access_key_id is None
+        super().__init__(
+            config,
+            place=f"the function {config.function}",
+            credentials=Boto3CredentialProvider(self.session) if on_s3 else None,
+        )
+        self.client = self.session.client(
+            "lambda",
+            endpoint_url=config.endpoint,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=config.time_limit_seconds + 30,
+                max_pool_connections=config.max_in_flight,
+                tcp_keepalive=True,
+                # Never again by itself: with boto3's default one render became three.
+                retries={"total_max_attempts": 1},
+            ),
+        )
+        """Lambda's client."""
+        self._threads = ThreadPoolExecutor(config.max_in_flight, thread_name_prefix="aws-lambda")
+
+    async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        if self._config.mode == "sync":
+            return await self._in_thread(self._invoke, request)
+        await self._in_thread(self._invoke_event, request)
+        return await await_record(record, poll_seconds=self._config.poll_seconds, start_seconds=QUEUE_SECONDS)
+
+    async def _in_thread(self, function: Callable[[ChunkRequest], Result], request: ChunkRequest) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, request)
+
+    def _invoke(self, request: ChunkRequest) -> ChunkAnswer:
+        answer = self._call(request, InvocationType="RequestResponse", LogType="Tail")
+        request_id = answer["ResponseMetadata"]["RequestId"]
+        payload = answer["Payload"].read()
+        if answer.get("FunctionError"):
+            raise _function_error(payload, answer, place=self._place, request_id=request_id)
+        try:
+            return read_answer(payload, source=f"What {self._place} returned (request {request_id})")
+        except WorkerUnavailableError as exc:
+            raise AnswerLostError(str(exc)) from exc
+
+    def _invoke_event(self, request: ChunkRequest) -> None:
+        self._call(request, InvocationType="Event")
+
+    def _call(self, request: ChunkRequest, **how: Any) -> InvocationResponseTypeDef:
+        """Invoke the function once."""
+        from botocore import exceptions
+
+        if self._config.qualifier:
+            how["Qualifier"] = self._config.qualifier
+        payload = request.model_dump_json(exclude_none=True).encode()
+        try:
+            return self.client.invoke(FunctionName=self._config.function, Payload=payload, **how)
+        except exceptions.ClientError as exc:
+            raise translate(exc, what=self._place) from exc
+        except (
+            exceptions.EndpointConnectionError,
+            exceptions.ConnectTimeoutError,
+            exceptions.ProxyConnectionError,
+        ) as exc:
+            raise WorkerUnavailableError(f"Lambda can't be reached: {exc}") from exc
+        except exceptions.HTTPClientError as exc:
+            raise AnswerLostError(f"The connection to {self._place} was lost: {exc}", wait=True) from exc
+        except exceptions.BotoCoreError as exc:
+            raise RequestError(f"{self._place} can't be invoked: {exc}") from exc
+
+
+def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str) -> AnswerLostError:
+    """What a function that failed outside our runtime says, and the end of its log."""
+    try:
+        said = json.loads(payload)
+        kind, text = str(said.get("errorType", "")), str(said.get("errorMessage", said))
+    except (ValueError, AttributeError):
+        kind, text = "", payload[:500].decode("utf-8", "replace")
+    log = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace").strip().splitlines()[-5:]
+    message = "\n  ".join([f"{place} failed: {kind} {text} (request {request_id})", *log])
+    instead: HeliosError | None = None
+    if kind in BROKEN_FUNCTION:
+        instead = RequestError(f"{message}\n  The function can't run: deploy it again (deploy/aws)")
+    elif "timed out" in text.lower():
+        instead = CommandTimeoutError(f"{message}\n  Render fewer frames per chunk, or raise the function's time limit")
+    return AnswerLostError(message, instead=instead)

@@ -1,0 +1,106 @@
+"""Workers that are instances of a Google Cloud Run service: `deploy/gcp` makes one."""
+
+import ssl
+from functools import cache
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from adapters.google import IdTokens, storage_credentials
+from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig
+from helios.attempts import AttemptRecord, read_answer
+from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+
+
+class CloudRunConfig(RemoteAdapterConfig):
+    """Render each chunk by a request to a Google Cloud Run service."""
+
+    model_config = ConfigDict(title="cloud-run")
+
+    type: Literal["cloud-run"] = "cloud-run"
+    service_url: Annotated[str, Field(pattern="^https?://[^/]+")]
+    """The service's address."""
+    audience: str | None = None
+    """Whom tokens are for; the service's address when empty."""
+    service_account_key: SecretStr | None = None
+    """A service account's key as JSON; application default credentials when empty."""
+    time_limit_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
+    """The service's own time limit of a request."""
+
+
+class CloudRunAdapter(RemoteAdapter):
+    """Posts each chunk to a service.
+
+    Args:
+        config: Which service.
+    """
+
+    config_type: ClassVar[type[BaseModel]] = CloudRunConfig
+
+    def __init__(self, config: CloudRunConfig) -> None:
+        super().__init__(
+            config,
+            place=f"the service {config.service_url}",
+            credentials=storage_credentials(config.storage, config.service_account_key),
+        )
+        self.config = config
+        """Which service."""
+        self.tokens = IdTokens(config.audience or config.service_url.rstrip("/"), config.service_account_key)
+        """Who calls."""
+
+    async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        import httpx
+
+        limit = self.config.time_limit_seconds
+        body = request.model_copy(update={"remaining_seconds": float(limit)}).model_dump_json(exclude_none=True)
+        headers = {"authorization": f"Bearer {await self.tokens.token()}", "content-type": "application/json"}
+        # A client of its own for each: every request in flight has a connection of its own anyway.
+        timeout = httpx.Timeout(limit + 30, connect=10)
+        async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=True) as client:
+            try:
+                answer = await client.post(self.config.service_url, content=body, headers=headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+                raise WorkerUnavailableError(f"{self._place} can't be reached: {exc}") from exc
+            except httpx.TransportError as exc:
+                how = str(exc) or type(exc).__name__
+                raise AnswerLostError(f"The connection to {self._place} was lost: {how}", wait=True) from exc
+        return self._read(answer.status_code, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
+
+    def _read(self, status: int, text: str, trace: str) -> ChunkAnswer:
+        source = f"What {self._place} returned (status {status}, trace {trace})"
+        try:
+            return read_answer(text, source=source)
+        except WorkerUnavailableError as exc:
+            if status == 200:
+                raise AnswerLostError(str(exc)) from exc
+            raise self._refusal(status, f"{self._place} answered {status} (trace {trace}): {_words(text)}") from exc
+
+    def _refusal(self, status: int, message: str) -> HeliosError:
+        """What the platform, not our worker, says."""
+        advice = {
+            401: "give the caller the role roles/run.invoker on the service, and check the audience",
+            403: "give the caller the role roles/run.invoker on the service",
+            404: "deploy it (deploy/gcp), or correct its address",
+            413: "shorten the variables (env)",
+        }
+        if status == 429:
+            return WorkerUnavailableError(f"{message}; no instance was free")
+        if status == 504:
+            timeout = CommandTimeoutError(
+                f"{message}; render fewer frames per chunk, or raise the service's time limit"
+            )
+            return AnswerLostError(message, instead=timeout)
+        if status >= 500:
+            return AnswerLostError(message)
+        return RequestError(f"{message}; {advice.get(status, 'expected the answer of a worker')}")
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Reading the certificates takes 20 ms: once."""
+    return ssl.create_default_context()
+
+
+def _words(text: str) -> str:
+    return " ".join(text.split())[:300] or "nothing"

@@ -1,0 +1,188 @@
+"""What adapters share whose workers are elsewhere: the request, a lost answer, a cancellation, the command's output."""
+
+import asyncio
+import json
+from contextlib import suppress
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from helios.adapter import OutputSink
+from helios.attempts import AttemptRecord, attempt_url
+from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.worker import WorkerJob, WorkerResult
+from helios.output import TAIL_BYTES
+from helios.storage import SMALL_BYTES, CredentialProvider, Storage, StorageSettings
+
+CANCEL_SECONDS = 20.0
+"""How long a worker that was called off may take to say that it has stopped."""
+
+
+def _from_url(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class RemoteAdapterConfig(BaseModel):
+    """What every adapter over artifact storage is told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    storage: Annotated[StorageSettings, BeforeValidator(_from_url)]
+    """Where jobs, input files and outputs are kept: a URL (`s3://BUCKET/PREFIX`), or its settings."""
+    assets: tuple[str, ...] | None = None
+    """Glob patterns of the job's input files, relative to the job directory. Empty: all files but outputs."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables for every command."""
+    keep_objects: bool = False
+    """Leave chunk outputs, logs and documents in storage after the job's success."""
+    max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 1000
+    """The most chunks on workers at a time, over all jobs of this process."""
+    answer_wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    """When the connection to a worker is lost, how long to look for its recorded answer before rendering again."""
+
+
+class AnswerLostError(WorkerUnavailableError):
+    """A worker took the chunk on, and its answer did not arrive; it may be recorded in storage.
+
+    Args:
+        message: What happened.
+        instead: What to raise if there is no recorded answer; this error itself when None.
+        wait: Whether the worker may still be at it.
+    """
+
+    def __init__(self, message: str, *, instead: HeliosError | None = None, wait: bool = False) -> None:
+        super().__init__(message)
+        self.instead = instead
+        self.wait = wait
+
+
+class RemoteAdapter:
+    """Base of adapters over storage. A child sends requests: `_send`.
+
+    Args:
+        config: Its configuration.
+        place: How messages call the worker: `the function render`.
+        credentials: For the storage, where its settings hold none.
+    """
+
+    def __init__(
+        self, config: RemoteAdapterConfig, *, place: str, credentials: CredentialProvider | None = None
+    ) -> None:
+        self._remote = config
+        self._place = place
+        self.storage = Storage(config.storage, credentials=credentials)
+        """Where jobs and outputs are kept."""
+        self.assets = config.assets
+        """Glob patterns of input files."""
+        self.keep_objects = config.keep_objects
+        """Whether objects stay after success."""
+        self._slots = asyncio.Semaphore(config.max_in_flight)
+
+    async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
+        """Have the chunk rendered and wait for its end; see `helios.adapter.WorkerAdapter`."""
+        if job.job_url is None:
+            raise RequestError(
+                f"{PurePath(job.command).name} can't run on {self._place}: only chunks of a job in storage can; "
+                "a job's merge command runs on this machine (merge adapter: local)"
+            )
+        record = AttemptRecord(self.storage, attempt_url(job.job_url, job.attempt))
+        request = ChunkRequest(
+            job_path=job.job_url,
+            chunk_index=job.chunk_index,
+            attempt_url=record.url,
+            env={**self._remote.env, **job.env},
+            timeout_seconds=job.timeout_seconds,
+        )
+        async with self._slots:
+            answer = await self._carry_out(request, record)
+        if on_output is not None:
+            await self._hand_on(answer, on_output)
+        return answer.to_result(self._place)
+
+    async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        """Have one request carried out.
+
+        Raises:
+            AnswerLostError: A worker took it on; how it ended is not known.
+            HeliosError: It was not taken on.
+        """
+        raise NotImplementedError
+
+    async def _call_off(self, record: AttemptRecord) -> None:
+        """Ask the worker of an attempt to stop."""
+        await record.cancel()
+
+    async def _carry_out(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        work = asyncio.create_task(self._send(request, record))
+        try:
+            return await asyncio.shield(work)
+        except AnswerLostError as exc:
+            return await self._recorded(record, exc)
+        except asyncio.CancelledError:
+            # The platform goes on; it's the worker itself that stops, and answers that it has.
+            with suppress(HeliosError):
+                await self._call_off(record)
+            await asyncio.wait([work], timeout=CANCEL_SECONDS)
+            work.cancel()
+            await asyncio.wait([work])
+            with suppress(asyncio.CancelledError, HeliosError):
+                work.result()
+            raise
+
+    async def _recorded(self, record: AttemptRecord, lost: AnswerLostError) -> ChunkAnswer:
+        """Look whether the work was done although its answer was lost."""
+        deadline = asyncio.get_running_loop().time() + (self._remote.answer_wait_seconds if lost.wait else 0)
+        while True:
+            if (answer := await record.result()) is not None:
+                return answer
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+            await asyncio.sleep(1)
+        with suppress(HeliosError):
+            await record.cancel()  # so that it does not go on for nobody
+        raise lost.instead or lost from lost
+
+    async def _hand_on(self, answer: ChunkAnswer, on_output: OutputSink) -> None:
+        """Give the sink all lines: from the log in storage where the tails in the answer are not everything."""
+        tails = {"stdout": answer.stdout, "stderr": answer.stderr}
+        cut = any(len(tail.encode()) >= TAIL_BYTES - 4 for tail in tails.values()) or answer.error is not None
+        if answer.log is not None and cut:
+            data = await self.storage.read(self.storage.key_of(answer.log.url), limit=2 * SMALL_BYTES) or b""
+            for text in data.splitlines():
+                entry = json.loads(text)
+                on_output(entry["stream"], entry["line"])
+            return
+        for line in answer.stdout.splitlines():
+            on_output("stdout", line)
+        for line in answer.stderr.splitlines():
+            on_output("stderr", line)
+
+
+async def await_record(
+    record: AttemptRecord, *, poll_seconds: float, start_seconds: float, margin_seconds: float = 30.0
+) -> ChunkAnswer:
+    """Wait for the answer of a worker that answers in storage alone.
+
+    Args:
+        record: The attempt.
+        poll_seconds: Between two looks.
+        start_seconds: How long the platform may take to start a worker.
+        margin_seconds: How much longer than it may live a worker is waited for.
+
+    Raises:
+        AnswerLostError: None began in time, or one began and its time is over.
+    """
+    loop = asyncio.get_running_loop()
+    deadline, began = loop.time() + start_seconds, False
+    while True:
+        if (answer := await record.result()) is not None:
+            return answer
+        if not began and (remaining := await record.started()) is not None:
+            # Counted from here, in our time: the worker's clock may be wrong.
+            began, deadline = True, loop.time() + remaining + margin_seconds
+        if loop.time() >= deadline:
+            how = "began, and left no answer within its time" if began else f"did not begin within {start_seconds:g} s"
+            raise AnswerLostError(f"The worker for {record.url} {how}")
+        await asyncio.sleep(poll_seconds)

@@ -1,0 +1,37 @@
+"""The options --adapter and --adapter-config of the commands."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from helios.errors import RequestError
+
+
+def read_adapter(name: str, config: str | None) -> str | dict[str, Any]:
+    """Make the two options into what the flow takes.
+
+    Args:
+        name: The adapter's name.
+        config: Its settings as JSON, or @ and a file with them; by default the variable HELIOS_<NAME>_CONFIG.
+
+    Raises:
+        RequestError: The settings can't be read, or are no JSON object.
+    """
+    variable = f"HELIOS_{name.upper().replace('-', '_')}_CONFIG"
+    source = "--adapter-config"
+    if config is None and (config := os.environ.get(variable)) is not None:
+        source = variable
+    if config is None:
+        return name
+    try:
+        text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
+        settings = json.loads(text)
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise RequestError(f"{source} {config}: can't be read ({reason}); expected a JSON file") from None
+    except json.JSONDecodeError as exc:
+        raise RequestError(f"{source}: not JSON ({exc}); expected an object, or @ and a file's path") from None
+    if not isinstance(settings, dict):
+        raise RequestError(f"{source}: {text.strip()[:60]}; expected a JSON object")
+    return {"type": name, **settings}

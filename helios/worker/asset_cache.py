@@ -1,0 +1,97 @@
+"""Input files that a worker keeps between chunks, named by their digest."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from helios.assets import Asset, AssetBundle
+from helios.bounded import map_bounded
+from helios.errors import WorkerUnavailableError
+from helios.models.worker import Artifact
+from helios.storage import Storage, storage_root
+
+UNTOUCHED_NS = 315_532_800 * 10**9
+"""Time of change that every kept file has, 1980-01-01: one that a command has written to has another."""
+FETCHES_AT_ONCE = 8
+
+
+class AssetCache:
+    """A folder of input files.
+
+    A workspace gets them as hard links: no second copy on a disk that may have 512 MB. A command that changes
+    an input in place spoils the kept file too, which shows in its time of change; it is then fetched anew.
+
+    Args:
+        folder: Made when it is needed; on the file system of the workspaces.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def missing_bytes(self, bundle: AssetBundle) -> int:
+        """How much of a bundle is still to be fetched."""
+        return sum(asset.bytes for asset in _contents(bundle) if not self._holds(asset))
+
+    def drop_others(self, bundle: AssetBundle) -> None:
+        """Remove what a bundle does not need."""
+        needed = {asset.sha256 for asset in bundle.assets}
+        for path in self._folder.iterdir() if self._folder.is_dir() else ():
+            if path.name.split("-")[0] not in needed:
+                path.unlink(missing_ok=True)
+
+    async def place(self, bundle: AssetBundle, target: Path) -> None:
+        """Fetch what is missing, and put every file where the job has it.
+
+        Raises:
+            WorkerUnavailableError: A file is not there, or arrived damaged.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        storage = storage_root(bundle.storage_url)
+        wanted = [asset for asset in _contents(bundle) if not self._holds(asset)]
+
+        async def fetch(asset: Asset) -> None:
+            await self._fetch(asset, storage, bundle.storage_url)
+
+        await map_bounded(fetch, wanted, limit=FETCHES_AT_ONCE)
+        for asset in bundle.assets:
+            path = target / asset.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.link(self._path(asset), path)
+
+    async def _fetch(self, asset: Asset, storage: Storage, folder_url: str) -> None:
+        url = f"{folder_url}/{asset.key}"
+        expected = Artifact(url=url, bytes=asset.bytes, sha256=asset.sha256)
+        path = self._path(asset)
+        path.unlink(missing_ok=True)
+        try:
+            await storage.download(storage.key_of(url), path, expected=expected)
+        except FileNotFoundError:
+            raise WorkerUnavailableError(
+                f"The input file {asset.path} is not at {url} any more; run the job again, which uploads it"
+            ) from None
+        path.chmod(0o555 if asset.executable else 0o444)
+        os.utime(path, ns=(UNTOUCHED_NS, UNTOUCHED_NS))
+
+    def _holds(self, asset: Asset) -> bool:
+        with suppress(OSError):
+            found = self._path(asset).stat()
+            return found.st_size == asset.bytes and found.st_mtime_ns == UNTOUCHED_NS
+        return False
+
+    def _path(self, asset: Asset) -> Path:
+        # A file has one mode, whatever it is linked as.
+        return self._folder / (f"{asset.sha256}-x" if asset.executable else asset.sha256)
+
+
+def _contents(bundle: AssetBundle) -> Iterable[Asset]:
+    """One asset for each different content."""
+    return {(asset.sha256, asset.executable): asset for asset in bundle.assets}.values()
+
+
+def free_bytes(folder: Path) -> int:
+    """Free disk where a folder is, or will be."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

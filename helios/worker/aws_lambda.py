@@ -1,0 +1,59 @@
+"""The handler of an AWS Lambda function: `helios.worker.aws_lambda.handler`."""
+
+import asyncio
+from typing import Any, Protocol
+
+from helios.attempts import write_answer
+from helios.errors import HeliosError
+from helios.models.invocation import ChunkAnswer, Failure
+from helios.worker.runtime import WorkerRuntime, read_request
+from helios.worker.settings import WorkerSettings
+
+STATUS = {Failure.REQUEST: 400, Failure.UNAVAILABLE: 503}
+"""HTTP status of an answer by the kind of failure; 200 for every command that ran, whatever its exit code."""
+
+
+class LambdaContext(Protocol):
+    """What the handler needs of the context that Lambda hands over."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until the platform ends the invocation."""
+        ...
+
+
+_runtime: WorkerRuntime | None = None
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Render one chunk.
+
+    Args:
+        event: A request, or an HTTP event that carries one as its body.
+        context: Lambda's.
+
+    Returns:
+        `{"statusCode", "body"}`, the body being the answer as JSON.
+    """
+    global _runtime
+    try:
+        if _runtime is None:
+            _runtime = WorkerRuntime(WorkerSettings.from_environment())
+        request = read_request(event)
+    except HeliosError as exc:
+        return respond(ChunkAnswer.failed(exc))
+    remaining = context.get_remaining_time_in_millis() / 1000
+    return respond(asyncio.run(_runtime.run(request, remaining_seconds=remaining)))
+
+
+def respond(answer: ChunkAnswer) -> dict[str, Any]:
+    """Put an answer into the shape of Lambda's HTTP integrations."""
+    return {
+        "statusCode": status_of(answer),
+        "headers": {"content-type": "application/json"},
+        "body": write_answer(answer).decode(),
+    }
+
+
+def status_of(answer: ChunkAnswer) -> int:
+    """The HTTP status that goes with an answer."""
+    return STATUS.get(answer.error.kind, 200) if answer.error else 200

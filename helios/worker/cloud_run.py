@@ -1,0 +1,112 @@
+"""The HTTP service of Google Cloud Run, and of any other host of containers: `python -m helios.worker serve`.
+
+Callers are not checked here: on Cloud Run the platform does it, and takes the token's signature away before the
+request arrives. Elsewhere, put it behind something that does, and set HELIOS_JOB_PREFIXES.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from helios.attempts import write_answer
+from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.models.invocation import ChunkAnswer
+from helios.worker.aws_lambda import status_of
+from helios.worker.runtime import WorkerRuntime, package_version, read_request
+from helios.worker.settings import WorkerSettings
+
+MAX_BODY_BYTES = 256 * 1024
+"""A request has a few hundred bytes, and the job's variables."""
+FINISH_SECONDS = 3.0
+"""After SIGTERM a chunk may still finish for so long; Cloud Run kills after 10 s."""
+
+
+def create_app(runtime: WorkerRuntime) -> Starlette:
+    """The service: `POST /` renders a chunk, `GET /healthz` says that it can."""
+
+    async def render(request: Request) -> Response:
+        if len(runtime.running) >= runtime.settings.chunks_at_once:
+            error = WorkerUnavailableError(f"The worker renders {len(runtime.running)} chunks already; try another one")
+            return _respond(ChunkAnswer.failed(error), status=429)
+        try:
+            chunk = read_request(await _read_body(request))
+        except _TooLargeError as exc:
+            return _respond(ChunkAnswer.failed(RequestError(str(exc))), status=413)
+        except HeliosError as exc:
+            return _respond(ChunkAnswer.failed(exc))
+        return _respond(await runtime.run(chunk))
+
+    async def health(_request: Request) -> Response:
+        return JSONResponse({"status": "ok", "version": package_version(), "running": len(runtime.running)})
+
+    return Starlette(
+        routes=[
+            Route("/", render, methods=["POST"]),
+            Route("/healthz", health, methods=["GET"]),
+        ]
+    )
+
+
+class _TooLargeError(Exception):
+    """A body over the limit."""
+
+
+async def _read_body(request: Request) -> bytes:
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise _TooLargeError(f"The request has more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+def _respond(answer: ChunkAnswer, *, status: int | None = None) -> Response:
+    return Response(write_answer(answer), status or status_of(answer), media_type="application/json")
+
+
+class _Server(uvicorn.Server):
+    """Ends in order: no new chunks, a few seconds for those that run, then a report on what was cut off."""
+
+    def __init__(self, config: uvicorn.Config, runtime: WorkerRuntime) -> None:
+        super().__init__(config)
+        self._runtime = runtime
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            asyncio.get_running_loop().call_later(FINISH_SECONDS, self._runtime.stop)
+        self.should_exit = True
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def serve(*, host: str = "0.0.0.0", port: int | None = None) -> None:  # noqa: S104  a container's service
+    """Serve until SIGTERM.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; $PORT, or 8080, when None.
+    """
+    runtime = WorkerRuntime(WorkerSettings.from_environment())
+    config = uvicorn.Config(
+        create_app(runtime),
+        host=host,
+        port=port if port is not None else int(os.environ.get("PORT", "8080")),
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=None,
+        timeout_keep_alive=75,
+    )
+    _Server(config, runtime).run()

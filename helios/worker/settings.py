@@ -1,0 +1,119 @@
+"""What a worker's deployment decides, read from its environment variables."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from helios.errors import RequestError
+from helios.source import is_url
+from helios.storage import is_storage_url, is_within
+
+PREFIX = "HELIOS_"
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Settings of a worker. Each is read from the variable in its description."""
+
+    job_prefixes: tuple[str, ...] | None = None
+    """HELIOS_JOB_PREFIXES, comma-separated: jobs come from below these URLs or paths, and outputs go there.
+    None allows every place: for a caller who could run the command himself."""
+    command_env: tuple[str, ...] = ()
+    """HELIOS_COMMAND_ENV, comma-separated: variables of the worker that commands see. Never its credentials
+    unless they are named here."""
+    folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), "helios"))
+    """HELIOS_FOLDER: for workspaces and kept assets."""
+    chunks_at_once: int = 1
+    """HELIOS_CHUNKS_AT_ONCE: of the HTTP service; more are answered with 429."""
+    grace_seconds: float = 5.0
+    """HELIOS_GRACE_SECONDS: for a command that is stopped, from SIGTERM to SIGKILL."""
+    reserve_seconds: float = 10.0
+    """HELIOS_RESERVE_SECONDS: kept of the platform's time limit to stop the command, upload its log and answer."""
+    cancel_poll_seconds: float = 2.0
+    """HELIOS_CANCEL_POLL_SECONDS: how often to look whether the chunk was cancelled; 0 for never."""
+    chunk_bytes: int | None = None
+    """HELIOS_CHUNK_BYTES: free disk that an output needs; estimated from its pixels when empty."""
+    log_bytes: int = 64 * 1024 * 1024
+    """HELIOS_LOG_BYTES: the most that is kept of a command's output."""
+    name: str = ""
+    """HELIOS_WORKER_NAME: who answers; the platform's name of the function or service when empty."""
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, trusted: bool = False
+    ) -> "WorkerSettings":
+        """Read the settings.
+
+        Args:
+            environment: The variables.
+            trusted: The caller could run any command here himself, so that no prefixes allow every place.
+
+        Raises:
+            RequestError: A value is not what it should be.
+        """
+        given = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
+        named = (
+            environment.get("AWS_LAMBDA_FUNCTION_NAME")
+            or environment.get("K_SERVICE")
+            or environment.get("CLOUD_RUN_JOB")
+        )
+        words = _words(given.get("job_prefixes", ""))
+        chunk_bytes = _number(given, "chunk_bytes", -1, int)
+        return cls(
+            job_prefixes=None if trusted and not words else words,
+            command_env=_words(given.get("command_env", "")),
+            folder=Path(given.get("folder") or cls().folder),
+            chunks_at_once=_number(given, "chunks_at_once", cls.chunks_at_once, int),
+            grace_seconds=_number(given, "grace_seconds", cls.grace_seconds, float),
+            reserve_seconds=_number(given, "reserve_seconds", cls.reserve_seconds, float),
+            cancel_poll_seconds=_number(given, "cancel_poll_seconds", cls.cancel_poll_seconds, float),
+            chunk_bytes=None if chunk_bytes < 0 else chunk_bytes,
+            log_bytes=_number(given, "log_bytes", cls.log_bytes, int),
+            name=given.get("worker_name") or named or os.uname().nodename,
+        )
+
+    def check_place(self, place: str) -> None:
+        """Refuse a place that jobs may not come from and outputs may not go to.
+
+        Raises:
+            RequestError: Names the setting.
+        """
+        if self.job_prefixes is None or any(_is_below(place, prefix) for prefix in self.job_prefixes):
+            return
+        allowed = ", ".join(self.job_prefixes) or "none"
+        raise RequestError(
+            f"This worker takes no jobs from {place}; allowed: {allowed}. Set HELIOS_JOB_PREFIXES where it is deployed"
+        )
+
+
+def _is_below(place: str, prefix: str) -> bool:
+    if is_storage_url(place) and is_storage_url(prefix):
+        return is_within(place, prefix)
+    if is_url(place) != is_url(prefix) or is_storage_url(place) or is_storage_url(prefix):
+        return False
+    if ".." in place.split("/"):
+        return False
+    if is_url(place):
+        return place == prefix or place.startswith(prefix.rstrip("/") + "/")
+    return Path(place).resolve().is_relative_to(Path(prefix).resolve())
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _number(given: Mapping[str, str], name: str, default: Number, kind: type[Number]) -> Number:
+    text = given.get(name, "").strip()
+    if not text:
+        return default
+    try:
+        value = kind(text)
+    except ValueError:
+        value = kind(-1)
+    if not 0 <= value < float("inf"):
+        raise RequestError(f"{PREFIX}{name.upper()} is {text!r}; expected a number, 0 or more")
+    return value

@@ -1,0 +1,79 @@
+"""Start a stand-in as a process, learn its address, and end it with the caller."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def running(
+    module: str, *, settings: Mapping[str, Any] | None = None, log: Path | None = None
+) -> Iterator[dict[str, Any]]:
+    """Run a stand-in within the block.
+
+    Args:
+        module: Run as `python -m`; prints one line of JSON when it is ready.
+        settings: Given to it as one line of JSON on standard input.
+        log: Where its standard error goes; nowhere when None.
+
+    Yields:
+        What it printed.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    with open(log or os.devnull, "ab") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, text=True,
+            env=environment, start_new_session=True,
+        )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(dict(settings or {})) + "\n")
+        process.stdin.flush()
+        line = process.stdout.readline()
+        assert line, f"{module} did not start; its log is {log}"
+        yield json.loads(line)
+    finally:
+        process.stdin.close()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+
+
+def settings() -> dict[str, Any]:
+    """In a stand-in: what its caller wants."""
+    found = json.loads(sys.stdin.readline())
+    assert isinstance(found, dict)
+    return found
+
+
+def ready(**about: Any) -> None:
+    """In a stand-in: say that it is ready."""
+    print(json.dumps(about), flush=True)
+
+
+def wait_for_end() -> None:
+    """In a stand-in: block until the caller is gone or closes the pipe."""
+    sys.stdin.read()
+
+
+def when_caller_ends(action: Any) -> None:
+    """In a stand-in with a loop of its own: call something once the caller is gone."""
+
+    def watch() -> None:
+        wait_for_end()
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,48 @@
+"""Jobs in storage, for tests of workers and of adapters over storage."""
+
+import asyncio
+import json
+import shlex
+import sys
+import threading
+import uuid
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+from helios.models.worker import WorkerJob
+from helios.storage import Storage, join_url
+from tests.jobs import make_job
+
+T = TypeVar("T")
+SCRIPT = Path(__file__).parents[2] / "programs" / "script.py"
+
+
+def wait_for(work: Coroutine[Any, Any, T]) -> T:
+    """Await from where a loop may run already."""
+    results: list[T] = []
+    thread = threading.Thread(target=lambda: results.append(asyncio.run(work)))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+def store_job(storage: Storage, job: dict[str, Any]) -> str:
+    """Put a job document into storage; return its URL."""
+    key = f"jobs/{uuid.uuid4().hex}/job.json"
+    wait_for(storage.write(key, json.dumps(job).encode()))
+    return join_url(storage.url, *key.split("/"))
+
+
+def store_command(storage: Storage, *words: str, timeout_seconds: float | None = None) -> WorkerJob:
+    """A job in storage whose one chunk runs a command."""
+    document = make_job([1])
+    document["chunks"][0]["command"] = shlex.join(words)
+    document["chunks"][0]["outputFile"] = "out.mp4"
+    url = store_job(storage, document)
+    return WorkerJob(command=words[0], args=words[1:], job_url=url, chunk_id=0, timeout_seconds=timeout_seconds)
+
+
+def store_script(storage: Storage, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
+    """A job in storage whose one chunk writes its output and runs a Python script."""
+    return store_command(storage, sys.executable, str(SCRIPT), script, *args, timeout_seconds=timeout_seconds)

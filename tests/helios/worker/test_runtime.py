@@ -1,0 +1,466 @@
+"""The worker's side, whole, on real processes and storage on disk."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from helios.assets import AssetBundle, select_assets, upload_assets
+from helios.attempts import AttemptRecord, attempt_url
+from helios.errors import RequestError
+from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
+from helios.storage import Storage, StorageSettings, join_url, split_url
+from helios.worker.runtime import WorkerRuntime, read_request
+from helios.worker.settings import WorkerSettings
+from helios.worker.workspace import Workspace, remove_abandoned
+from tests.helios.worker.stored import store_command, store_job, store_script
+from tests.jobs import make_job
+from tests.video import read_numbers
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    """Storage on disk."""
+    return Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, storage: Storage) -> WorkerSettings:
+    """Quick to look and to stop."""
+    return WorkerSettings(
+        job_prefixes=(storage.url,), folder=tmp_path / "worker", grace_seconds=0.5, cancel_poll_seconds=0.1
+    )
+
+
+@pytest.fixture
+def runtime(settings: WorkerSettings) -> WorkerRuntime:
+    """A worker."""
+    return WorkerRuntime(settings)
+
+
+def request_for(url: str, **fields: Any) -> ChunkRequest:
+    """A request as the adapters make it."""
+    return ChunkRequest(job_path=url, attempt_url=attempt_url(url, 1), **fields)
+
+
+def path_of(url: str) -> Path:
+    """The file of a file URL."""
+    return Path("/", split_url(url)[1])
+
+
+def workspaces(settings: WorkerSettings) -> list[Path]:
+    """Workspaces that are there."""
+    return list((settings.folder / "workspaces").glob("*"))
+
+
+async def test_a_chunk_is_rendered_verified_and_stored(
+    runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage
+) -> None:
+    """The answer names the output with its digest, where the time went, and who answered; the workspace is gone."""
+    url = store_job(storage, make_job((10, 10)))
+    answer = await runtime.run(request_for(url, chunk_index=1))
+    assert (answer.exit_code, answer.error, answer.frames) == (0, None, 10)
+    assert answer.artifact is not None
+    assert read_numbers(path_of(answer.artifact.url)) == list(range(10, 20))
+    assert answer.timings is not None
+    assert answer.timings.render_ms >= answer.duration_ms > 0
+    assert answer.timings.boot_ms > 0
+    assert answer.worker is not None
+    assert answer.worker.protocol == PROTOCOL
+    assert workspaces(settings) == []
+    again = await runtime.run(request_for(store_job(storage, make_job((10,)))))
+    assert again.timings is not None
+    assert again.timings.boot_ms == 0, "it is warm"
+
+
+async def test_a_command_that_fails(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
+    """Its exit code, the ends of its output, and the whole of it in storage."""
+    url = store_job(storage, make_job((10,), extra=["--misbehave", "exit:7"]))
+    answer = await runtime.run(request_for(url))
+    assert (answer.exit_code, answer.error, answer.artifact) == (7, None, None)
+    assert answer.stdout == "about to fail\n"
+    assert answer.stderr == "the scene can't be loaded: é\n"
+    assert answer.log is not None
+    lines = [json.loads(line) for line in path_of(answer.log.url).read_text().splitlines()]
+    assert [(line["stream"], line["line"]) for line in lines] == [
+        ("stdout", "about to fail"), ("stderr", "the scene can't be loaded: é"),
+    ]  # fmt: skip
+    assert workspaces(settings) == []
+
+
+@pytest.mark.parametrize("how", ["no-output", "empty", "garbage", "short", "long", "size", "rate"])
+async def test_exit_code_0_is_not_enough(runtime: WorkerRuntime, storage: Storage, how: str) -> None:
+    """An output that is not what was ordered is never uploaded."""
+    answer = await runtime.run(request_for(store_job(storage, make_job((10,), extra=["--misbehave", how]))))
+    assert answer.error is not None
+    assert answer.error.kind is Failure.OUTPUT
+    assert answer.artifact is None
+    assert answer.exit_code == 1
+    assert not list(path_of(storage.url).rglob("output*"))
+
+
+async def test_a_timeout(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
+    """The command is stopped, and the answer says after how long."""
+    job = store_script(storage, "import time; print('on it', flush=True); time.sleep(60)")
+    answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=1))
+    assert answer.error is not None
+    assert answer.error.kind is Failure.TIMEOUT
+    assert answer.exit_code == 124
+    assert "timeout of 1 s" in answer.error.message
+    assert "on it" in answer.error.message
+    assert answer.log is not None
+    assert workspaces(settings) == []
+
+
+async def test_the_platform_s_deadline(settings: WorkerSettings, storage: Storage) -> None:
+    """A worker that is about to be killed stops the command before, and says what to do about it."""
+    runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "reserve_seconds": 2.0}))
+    job = store_script(storage, "import time; time.sleep(60)")
+    started = time.monotonic()
+    answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=50), remaining_seconds=4)
+    assert time.monotonic() - started < 4
+    assert answer.error is not None
+    assert answer.error.kind is Failure.TIMEOUT
+    assert "2 s before the end of the worker's own time limit" in answer.error.message
+    late = await runtime.run(request_for(str(store_script(storage, "pass").job_url)), remaining_seconds=2.5)
+    assert late.error is not None
+    assert late.error.kind is Failure.UNAVAILABLE
+
+
+async def test_a_cancelled_chunk_stops(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
+    """A note in storage is all it takes: that works on platforms that can't cancel."""
+    job = store_script(storage, "import time; time.sleep(60)")
+    request = request_for(str(job.job_url))
+    record = AttemptRecord(storage, str(request.attempt_url))
+    work = asyncio.create_task(runtime.run(request))
+    while await record.started() is None:
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.5)
+    await record.cancel()
+    answer = await asyncio.wait_for(work, 10)
+    assert answer.error is not None
+    assert "cancelled" in answer.error.message
+    assert workspaces(settings) == []
+    before = request_for(str(job.job_url)).model_copy(update={"attempt_url": attempt_url(str(job.job_url), 2)})
+    await AttemptRecord(storage, str(before.attempt_url)).cancel()
+    assert "before" in str((await runtime.run(before)).error)
+
+
+async def test_delivered_twice_renders_once(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
+    """A second delivery gets the first one's answer; of two at the same time, one counts, and only its output stays."""
+    job = store_script(
+        storage, "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(1)", str(tmp_path / "n")
+    )
+    request = request_for(str(job.job_url))
+    first, second = await asyncio.gather(runtime.run(request), runtime.run(request))
+    assert first.artifact == second.artifact
+    assert (tmp_path / "n").read_bytes() == b".."
+    third = await runtime.run(request)
+    assert third.artifact == first.artifact
+    assert (tmp_path / "n").read_bytes() == b"..", "the third did not render"
+    assert len(list(path_of(storage.url).rglob("output.mp4"))) == 1
+
+
+async def test_a_request_of_helios(runtime: WorkerRuntime, storage: Storage) -> None:
+    """With jobPath and chunkIndex alone, the output lies beside the document, under its own name."""
+    url = store_job(storage, make_job((10, 10)))
+    answer = await runtime.run(read_request(json.dumps({"jobPath": url, "chunkIndex": 1})))
+    assert answer.exit_code == 0
+    assert read_numbers(path_of(url).parent / "chunk 1.mp4") == list(range(10, 20))
+
+
+async def test_what_a_command_sees(settings: WorkerSettings, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that job and deployment name; never the worker's credentials."""
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    monkeypatch.setenv("LICENCE", "42")
+    runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "command_env": ("LICENCE",)}))
+    job = store_script(storage, "import os, json; print(json.dumps(dict(os.environ)))")
+    answer = await runtime.run(request_for(str(job.job_url), env={"QUALITY": "best"}))
+    seen = json.loads(answer.stdout)
+    assert (seen["LICENCE"], seen["QUALITY"]) == ("42", "best")
+    assert not {name for name in seen if name.startswith(("AWS_", "GOOGLE_"))}
+    assert set(seen) - {"LC_CTYPE"} == {
+        "HELIOS_PROCESS_TREE", "HELIOS_WORKSPACE", "HOME", "LANG", "LICENCE", "PATH", "QUALITY", "TMPDIR",
+    }  # fmt: skip
+
+
+async def test_jobs_come_from_where_they_may(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
+    """A document, a place for outputs or a list of assets elsewhere is refused by the setting's name."""
+    other = Storage(StorageSettings(url=f"{storage.url}-of-others"))
+    foreign = store_job(other, make_job((1,)))
+    own = store_job(storage, make_job((1,)))
+    listed = store_job(storage, make_job((1,), assetsUrl=foreign))
+    refused = [
+        request_for(foreign),
+        ChunkRequest(job_path=own, attempt_url=attempt_url(foreign, 1)),
+        ChunkRequest(job_path="/etc/passwd"),
+        ChunkRequest(job_path="http://127.0.0.1:9/job.json"),
+        request_for(listed),
+    ]
+    for request in refused:
+        answer = await runtime.run(request)
+        assert answer.error is not None
+        assert answer.error.kind is Failure.REQUEST
+        assert "HELIOS_JOB_PREFIXES" in answer.error.message
+
+
+def test_without_prefixes_a_deployed_worker_takes_nothing() -> None:
+    """The default is closed; only who could run commands here himself goes without."""
+    with pytest.raises(RequestError, match="allowed: none"):
+        WorkerSettings.from_environment({}).check_place("s3://b/job.json")
+    WorkerSettings.from_environment({}, trusted=True).check_place("s3://b/job.json")
+    settings = WorkerSettings.from_environment({"HELIOS_JOB_PREFIXES": "s3://b/jobs, https://h/x, /mnt/jobs"})
+    for place in ("s3://b/jobs/1", "https://h/x/job.json", "/mnt/jobs/1/job.json"):
+        settings.check_place(place)
+    for place in (
+        "s3://b/jobs2/1",
+        "https://h/xx",
+        "https://h.evil/x/",
+        "/mnt/jobs/../x",
+        "/mnt/jobs2",
+        "gs://b/jobs/1",
+    ):
+        with pytest.raises(RequestError):
+            settings.check_place(place)
+
+
+@pytest.mark.parametrize("name", ["CHUNKS_AT_ONCE", "GRACE_SECONDS", "RESERVE_SECONDS", "LOG_BYTES", "CHUNK_BYTES"])
+def test_a_setting_that_is_no_number(name: str) -> None:
+    """Refused with its name and value."""
+    for value in ("many", "-1", "nan", "inf"):
+        with pytest.raises(RequestError, match=f"HELIOS_{name} is '{value}'"):
+            WorkerSettings.from_environment({f"HELIOS_{name}": value})
+
+
+async def test_a_disk_that_is_too_small(settings: WorkerSettings, storage: Storage) -> None:
+    """The chunk is refused before it begins, and may find a larger disk elsewhere."""
+    runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "chunk_bytes": 10**18}))
+    answer = await runtime.run(request_for(store_job(storage, make_job((1,)))))
+    assert answer.error is not None
+    assert answer.error.kind is Failure.UNAVAILABLE
+    assert "MiB free" in answer.error.message
+    assert workspaces(settings) == []
+
+
+async def test_a_newer_orchestrator(runtime: WorkerRuntime, storage: Storage) -> None:
+    """A request in a protocol of the future is refused, with both versions."""
+    request = read_request({"jobPath": f"{storage.url}/job.json", "protocol": PROTOCOL + 1, "newField": 1})
+    answer = await runtime.run(request)
+    assert answer.error is not None
+    assert answer.error.kind is Failure.REQUEST
+    assert f"in protocol {PROTOCOL + 1}" in answer.error.message
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"jobPath": ""}', '{"jobPath": "x", "chunkIndex": -1}', b"\xff"])
+def test_what_is_no_request(text: str | bytes) -> None:
+    """Refused with an example of one."""
+    with pytest.raises(RequestError, match="expected"):
+        read_request(text)
+
+
+async def test_missing_documents_and_chunks(runtime: WorkerRuntime, storage: Storage) -> None:
+    """Errors of the request, which no retry mends."""
+    url = store_job(storage, make_job((1,)))
+    for request in (request_for(url, chunk_index=5), request_for(join_url(storage.url, "jobs", "no.json"))):
+        answer = await runtime.run(request)
+        assert answer.error is not None
+        assert answer.error.kind is Failure.REQUEST
+    missing = store_command(storage, "helios-no-such-program")
+    answer = await runtime.run(request_for(str(missing.job_url)))
+    assert answer.error is not None
+    assert answer.error.kind is Failure.REQUEST
+
+
+async def test_a_flood_of_output(settings: WorkerSettings, storage: Storage) -> None:
+    """The answer stays small, the log bounded, and says how much is missing."""
+    runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "log_bytes": 1_000_000}))
+    url = store_job(storage, make_job((10,), extra=["--misbehave", "flood:3"]))
+    answer = await runtime.run(request_for(url))
+    assert answer.exit_code == 0
+    assert len(answer.model_dump_json()) < 100_000
+    assert answer.log is not None
+    assert answer.log.bytes < 1_100_000
+    assert "more lines were left out" in path_of(answer.log.url).read_text().splitlines()[-1]
+
+
+# -- input files --
+
+
+async def bundle_of(folder: Path, storage: Storage) -> str:
+    """Upload a folder's files; the URL of the list of them."""
+    files = select_assets(folder, patterns=None, outputs=[])
+    bundle = await upload_assets(files, directory=folder, storage=storage)
+    await storage.write("jobs/assets.json", bundle.model_dump_json().encode())
+    return join_url(storage.url, "jobs", "assets.json")
+
+
+async def test_input_files_reach_the_command(
+    runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage, tmp_path: Path
+) -> None:
+    """Each under its path, programs executable; kept by digest, and fetched once while they don't change."""
+    scene = tmp_path / "scene"
+    (scene / "deep").mkdir(parents=True)
+    (scene / "deep" / "data.txt").write_text("one")
+    (scene / "tool").write_text("#!/bin/sh\necho tool says $(cat deep/data.txt)\n")
+    (scene / "tool").chmod(0o755)
+    url = await bundle_of(scene, storage)
+
+    async def render() -> ChunkAnswer:
+        job = store_script(storage, "import subprocess; print(subprocess.check_output('./tool').decode())")
+        document = json.loads(path_of(str(job.job_url)).read_text())
+        return await runtime.run(request_for(store_job(storage, {**document, "assetsUrl": url})))
+
+    assert (await render()).stdout.strip() == "tool says one"
+    kept = {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()}
+    assert (await render()).stdout.strip() == "tool says one"
+    assert {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()} == kept
+    before = {key async for key, _ in storage.list("assets")}
+    (scene / "deep" / "data.txt").write_text("two")
+    await bundle_of(scene, storage)
+    after = {key async for key, _ in storage.list("assets")}
+    assert len(after - before) == 1, "a changed file uploads only itself"
+    assert (await render()).stdout.strip() == "tool says two"
+
+
+async def test_a_command_that_writes_to_its_input(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
+    """The next chunk gets the file as it was uploaded."""
+    scene = tmp_path / "scene"
+    scene.mkdir()
+    (scene / "data").write_text("clean")
+    url = await bundle_of(scene, storage)
+    script = "import os; print(open('data').read()); os.chmod('data', 0o644); open('data', 'w').write('dirty')"
+    for _ in range(2):
+        job = store_script(storage, script)
+        document = json.loads(path_of(str(job.job_url)).read_text())
+        answer = await runtime.run(request_for(store_job(storage, {**document, "assetsUrl": url})))
+        assert answer.stdout.strip() == "clean"
+
+
+async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storage: Storage) -> None:
+    """A list with a path outside is refused."""
+    evil = {"storageUrl": storage.url, "assets": [{"path": "../evil", "sha256": "0" * 64, "bytes": 1}]}
+    await storage.write("jobs/evil.json", json.dumps(evil).encode())
+    url = store_job(storage, make_job((1,), assetsUrl=join_url(storage.url, "jobs", "evil.json")))
+    answer = await runtime.run(request_for(url))
+    assert answer.error is not None
+    assert answer.error.kind is Failure.REQUEST
+
+
+def test_what_a_job_directory_uploads(tmp_path: Path) -> None:
+    """Everything but outputs and what begins with a dot; or what patterns find, and no pattern finds nothing."""
+    for name in ("scene/a.txt", "scene/b.png", "out.mp4", ".env", ".git/config", "data.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+
+    def selected(*patterns: str) -> list[str]:
+        found = select_assets(tmp_path, patterns=patterns or None, outputs=[tmp_path / "out.mp4"])
+        return [path.relative_to(tmp_path).as_posix() for path in found]
+
+    assert selected() == ["data.json", "scene/a.txt", "scene/b.png"]
+    assert selected("scene") == selected("scene/**") == ["scene/a.txt", "scene/b.png"]
+    assert selected("**/*.png", "data.json") == ["scene/b.png", "data.json"]
+    assert selected(".env") == [".env"]
+    for wrong in ("*.exr", "../x", "/etc/*"):
+        with pytest.raises(RequestError, match="assets pattern"):
+            selected(wrong)
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    with pytest.raises(RequestError, match="outside the job directory"):
+        selected()
+
+
+# -- workers that die --
+
+
+def test_a_killed_worker_s_workspace_goes_with_the_next_one(
+    settings: WorkerSettings, storage: Storage, tmp_path: Path
+) -> None:
+    """What a worker that was killed in the middle left, files and processes, is removed by its successor."""
+    job = store_script(
+        storage, "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(600)", str(tmp_path / "begun")
+    )
+    environment = {**os.environ, "HELIOS_FOLDER": str(settings.folder), "PYTHONPATH": str(Path(__file__).parents[3])}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "helios.worker", "chunk", str(job.job_url), "0"],
+        env=environment, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (left,) = psutil.Process(worker.pid).children()
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    assert left.is_running()
+    assert len(workspaces(settings)) == 1
+    with Workspace(settings.folder) as mine:
+        assert workspaces(settings) == [mine.path]
+        assert remove_abandoned(settings.folder / "workspaces") == 0, "a workspace in use is left alone"
+    assert workspaces(settings) == []
+    _, alive = psutil.wait_procs([left], timeout=5)
+    assert alive == []
+
+
+def test_sigterm_is_reported(settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
+    """A worker whose platform ends it stops its command, and says so, in its answer and in storage."""
+    job = store_script(
+        storage, "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(600)", str(tmp_path / "begun")
+    )
+    place = attempt_url(str(job.job_url), 1)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "helios.worker", "chunk", str(job.job_url), "0", "--attempt-url", place],
+        env={**os.environ, "HELIOS_FOLDER": str(settings.folder), "HELIOS_GRACE_SECONDS": "1"},
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3],
+    )  # fmt: skip
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    worker.terminate()
+    out, _ = worker.communicate(timeout=20)
+    assert worker.returncode == 1
+    assert "stopped by its platform" in ChunkAnswer.model_validate_json(out).stderr
+    recorded = ChunkAnswer.model_validate_json((path_of(place) / "result.json").read_text())
+    assert recorded.error is not None
+    assert recorded.error.kind is Failure.UNAVAILABLE
+    assert workspaces(settings) == []
+
+
+def test_the_command_line(settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
+    """`chunk` and `batch` answer in one line of JSON, and their exit codes say what came of it."""
+    url = store_job(storage, make_job((10, 10)))
+    environment = {**os.environ, "HELIOS_FOLDER": str(settings.folder)}
+
+    def worker(*words: str, **variables: str) -> tuple[int, ChunkAnswer]:
+        done = subprocess.run(
+            [sys.executable, "-m", "helios.worker", *words], env={**environment, **variables},
+            capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+        return done.returncode, ChunkAnswer.model_validate_json(done.stdout)
+
+    assert worker("chunk", str(path_of(url)), "1")[0] == 0
+    assert worker("chunk", url, "2")[0] == 2
+    failing = store_job(storage, make_job((10,), extra=["--misbehave", "exit:3"]))
+    code, answer = worker("chunk", failing, "0")
+    assert (code, answer.exit_code) == (1, 3)
+    batch = tmp_path / "store" / "batch.json"
+    requests = [request_for(url, chunk_index=0), request_for(failing)]
+    batch.write_text(json.dumps([request.model_dump(mode="json", exclude_none=True) for request in requests]))
+    allowed = {"HELIOS_JOB_PREFIXES": storage.url}
+    assert worker("batch", batch.as_uri(), CLOUD_RUN_TASK_INDEX="0", **allowed)[0] == 0
+    assert worker("batch", batch.as_uri(), AWS_BATCH_JOB_ARRAY_INDEX="1", **allowed)[1].exit_code == 3
+    assert worker("batch", batch.as_uri(), "7", **allowed)[0] == 2
+    assert worker("batch", batch.as_uri(), "0")[0] == 2, "without prefixes nothing is allowed"
+
+
+def test_a_bundle_is_read_as_it_is_written(tmp_path: Path) -> None:
+    """Field names on the wire are camelCase."""
+    bundle = AssetBundle.model_validate({"storage_url": "s3://b", "assets": []})
+    assert json.loads(bundle.model_dump_json()) == {"storageUrl": "s3://b", "assets": []}
