@@ -33,7 +33,15 @@ AdapterConfig = Annotated[
 ]
 """The configurations of the built-in adapters, told apart by `type`."""
 
-__all__ = ["BUILT_IN", "AdapterConfig", "AdapterType", "LocalAdapterConfig", "adapter_names", "create_adapter"]
+__all__ = [
+    "BUILT_IN",
+    "AdapterConfig",
+    "AdapterType",
+    "LocalAdapterConfig",
+    "adapter_names",
+    "create_adapter",
+    "settings_of",
+]
 
 
 class AdapterType(Protocol):
@@ -65,7 +73,7 @@ def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, Wo
         RequestError: The name is not known.
         SpecError: The configuration is refused; lists every reason.
     """
-    settings = _settings(choice)
+    settings = settings_of(choice)
     name = settings.get("type")
     if not isinstance(name, str):
         raise RequestError(f"The adapter configuration has no type. Known: {', '.join(adapter_names())}.")
@@ -79,7 +87,8 @@ def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, Wo
     return name, adapter_type(config)
 
 
-def _settings(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+def settings_of(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+    """A name or a configuration as settings, with the name as `type`."""
     if isinstance(choice, str):
         return {"type": choice}
     if isinstance(choice, BaseModel):

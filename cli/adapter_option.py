@@ -5,10 +5,15 @@ import os
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from adapters import AdapterConfig
 from helios.errors import RequestError
 
+KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
-def read_adapter(name: str, config: str | None) -> str | dict[str, Any]:
+
+def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseModel:
     """Make the two options into what the flow takes.
 
     Args:
@@ -34,4 +39,8 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any]:
         raise RequestError(f"{source}: not JSON ({exc}); expected an object, or @ and a file's path") from None
     if not isinstance(settings, dict):
         raise RequestError(f"{source}: {text.strip()[:60]}; expected a JSON object")
-    return {"type": name, **settings}
+    try:
+        # As a model, since Prefect shows a run's parameters, and models mask their secrets.
+        return KNOWN.validate_python({"type": name, **settings})
+    except ValidationError:
+        return {"type": name, **settings}  # one of third parties, one with blocks, or one that is refused later

@@ -10,6 +10,7 @@ from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
 from helios.models.report import JobReport, RunState
 from helios.storage import is_storage_url
+from tasks.block_references import names_block
 from tasks.prepared_job import PreparedJob, prepare_job
 
 EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
@@ -60,8 +61,9 @@ def run(
         "merge_adapter": read_adapter(merge_adapter, None) if merge_adapter else None,
         "audio_file": _absolute(audio),
     }
-    # Refused here, in a moment, rather than after Prefect's start.
-    prepared = prepare_job(**request, chunk_ids=chunk_ids or None)
+    # Refused here, in a moment, rather than after Prefect's start; what only Prefect knows is looked at then.
+    known = {name: "local" for name in ("adapter", "merge_adapter") if names_block(request[name])}
+    prepared = prepare_job(**request | known, chunk_ids=chunk_ids or None)
     request |= {
         "chunks": list(chunk_ids) or None,
         "concurrency": concurrency,

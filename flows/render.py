@@ -19,6 +19,7 @@ from helios.errors import HeliosError
 from helios.models.report import ChunkResult, JobReport, RunState
 from helios.models.spec import RenderJobChunk
 from tasks import run_log
+from tasks.block_references import without_blocks
 from tasks.chunk import render_chunk
 from tasks.job_run import (
     ENVIRONMENT_RETRIES,
@@ -74,7 +75,7 @@ async def render_job(
 
     Args:
         job: Path or URL of a job document, or the document itself, as the Helios renderer emits it.
-        adapter: Where chunks are rendered: an adapter's name, or its configuration.
+        adapter: Where chunks are rendered: an adapter's name, its configuration, or a saved one (aws-lambda/BLOCK).
         concurrency: Chunks rendered at a time. Empty: as many as this machine has CPUs.
         retries: How often a chunk whose command failed is tried again.
         retry_delay_seconds: Pause before the first retry; each further pause is twice as long.
@@ -93,11 +94,11 @@ async def render_job(
         prepared = await asyncio.to_thread(
             prepare_job,
             job,
-            adapter=adapter,
+            adapter=await without_blocks(adapter) or "local",
             job_dir=job_dir,
             output_file=output_file,
             merge=merge,
-            merge_adapter=merge_adapter,
+            merge_adapter=await without_blocks(merge_adapter),
             audio_file=audio_file,
             chunk_ids=chunks,
         )

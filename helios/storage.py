@@ -10,7 +10,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -237,10 +237,24 @@ class Storage:
         with _errors("written", self.url_of(key)):
             try:
                 await obstore.put_async(self._store, check_key(key), data, mode="create" if once else "overwrite")
+            except FileNotFoundError as exc:
+                _check_bucket(exc, self.url)
+                raise
             except AlreadyExistsError:
                 # Ours, where the answer to the first of two tries was lost.
                 return await self.read(key) == data
         return True
+
+    async def check_writable(self, key: str) -> None:
+        """Try to write beside a key, since a right to write is often the only one that is given.
+
+        Raises:
+            RequestError: Nothing can be written there.
+        """
+        trial = f"{key}.helios-trial"
+        await self.write(trial, b"")
+        with suppress(RequestError):
+            await self.delete(trial)
 
     async def size(self, key: str) -> int | None:
         """An object's size in bytes; None where there is none."""

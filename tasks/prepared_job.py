@@ -175,7 +175,7 @@ def _publication(url: str, worker: WorkerAdapter) -> Publication:
     own = worker.storage if isinstance(worker, StorageAdapter) else None
     shared = own is not None and split_url(own.url)[0] == split_url(url)[0]
     storage = own.at(folder) if own is not None and shared else Storage(StorageSettings(url=folder))
-    asyncio.run(storage.size(name))  # a bucket that is missing or closed shows now, not after the render
+    asyncio.run(storage.check_writable(name))  # a bucket that is missing or closed shows now, not after the render
     return Publication(storage, name)
 
 

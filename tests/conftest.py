@@ -77,7 +77,8 @@ def amazon(_amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 @pytest.fixture(scope="session")
 def _google() -> Iterator[Google]:
-    with google_cloud(log=Path(os.environ["PREFECT_HOME"], "google.log")) as cloud:
+    # A token is renewed 225 s before its end: so that many are, in the middle of things.
+    with google_cloud(lifetime_seconds=230, log=Path(os.environ["PREFECT_HOME"], "google.log")) as cloud:
         yield cloud
 
 

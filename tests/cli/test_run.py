@@ -86,7 +86,10 @@ REFUSED = {
     "not json": (["page.html"], "not JSON"),
     "the wrong shape": (["array.json"], "a JSON array; expected an object"),
     "a bad spec": (["gap.json"], "chunks[1].startFrame: 12, a gap; expected 10"),
-    "an unknown adapter": (["job.json", "--adapter", "lamda"], "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local."),
+    "an unknown adapter": (
+        ["job.json", "--adapter", "lamda"],
+        "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local.",
+    ),
     "a bad configuration": (["job.json", "--adapter-config", '{"grace": 1}'], "grace: an unknown field"),
     "no configuration": (["job.json", "--adapter-config", "@none.json"], "can't be read"),
     "a broken configuration": (["job.json", "--adapter-config", "{"], "not JSON"),

@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 from google.cloud import run_v2
-from google.longrunning import operations_pb2  # type: ignore[import-untyped]
+from google.longrunning import operations_pb2
 
 from tests.cloud.processes import ready, settings, when_caller_ends
 

@@ -30,6 +30,8 @@ class Instance:
     def __init__(self, environment: dict[str, str]) -> None:
         self.port = free_port()
         self.busy = 0
+        self.is_ending = False
+        """Gets no more requests."""
         self._folder = tempfile.TemporaryDirectory(prefix="run-")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "helios.worker", "serve", "--host", "127.0.0.1", "--port", str(self.port)],
@@ -57,6 +59,7 @@ class Instance:
 
     def close(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: SIGTERM, and ten seconds later SIGKILL, as Cloud Run does."""
+        self.is_ending = True
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:
@@ -120,7 +123,7 @@ class Service:
         with self._lock:
             self._instances = [instance for instance in self._instances if instance.process.poll() is None]
             most = self._wanted.get("per_instance", 1)
-            instance = next((found for found in self._instances if found.busy < most), None)
+            instance = next((found for found in self._instances if found.busy < most and not found.is_ending), None)
             if instance is None:
                 if len(self._instances) >= self._wanted.get("instances", 4):
                     return None

@@ -81,6 +81,9 @@ def misbehave(words: argparse.Namespace, clip: Clip) -> None:
             if tries.stat().st_size <= int(times):
                 sys.exit("not yet")
             write_clip(output, clip, start=start, count=count)
+        case ["slow", seconds]:
+            time.sleep(float(seconds))
+            write_clip(output, clip, start=start, count=count)
         case ["hang"]:
             hang()
         case ["hang-hard"]:  # ignores SIGTERM, and so does a grandchild that left the session

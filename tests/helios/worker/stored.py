@@ -4,9 +4,9 @@ import asyncio
 import json
 import shlex
 import sys
-import threading
 import uuid
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,11 +20,8 @@ SCRIPT = Path(__file__).parents[2] / "programs" / "script.py"
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Await from where a loop may run already."""
-    results: list[T] = []
-    thread = threading.Thread(target=lambda: results.append(asyncio.run(work)))
-    thread.start()
-    thread.join()
-    return results[0]
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def store_job(storage: Storage, job: dict[str, Any]) -> str:

@@ -1,0 +1,357 @@
+"""What goes wrong between an adapter and its workers: each fault fires, and becomes the right kind of error."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters import create_adapter
+from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.attempts import AttemptRecord, attempt_url
+from helios.errors import (
+    CommandTimeoutError,
+    HeliosError,
+    RequestError,
+    WorkerUnavailableError,
+)
+from helios.models.worker import WorkerJob, WorkerResult
+from tests.cloud.aws import Aws, Faulty, aws
+from tests.cloud.google import Google
+from tests.helios.worker.stored import store_command, store_script
+
+SLEEPS = "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(float(sys.argv[2]))"
+
+
+def make(config: Mapping[str, Any], **changes: Any) -> StorageAdapter:
+    """An adapter of a configuration."""
+    adapter: WorkerAdapter = create_adapter({**config, **changes})[1]
+    assert isinstance(adapter, StorageAdapter)
+    return adapter
+
+
+def counted(adapter: StorageAdapter, notes: Path, *, seconds: float = 0.0) -> WorkerJob:
+    """A chunk that leaves a dot for each of its executions."""
+    return store_script(adapter.storage, SLEEPS, str(notes), str(seconds))
+
+
+async def refused(adapter: StorageAdapter, job: WorkerJob, kind: type[HeliosError]) -> str:
+    """Execute, and take the message of the error."""
+    with pytest.raises(kind) as caught:
+        await adapter.execute(job)
+    assert type(caught.value) is kind or issubclass(type(caught.value), kind)
+    return str(caught.value)
+
+
+async def is_quiet(notes: Path) -> bytes:
+    """What a job's executions noted, once none is likely to begin any more."""
+    await asyncio.sleep(1)
+    return notes.read_bytes() if notes.exists() else b""
+
+
+class Remote:
+    """A cloud's controls and an adapter over it."""
+
+    def __init__(self, config: dict[str, Any], faulty: Faulty) -> None:
+        self.config = config
+        self.faulty = faulty
+
+
+@pytest.fixture(params=["aws-lambda", "cloud-run"])
+def remote(request: pytest.FixtureRequest) -> Remote:
+    """The adapters that wait for an answer over a connection."""
+    if request.param == "aws-lambda":
+        amazon: Aws = request.getfixturevalue("amazon")
+        return Remote(amazon.config, amazon.functions)
+    google: Google = request.getfixturevalue("google")
+    return Remote(google.service_config, google.service)
+
+
+async def test_throttled(remote: Remote, tmp_path: Path) -> None:
+    """The environment's fault, in the platform's words with its request id; nothing was run, nothing tried again."""
+    adapter = make(remote.config)
+    kind = "throttle" if remote.config["type"] == "aws-lambda" else "busy"
+    before = remote.faulty.fired(kind)
+    remote.faulty.want(kind)
+    message = await refused(adapter, counted(adapter, tmp_path / "n"), WorkerUnavailableError)
+    assert "Rate" in message
+    assert "request " in message or "trace " in message
+    assert remote.faulty.fired(kind) == before + 1
+    assert await is_quiet(tmp_path / "n") == b""
+
+
+async def test_no_permission(remote: Remote, tmp_path: Path) -> None:
+    """The request's fault, with what to do."""
+    adapter = make(remote.config)
+    remote.faulty.want("deny")
+    message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
+    assert "InvokeFunction" in message or "roles/run.invoker" in message
+    assert await is_quiet(tmp_path / "n") == b""
+
+
+async def test_an_answer_that_is_lost(remote: Remote, tmp_path: Path) -> None:
+    """The connection breaks after the work was done: the recorded answer is found, nothing is rendered again."""
+    adapter = make(remote.config)
+    before = remote.faulty.fired("lose-answer")
+    remote.faulty.want("lose-answer")
+    result = await adapter.execute(counted(adapter, tmp_path / "n"))
+    assert result.exit_code == 0
+    assert result.artifact is not None
+    assert await adapter.storage.size(adapter.storage.key_of(result.artifact.url)) == result.artifact.bytes
+    assert remote.faulty.fired("lose-answer") == before + 1
+    assert await is_quiet(tmp_path / "n") == b"."
+
+
+async def test_a_worker_that_is_killed_in_the_middle(remote: Remote, tmp_path: Path) -> None:
+    """The environment's fault; the next attempt works, and the dead one's command is gone."""
+    adapter = make(remote.config, answer_wait_seconds=1)
+    before = remote.faulty.fired("kill")
+    remote.faulty.want("kill")
+    job = counted(adapter, tmp_path / "n", seconds=4)
+    started = time.monotonic()
+    await refused(adapter, job, WorkerUnavailableError)
+    assert time.monotonic() - started < 20
+    assert remote.faulty.fired("kill") == before + 1
+    second = job.model_copy(update={"attempt": 2})
+    assert (await adapter.execute(second)).artifact is not None
+    assert await is_quiet(tmp_path / "n") in {b"..", b"."}  # it may have been killed before its command began
+
+
+async def test_a_missing_function(amazon: Aws) -> None:
+    """The request's fault, with its name and what to do."""
+    adapter = make(amazon.config, function="no-such-function")
+    message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
+    assert "no-such-function" in message
+    assert "deploy/aws" in message
+
+
+async def test_a_function_that_can_t_start(amazon: Aws) -> None:
+    """A handler that can't be imported is not tried again, and its log says why."""
+    adapter = make(amazon.config, function="broken")
+    message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
+    assert "ImportModuleError" in message
+    assert "no_such_module" in message
+
+
+async def test_a_function_that_its_platform_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that kept nothing of its time to answer: the command's fault, since it would happen again."""
+    with aws(timeout=3, worker={"HELIOS_RESERVE_SECONDS": "0"}) as cloud:
+        for name, value in cloud.environment.items():
+            monkeypatch.setenv(name, value)
+        adapter = make(cloud.config)
+        job = store_script(
+            adapter.storage, "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+        )
+        message = await refused(adapter, job, CommandTimeoutError)
+        assert "fewer frames per chunk" in message
+
+
+async def test_a_garbled_answer(amazon: Aws, tmp_path: Path) -> None:
+    """What is no answer is looked up in storage."""
+    adapter = make(amazon.config)
+    amazon.functions.want("garble-answer")
+    result = await adapter.execute(counted(adapter, tmp_path / "n"))
+    assert result.artifact is not None
+    assert await is_quiet(tmp_path / "n") == b"."
+
+
+async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> None:
+    """One of the two counts, whole; the other's output is gone."""
+    adapter = make(amazon.config, mode="async")
+    before = amazon.functions.fired("deliver-twice")
+    amazon.functions.want("deliver-twice")
+    job = counted(adapter, tmp_path / "n", seconds=1)
+    result = await adapter.execute(job)
+    assert amazon.functions.fired("deliver-twice") == before + 1
+    assert result.artifact is not None
+    folder = adapter.storage.key_of(attempt_url(str(job.job_url), 1))
+    deadline = time.monotonic() + 20
+    while len(outputs := [key async for key, _ in adapter.storage.list(folder) if "output" in key]) != 1:
+        assert time.monotonic() < deadline, outputs
+        await asyncio.sleep(0.2)
+    assert outputs == [adapter.storage.key_of(result.artifact.url)]
+    await adapter.storage.download(outputs[0], tmp_path / "out.mp4", expected=result.artifact)
+
+
+async def test_a_payload_over_the_limit(amazon: Aws) -> None:
+    """Refused in the platform's words before anything runs."""
+    for mode, size in (("sync", 7_000_000), ("async", 1_100_000)):
+        adapter = make(amazon.config, mode=mode, env={"LONG": "x" * size})
+        message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
+        assert "RequestTooLargeException" in message
+
+
+async def test_expired_credentials(amazon: Aws, tmp_path: Path) -> None:
+    """Static keys that are over are the request's fault, with what to do."""
+    adapter = make(amazon.config)
+    amazon.functions.want("expired")
+    assert "renew the credentials" in await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
+
+
+async def test_a_worker_of_helios(amazon: Aws) -> None:
+    """Its answer is understood: exit code, output, errors and time."""
+    adapter = make(amazon.config, function="of-helios")
+    result = await adapter.execute(store_script(adapter.storage, "pass"))
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "frame 1\nframe 2", "boom")
+    assert (result.duration_ms, result.artifact) == (7, None)
+
+
+async def test_a_worker_of_another_version(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An orchestrator that speaks a newer protocol is told by the worker, with both versions."""
+    adapter = make(amazon.config)
+    send = adapter._send  # type: ignore[attr-defined]
+
+    async def newer(request: Any, record: AttemptRecord) -> Any:
+        return await send(request.model_copy(update={"protocol": 99}), record)
+
+    monkeypatch.setattr(adapter, "_send", newer)
+    message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
+    assert "protocol 99" in message
+    assert "Deploy the worker" in message
+
+
+async def test_a_lambda_that_can_t_be_reached(amazon: Aws) -> None:
+    """The environment's fault."""
+    adapter = make(amazon.config, endpoint="http://127.0.0.1:9")
+    assert "can't be reached" in await refused(adapter, store_command(adapter.storage, "true"), WorkerUnavailableError)
+
+
+async def test_no_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anything runs."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    with pytest.raises(RequestError, match="There are no AWS credentials"):
+        create_adapter(amazon.config)
+
+
+# -- Cloud Run --
+
+
+async def test_tokens_are_kept_and_renewed(google: Google, tmp_path: Path) -> None:
+    """One token serves many requests; when it is about to expire in the middle of a job, the next one is fetched."""
+
+    def tokens() -> int:
+        return int(google.identity.state()["seen"].get("id-token", 0))
+
+    adapter = make(google.service_config)
+    before = tokens()
+    tokens_of_service = adapter.tokens  # type: ignore[attr-defined]
+    first = await asyncio.gather(*(tokens_of_service.token() for _ in range(100)))
+    assert len(set(first)) == 1
+    assert tokens() == before + 1
+    await asyncio.sleep(6)
+    assert (await adapter.execute(counted(adapter, tmp_path / "n"))).artifact is not None
+    assert tokens() == before + 2
+
+
+async def test_a_token_for_somebody_else(google: Google, tmp_path: Path) -> None:
+    """The front door refuses it, and the message says where to look."""
+    adapter = make(google.service_config, audience="https://another-service")
+    message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
+    assert "check the audience" in message
+    assert await is_quiet(tmp_path / "n") == b""
+
+
+async def test_a_service_account_s_key(google: Google, tmp_path: Path) -> None:
+    """A key in the configuration replaces the standard chain; google-auth signs with it."""
+    adapter = make(google.service_config, service_account_key=google.service_account_key)
+    assert (await adapter.execute(counted(adapter, tmp_path / "n"))).artifact is not None
+    assert google.service_account_key not in repr(adapter.config)  # type: ignore[attr-defined]
+
+
+async def test_an_instance_that_is_shut_down(google: Google, tmp_path: Path) -> None:
+    """SIGTERM in the middle: the worker stops its command and reports, so that the chunk is tried again at once."""
+    adapter = make(google.service_config)
+    before = google.service.fired("shut-down")
+    google.service.want("shut-down")
+    message = await refused(adapter, counted(adapter, tmp_path / "n", seconds=60), WorkerUnavailableError)
+    assert "stopped by its platform" in message
+    assert google.service.fired("shut-down") == before + 1
+
+
+async def test_a_short_chunk_finishes_before_the_instance_is_gone(google: Google, tmp_path: Path) -> None:
+    """After SIGTERM there are seconds left: what ends within them is a success."""
+    adapter = make(google.service_config)
+    google.service.want("shut-down")
+    assert (await adapter.execute(counted(adapter, tmp_path / "n", seconds=2))).artifact is not None
+
+
+# -- Cloud Run jobs --
+
+
+def executions(google: Google) -> int:
+    """How many were started."""
+    return int(google.jobs.state()["seen"]["executions"])
+
+
+async def test_chunks_share_executions(google: Google, tmp_path: Path) -> None:
+    """Chunks that are ready together are tasks of one execution."""
+    adapter = make(google.job_config)
+    before = executions(google)
+    jobs = [counted(adapter, tmp_path / str(n)) for n in range(12)]
+    results = await asyncio.gather(*map(adapter.execute, jobs))
+    assert all(result.artifact for result in results)
+    assert executions(google) == before + 1
+
+
+async def test_a_task_that_is_killed(google: Google, tmp_path: Path) -> None:
+    """Its chunk fails while the others of the execution go on, with the platform's words on how it ended."""
+    adapter = make(google.job_config)
+    google.jobs.want("kill")
+    jobs = [counted(adapter, tmp_path / str(n), seconds=4) for n in range(2)]
+    results = await asyncio.gather(*map(adapter.execute, jobs), return_exceptions=True)
+    failed = [result for result in results if isinstance(result, WorkerUnavailableError)]
+    assert len(failed) == 1
+    assert "signal 9" in str(failed[0])
+    assert sum(isinstance(result, WorkerResult) for result in results) == 1
+
+
+async def test_cancelling_all_ends_the_execution(google: Google, tmp_path: Path) -> None:
+    """One call for all of its tasks; one chunk alone is called off by itself."""
+    adapter = make(google.job_config)
+    cancelled = google.jobs.fired("cancelled")
+    works = [asyncio.create_task(adapter.execute(counted(adapter, tmp_path / str(n), seconds=60))) for n in range(3)]
+    deadline = time.monotonic() + 30
+    while not all((tmp_path / str(n)).exists() for n in range(3)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    works[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await works[0]
+    assert google.jobs.fired("cancelled") == cancelled, "the other two go on"
+    for work in works[1:]:
+        work.cancel()
+    await asyncio.gather(*works, return_exceptions=True)
+    assert google.jobs.fired("cancelled") == cancelled + 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "says"),
+    [
+        ("quota", WorkerUnavailableError, "RESOURCE_EXHAUSTED: .*Quota exceeded"),
+        ("unavailable", WorkerUnavailableError, "UNAVAILABLE"),
+        ("deny", RequestError, "roles/run.developer"),
+    ],
+)
+async def test_the_job_api_refuses(
+    google: Google, tmp_path: Path, fault: str, kind: type[HeliosError], says: str
+) -> None:
+    """Quota and outages are the environment's fault, permission the request's; the client does not try again."""
+    import re
+
+    adapter = make(google.job_config)
+    before = google.jobs.fired(fault)
+    google.jobs.want(fault)
+    message = await refused(adapter, counted(adapter, tmp_path / "n"), kind)
+    assert re.search(says, message)
+    assert google.jobs.fired(fault) == before + 1
+
+
+async def test_a_missing_job(google: Google) -> None:
+    """The request's fault, with what to do."""
+    adapter = make(google.job_config, job="projects/p/locations/x/jobs/none")
+    assert "deploy/gcp" in await refused(adapter, store_script(adapter.storage, "pass"), RequestError)

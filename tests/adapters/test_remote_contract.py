@@ -1,0 +1,88 @@
+"""The contract suite over every adapter whose workers are elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from adapters import create_adapter
+from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.errors import RequestError
+from helios.models.worker import WorkerJob
+from helios.testing import AdapterContract
+from tests.cloud.aws import Aws
+from tests.cloud.google import Google
+from tests.helios.worker.stored import store_command, store_script
+
+
+class RemoteContract(AdapterContract):
+    """The suite's jobs as documents in the adapter's storage."""
+
+    @pytest.fixture(autouse=True)
+    def _keep(self, adapter: WorkerAdapter) -> None:
+        assert isinstance(adapter, StorageAdapter)
+        self.adapter_in_use = adapter
+
+    def python(self, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
+        """A job in storage."""
+        return store_script(self.adapter_in_use.storage, script, *args, timeout_seconds=timeout_seconds)
+
+    def missing_program(self) -> WorkerJob:
+        """A job in storage whose program does not exist."""
+        return store_command(self.adapter_in_use.storage, "helios-no-such-program")
+
+    async def test_hands_on_a_long_output_whole(self, adapter: WorkerAdapter) -> None:
+        """What is longer than an answer comes from storage, to the last line."""
+        seen: list[str] = []
+        job = self.python("for n in range(20_000): print('line', n)")
+        await adapter.execute(job, on_output=lambda _stream, line: seen.append(line))
+        assert seen == [f"line {n}" for n in range(20_000)]
+
+    async def test_refuses_a_command_that_is_not_in_storage(self, adapter: WorkerAdapter) -> None:
+        """Such a worker has nothing but what is in storage."""
+        with pytest.raises(RequestError, match="merge adapter: local"):
+            await adapter.execute(WorkerJob(command="true"))
+
+    async def test_names_the_output_and_the_times(self, adapter: WorkerAdapter, tmp_path: Path) -> None:
+        """The result says where the output is, and where the worker's time went."""
+        result = await adapter.execute(self.python("pass"))
+        assert result.artifact is not None
+        storage = self.adapter_in_use.storage
+        await storage.download(storage.key_of(result.artifact.url), tmp_path / "out.mp4", expected=result.artifact)
+        assert result.timings is not None
+        assert result.timings.render_ms > 0
+
+
+class TestAwsLambda(RemoteContract):
+    """Synchronous invocations."""
+
+    @pytest.fixture
+    def adapter(self, amazon: Aws) -> WorkerAdapter:
+        """boto3, the router, the real emulator, awslambdaric, our handler, S3."""
+        return create_adapter(amazon.config)[1]
+
+
+class TestAwsLambdaEvents(RemoteContract):
+    """Asynchronous invocations."""
+
+    @pytest.fixture
+    def adapter(self, amazon: Aws) -> WorkerAdapter:
+        """The same with events, and answers in S3."""
+        return create_adapter({**amazon.config, "mode": "async"})[1]
+
+
+class TestCloudRun(RemoteContract):
+    """Requests to a service."""
+
+    @pytest.fixture
+    def adapter(self, google: Google) -> WorkerAdapter:
+        """google-auth, the front door, our HTTP worker, Cloud Storage."""
+        return create_adapter(google.service_config)[1]
+
+
+class TestCloudRunJob(RemoteContract):
+    """Tasks of executions."""
+
+    @pytest.fixture
+    def adapter(self, google: Google) -> WorkerAdapter:
+        """gRPC, processes, Cloud Storage."""
+        return create_adapter(google.job_config)[1]
