@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.aws import AwsKeys, open_session, translate
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig, await_record
 from helios.attempts import AttemptRecord, read_answer
+from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
@@ -99,8 +101,14 @@ class AwsLambdaAdapter(RemoteAdapter):
         await self._in_thread(self._invoke_event, request)
         return await await_record(record, poll_seconds=self._config.poll_seconds, start_seconds=QUEUE_SECONDS)
 
-    async def _in_thread(self, function: Callable[[ChunkRequest], Result], request: ChunkRequest) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, request)
+    async def _look_around(self) -> AsyncIterator[Finding]:
+        yield await find("credentials", lambda: self._in_thread(self._describe_credentials))
+        yield await find("function", lambda: self._in_thread(self._describe_function))
+        yield await find("permission", lambda: self._in_thread(self._try_invoke))
+        yield await find("quota", lambda: self._in_thread(self._describe_quota))
+
+    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _invoke(self, request: ChunkRequest) -> ChunkAnswer:
         answer = self._call(request, InvocationType="RequestResponse", LogType="Tail")
@@ -118,13 +126,21 @@ class AwsLambdaAdapter(RemoteAdapter):
 
     def _call(self, request: ChunkRequest, **how: Any) -> InvocationResponseTypeDef:
         """Invoke the function once."""
+        with self._errors():
+            payload = request.model_dump_json(exclude_none=True).encode()
+            return self.client.invoke(**self._named, Payload=payload, **how)
+
+    @property
+    def _named(self) -> Any:
+        qualifier = {"Qualifier": self._config.qualifier} if self._config.qualifier else {}
+        return {"FunctionName": self._config.function, **qualifier}
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
         from botocore import exceptions
 
-        if self._config.qualifier:
-            how["Qualifier"] = self._config.qualifier
-        payload = request.model_dump_json(exclude_none=True).encode()
         try:
-            return self.client.invoke(FunctionName=self._config.function, Payload=payload, **how)
+            yield
         except exceptions.ClientError as exc:
             raise translate(exc, what=self._place) from exc
         except (
@@ -137,6 +153,36 @@ class AwsLambdaAdapter(RemoteAdapter):
             raise AnswerLostError(f"The connection to {self._place} was lost: {exc}", wait=True) from exc
         except exceptions.BotoCoreError as exc:
             raise RequestError(f"{self._place} can't be invoked: {exc}") from exc
+
+    def _describe_credentials(self) -> str:
+        found = self.session.get_credentials()
+        assert found is not None  # noqa: S101  open_session has looked
+        key = found.get_frozen_credentials().access_key or ""
+        return f"key {key[:4]}…{key[-4:]} from {found.method}, region {self.session.region_name}"
+
+    def _describe_function(self) -> str:
+        with self._errors():
+            found = self.client.get_function_configuration(**self._named)
+        limit = self._config.time_limit_seconds
+        if found["Timeout"] < limit and self._config.mode == "sync":
+            limit = found["Timeout"]
+        disk = found.get("EphemeralStorage", {}).get("Size", 512)
+        return (f"{found['FunctionName']} is {found.get('State', 'Active')}: {limit} s, {found['MemorySize']} MB of "
+                f"memory, {disk} MB of disk")  # fmt: skip
+
+    def _try_invoke(self) -> str:
+        with self._errors():
+            self.client.invoke(**self._named, InvocationType="DryRun")
+        return "lambda:InvokeFunction is allowed"
+
+    def _describe_quota(self) -> str:
+        with self._errors():
+            limits = self.client.get_account_settings()["AccountLimit"]
+        free = limits["UnreservedConcurrentExecutions"]
+        if free < min(self._config.max_in_flight, 100):
+            raise RequestError(f"{free} concurrent executions are left to this account; ask AWS for more, or lower "
+                               f"max_in_flight ({self._config.max_in_flight})")  # fmt: skip
+        return f"{free} of {limits['ConcurrentExecutions']} concurrent executions are free to use"
 
 
 def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str) -> AnswerLostError:

@@ -1,6 +1,7 @@
 """Workers that are instances of a Google Cloud Run service: `deploy/gcp` makes one."""
 
 import ssl
+from collections.abc import AsyncIterator
 from functools import cache
 from typing import Annotated, ClassVar, Literal
 
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from adapters.google import IdTokens, storage_credentials
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig
 from helios.attempts import AttemptRecord, read_answer
+from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
@@ -66,6 +68,30 @@ class CloudRunAdapter(RemoteAdapter):
                 how = str(exc) or type(exc).__name__
                 raise AnswerLostError(f"The connection to {self._place} was lost: {how}", wait=True) from exc
         return self._read(answer.status_code, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
+
+    async def _look_around(self) -> AsyncIterator[Finding]:
+        yield await find("credentials", self._try_token)
+        yield await find("service", self._try_health)
+
+    async def _try_token(self) -> str:
+        await self.tokens.token()
+        return f"an identity token for {self.tokens.audience}"
+
+    async def _try_health(self) -> str:
+        """Ask for the worker's health, which needs the right to call the service."""
+        import httpx
+
+        headers = {"authorization": f"Bearer {await self.tokens.token()}"}
+        async with httpx.AsyncClient(timeout=60, verify=_tls()) as client:
+            try:
+                answer = await client.get(f"{self.config.service_url.rstrip('/')}/health", headers=headers)
+            except httpx.TransportError as exc:
+                raise WorkerUnavailableError(f"{self._place} can't be reached: {exc}") from exc
+        if answer.status_code != 200:
+            raise self._refusal(
+                answer.status_code, f"{self._place} answered {answer.status_code}: {_words(answer.text)}"
+            )
+        return f"{self._place} is there, and may be called"
 
     def _read(self, status: int, text: str, trace: str) -> ChunkAnswer:
         source = f"What {self._place} returned (status {status}, trace {trace})"

@@ -128,6 +128,14 @@ class Executions:
         else:
             await ticket.record.cancel()
 
+    async def describe_job(self) -> str:
+        """What the job is, in words."""
+        with self._errors():
+            job = await self._api().jobs.get_job(name=self._job, timeout=CALL_SECONDS)
+        template = job.template.template
+        retries = f"; set its retries to 0, they are {template.max_retries}" if template.max_retries else ""
+        return f"{job.name} is there; at most {job.template.parallelism or 'as many as fit'} tasks at a time{retries}"
+
     async def _launch_waiting(self) -> None:
         """Start executions until nothing waits."""
         while self._waiting:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -10,6 +11,7 @@ from adapters.cloud_run_executions import Executions, Ticket
 from adapters.google import find_credentials, storage_credentials
 from adapters.remote import RemoteAdapter, RemoteAdapterConfig
 from helios.attempts import AttemptRecord
+from helios.diagnosis import Finding, find
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
 JOB = "^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
@@ -74,6 +76,9 @@ class CloudRunJobAdapter(RemoteAdapter):
             return await self.executions.answer(ticket)
         finally:
             self._tickets.pop(record.url, None)
+
+    async def _look_around(self) -> AsyncIterator[Finding]:
+        yield await find("job", self.executions.describe_job)
 
     async def _call_off(self, record: AttemptRecord) -> None:
         if ticket := self._tickets.get(record.url):

@@ -61,7 +61,8 @@ class IdTokens:
     """
 
     def __init__(self, audience: str, key: SecretStr | None) -> None:
-        self._audience = audience
+        self.audience = audience
+        """Whom tokens are for."""
         self._key = key
         self._credentials: Any = None
         self._lock = asyncio.Lock()
@@ -87,13 +88,13 @@ class IdTokens:
             if self._credentials is None:
                 if self._key is not None:
                     self._credentials = service_account.IDTokenCredentials.from_service_account_info(  # type: ignore[no-untyped-call]
-                        _read_key(self._key), target_audience=self._audience
+                        _read_key(self._key), target_audience=self.audience
                     )
                 else:
-                    self._credentials = id_token.fetch_id_token_credentials(self._audience, Request())  # type: ignore[no-untyped-call]
+                    self._credentials = id_token.fetch_id_token_credentials(self.audience, Request())  # type: ignore[no-untyped-call]
             self._credentials.refresh(Request())
         except exceptions.TransportError as exc:
-            raise WorkerUnavailableError(f"No identity token for {self._audience}: {exc}") from exc
+            raise WorkerUnavailableError(f"No identity token for {self.audience}: {exc}") from exc
         except exceptions.GoogleAuthError as exc:
             raise RequestError(NO_CREDENTIALS.format(reason=exc)) from exc
 

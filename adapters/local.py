@@ -1,11 +1,14 @@
 """Workers that are processes on this machine."""
 
 import os
+import shutil
+from collections.abc import AsyncIterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from helios.adapter import OutputSink
+from helios.diagnosis import Finding, find
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.process import DEFAULT_GRACE_SECONDS, run_command
 
@@ -41,3 +44,14 @@ class LocalAdapter:
             grace_seconds=self._config.grace_seconds,
             on_output=on_output,
         )
+
+    async def diagnose(self) -> AsyncIterator[Finding]:
+        """Look at this machine; see `helios.diagnosis.Diagnosable`."""
+        free = shutil.disk_usage(".").free
+        yield Finding("machine", True, f"{os.cpu_count()} CPUs, {free // 2**30} GiB free on this disk")
+
+        async def run() -> str:
+            ended = await self.execute(WorkerJob(command="true", timeout_seconds=10))
+            return f"a process ran and ended in {ended.duration_ms} ms"
+
+        yield await find("round trip", run)

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import time
+import uuid
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import PurePath
 from typing import Annotated, Any
@@ -10,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from helios.adapter import OutputSink
 from helios.attempts import AttemptRecord, attempt_url
+from helios.diagnosis import Finding, find
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.worker import WorkerJob, WorkerResult
@@ -100,6 +104,54 @@ class RemoteAdapter:
         if on_output is not None:
             await self._hand_on(answer, on_output)
         return answer.to_result(self._place)
+
+    async def diagnose(self) -> AsyncIterator[Finding]:
+        """Look at everything from here to a worker and back; see `helios.diagnosis.Diagnosable`."""
+        findings = [await find("storage", self._try_storage)]
+        yield findings[0]
+        async for finding in self._look_around():
+            findings.append(finding)
+            yield finding
+        if all(finding.ok for finding in findings):
+            yield await find("round trip", self._round_trip)
+        else:
+            yield Finding("round trip", False, "not tried; it needs all of the above")
+
+    async def _look_around(self) -> AsyncIterator[Finding]:
+        """What a child can say about its platform."""
+        for finding in ():
+            yield finding
+
+    async def _try_storage(self) -> str:
+        """Write, read, list and delete an object."""
+        started, key = time.monotonic(), f"doctor/{uuid.uuid4().hex}"
+        await self.storage.write(key, b"hello", once=True)
+        if await self.storage.read(key) != b"hello" or [name async for name, _ in self.storage.list(key)] not in (
+            [],
+            [key],
+        ):
+            raise WorkerUnavailableError(f"{self.storage.url} does not give back what was written")
+        await self.storage.delete(key)
+        return (
+            f"{self.storage.url}: written, read, listed and deleted in {round((time.monotonic() - started) * 1000)} ms"
+        )
+
+    async def _round_trip(self) -> str:
+        """Have a worker read and write the storage, and say who it is."""
+        started, folder = time.monotonic(), f"jobs/doctor-{uuid.uuid4().hex}"
+        await self.storage.write(f"{folder}/job.json", b"{}")
+        record = AttemptRecord(self.storage, self.storage.url_of(f"{folder}/attempt-1"))
+        request = ChunkRequest(job_path=self.storage.url_of(f"{folder}/job.json"), attempt_url=record.url, probe=True)
+        try:
+            answer = await self._carry_out(request, record)
+            answer.to_result(self._place)
+        finally:
+            await self.storage.delete_folder(folder)
+        if answer.worker is None:
+            raise RequestError(f"{self._place} answers as a worker of Helios does, which keeps outputs to itself; "
+                               "deploy this project's worker (deploy/)")  # fmt: skip
+        who = f"worker {answer.worker.version}, protocol {answer.worker.protocol}"
+        return f"{who}, reads and writes the storage; {time.monotonic() - started:.1f} s"
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         """Have one request carried out.

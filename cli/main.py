@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from cli.doctor import doctor
 from cli.errors import ServerStartError
 from cli.plan import plan
 from cli.run import run
@@ -22,7 +23,7 @@ def commands() -> None:
     """Render videos in chunks, verify every chunk, and join them into one exact video."""
 
 
-for command in (run, validate, plan):
+for command in (run, validate, plan, doctor):
     commands.add_command(command)
 
 

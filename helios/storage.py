@@ -234,15 +234,15 @@ class Storage:
         Returns:
             Whether the object now has this content.
         """
-        with _errors("written", self.url_of(key)):
-            try:
+        try:
+            with _errors("written", self.url_of(key)):
                 await obstore.put_async(self._store, check_key(key), data, mode="create" if once else "overwrite")
-            except FileNotFoundError as exc:
-                _check_bucket(exc, self.url)
+        except (_ExistsError, WorkerUnavailableError) as exc:
+            # It may be ours: the server's answer to this, or to the first of two tries, may be lost.
+            found = await self.read(key) if once else None
+            if found is None and isinstance(exc, WorkerUnavailableError):
                 raise
-            except AlreadyExistsError:
-                # Ours, where the answer to the first of two tries was lost.
-                return await self.read(key) == data
+            return found == data
         return True
 
     async def check_writable(self, key: str) -> None:
@@ -390,6 +390,8 @@ def _errors(action: str, url: str) -> Iterator[None]:
         yield
     except (HeliosError, asyncio.CancelledError):
         raise
+    except AlreadyExistsError as exc:
+        raise _ExistsError from exc
     except (PermissionDeniedError, UnauthenticatedError) as exc:
         raise RequestError(f"{url} can't be {action}: no permission ({_first_line(exc)})") from exc
     except FileNotFoundError as exc:
@@ -400,6 +402,10 @@ def _errors(action: str, url: str) -> Iterator[None]:
         # An unknown bucket or region, a malformed endpoint: another try ends the same way.
         kind = RequestError if any(word in text for word in _REFUSALS) else WorkerUnavailableError
         raise kind(f"{url} can't be {action}: {text}") from exc
+
+
+class _ExistsError(Exception):
+    """An object that should be written once is there."""
 
 
 _REFUSALS = (

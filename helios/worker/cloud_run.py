@@ -30,7 +30,7 @@ FINISH_SECONDS = 3.0
 
 
 def create_app(runtime: WorkerRuntime) -> Starlette:
-    """The service: `POST /` renders a chunk, `GET /healthz` says that it can."""
+    """The service: `POST /` renders a chunk, `GET /health` says that it can."""
 
     async def render(request: Request) -> Response:
         if len(runtime.running) >= runtime.settings.chunks_at_once:
@@ -47,10 +47,11 @@ def create_app(runtime: WorkerRuntime) -> Starlette:
     async def health(_request: Request) -> Response:
         return JSONResponse({"status": "ok", "version": package_version(), "running": len(runtime.running)})
 
+    # Not /healthz, which Google's front end answers itself.
     return Starlette(
         routes=[
             Route("/", render, methods=["POST"]),
-            Route("/healthz", health, methods=["GET"]),
+            Route("/health", health, methods=["GET"]),
         ]
     )
 

@@ -73,7 +73,7 @@ class WorkerRuntime:
             answer = ChunkAnswer.failed(exc)
         finally:
             self.running.discard(task)
-        return answer.model_copy(update={"worker": self.identity})
+        return answer if answer.worker else answer.model_copy(update={"worker": self.identity})
 
     def stop(self) -> None:
         """End what runs, so that it is reported before the platform kills this process."""
@@ -168,7 +168,8 @@ class _Attempt:
             raise WorkerUnavailableError("The chunk was cancelled before a worker took it on")
         await self._record.begin(self._execution, self._clock.left())
         if self._request.probe:
-            return await self._record.finish(ChunkAnswer(exit_code=0, output="the storage can be read and written"))
+            await _fetch(self._request.job_path)
+            return await self._recorded(ChunkAnswer(exit_code=0, output="the storage can be read and written"))
         return await self._finish(join_url(self._request.attempt_url, self._execution))
 
     def _beside_document(self) -> str:
@@ -188,12 +189,17 @@ class _Attempt:
         except asyncio.CancelledError:
             # Stopped by the platform: a few seconds are left to say so, and somebody may wait for the record.
             error = WorkerUnavailableError("The worker was stopped by its platform")
-            await asyncio.shield(self._record.finish(ChunkAnswer.failed(error, timings=self._clock.timings)))
+            await asyncio.shield(self._recorded(ChunkAnswer.failed(error, timings=self._clock.timings)))
             raise
-        counts = await self._record.finish(answer)
+        counts = await self._recorded(answer)
         if answer.artifact is not None and counts.artifact != answer.artifact:
             await self._record.storage.delete_folder(self._record.key(self._execution))
         return counts
+
+    async def _recorded(self, answer: ChunkAnswer) -> ChunkAnswer:
+        """Record an answer, and who gives it; return the one that counts."""
+        assert self._record is not None  # noqa: S101  set by the caller
+        return await self._record.finish(answer.model_copy(update={"worker": self._runtime.identity}))
 
     async def _until_cancelled(self, work: Coroutine[Any, Any, ChunkAnswer]) -> ChunkAnswer:
         """Await, and look now and then whether the orchestrator has called the chunk off."""

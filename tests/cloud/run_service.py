@@ -47,11 +47,11 @@ class Instance:
                 time.sleep(0.01)
         raise RuntimeError("the worker did not start")
 
-    def post(self, body: bytes, headers: dict[str, str]) -> Answer:
+    def call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Pass a request on."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
         try:
-            connection.request("POST", "/", body, headers)
+            connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, {"content-type": answer.headers.get("content-type", "")}, answer.read()
         finally:
@@ -110,7 +110,9 @@ class Service:
             killer.start()
         stripped = f"Bearer {token.rsplit('.', 1)[0]}.SIGNATURE_REMOVED_BY_GOOGLE"
         try:
-            status, about, out = instance.post(body, {"authorization": stripped, "content-type": "application/json"})
+            status, about, out = instance.call(
+                method, path, body, {"authorization": stripped, "content-type": "application/json"}
+            )
         except (OSError, http.client.HTTPException):
             return 503, trace, b"<html>The request failed because the instance could not handle it.</html>"
         finally:
