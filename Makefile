@@ -9,14 +9,21 @@ DEMO := build/demo
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: help demo test check bench format clean
+# The three adapters of the cloud, against stand-ins that are started for the command and stopped with it.
+IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.cloud
+RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEMO)/music.wav
+
+.PHONY: help demo demo-lambda demo-cloud-run test test-slow check bench format clean
 
 help:
-	@echo "make demo    render the example video"
-	@echo "make test    run the tests"
-	@echo "make check   format, lint, types, import rules"
-	@echo "make bench   measure"
-	@echo "make format  put the code into shape"
+	@echo "make demo            render the example video"
+	@echo "make demo-lambda     the same by an AWS Lambda function, in Lambda's own emulator"
+	@echo "make demo-cloud-run  the same by a Cloud Run service, and by a Cloud Run job"
+	@echo "make test            run the tests"
+	@echo "make test-slow       run the tests that take minutes"
+	@echo "make check           format, lint, types, import rules"
+	@echo "make bench           measure"
+	@echo "make format          put the code into shape"
 
 $(INSTALLED): pyproject.toml constraints.txt hatch_build.py
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
@@ -25,16 +32,35 @@ $(INSTALLED): pyproject.toml constraints.txt hatch_build.py
 	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(INSTALLED)
-	@mkdir -p $(DEMO)
-	@$(BIN)/python -m examples.orrery music $(DEMO)/music.wav
+demo: $(DEMO)/music.wav
 	@echo "Rendering examples/orrery/job.json with 4 workers; the first time, Prefect makes its database …"
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/helios-job run examples/orrery/job.json \
-		--job-dir $(DEMO) --concurrency 4 --audio $(DEMO)/music.wav --output $(DEMO)/orrery.mp4
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/$(RUN_DEMO) --job-dir $(DEMO) --output $(DEMO)/orrery.mp4
 	@$(BIN)/python -m examples.orrery check $(DEMO)/orrery.mp4
+
+$(DEMO)/music.wav: $(INSTALLED)
+	@$(BIN)/python -m examples.orrery music $@
+
+demo-lambda: $(DEMO)/music.wav
+	@$(BIN)/python -m tests.cloud.emulator
+	@mkdir -p $(DEMO)/lambda
+	@echo "Rendering examples/orrery/job.json by a Lambda function, 4 instances at a time …"
+	@$(IN_CLOUD) aws $(RUN_DEMO) --adapter aws-lambda --job-dir $(DEMO)/lambda --output $(DEMO)/lambda.mp4
+	@$(BIN)/python -m examples.orrery check $(DEMO)/lambda.mp4
+
+demo-cloud-run: $(DEMO)/music.wav
+	@mkdir -p $(DEMO)/cloud-run $(DEMO)/cloud-run-job
+	@echo "Rendering examples/orrery/job.json by a Cloud Run service, 4 instances at a time …"
+	@$(IN_CLOUD) google $(RUN_DEMO) --adapter cloud-run --job-dir $(DEMO)/cloud-run --output $(DEMO)/cloud-run.mp4
+	@$(BIN)/python -m examples.orrery check $(DEMO)/cloud-run.mp4
+	@echo "… and by a Cloud Run job, 4 tasks at a time …"
+	@$(IN_CLOUD) google $(RUN_DEMO) --adapter cloud-run-job --job-dir $(DEMO)/cloud-run-job --output $(DEMO)/cloud-run-job.mp4
+	@$(BIN)/python -m examples.orrery check $(DEMO)/cloud-run-job.mp4
 
 test: $(INSTALLED)
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(INSTALLED)
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+NO_IDENTITY = (
+    "There is no service account that could say who calls ({reason}): on a machine that is not Google's set "
+    "GOOGLE_APPLICATION_CREDENTIALS to its key, or to the file of `gcloud auth application-default login "
+    "--impersonate-service-account=…`, or give the adapter a block with its key"
+)
 NO_CREDENTIALS = (
     "There are no Google credentials ({reason}): run `gcloud auth application-default login`, set "
     "GOOGLE_APPLICATION_CREDENTIALS to a service account's key, or give the adapter a block with one"
@@ -96,7 +101,7 @@ class IdTokens:
         except exceptions.TransportError as exc:
             raise WorkerUnavailableError(f"No identity token for {self.audience}: {exc}") from exc
         except exceptions.GoogleAuthError as exc:
-            raise RequestError(NO_CREDENTIALS.format(reason=exc)) from exc
+            raise RequestError(NO_IDENTITY.format(reason=exc)) from exc
 
 
 def translate(error: GoogleAPICallError, *, what: str) -> HeliosError:

@@ -119,7 +119,8 @@ class RemoteAdapter:
 
     async def _look_around(self) -> AsyncIterator[Finding]:
         """What a child can say about its platform."""
-        for finding in ():
+        nothing: tuple[Finding, ...] = ()
+        for finding in nothing:
             yield finding
 
     async def _try_storage(self) -> str:

@@ -76,7 +76,7 @@ def aws(
         s3.create_bucket(Bucket=BUCKET)
         s3.close()
         url = f"s3://{BUCKET}/farm"
-        inside = {**environment, "HELIOS_JOB_PREFIXES": url, "HELIOS_CANCEL_POLL_SECONDS": "0.3",
+        inside = {**environment, "HELIOS_JOB_PREFIXES": url, "HELIOS_CANCEL_POLL_SECONDS": "0.3", "HELIOS_COMMAND_ENV": "PYTHONPATH",
                   "HELIOS_GRACE_SECONDS": "1", **(worker or {})}  # fmt: skip
         functions = {
             FUNCTION: {"concurrency": concurrency, "timeout": timeout, "env": inside},
