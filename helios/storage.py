@@ -9,11 +9,11 @@ import asyncio
 import hashlib
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ParamSpec, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import obstore
@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 
+P = ParamSpec("P")
+T = TypeVar("T")
 SCHEMES = ("file", "s3", "gs")
 PIECE_BYTES = 1024 * 1024
 """A download is hashed and written in pieces of this size; one costs the event loop about a millisecond."""
@@ -37,8 +39,11 @@ SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
 """Of a request. The total is for the largest file; it's the silence of 60 s that ends a dead one."""
-RETRIES: dict[str, Any] = {"max_retries": 4}
+RETRIES: dict[str, Any] = {"max_retries": 3}
 """Of a request that met a busy or a broken server, with pauses from 0.1 s up."""
+PAUSES_SECONDS = (0.2, 1.0, 3.0)
+"""Before an operation is tried again as a whole: obstore itself does not send again what broke while it was sent.
+A chunk that was rendered is not rendered again for a cable."""
 
 CredentialProvider = Callable[[], Any]
 """Gives temporary credentials with `expires_at`, and is asked again when they expire: see `obstore.auth`."""
@@ -132,6 +137,21 @@ def parent_url(url: str) -> str:
     return url.rsplit("/", 1)[0]
 
 
+def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Try an operation again while its server is away."""
+
+    @wraps(method)
+    async def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        for pause in PAUSES_SECONDS:
+            try:
+                return await method(*args, **kwargs)
+            except WorkerUnavailableError:
+                await asyncio.sleep(pause)
+        return await method(*args, **kwargs)
+
+    return tried
+
+
 class Storage:
     """A folder in artifact storage. Keys are relative to it and can't leave it.
 
@@ -170,6 +190,7 @@ class Storage:
         own, key = split_url(self.url)[1], split_url(url)[1]
         return check_key(key[len(own) :].lstrip("/"))
 
+    @_persistent
     async def upload(self, path: Path, key: str) -> Artifact:
         """Store a file, in parts where it is large; replaces what is there when it is whole."""
         digest, size = await asyncio.to_thread(hash_file, path)
@@ -180,6 +201,7 @@ class Storage:
                 )
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
+    @_persistent
     async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
         """Fetch a file; it appears under its name when it is whole and has the expected digest.
 
@@ -207,6 +229,7 @@ class Storage:
             temporary.unlink(missing_ok=True)
         return arrived
 
+    @_persistent
     async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
         """A small object's content; None where there is none.
 
@@ -223,6 +246,7 @@ class Storage:
                 raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
             return bytes(await answer.bytes_async())
 
+    @_persistent
     async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
         """Store a small object in one atomic step.
 
@@ -256,6 +280,7 @@ class Storage:
         with suppress(RequestError):
             await self.delete(trial)
 
+    @_persistent
     async def size(self, key: str) -> int | None:
         """An object's size in bytes; None where there is none."""
         with _errors("read", self.url_of(key)):
@@ -273,6 +298,7 @@ class Storage:
                 for meta in batch:
                     yield meta["path"], meta["size"]
 
+    @_persistent
     async def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
         with _errors("deleted", self.url_of(key)):

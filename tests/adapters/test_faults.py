@@ -355,3 +355,87 @@ async def test_a_missing_job(google: Google) -> None:
     """The request's fault, with what to do."""
     adapter = make(google.job_config, job="projects/p/locations/x/jobs/none")
     assert "deploy/gcp" in await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
+
+
+# -- storage, clocks, credentials --
+
+
+async def test_an_upload_that_is_cut(amazon: Aws, tmp_path: Path) -> None:
+    """The connection breaks in the middle of an output, more than once: it is sent again, and arrives whole."""
+    adapter = make(amazon.config)
+    before = amazon.storage.fired("cut-upload")
+    amazon.storage.want("cut-upload", 2)
+    result = await adapter.execute(counted(adapter, tmp_path / "n"))
+    assert result.artifact is not None
+    assert amazon.storage.fired("cut-upload") == before + 2
+    key = adapter.storage.key_of(result.artifact.url)
+    await adapter.storage.download(key, tmp_path / "out.mp4", expected=result.artifact)
+    assert await is_quiet(tmp_path / "n") == b"."
+
+
+async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> None:
+    """Storage takes a worker's record and says that it failed: the worker looks, and finds its own."""
+    adapter = make(amazon.config)
+    before = amazon.storage.fired("lose-put-answer")
+    amazon.storage.want("lose-put-answer")
+    result = await adapter.execute(counted(adapter, tmp_path / "n"))
+    assert result.artifact is not None
+    assert amazon.storage.fired("lose-put-answer") == before + 1
+    assert await is_quiet(tmp_path / "n") == b"."
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_worker_whose_clock_is_wrong(amazon: Aws, tmp_path: Path, mode: str) -> None:
+    """Two hours ahead: neither its deadline nor its answer is taken for another time."""
+    adapter = make(amazon.config, function="wrong-clock", mode=mode)
+    script = "import time; time.sleep(1); print(round(time.time()))"
+    result = await adapter.execute(store_script(adapter.storage, script))
+    assert result.artifact is not None
+    assert result.timings is not None
+    assert 1000 <= result.timings.render_ms < 60_000
+    assert int(result.stdout) > time.time() + 7000, "the fault is there"
+
+
+async def test_credentials_that_expire_during_a_job(
+    amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short-lived keys of a container are renewed for Lambda and for S3 alike, while chunks go on."""
+    import datetime
+    import json
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    given = 0
+
+    class Container(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            nonlocal given
+            given += 1
+            # botocore renews keys that have less than ten minutes left before it uses them.
+            ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+            keys = {"AccessKeyId": f"TEMPORARY{given}", "SecretAccessKey": "x", "Token": "y",
+                    "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
+            body = json.dumps(keys).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = HTTPServer(("127.0.0.1", 0), Container)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+        adapter = make(amazon.config)
+        for _ in range(3):
+            job = await asyncio.to_thread(counted, adapter, tmp_path / "n")
+            assert (await adapter.execute(job)).artifact is not None
+    finally:
+        server.shutdown()
+        server.server_close()
+    used = [key for key in amazon.functions.state()["seen"] if key.startswith("key TEMPORARY")]
+    assert len(used) >= 3, used

@@ -11,10 +11,11 @@ from typing import Any
 
 import boto3
 
-from tests.cloud.processes import running
+from tests.cloud.processes import ROOT, running
 
 BUCKET = "renders"
 FUNCTION = "helios-worker"
+WRONG_CLOCK = ROOT / "tests" / "cloud" / "wrong_clock"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}  # pragma: allowlist
 
 
@@ -48,6 +49,8 @@ class Aws:
     """A folder in a bucket."""
     functions: Faulty
     """Lambda."""
+    storage: Faulty
+    """S3."""
     environment: Mapping[str, str]
     """What its callers' environment must hold."""
 
@@ -76,14 +79,21 @@ def aws(
         s3.create_bucket(Bucket=BUCKET)
         s3.close()
         url = f"s3://{BUCKET}/farm"
-        inside = {**environment, "HELIOS_JOB_PREFIXES": url, "HELIOS_CANCEL_POLL_SECONDS": "0.3", "HELIOS_COMMAND_ENV": "PYTHONPATH",
-                  "HELIOS_GRACE_SECONDS": "1", **(worker or {})}  # fmt: skip
+        inside = {
+            **environment,
+            "HELIOS_JOB_PREFIXES": url,
+            "HELIOS_CANCEL_POLL_SECONDS": "0.3",
+            "HELIOS_GRACE_SECONDS": "1",
+            "HELIOS_COMMAND_ENV": "PYTHONPATH",
+            **(worker or {}),
+        }
         functions = {
             FUNCTION: {"concurrency": concurrency, "timeout": timeout, "env": inside},
+            "wrong-clock": {"concurrency": 2, "env": {**inside, "PYTHONPATH": f"{WRONG_CLOCK}:{ROOT}"}},
             "broken": {"concurrency": 1, "handler": "helios.no_such_module.handler", "env": inside},
             "of-helios": {"concurrency": 1, "handler": "tests.cloud.helios_worker.handler",
                           "env": {**inside, "PYTHONPATH": os.getcwd()}},
         }  # fmt: skip
         with running("tests.cloud.lambda_service", settings={"functions": functions}, log=log) as service:
             outside = {**environment, "AWS_ENDPOINT_URL_LAMBDA": service["url"]}
-            yield Aws(url, Faulty(service["url"]), outside)
+            yield Aws(url, Faulty(service["url"]), Faulty(storage["url"]), outside)

@@ -68,8 +68,14 @@ def google_cloud(*, instances: int = 4, lifetime_seconds: int = 3600, log: Path 
         metadata = {"GCE_METADATA_HOST": host, "GCE_METADATA_ROOT": host, "GCE_METADATA_IP": host,
                     "GCE_METADATA_MTLS_MODE": "none", "NO_GCE_CHECK": "false"}  # fmt: skip
         url = f"gs://{BUCKET}/farm"
-        inside = {"HELIOS_JOB_PREFIXES": url, "HELIOS_CANCEL_POLL_SECONDS": "0.3", "HELIOS_COMMAND_ENV": "PYTHONPATH", "HELIOS_GRACE_SECONDS": "1",
-                  "GOOGLE_BASE_URL": storage["url"], "GOOGLE_BEARER_TOKEN": ACCESS_TOKEN}  # fmt: skip
+        inside = {
+            "HELIOS_JOB_PREFIXES": url,
+            "HELIOS_CANCEL_POLL_SECONDS": "0.3",
+            "HELIOS_GRACE_SECONDS": "1",
+            "HELIOS_COMMAND_ENV": "PYTHONPATH",
+            "GOOGLE_BASE_URL": storage["url"],
+            "GOOGLE_BEARER_TOKEN": ACCESS_TOKEN,
+        }
         service = {"certs_url": f"{identity['url']}/certs", "instances": instances, "env": inside}
         with (
             running("tests.cloud.run_service", settings=service, log=log) as front,

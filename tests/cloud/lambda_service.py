@@ -199,6 +199,8 @@ class Service:
     def _invoke(self, function: Function, headers: dict[str, str], body: bytes, request_id: str) -> Answer | None:
         kind = headers.get("x-amz-invocation-type", "RequestResponse")
         self.faults.count(kind)
+        if found := re.search(r"Credential=([^/]+)/", headers.get("authorization", "")):
+            self.faults.count(f"key {found[1]}")
         limit = EVENT_LIMIT if kind == "Event" else SYNC_LIMIT
         if len(body) > limit:
             return _error(

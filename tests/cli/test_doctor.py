@@ -1,0 +1,65 @@
+"""`helios-job doctor` on real parts."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tests.cli.command import HELIOS_JOB, helios_job
+from tests.cloud.aws import Aws
+from tests.cloud.google import Google
+
+
+def test_this_machine() -> None:
+    """The local adapter runs a process."""
+    done = helios_job("doctor")
+    assert done.returncode == 0
+    assert "round trip" in done.stdout
+
+
+def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tuple[str, str]]]:
+    """Run it: exit code, and each finding's mark and text."""
+    done = subprocess.run(
+        [HELIOS_JOB, "doctor", "--adapter", adapter, "--adapter-config", json.dumps(config)],
+        capture_output=True, text=True, timeout=120, env=os.environ,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("      ")]
+    return done.returncode, {line[6:20].strip(): (line[:6].strip(), line[20:]) for line in lines}
+
+
+def test_a_farm_that_works(amazon: Aws) -> None:
+    """Every finding is good, to a worker that writes to the storage and back."""
+    code, found = doctor("aws-lambda", amazon.config)
+    assert code == 0, found
+    assert set(found) == {"configuration", "storage", "credentials", "function", "permission", "quota", "round trip"}
+    assert {mark for mark, _ in found.values()} == {"ok"}
+    assert "protocol 1" in found["round trip"][1]
+
+
+def test_google_s(google: Google) -> None:
+    """A service and a job."""
+    for config in (google.service_config, google.job_config):
+        code, found = doctor(str(config["type"]), config)
+        assert code == 0, found
+        assert {mark for mark, _ in found.values()} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "says"),
+    [
+        ({"storage": "s3://no-such-bucket/x"}, "storage", "does not exist; create it"),
+        ({"function": "no-such-function"}, "function", "deploy it (deploy/aws)"),
+        ({"profile": "no-such-profile"}, "configuration", "no-such-profile"),
+        ({"storage": "ftp://x"}, "configuration", "expected file://, s3:// or gs://"),
+        ({"function": "of-helios"}, "round trip", "deploy this project's worker"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_is_to_be_fixed(amazon: Aws, changes: dict[str, object], what: str, says: str) -> None:
+    """Each is marked, in words that say what to do, and the exit code is 1."""
+    code, found = doctor("aws-lambda", {**amazon.config, **changes})
+    assert code == 1
+    assert found[what][0] == "FIX"
+    assert says in found[what][1]
