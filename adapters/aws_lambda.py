@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -93,13 +94,35 @@ class AwsLambdaAdapter(RemoteAdapter):
             ),
         )
         """Lambda's client."""
+        self._this_thread = threading.local()
+        self.client.meta.events.register("before-send.lambda.Invoke", self._note_sending)
         self._threads = ThreadPoolExecutor(config.max_in_flight, thread_name_prefix="aws-lambda")
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         if self._config.mode == "sync":
-            return await self._in_thread(self._invoke, request)
-        await self._in_thread(self._invoke_event, request)
+            return await self._invoked(self.invoke, request)
+        await self._invoked(self._invoke_event, request)
         return await await_record(record, poll_seconds=self._config.poll_seconds, start_seconds=QUEUE_SECONDS)
+
+    async def _invoked(self, invoke: Callable[[ChunkRequest], Result], request: ChunkRequest) -> Result:
+        """Run an invocation in a thread; few at a time until it is sent, however many wait for their answers."""
+        loop = asyncio.get_running_loop()
+        async with self._starts:
+            sent = asyncio.Event()
+
+            def run() -> Result:
+                self._this_thread.on_send = lambda: loop.call_soon_threadsafe(sent.set)
+                return invoke(request)
+
+            work = loop.run_in_executor(self._threads, run)
+            work.add_done_callback(lambda _: sent.set())
+            await sent.wait()
+        return await work
+
+    def _note_sending(self, **_: Any) -> None:
+        """Called by boto3, in an invocation's thread, when the request goes out."""
+        if on_send := getattr(self._this_thread, "on_send", None):
+            on_send()
 
     async def _look_around(self) -> AsyncIterator[Finding]:
         yield await find("credentials", lambda: self._in_thread(self._describe_credentials))
@@ -110,7 +133,12 @@ class AwsLambdaAdapter(RemoteAdapter):
     async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
-    def _invoke(self, request: ChunkRequest) -> ChunkAnswer:
+    def invoke(self, request: ChunkRequest) -> ChunkAnswer:
+        """Send one request and wait for its answer; blocks.
+
+        Raises:
+            HeliosError: As `execute`.
+        """
         answer = self._call(request, InvocationType="RequestResponse", LogType="Tail")
         request_id = answer["ResponseMetadata"]["RequestId"]
         payload = answer["Payload"].read()

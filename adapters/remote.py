@@ -20,6 +20,9 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.output import TAIL_BYTES
 from helios.storage import SMALL_BYTES, CredentialProvider, Storage, StorageSettings
 
+STARTS_AT_ONCE = 2
+"""Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
+loop waiting for a second; and what starts one after the other also answers one after the other."""
 CANCEL_SECONDS = 20.0
 """How long a worker that was called off may take to say that it has stopped."""
 
@@ -83,6 +86,7 @@ class RemoteAdapter:
         self.keep_objects = config.keep_objects
         """Whether objects stay after success."""
         self._slots = asyncio.Semaphore(config.max_in_flight)
+        self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Have the chunk rendered and wait for its end; see `helios.adapter.WorkerAdapter`."""
@@ -91,15 +95,17 @@ class RemoteAdapter:
                 f"{PurePath(job.command).name} can't run on {self._place}: only chunks of a job in storage can; "
                 "a job's merge command runs on this machine (merge adapter: local)"
             )
-        record = AttemptRecord(self.storage, attempt_url(job.job_url, job.attempt))
-        request = ChunkRequest(
-            job_path=job.job_url,
-            chunk_index=job.chunk_index,
-            attempt_url=record.url,
-            env={**self._remote.env, **job.env},
-            timeout_seconds=job.timeout_seconds,
-        )
         async with self._slots:
+            async with self._starts:
+                await asyncio.sleep(0)  # whoever else the loop has to serve comes first
+                record = AttemptRecord(self.storage, attempt_url(job.job_url, job.attempt))
+                request = ChunkRequest(
+                    job_path=job.job_url,
+                    chunk_index=job.chunk_index,
+                    attempt_url=record.url,
+                    env={**self._remote.env, **job.env},
+                    timeout_seconds=job.timeout_seconds,
+                )
             answer = await self._carry_out(request, record)
         if on_output is not None:
             await self._hand_on(answer, on_output)

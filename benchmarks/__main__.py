@@ -9,10 +9,10 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 from prefect.settings import PREFECT_API_URL
 
-from benchmarks import memory, overhead, real_work, stitch
+from benchmarks import cold_start, invocations, memory, overhead, real_work, stitch, transfers
 from cli.server import prefect_server
 
-SUITES = ("stitch", "overhead", "memory", "real-work")
+SUITES = ("stitch", "overhead", "memory", "real-work", "invocations", "transfers", "cold-start")
 
 
 def main() -> None:
@@ -37,6 +37,12 @@ def _measure(suite: str, *, runs: int) -> str:
             return asyncio.run(stitch.measure(runs=runs))
         case "overhead":
             return asyncio.run(overhead.measure(runs=runs))
+        case "invocations":
+            return asyncio.run(invocations.measure(runs=runs))
+        case "transfers":
+            return asyncio.run(transfers.measure(runs=runs))
+        case "cold-start":
+            return asyncio.run(cold_start.measure(runs=runs))
         case "memory":
             return asyncio.run(memory.measure())
         case _:

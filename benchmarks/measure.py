@@ -5,6 +5,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -78,3 +79,11 @@ def table(title: str, figures: list[Figure]) -> str:
         for figure in figures
     ]
     return "\n".join(lines) + "\n"
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process; on Linux without what it inherits from its parent's peak."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

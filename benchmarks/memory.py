@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.overhead import peak_mb
+from benchmarks.measure import peak_mb
 from flows.render import render_job
 from helios.models.report import JobReport
 from tests.jobs import make_job, write_job

@@ -5,7 +5,6 @@ can be verified, since a chunk without output is never accepted.
 """
 
 import asyncio
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 
-from benchmarks.measure import compare, table
+from benchmarks.measure import compare, peak_mb, table
 from flows.render import render_job
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
@@ -112,11 +111,3 @@ async def recorded() -> None:
             if now != count:
                 count, since = now, time.monotonic()
             await asyncio.sleep(0.5)
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process; on Linux without what it inherits from its parent's peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -21,6 +21,7 @@ from helios.models.spec import RenderJobChunk
 from tasks import run_log
 from tasks.block_references import without_blocks
 from tasks.chunk import render_chunk
+from tasks.garbage import calm_collector
 from tasks.job_run import (
     ENVIRONMENT_RETRIES,
     JOB_CANCELLED,
@@ -105,6 +106,7 @@ async def render_job(
     except HeliosError as exc:
         logger.error("%s", exc)
         return Failed(message=str(exc), data=JobFailedError(str(exc)))
+    calm_collector()
     run = JobRun(prepared, run_id=str(flow_run.id), retries=retries, chunk_timeout_seconds=chunk_timeout_seconds)
     in_flight = concurrency or os.cpu_count() or 1
     logger.info("%s", _describe(prepared, in_flight))

@@ -8,8 +8,10 @@ application default credentials.
 import asyncio
 import hashlib
 import os
+import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache, wraps
 from pathlib import Path
@@ -28,13 +30,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 SCHEMES = ("file", "s3", "gs")
 PIECE_BYTES = 1024 * 1024
-"""A download is hashed and written in pieces of this size; one costs the event loop about a millisecond."""
+"""A download is hashed and written in pieces of this size."""
 PART_BYTES = 8 * 1024 * 1024
 """Larger files are uploaded in parts of this size."""
 PARTS_AT_ONCE = 4
 """Parts of one file on their way at a time."""
 TRANSFERS_AT_ONCE = 16
-"""Files on their way at a time, through one `Storage`."""
+"""Files on their way at a time. Each in a thread: hashing and writing would hold the event loop, and over many
+files threads are faster than obstore's own coroutines."""
+_TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
@@ -169,7 +173,6 @@ class Storage:
         """The folder's URL."""
         self._credentials = credentials
         self._store = _open(settings, credentials)
-        self._transfers = asyncio.Semaphore(TRANSFERS_AT_ONCE)
 
     def at(self, url: str) -> "Storage":
         """Another folder with the same rights."""
@@ -193,12 +196,16 @@ class Storage:
     @_persistent
     async def upload(self, path: Path, key: str) -> Artifact:
         """Store a file, in parts where it is large; replaces what is there when it is whole."""
-        digest, size = await asyncio.to_thread(hash_file, path)
-        async with self._transfers:
+
+        def put() -> tuple[str, int]:
+            # One that goes in one part is read once, for its digest and for sending.
+            content = path if path.stat().st_size > PART_BYTES else path.read_bytes()
+            found = hash_file(content) if isinstance(content, Path) else _hash_bytes(content)
             with _errors("written", self.url_of(key)):
-                await obstore.put_async(
-                    self._store, check_key(key), path, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-                )
+                obstore.put(self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+            return found
+
+        digest, size = await asyncio.get_running_loop().run_in_executor(_TRANSFERS, put)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
     @_persistent
@@ -210,22 +217,32 @@ class Storage:
             WorkerUnavailableError: What arrived is not what was expected.
         """
         temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex[:12]}")
-        digest, size = hashlib.sha256(), 0
+        stop = threading.Event()
+
+        def get() -> tuple[str, int]:
+            digest, size = hashlib.sha256(), 0
+            with _errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
+                for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
+                    if stop.is_set():
+                        break
+                    digest.update(piece)
+                    size += file.write(piece)
+            return digest.hexdigest(), size
+
+        work = asyncio.get_running_loop().run_in_executor(_TRANSFERS, get)
         try:
-            async with self._transfers:
-                with _errors("read", self.url_of(key)), temporary.open("wb") as file:
-                    answer = await obstore.get_async(self._store, check_key(key))
-                    async for piece in answer.stream(min_chunk_size=PIECE_BYTES):
-                        digest.update(piece)
-                        size += file.write(piece)
-            arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest.hexdigest())
-            if expected is not None and (size, arrived.sha256) != (expected.bytes, expected.sha256):
+            digest, size = await work
+            arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest)
+            if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
                 raise WorkerUnavailableError(
-                    f"{arrived.url} arrived with {size} bytes and digest {arrived.sha256[:12]}; expected "
+                    f"{arrived.url} arrived with {size} bytes and digest {digest[:12]}; expected "
                     f"{expected.bytes} bytes and {expected.sha256[:12]}: it was damaged, or replaced"
                 )
             temporary.replace(path)
         finally:
+            # Cancelled, the thread may be at it still, for a piece.
+            stop.set()
+            work.add_done_callback(lambda _: temporary.unlink(missing_ok=True))
             temporary.unlink(missing_ok=True)
         return arrived
 
@@ -354,6 +371,10 @@ def hash_file(path: Path) -> tuple[str, int]:
         return digest, file.tell()
 
 
+def _hash_bytes(data: bytes) -> tuple[str, int]:
+    return hashlib.sha256(data).hexdigest(), len(data)
+
+
 @lru_cache(maxsize=64)
 def _open(settings: StorageSettings, credentials: CredentialProvider | None) -> Store:
     """Open a store once: the client holds the connections, which a warm worker keeps."""
@@ -393,8 +414,6 @@ def _s3_config(settings: StorageSettings) -> Any:
         "access_key_id": settings.access_key_id,
         "secret_access_key": settings.secret_access_key and settings.secret_access_key.get_secret_value(),
         "session_token": settings.session_token and settings.session_token.get_secret_value(),
-        # S3 checks what arrives, part by part.
-        "checksum_algorithm": "SHA256",
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -74,10 +74,7 @@ def aws(
     """
     with running("tests.cloud.object_storage", log=log) as storage:
         environment = {**KEYS, "AWS_ENDPOINT_URL_S3": storage["url"], "AWS_ENDPOINT_URL": storage["url"]}
-        s3 = boto3.client("s3", endpoint_url=storage["url"], region_name="us-east-1",
-                          aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
-        s3.create_bucket(Bucket=BUCKET)
-        s3.close()
+        make_bucket(storage["url"])
         url = f"s3://{BUCKET}/farm"
         inside = {
             **environment,
@@ -97,3 +94,11 @@ def aws(
         with running("tests.cloud.lambda_service", settings={"functions": functions}, log=log) as service:
             outside = {**environment, "AWS_ENDPOINT_URL_LAMBDA": service["url"]}
             yield Aws(url, Faulty(service["url"]), Faulty(storage["url"]), outside)
+
+
+def make_bucket(endpoint: str) -> None:
+    """Make the bucket."""
+    s3 = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1",
+                      aws_access_key_id="test", aws_secret_access_key="test")  # fmt: skip
+    s3.create_bucket(Bucket=BUCKET)
+    s3.close()
