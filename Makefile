@@ -66,6 +66,7 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	cd examples/folder_farm && $(abspath $(BIN))/mypy
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)

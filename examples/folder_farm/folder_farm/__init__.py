@@ -1,0 +1,1 @@
+"""A render farm of machines that share a folder."""

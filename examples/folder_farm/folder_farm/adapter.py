@@ -1,0 +1,73 @@
+"""The caller's side: what `helios-job run --adapter folder-farm` uses."""
+
+import asyncio
+import json
+import uuid
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from folder_farm.orders import KINDS, POLL_SECONDS, prepare, write
+from helios import OutputSink, RequestError, WorkerJob, WorkerResult
+
+STOP_SECONDS = 15.0
+"""How long a worker that was called off may take."""
+
+
+class FolderFarmConfig(BaseModel):
+    """Have commands run by machines that share a folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["folder-farm"] = "folder-farm"
+    folder: Path
+    """The shared folder."""
+
+
+class FolderFarm:
+    """Puts orders into the folder and waits for their answers."""
+
+    config_type: ClassVar[type[BaseModel]] = FolderFarmConfig
+
+    def __init__(self, config: FolderFarmConfig) -> None:
+        try:
+            prepare(config.folder)
+        except OSError as exc:
+            raise RequestError(f"The farm's folder {config.folder} can't be used: {exc.strerror}") from exc
+        self._folder = config.folder
+
+    async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
+        """Have one command run; see `helios.adapter.WorkerAdapter`."""
+        name = uuid.uuid4().hex
+        write(self._folder / "orders" / f"{name}.json", job.model_dump(mode="json"))
+        try:
+            answer = await self._answer(name)
+        except asyncio.CancelledError:
+            await self._call_off(name)
+            raise
+        for stream, line in answer["lines"]:
+            if on_output is not None:
+                on_output(stream, line)
+        if "error" in answer:
+            raise KINDS[answer["error"]](answer["message"])
+        return WorkerResult.model_validate(answer["result"])
+
+    async def _answer(self, name: str) -> dict[str, Any]:
+        path = self._folder / "answers" / f"{name}.json"
+        while not path.exists():  # noqa: ASYNC110  another machine makes it
+            await asyncio.sleep(POLL_SECONDS)
+        answer: dict[str, Any] = json.loads(path.read_text())
+        path.unlink()
+        return answer
+
+    async def _call_off(self, name: str) -> None:
+        """Take the order back, or have the worker stop, and wait until it has."""
+        try:
+            (self._folder / "orders" / f"{name}.json").unlink()
+        except FileNotFoundError:  # a worker has it
+            (self._folder / "cancelled" / name).touch()
+            try:
+                await asyncio.wait_for(self._answer(name), STOP_SECONDS)
+            except TimeoutError:
+                return

@@ -1,0 +1,49 @@
+"""What adapter and workers agree on: files in the shared folder.
+
+orders/ID.json      an order that waits; a worker takes it by renaming it
+taken/ID.json       an order that a worker works on
+cancelled/ID        it is not wanted any more
+answers/ID.json     how it ended
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from helios import CommandTimeoutError, HeliosError, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
+
+FOLDERS = ("orders", "taken", "cancelled", "answers")
+POLL_SECONDS = 0.1
+KINDS: dict[str, type[HeliosError]] = {
+    "timeout": CommandTimeoutError,
+    "request": RequestError,
+    "unavailable": WorkerUnavailableError,
+}
+"""The errors of the contract, by the names that they have in an answer."""
+
+
+def prepare(folder: Path) -> None:
+    """Make the folders."""
+    for name in FOLDERS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+
+
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Let a file appear whole."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(document))
+    os.replace(temporary, path)
+
+
+def read_order(path: Path) -> WorkerJob:
+    """An order."""
+    return WorkerJob.model_validate_json(path.read_text())
+
+
+def answer_of(result: WorkerResult | HeliosError, lines: list[tuple[str, str]]) -> dict[str, Any]:
+    """How a job ended, as a document."""
+    if isinstance(result, WorkerResult):
+        return {"result": result.model_dump(mode="json"), "lines": lines}
+    kind = next((name for name, error in KINDS.items() if isinstance(result, error)), "unavailable")
+    return {"error": kind, "message": str(result), "lines": lines}

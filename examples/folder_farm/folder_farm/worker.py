@@ -1,0 +1,57 @@
+"""The callee's side: `python -m folder_farm.worker FOLDER` takes orders until it is stopped."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from folder_farm.orders import POLL_SECONDS, answer_of, prepare, read_order, write
+from helios import HeliosError, WorkerJob, WorkerResult, WorkerUnavailableError
+from helios.process import run_command
+
+
+async def work(folder: Path) -> None:
+    """Take one order after the other."""
+    prepare(folder)
+    while True:
+        for order in sorted((folder / "orders").glob("*.json")):
+            taken = folder / "taken" / order.name
+            try:
+                order.rename(taken)
+            except FileNotFoundError:
+                continue  # another worker was faster, or it was taken back
+            await _carry_out(folder, taken)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _carry_out(folder: Path, taken: Path) -> None:
+    lines: list[tuple[str, str]] = []
+    run = asyncio.create_task(_run(read_order(taken), lines))
+    cancelled = folder / "cancelled" / taken.stem
+    while not run.done():
+        await asyncio.wait([run], timeout=POLL_SECONDS)
+        if cancelled.exists():
+            run.cancel()
+            await asyncio.wait([run])
+    ended = WorkerUnavailableError("It was cancelled") if run.cancelled() else run.result()
+    write(folder / "answers" / taken.name, answer_of(ended, lines))
+    cancelled.unlink(missing_ok=True)
+    taken.unlink()
+
+
+async def _run(job: WorkerJob, lines: list[tuple[str, str]]) -> WorkerResult | HeliosError:
+    try:
+        return await run_command(
+            [job.command, *job.args],
+            env={**os.environ, **job.env},
+            cwd=job.cwd,
+            timeout_seconds=job.timeout_seconds,
+            grace_seconds=1.0,
+            on_output=lambda stream, line: lines.append((stream, line)),
+        )
+    except HeliosError as exc:
+        return exc
+
+
+if __name__ == "__main__":
+    asyncio.run(work(Path(sys.argv[1])))

@@ -1,0 +1,77 @@
+"""The example of a third party's adapter: installed as its README says, its own tests, and a job over it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import HELIOS_JOB
+from tests.jobs import make_job, write_job
+from tests.video import read_numbers
+
+FARM = Path(__file__).parents[2] / "examples" / "folder_farm"
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which the package is installed, beside this one."""
+    target = tmp_path_factory.mktemp("site")
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--target",
+        str(target),
+    ]
+    subprocess.run([*pip, str(FARM)], check=True, timeout=120, capture_output=True)
+    return {**os.environ, "PYTHONPATH": str(target)}
+
+
+def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> None:
+    """Its own test suite, which is the contract suite, passes."""
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        "/dev/null",
+        "--rootdir",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        [*words, str(FARM / "tests")], env=installed, cwd=tmp_path, capture_output=True, text=True, timeout=150
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
+    assert "skipped" not in done.stdout
+
+
+def test_a_job_over_it(installed: dict[str, str], tmp_path: Path) -> None:
+    """`helios-job run --adapter folder-farm` finds it by its entry point."""
+    job = write_job(tmp_path, make_job(outputFile="video.mp4"))
+    workers = [
+        subprocess.Popen([sys.executable, "-m", "folder_farm.worker", str(tmp_path / "farm")], env=installed)
+        for _ in range(2)
+    ]
+    config = json.dumps({"folder": str(tmp_path / "farm")})
+    try:
+        done = subprocess.run(
+            [HELIOS_JOB, "run", str(job), "--adapter", "folder-farm", "--adapter-config", config],
+            env=installed, capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+    finally:
+        for worker in workers:
+            worker.terminate()
+            worker.wait()
+    assert done.returncode == 0, done.stderr
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
