@@ -4,11 +4,13 @@ import os
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from helios.assets import Asset, AssetBundle
 from helios.bounded import map_bounded
-from helios.errors import WorkerUnavailableError
+from helios.errors import RequestError, WorkerUnavailableError
+from helios.models.paths import check_relative_path
 from helios.models.worker import Artifact
 from helios.storage import Storage, storage_root
 
@@ -34,9 +36,9 @@ class AssetCache:
         """How much of a bundle is still to be fetched."""
         return sum(asset.bytes for asset in _contents(bundle) if not self._holds(asset))
 
-    def drop_others(self, bundle: AssetBundle) -> None:
-        """Remove what a bundle does not need."""
-        needed = {asset.sha256 for asset in bundle.assets}
+    def drop_others(self, bundle: AssetBundle | None) -> None:
+        """Remove what a bundle does not need; everything, without one."""
+        needed = {asset.sha256 for asset in bundle.assets} if bundle else set()
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             if path.name.split("-")[0] not in needed:
                 path.unlink(missing_ok=True)
@@ -83,6 +85,48 @@ class AssetCache:
     def _path(self, asset: Asset) -> Path:
         # A file has one mode, whatever it is linked as.
         return self._folder / (f"{asset.sha256}-x" if asset.executable else asset.sha256)
+
+
+@dataclass(frozen=True)
+class InputFolder:
+    """Input files that somebody else has put into storage, as they are: they have no digests to be kept by."""
+
+    storage: Storage
+    """Where they are."""
+    keys: dict[str, str]
+    """Path in the workspace to key."""
+    bytes: int
+    """Size of all of them."""
+
+    async def fetch(self, target: Path) -> None:
+        """Fetch every file to where the job has it."""
+
+        async def fetch(path: str) -> None:
+            place = target / path
+            place.parent.mkdir(parents=True, exist_ok=True)
+            await self.storage.download(self.keys[path], place)
+
+        await map_bounded(fetch, list(self.keys), limit=FETCHES_AT_ONCE)
+
+
+async def find_folder(url: str) -> InputFolder:
+    """List a folder of input files.
+
+    Raises:
+        RequestError: It is not in storage, or is empty, or a name in it is no path.
+    """
+    storage = storage_root(url)
+    folder = storage.key_of(url)
+    found = [(key, size) async for key, size in storage.list(folder)]
+    if not found:
+        raise RequestError(
+            f"There are no input files below {url} (assetsUrl); expected a folder in storage, or a .json list"
+        )
+    try:
+        keys = {check_relative_path(key[len(folder) + 1 :]): key for key, _ in found}
+    except ValueError as exc:
+        raise RequestError(f"A file below {url} can't be an input file: expected {exc}") from None
+    return InputFolder(storage, keys, sum(size for _, size in found))
 
 
 def _contents(bundle: AssetBundle) -> Iterable[Asset]:

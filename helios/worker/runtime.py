@@ -21,7 +21,7 @@ from helios.models.spec import JobMetadata, RenderJobChunk
 from helios.models.worker import Artifact, WorkerResult, WorkerTimings
 from helios.source import is_url, parse_job_spec, read_document
 from helios.storage import SMALL_BYTES, Storage, is_storage_url, join_url, parent_url, storage_root
-from helios.worker.asset_cache import AssetCache, free_bytes
+from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
 from helios.worker.command_log import CommandLog
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
@@ -241,19 +241,22 @@ class _Attempt:
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
-        bundle = await self._bundle(spec.assets_url)
         needed = self._chunk_bytes(chunk, spec.metadata)
-        if bundle is not None:
-            self._check_disk(bundle, needed)
+        if spec.assets_url is None:
+            self._check_disk(needed)
+        elif spec.assets_url.endswith(".json"):
+            bundle = await self._bundle(spec.assets_url)
+            self._check_disk(needed, bundle)
             await self._runtime.assets.place(bundle, space.files)
-        elif (free := free_bytes(space.path)) < needed:
-            raise WorkerUnavailableError(_no_room(free, needed))
+        else:
+            self._settings.check_place(spec.assets_url)
+            folder = await find_folder(spec.assets_url)
+            self._check_disk(needed + folder.bytes)
+            await folder.fetch(space.files)
         (space.files / chunk.output_file).parent.mkdir(parents=True, exist_ok=True)
         return chunk, spec.metadata
 
-    async def _bundle(self, url: str | None) -> AssetBundle | None:
-        if url is None:
-            return None
+    async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
         try:
             bundle = AssetBundle.model_validate_json(await _fetch(url))
@@ -262,10 +265,17 @@ class _Attempt:
         self._settings.check_place(bundle.storage_url)
         return bundle
 
-    def _check_disk(self, bundle: AssetBundle, needed: int) -> None:
-        total = needed + self._runtime.assets.missing_bytes(bundle)
+    def _check_disk(self, needed: int, bundle: AssetBundle | None = None) -> None:
+        """Refuse a chunk that the disk can't hold; kept input files of other jobs make room for it.
+
+        Args:
+            needed: Bytes, beside the bundle's.
+            bundle: Input files, of which some may be here.
+        """
+        assets = self._runtime.assets
+        total = needed + (assets.missing_bytes(bundle) if bundle else 0)
         if free_bytes(self._settings.folder) < total:
-            self._runtime.assets.drop_others(bundle)
+            assets.drop_others(bundle)
         if (free := free_bytes(self._settings.folder)) < total:
             raise WorkerUnavailableError(_no_room(free, total))
 

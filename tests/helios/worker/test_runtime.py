@@ -344,6 +344,20 @@ async def test_a_command_that_writes_to_its_input(runtime: WorkerRuntime, storag
         assert answer.stdout.strip() == "clean"
 
 
+async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage) -> None:
+    """An assetsUrl that is a folder in storage: everything below it, as it lies there."""
+    await storage.write("inputs/deep/data", b"found")
+    await storage.write("inputs-of-others/data", b"x")
+    job = store_script(storage, "import os; print(open('deep/data').read(), sorted(os.listdir()))")
+    document = json.loads(path_of(str(job.job_url)).read_text())
+    url = store_job(storage, {**document, "assetsUrl": join_url(storage.url, "inputs")})
+    answer = await runtime.run(request_for(url))
+    assert answer.stdout.strip() == "found ['deep', 'out.mp4']"
+    empty = store_job(storage, {**document, "assetsUrl": join_url(storage.url, "nothing")})
+    answer = await runtime.run(request_for(empty))
+    assert "no input files below" in str(answer.error)
+
+
 async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storage: Storage) -> None:
     """A list with a path outside is refused."""
     evil = {"storageUrl": storage.url, "assets": [{"path": "../evil", "sha256": "0" * 64, "bytes": 1}]}
