@@ -38,7 +38,7 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
     except json.JSONDecodeError as exc:
         raise RequestError(f"{source}: not JSON ({exc}); expected an object, or @ and a file's path") from None
     if not isinstance(settings, dict):
-        raise RequestError(f"{source}: {text.strip()[:60]}; expected a JSON object")
+        raise RequestError(f'{source}: JSON, but no object; expected an object such as {{"storage": "s3://…"}}')
     try:
         # As a model, since Prefect shows a run's parameters, and models mask their secrets.
         return KNOWN.validate_python({"type": name, **settings})

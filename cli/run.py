@@ -21,7 +21,11 @@ EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130
 @click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered.")
 @click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file. [default: "
               "the variable HELIOS_<NAME>_CONFIG, such as HELIOS_AWS_LAMBDA_CONFIG]")  # fmt: skip
-@click.option("--concurrency", type=click.IntRange(1, 10_000), help="Chunks at a time. [default: number of CPUs]")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, 10_000),
+    help="Chunks at a time. [default: number of CPUs; 10 on workers elsewhere]",
+)
 @click.option("--retries", default=2, show_default=True, type=click.IntRange(0, 100), help="Of a failed chunk.")
 @click.option("--retry-delay", default=1.0, show_default=True, type=click.FloatRange(0, 3600), metavar="S",
               help="Seconds before the first retry; each further pause is twice as long.")  # fmt: skip

@@ -40,6 +40,8 @@ from tasks.termination import sigterm_cancels
 
 RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 
+REMOTE_CONCURRENCY = 10
+"""Chunks at a time on workers elsewhere: what the smallest quota of a new account at Amazon's allows."""
 LONGEST_RETRY_DELAY_SECONDS = 300.0
 RETRY_JITTER = 0.5
 """Spreads retries, so that chunks that failed together do not come back together."""
@@ -77,7 +79,7 @@ async def render_job(
     Args:
         job: Path or URL of a job document, or the document itself, as the Helios renderer emits it.
         adapter: Where chunks are rendered: an adapter's name, its configuration, or a saved one (aws-lambda/BLOCK).
-        concurrency: Chunks rendered at a time. Empty: as many as this machine has CPUs.
+        concurrency: Chunks rendered at a time. Empty: as many as this machine has CPUs; 10 on workers elsewhere.
         retries: How often a chunk whose command failed is tried again.
         retry_delay_seconds: Pause before the first retry; each further pause is twice as long.
         chunk_timeout_seconds: A chunk's command is stopped when it runs longer. Empty: never.
@@ -108,7 +110,7 @@ async def render_job(
         return Failed(message=str(exc), data=JobFailedError(str(exc)))
     calm_collector()
     run = JobRun(prepared, run_id=str(flow_run.id), retries=retries, chunk_timeout_seconds=chunk_timeout_seconds)
-    in_flight = concurrency or os.cpu_count() or 1
+    in_flight = concurrency or (REMOTE_CONCURRENCY if run.stored else os.cpu_count() or 1)
     logger.info("%s", _describe(prepared, in_flight))
     render = render_chunk.with_options(
         retries=retries + ENVIRONMENT_RETRIES,

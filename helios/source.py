@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,8 @@ from helios.storage import is_storage_url, read_url
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 FETCH_TIMEOUT_SECONDS = 30.0
+SECRET = re.compile("secret|token|password|_key|credentials|Key")
+"""Fields whose values no message quotes."""
 
 
 def load_job_spec(source: str | Path | Mapping[str, Any]) -> JobSpec:
@@ -110,16 +113,17 @@ def _problem(detail: ErrorDetails) -> Problem:
     path = ""
     for part in detail["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
+    shown = "a value that is not shown" if SECRET.search(path) else _quote(detail["input"])
     match detail["type"]:
         case "missing":
             return Problem(path, "missing", "a value")
         case "extra_forbidden":
             return Problem(path, "an unknown field", "only fields of the job format (see docs/jobs.md)")
         case "value_error":
-            return Problem(path, _quote(detail["input"]), str(detail["ctx"]["error"]))
+            return Problem(path, shown, str(detail["ctx"]["error"]))
         case _:
             expected = detail["msg"].removeprefix("Input should be ")
-            return Problem(path, _quote(detail["input"]), expected[:1].lower() + expected[1:])
+            return Problem(path, shown, expected[:1].lower() + expected[1:])
 
 
 def _quote(value: object) -> str:

@@ -25,6 +25,17 @@ def test_the_core_pulls_in_neither_prefect_nor_a_cloud() -> None:
     assert found.strip() == "[]"
 
 
+def test_a_worker_s_handler_imports_little() -> None:
+    """A cold start waits for every import: what only a render needs is imported when one comes."""
+    script = "import sys, helios.worker.aws_lambda; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    imported = set(done.stdout.split())
+    assert "helios.worker.runtime" in imported
+    assert imported.isdisjoint(
+        {*FORBIDDEN, "av", "numpy", "psutil", "urllib.request", "importlib.metadata", "starlette"}
+    )
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of the checkout, built with the build backend that is installed."""

@@ -61,3 +61,20 @@ def test_third_parties_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             create_adapter("broken")
     finally:
         sys.modules.pop("farm", None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"credentials": {"access_key_id": "a", "secret_access_key": 4711}},
+        {"credentials": "4711"},
+        {"storage": {"url": "s3://b", "secret_access_key": 4711}},
+        {"storage": {"url": "s3://b", "service_account_key": [4711]}},
+    ],
+)
+def test_a_secret_that_is_wrong_is_not_shown(wrong: dict[str, object]) -> None:
+    """A message about a secret says where it stands, and not what it is."""
+    with pytest.raises(RequestError) as caught:
+        create_adapter({"type": "aws-lambda", "storage": "s3://b", **wrong})
+    assert "4711" not in str(caught.value)
+    assert "aws-lambda" in str(caught.value)

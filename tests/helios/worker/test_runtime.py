@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -289,6 +291,40 @@ async def test_a_flood_of_output(settings: WorkerSettings, storage: Storage) -> 
     assert answer.log is not None
     assert answer.log.bytes < 1_100_000
     assert "more lines were left out" in path_of(answer.log.url).read_text().splitlines()[-1]
+
+
+async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storage) -> None:
+    """Read over HTTP where that is allowed; a redirect, which could lead anywhere, is not followed."""
+    document = json.dumps(make_job((10,))).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self.send_response(302 if self.path == "/moved.json" else 200)
+            self.send_header("location", "/job.json")
+            self.send_header("content-length", str(len(document)))
+            self.end_headers()
+            self.wfile.write(document)
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}"
+        runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "job_prefixes": (url, storage.url)}))
+        place = join_url(storage.url, "attempt")
+        answer = await runtime.run(ChunkRequest(job_path=f"{url}/job.json", attempt_url=place))
+        assert answer.frames == 10
+        for request, says in (
+            (ChunkRequest(job_path=f"{url}/moved.json", attempt_url=f"{place}-2"), "answered 302"),
+            (ChunkRequest(job_path=f"{url}/job.json"), "add attemptUrl"),
+        ):
+            answer = await runtime.run(request)
+            assert says in str(answer.error)
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 # -- input files --

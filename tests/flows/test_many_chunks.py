@@ -1,0 +1,41 @@
+"""Jobs of hundreds of chunks on workers elsewhere: minutes, `make test-slow`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cloud.aws import Aws
+from tests.cloud.google import Google
+from tests.flows.test_render import render
+from tests.jobs import make_job
+from tests.video import read_numbers
+
+pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+async def test_500_chunks_need_few_executions(google: Google, tmp_path: Path) -> None:
+    """What is ready together goes into one execution, and what comes later is gathered."""
+    before = int(google.jobs.state()["seen"]["executions"])
+    config = {**google.job_config, "gather_seconds": 2.0, "poll_seconds": 1.0}
+    job = make_job((2,) * 500, outputFile="video.mp4")
+    _, report = await render(tmp_path, job, adapter=config, concurrency=60)
+    assert report.state == "completed", report.error
+    assert read_numbers(tmp_path / "video.mp4") == list(range(1000))
+    used = int(google.jobs.state()["seen"]["executions"]) - before
+    assert used < 120, used
+
+
+async def test_200_chunks_under_a_storm_of_faults(amazon: Aws, tmp_path: Path) -> None:
+    """Every tenth invocation is throttled, killed or loses its answer, and uploads break: the video is exact."""
+    for kind, times in (("throttle", 8), ("kill", 4), ("lose-answer", 8), ("garble-answer", 4)):
+        amazon.functions.want(kind, times)
+    amazon.storage.want("cut-upload", 8)
+    amazon.storage.want("lose-put-answer", 4)
+    job = make_job((3,) * 200, outputFile="video.mp4")
+    config = {**amazon.config, "answer_wait_seconds": 2}
+    _, report = await render(tmp_path, job, adapter=config, concurrency=4)
+    assert report.state == "completed", report.error
+    assert read_numbers(tmp_path / "video.mp4") == list(range(600))
+    state = amazon.functions.state()["fired"]
+    assert all(state.get(kind) for kind in ("throttle", "kill", "lose-answer", "garble-answer")), state
+    assert amazon.storage.fired("cut-upload") >= 8
