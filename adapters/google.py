@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
-from helios.storage import CredentialProvider, StorageSettings
+from helios.stores import CredentialProvider, StorageSettings
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError

@@ -18,7 +18,8 @@ from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.output import TAIL_BYTES
-from helios.storage import SMALL_BYTES, CredentialProvider, Storage, StorageSettings
+from helios.storage import SMALL_BYTES, Storage
+from helios.stores import CredentialProvider, StorageSettings
 
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
@@ -133,7 +134,7 @@ class RemoteAdapter:
         """Write, read, list and delete an object."""
         started, key = time.monotonic(), f"doctor/{uuid.uuid4().hex}"
         await self.storage.write(key, b"hello", once=True)
-        if await self.storage.read(key) != b"hello" or [name async for name, _ in self.storage.list(key)] not in (
+        if await self.storage.read(key) != b"hello" or [name async for name, _ in self.storage.entries(key)] not in (
             [],
             [key],
         ):

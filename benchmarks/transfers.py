@@ -12,7 +12,8 @@ from obstore.store import S3Store
 from benchmarks.measure import compare, table
 from helios.bounded import map_bounded
 from helios.models.worker import Artifact
-from helios.storage import TRANSFERS_AT_ONCE, Storage, StorageSettings
+from helios.storage import TRANSFERS_AT_ONCE, Storage
+from helios.stores import StorageSettings
 from tests.cloud.aws import BUCKET, KEYS, make_bucket
 from tests.cloud.processes import running
 

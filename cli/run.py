@@ -9,7 +9,7 @@ import click
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
 from helios.models.report import JobReport, RunState
-from helios.storage import is_storage_url
+from helios.storage_urls import is_storage_url
 from tasks.block_references import names_block
 from tasks.prepared_job import PreparedJob, prepare_job
 

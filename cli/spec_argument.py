@@ -6,7 +6,7 @@ from typing import Any
 
 from helios.models.spec import JobSpec
 from helios.source import MAX_DOCUMENT_BYTES, is_url, parse_job_spec
-from helios.storage import is_storage_url
+from helios.storage_urls import is_storage_url
 
 
 def read_job(spec: str) -> str | dict[str, Any]:

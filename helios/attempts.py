@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from helios.errors import WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer
-from helios.storage import Storage, join_url, parent_url
+from helios.storage import Storage
+from helios.storage_urls import join_url, parent_url
 
 RESULT, STARTED, CANCEL = "result.json", "started.json", "cancel"
 MAX_ANSWER_BYTES = 1024 * 1024

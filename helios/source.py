@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
 from helios.models.spec import JobSpec, SpecRefusedError
-from helios.storage import is_storage_url, read_url
+from helios.storage import read_url
+from helios.storage_urls import is_storage_url
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 FETCH_TIMEOUT_SECONDS = 30.0

@@ -10,25 +10,31 @@ import hashlib
 import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from functools import lru_cache, wraps
+from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import GCSStore, LocalStore, S3Store
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
+from obstore.store import LocalStore
 
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
+from helios.storage_urls import check_key, is_within, join_url, split_url
+from helios.stores import (
+    CredentialProvider,
+    ObjectExistsError,
+    StorageSettings,
+    check_bucket,
+    open_store,
+    store_errors,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SCHEMES = ("file", "s3", "gs")
 PIECE_BYTES = 1024 * 1024
 """A download is hashed and written in pieces of this size."""
 PART_BYTES = 8 * 1024 * 1024
@@ -38,107 +44,19 @@ PARTS_AT_ONCE = 4
 TRANSFERS_AT_ONCE = 16
 """Files on their way at a time. Each in a thread: hashing and writing would hold the event loop, and over many
 files threads are faster than obstore's own coroutines."""
+KEYS_AT_ONCE = 1000
+"""Objects that one request deletes: S3's bound."""
+CALLS_AT_ONCE = 32
+"""Calls about small objects at a time."""
+# Threads, and not obstore's own coroutines: one of those that is cancelled goes on in the library's runtime, and
+# when it then ends after the event loop, or the interpreter, it takes the process with it (SIGABRT, seen).
 _TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
+_CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
-TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
-"""Of a request. The total is for the largest file; it's the silence of 60 s that ends a dead one."""
-RETRIES: dict[str, Any] = {"max_retries": 3}
-"""Of a request that met a busy or a broken server, with pauses from 0.1 s up."""
 PAUSES_SECONDS = (0.2, 1.0, 3.0)
 """Before an operation is tried again as a whole: obstore itself does not send again what broke while it was sent.
 A chunk that was rendered is not rendered again for a cable."""
-
-CredentialProvider = Callable[[], Any]
-"""Gives temporary credentials with `expires_at`, and is asked again when they expire: see `obstore.auth`."""
-Store = LocalStore | S3Store | GCSStore
-
-
-class StorageSettings(BaseModel):
-    """Where artifacts are kept, and with which rights. As text, the URL alone."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-
-    url: str
-    """A folder: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `file:///FOLDER`."""
-    region: str | None = None
-    """S3: the bucket's region; from the environment when empty."""
-    endpoint: str | None = None
-    """Address of another server that speaks the protocol; Amazon's or Google's own when empty."""
-    access_key_id: str | None = None
-    """S3: with `secret_access_key`, instead of the standard chain."""
-    secret_access_key: SecretStr | None = None
-    """S3: belongs to `access_key_id`."""
-    session_token: SecretStr | None = None
-    """S3: belongs to temporary keys."""
-    service_account_key: SecretStr | None = None
-    """GCS: a service account's key as JSON, instead of the standard chain."""
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        try:
-            split_url(url)
-        except RequestError as exc:
-            raise ValueError(f"a storage URL ({exc})") from None
-        return url.rstrip("/") if urlsplit(url).path.strip("/") else url
-
-    def moved_to(self, url: str) -> "StorageSettings":
-        """The same rights for another URL."""
-        return self.model_copy(update={"url": url})
-
-
-def is_storage_url(text: str) -> bool:
-    """Whether a text names a place in artifact storage."""
-    return text.startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
-
-
-def split_url(url: str) -> tuple[str, str]:
-    """Split a storage URL into its store and the key in it: `("s3://bucket", "folder/file")`.
-
-    Raises:
-        RequestError: It is not a storage URL, or its path has `..` or empty parts.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in SCHEMES:
-        raise RequestError(f"{url!r} is not in artifact storage; expected file://, s3:// or gs:// and a path")
-    if (parts.scheme == "file") == bool(parts.netloc) or parts.query or parts.fragment:
-        shape = "file:///FOLDER" if parts.scheme == "file" else f"{parts.scheme}://BUCKET/PREFIX"
-        raise RequestError(f"{url!r} is not a storage URL; expected {shape}")
-    key = unquote(parts.path).removeprefix("/").rstrip("/")
-    if key:
-        check_key(key)
-    return f"{parts.scheme}://{parts.netloc}", key
-
-
-def check_key(key: str) -> str:
-    """Refuse a key that is absolute or would leave its folder.
-
-    Raises:
-        RequestError: Says which.
-    """
-    parts = key.split("/")
-    if not key or "\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in parts):
-        raise RequestError(f"The key {key!r} leaves its folder; expected names and single slashes, without '..'")
-    return key
-
-
-def is_within(url: str, folder: str) -> bool:
-    """Whether a storage URL lies in a folder: compared part by part, so that `s3://b/job` does not hold `s3://b/jobs`."""
-    store, key = split_url(url)
-    folder_store, folder_key = split_url(folder)
-    return store == folder_store and (not folder_key or f"{key}/".startswith(f"{folder_key}/"))
-
-
-def join_url(folder: str, *names: str) -> str:
-    """Append names to a folder's URL."""
-    base = folder if folder.endswith("/") else f"{folder}/"
-    return base + "/".join(quote(name) for name in names)
-
-
-def parent_url(url: str) -> str:
-    """The folder of a URL."""
-    return url.rsplit("/", 1)[0]
 
 
 def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -172,7 +90,7 @@ class Storage:
         self.url = settings.url
         """The folder's URL."""
         self._credentials = credentials
-        self._store = _open(settings, credentials)
+        self._store = open_store(settings, credentials)
 
     def at(self, url: str) -> "Storage":
         """Another folder with the same rights."""
@@ -201,11 +119,11 @@ class Storage:
             # One that goes in one part is read once, for its digest and for sending.
             content = path if path.stat().st_size > PART_BYTES else path.read_bytes()
             found = hash_file(content) if isinstance(content, Path) else _hash_bytes(content)
-            with _errors("written", self.url_of(key)):
+            with store_errors("written", self.url_of(key)):
                 obstore.put(self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
             return found
 
-        digest, size = await asyncio.get_running_loop().run_in_executor(_TRANSFERS, put)
+        digest, size = await _in(_TRANSFERS, put)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
     @_persistent
@@ -221,7 +139,7 @@ class Storage:
 
         def get() -> tuple[str, int]:
             digest, size = hashlib.sha256(), 0
-            with _errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
+            with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
                 for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
                     if stop.is_set():
                         break
@@ -229,7 +147,7 @@ class Storage:
                     size += file.write(piece)
             return digest.hexdigest(), size
 
-        work = asyncio.get_running_loop().run_in_executor(_TRANSFERS, get)
+        work = _in(_TRANSFERS, get)
         try:
             digest, size = await work
             arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest)
@@ -253,15 +171,19 @@ class Storage:
         Raises:
             RequestError: It has more than `limit` bytes.
         """
-        with _errors("read", self.url_of(key)):
-            try:
-                answer = await obstore.get_async(self._store, check_key(key))
-            except FileNotFoundError as exc:
-                _check_bucket(exc, self.url)
-                return None
-            if answer.meta["size"] > limit:
-                raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
-            return bytes(await answer.bytes_async())
+
+        def get() -> bytes | None:
+            with store_errors("read", self.url_of(key)):
+                try:
+                    answer = obstore.get(self._store, check_key(key))
+                except FileNotFoundError as exc:
+                    check_bucket(exc, self.url)
+                    return None
+                if answer.meta["size"] > limit:
+                    raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
+                return bytes(answer.bytes())
+
+        return await _in(_CALLS, get)
 
     @_persistent
     async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
@@ -275,10 +197,14 @@ class Storage:
         Returns:
             Whether the object now has this content.
         """
+
+        def put() -> None:
+            with store_errors("written", self.url_of(key)):
+                obstore.put(self._store, check_key(key), data, mode="create" if once else "overwrite")
+
         try:
-            with _errors("written", self.url_of(key)):
-                await obstore.put_async(self._store, check_key(key), data, mode="create" if once else "overwrite")
-        except (_ExistsError, WorkerUnavailableError) as exc:
+            await _in(_CALLS, put)
+        except (ObjectExistsError, WorkerUnavailableError) as exc:
             # It may be ours: the server's answer to this, or to the first of two tries, may be lost.
             found = await self.read(key) if once else None
             if found is None and isinstance(exc, WorkerUnavailableError):
@@ -300,29 +226,35 @@ class Storage:
     @_persistent
     async def size(self, key: str) -> int | None:
         """An object's size in bytes; None where there is none."""
-        with _errors("read", self.url_of(key)):
-            try:
-                return (await obstore.head_async(self._store, check_key(key)))["size"]
-            except FileNotFoundError as exc:
-                _check_bucket(exc, self.url)
-                return None
 
-    async def list(self, folder: str = "") -> AsyncIterator[tuple[str, int]]:
+        def head() -> int | None:
+            with store_errors("read", self.url_of(key)):
+                try:
+                    return obstore.head(self._store, check_key(key))["size"]
+                except FileNotFoundError as exc:
+                    check_bucket(exc, self.url)
+                    return None
+
+        return await _in(_CALLS, head)
+
+    async def entries(self, folder: str = "") -> AsyncIterator[tuple[str, int]]:
         """Every key below a folder, with its size in bytes."""
-        prefix = check_key(folder) if folder else None
-        with _errors("listed", self.url):
-            async for batch in obstore.list(self._store, prefix):
-                for meta in batch:
-                    yield meta["path"], meta["size"]
+        batches = obstore.list(self._store, check_key(folder) if folder else None)
+
+        def take() -> list[tuple[str, int]] | None:
+            with store_errors("listed", self.url):
+                batch = next(batches, None)
+                return None if batch is None else [(meta["path"], meta["size"]) for meta in batch]
+
+        while (batch := await _in(_CALLS, take)) is not None:
+            for entry in batch:
+                yield entry
 
     @_persistent
     async def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
-        with _errors("deleted", self.url_of(key)):
-            try:
-                await obstore.delete_async(self._store, check_key(key))
-            except FileNotFoundError:
-                return
+        with suppress(FileNotFoundError):
+            await self._delete([check_key(key)])
 
     async def delete_folder(self, folder: str) -> int:
         """Remove everything below a folder.
@@ -330,16 +262,23 @@ class Storage:
         Returns:
             The number of objects.
         """
-        count = 0
-        keys = [key async for key, _ in self.list(check_key(folder))]
-        with _errors("deleted", self.url_of(folder)):
-            for start in range(0, len(keys), 1000):
-                batch = keys[start : start + 1000]
-                await obstore.delete_async(self._store, batch)
-                count += len(batch)
+        keys = [key async for key, _ in self.entries(check_key(folder))]
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            await self._delete(keys[start : start + KEYS_AT_ONCE])
         if isinstance(self._store, LocalStore):
             _remove_empty_folders(Path(unquote(urlsplit(self.url_of(folder)).path)))
-        return count
+        return len(keys)
+
+    async def _delete(self, keys: list[str]) -> None:
+        def delete() -> None:
+            with store_errors("deleted", self.url_of(keys[0])):
+                obstore.delete(self._store, keys)
+
+        await _in(_CALLS, delete)
+
+
+def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
+    return asyncio.get_running_loop().run_in_executor(threads, work)
 
 
 def storage_root(url: str, settings: StorageSettings | None = None) -> Storage:
@@ -373,101 +312,6 @@ def hash_file(path: Path) -> tuple[str, int]:
 
 def _hash_bytes(data: bytes) -> tuple[str, int]:
     return hashlib.sha256(data).hexdigest(), len(data)
-
-
-@lru_cache(maxsize=64)
-def _open(settings: StorageSettings, credentials: CredentialProvider | None) -> Store:
-    """Open a store once: the client holds the connections, which a warm worker keeps."""
-    root, prefix = split_url(settings.url)
-    scheme, bucket = root.split("://")
-    match scheme:
-        case "file":
-            return LocalStore(f"/{prefix}", mkdir=True)
-        case "s3":
-            return S3Store(
-                bucket,
-                prefix=prefix or None,
-                config=_s3_config(settings),
-                client_options=_client(
-                    settings.endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-                ),
-                retry_config=cast(Any, RETRIES),
-                credential_provider=credentials,
-            )
-        case _:
-            return GCSStore(
-                bucket,
-                prefix=prefix or None,
-                config=_gcs_config(settings),
-                client_options=_client(settings.endpoint or os.environ.get("GOOGLE_BASE_URL")),
-                retry_config=cast(Any, RETRIES),
-                credential_provider=credentials,
-            )
-
-
-def _s3_config(settings: StorageSettings) -> Any:
-    given = {
-        "region": settings.region,
-        "endpoint": settings.endpoint,
-        # Else the environment's AWS_ENDPOINT_URL_S3 would win over what is given here.
-        "aws_endpoint_url_s3": settings.endpoint,
-        "access_key_id": settings.access_key_id,
-        "secret_access_key": settings.secret_access_key and settings.secret_access_key.get_secret_value(),
-        "session_token": settings.session_token and settings.session_token.get_secret_value(),
-    }
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _gcs_config(settings: StorageSettings) -> Any:
-    key = settings.service_account_key
-    given = {"base_url": settings.endpoint, "service_account_key": key and key.get_secret_value()}
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _client(endpoint: str | None) -> Any:
-    return {**TIMEOUTS, "allow_http": bool(endpoint and endpoint.startswith("http://"))}
-
-
-@contextmanager
-def _errors(action: str, url: str) -> Iterator[None]:
-    """Translate what the store's library raises, with the server's own words."""
-    try:
-        yield
-    except (HeliosError, asyncio.CancelledError):
-        raise
-    except AlreadyExistsError as exc:
-        raise _ExistsError from exc
-    except (PermissionDeniedError, UnauthenticatedError) as exc:
-        raise RequestError(f"{url} can't be {action}: no permission ({_first_line(exc)})") from exc
-    except FileNotFoundError as exc:
-        _check_bucket(exc, url)
-        raise FileNotFoundError(2, "No such object", url) from exc
-    except (BaseError, OSError, ValueError) as exc:
-        text = _first_line(exc)
-        # An unknown bucket or region, a malformed endpoint: another try ends the same way.
-        kind = RequestError if any(word in text for word in _REFUSALS) else WorkerUnavailableError
-        raise kind(f"{url} can't be {action}: {text}") from exc
-
-
-class _ExistsError(Exception):
-    """An object that should be written once is there."""
-
-
-_REFUSALS = (
-    "NoSuchBucket", "401 Unauthorized", "403 Forbidden", "301 Moved Permanently", "InvalidAccessKeyId",
-    "SignatureDoesNotMatch", "Could not parse", "Permission denied", "URL scheme is not allowed",
-)  # fmt: skip
-
-
-def _check_bucket(exc: FileNotFoundError, url: str) -> None:
-    """Tell a bucket that is missing from an object that is."""
-    if "NoSuchBucket" in str(exc):
-        root = split_url(url)[0]
-        raise RequestError(f"The bucket of {root} does not exist; create it, or name another one") from exc
-
-
-def _first_line(exc: BaseException) -> str:
-    return str(exc).split("\n", 1)[0].strip()[:500]
 
 
 def _remove_empty_folders(folder: Path) -> None:

@@ -19,7 +19,7 @@ from adapters.aws_lambda import AwsLambdaConfig
 from adapters.cloud_run import CloudRunConfig
 from adapters.cloud_run_job import CloudRunJobConfig
 from helios.errors import RequestError
-from helios.storage import StorageSettings
+from helios.stores import StorageSettings
 from tasks.block_references import BLOCK, find_block_name
 
 

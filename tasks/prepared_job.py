@@ -20,7 +20,9 @@ from helios.media.soundtrack import check_audio_file
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.source import is_url, load_job_spec
-from helios.storage import Storage, StorageSettings, is_storage_url, parent_url, split_url
+from helios.storage import Storage
+from helios.storage_urls import is_storage_url, parent_url, split_url
+from helios.stores import StorageSettings
 
 AdapterChoice = str | Mapping[str, Any] | BaseModel
 

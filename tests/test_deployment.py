@@ -46,7 +46,7 @@ def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     )
     yield prefect_api
     process.terminate()
-    process.wait(30)
+    process.wait(90)
     log.close()
 
 

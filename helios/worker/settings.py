@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from helios.errors import RequestError
 from helios.source import is_url
-from helios.storage import is_storage_url, is_within
+from helios.storage_urls import is_storage_url, is_within
 
 PREFIX = "HELIOS_"
 Number = TypeVar("Number", int, float)

@@ -1,8 +1,13 @@
 """What goes wrong between an adapter and its workers: each fault fires, and becomes the right kind of error."""
 
 import asyncio
+import datetime
+import json
+import re
+import threading
 import time
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +173,7 @@ async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> 
     assert result.artifact is not None
     folder = adapter.storage.key_of(attempt_url(str(job.job_url), 1))
     deadline = time.monotonic() + 20
-    while len(outputs := [key async for key, _ in adapter.storage.list(folder) if "output" in key]) != 1:
+    while len(outputs := [key async for key, _ in adapter.storage.entries(folder) if "output" in key]) != 1:
         assert time.monotonic() < deadline, outputs
         await asyncio.sleep(0.2)
     assert outputs == [adapter.storage.key_of(result.artifact.url)]
@@ -341,8 +346,6 @@ async def test_the_job_api_refuses(
     google: Google, tmp_path: Path, fault: str, kind: type[HeliosError], says: str
 ) -> None:
     """Quota and outages are the environment's fault, permission the request's; the client does not try again."""
-    import re
-
     adapter = make(google.job_config)
     before = google.jobs.fired(fault)
     google.jobs.want(fault)
@@ -400,11 +403,6 @@ async def test_credentials_that_expire_during_a_job(
     amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short-lived keys of a container are renewed for Lambda and for S3 alike, while chunks go on."""
-    import datetime
-    import json
-    import threading
-    from http.server import BaseHTTPRequestHandler, HTTPServer
-
     given = 0
 
     class Container(BaseHTTPRequestHandler):

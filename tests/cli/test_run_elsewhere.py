@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from helios.storage import Storage, StorageSettings
+from helios.storage import Storage
+from helios.stores import StorageSettings
 from tests.cli.command import HELIOS_JOB
 from tests.cloud.aws import BUCKET, Aws
 from tests.jobs import make_job, write_job

@@ -18,7 +18,8 @@ from adapters.aws_lambda import AwsLambdaConfig
 from flows.render import render_job
 from helios.adapter import StorageAdapter
 from helios.models.report import JobReport, RunState
-from helios.storage import Storage, StorageSettings
+from helios.storage import Storage
+from helios.stores import StorageSettings
 from tasks.adapter_blocks import AwsLambda
 from tests.cloud.aws import BUCKET, Aws
 from tests.cloud.google import Google
@@ -51,7 +52,7 @@ def storage_of(config: Mapping[str, Any]) -> Storage:
 
 async def left_in_storage(config: Mapping[str, Any], report: JobReport) -> list[str]:
     """What a run left there."""
-    return [key async for key, _ in storage_of(config).list(f"jobs/{report.run_id}")]
+    return [key async for key, _ in storage_of(config).entries(f"jobs/{report.run_id}")]
 
 
 def pictures(path: Path) -> str:

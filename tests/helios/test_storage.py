@@ -1,6 +1,7 @@
 """Artifact storage: the same behaviour on disk, on S3 and on Google's, over their real protocols."""
 
 import asyncio
+import datetime
 import hashlib
 import os
 from collections.abc import Iterator
@@ -10,10 +11,18 @@ import pytest
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
-from helios.storage import PART_BYTES, Storage, StorageSettings, is_within, join_url, read_url, split_url
+from helios.storage import PART_BYTES, Storage, read_url
+from helios.storage_urls import is_within, join_url, split_url
+from helios.stores import StorageSettings
 from tests.cloud.aws import Aws
 from tests.cloud.google import Google
 from tests.cloud.google_identity import ACCESS_TOKEN
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the tries of an operation whose server is away."""
+    monkeypatch.setattr("helios.storage.PAUSES_SECONDS", (0.05, 0.05))
 
 
 @pytest.fixture(params=["file", "s3", "gs"])
@@ -82,9 +91,9 @@ async def test_a_folder_is_listed_and_removed(storage: Storage) -> None:
     """Everything below it, and nothing beside it, whatever the names begin with."""
     for key in ("job/1/a", "job/1/b/c", "job/10/a"):
         await storage.write(key, key.encode())
-    assert sorted([entry async for entry in storage.list("job/1")]) == [("job/1/a", 7), ("job/1/b/c", 9)]
+    assert sorted([entry async for entry in storage.entries("job/1")]) == [("job/1/a", 7), ("job/1/b/c", 9)]
     assert await storage.delete_folder("job/1") == 2
-    assert [key async for key, _ in storage.list()] == ["job/10/a"]
+    assert [key async for key, _ in storage.entries()] == ["job/10/a"]
 
 
 async def test_a_large_object_is_not_taken_into_memory(storage: Storage) -> None:
@@ -154,8 +163,6 @@ async def test_a_token_that_is_refused(google: Google, monkeypatch: pytest.Monke
 
 async def test_credentials_that_expire_are_asked_for_again(amazon: Aws) -> None:
     """A provider of temporary credentials is called again when they are over."""
-    import datetime
-
     calls = 0
 
     def provide() -> dict[str, object]:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from helios.models.worker import WorkerJob
-from helios.storage import Storage, join_url
+from helios.storage import Storage
+from helios.storage_urls import join_url
 from tests.jobs import make_job
 
 T = TypeVar("T")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from helios.storage import Storage, StorageSettings
+from helios.storage import Storage
+from helios.stores import StorageSettings
 from helios.worker import aws_lambda
 from tests.helios.worker.stored import store_job
 from tests.jobs import make_job

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from helios.attempts import attempt_url
-from helios.storage import Storage, StorageSettings
+from helios.storage import Storage
+from helios.stores import StorageSettings
 from tests.cloud.lambda_service import free_port
 from tests.helios.worker.stored import store_script
 

@@ -19,7 +19,9 @@ from helios.assets import AssetBundle, select_assets, upload_assets
 from helios.attempts import AttemptRecord, attempt_url
 from helios.errors import RequestError
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
-from helios.storage import Storage, StorageSettings, join_url, split_url
+from helios.storage import Storage
+from helios.storage_urls import join_url, split_url
+from helios.stores import StorageSettings
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace, remove_abandoned
@@ -358,10 +360,10 @@ async def test_input_files_reach_the_command(
     kept = {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()}
     assert (await render()).stdout.strip() == "tool says one"
     assert {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()} == kept
-    before = {key async for key, _ in storage.list("assets")}
+    before = {key async for key, _ in storage.entries("assets")}
     (scene / "deep" / "data.txt").write_text("two")
     await bundle_of(scene, storage)
-    after = {key async for key, _ in storage.list("assets")}
+    after = {key async for key, _ in storage.entries("assets")}
     assert len(after - before) == 1, "a changed file uploads only itself"
     assert (await render()).stdout.strip() == "tool says two"
 

@@ -1,0 +1,223 @@
+"""One chunk in a workspace: fetch, run, verify, upload."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from helios.assets import AssetBundle
+from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.spec import JobMetadata, RenderJobChunk
+from helios.models.worker import Artifact, WorkerResult
+from helios.source import parse_job_spec, read_document
+from helios.storage import SMALL_BYTES, Storage, storage_root
+from helios.storage_urls import is_storage_url, join_url
+from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
+from helios.worker.clock import Clock
+from helios.worker.command_log import CommandLog
+from helios.worker.settings import WorkerSettings
+from helios.worker.workspace import Workspace
+
+BITS_PER_PIXEL = 1
+"""What an output may take on disk: about ten times what H.264 takes at good quality."""
+BASE_BYTES = 32 * 1024 * 1024
+"""Free disk for all that is not output: the log, the command's temporary files."""
+SHORTEST_SECONDS = 1.0
+"""Less time than this is not worth a start."""
+
+
+class Rendering:
+    """Carries out one request, in a workspace of its own.
+
+    Args:
+        request: Which chunk.
+        settings: What the deployment decides.
+        assets: Kept input files.
+        clock: How much time is left.
+    """
+
+    def __init__(self, request: ChunkRequest, *, settings: WorkerSettings, assets: AssetCache, clock: Clock) -> None:
+        self._request = request
+        self._settings = settings
+        self._assets = assets
+        self._clock = clock
+
+    async def render(self, folder: str) -> ChunkAnswer:
+        """Render the chunk.
+
+        Args:
+            folder: In storage; for the output and the log.
+
+        Raises:
+            HeliosError: It could not be rendered, and there is nothing to show for it.
+        """
+        with Workspace(self._settings.folder) as space:
+            chunk, metadata = await self._clock.timed("fetch_ms", self._prepare(space))
+            log = CommandLog(space.log, limit=self._settings.log_bytes)
+            ended, error, frames = None, None, None
+            try:
+                ended = await self._clock.timed("render_ms", self._command(chunk, space, log))
+                if ended.exit_code == 0:
+                    frames = await self._clock.timed("verify_ms", self._verify(chunk, metadata, space))
+            except (CommandTimeoutError, OutputError) as exc:
+                error = exc
+            finally:
+                log.close()
+            return await self._publish(chunk, folder, space, log=log, ended=ended, error=error, frames=frames)
+
+    async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobMetadata]:
+        """Fetch the job and its input files into the workspace."""
+        path, index = self._request.job_path, self._request.chunk_index
+        spec = parse_job_spec(await fetch_document(path), source=path)
+        if index >= len(spec.chunks):
+            raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
+        chunk = spec.chunks[index]
+        needed = self._chunk_bytes(chunk, spec.metadata)
+        if spec.assets_url is None:
+            self._check_disk(needed)
+        elif spec.assets_url.endswith(".json"):
+            bundle = await self._bundle(spec.assets_url)
+            self._check_disk(needed, bundle)
+            await self._assets.place(bundle, space.files)
+        else:
+            self._settings.check_place(spec.assets_url)
+            folder = await find_folder(spec.assets_url)
+            self._check_disk(needed + folder.bytes)
+            await folder.fetch(space.files)
+        (space.files / chunk.output_file).parent.mkdir(parents=True, exist_ok=True)
+        return chunk, spec.metadata
+
+    async def _bundle(self, url: str) -> AssetBundle:
+        self._settings.check_place(url)
+        try:
+            bundle = AssetBundle.model_validate_json(await fetch_document(url))
+        except ValidationError as exc:
+            raise RequestError(f"{url} is not a list of input files ({exc.error_count()} problems)") from None
+        self._settings.check_place(bundle.storage_url)
+        return bundle
+
+    def _check_disk(self, needed: int, bundle: AssetBundle | None = None) -> None:
+        """Refuse a chunk that the disk can't hold; kept input files of other jobs make room for it.
+
+        Args:
+            needed: Bytes, beside the bundle's.
+            bundle: Input files, of which some may be here.
+        """
+        assets = self._assets
+        total = needed + (assets.missing_bytes(bundle) if bundle else 0)
+        if free_bytes(self._settings.folder) < total:
+            assets.drop_others(bundle)
+        if (free := free_bytes(self._settings.folder)) < total:
+            raise WorkerUnavailableError(_no_room(free, total))
+
+    def _chunk_bytes(self, chunk: RenderJobChunk, metadata: JobMetadata) -> int:
+        if self._settings.chunk_bytes is not None:
+            return self._settings.chunk_bytes
+        return BASE_BYTES + metadata.width * metadata.height * chunk.frame_count * BITS_PER_PIXEL // 8
+
+    async def _command(self, chunk: RenderJobChunk, space: Workspace, log: CommandLog) -> WorkerResult:
+        from helios.process import run_command
+
+        timeout, left = self._request.timeout_seconds, self._clock.left()
+        own = None if left is None else left - self._settings.reserve_seconds
+        if own is not None and own < SHORTEST_SECONDS:
+            raise WorkerUnavailableError(
+                f"The worker has {left:.0f} s left and keeps {self._settings.reserve_seconds:g} s of them to answer: "
+                "too little to begin; give it a longer time limit"
+            )
+        is_own = own is not None and (timeout is None or own < timeout)
+        try:
+            return await run_command(
+                chunk.argv,
+                env=self._environment(space),
+                cwd=space.files,
+                timeout_seconds=own if is_own else timeout,
+                grace_seconds=self._settings.grace_seconds,
+                on_output=log,
+            )
+        except CommandTimeoutError as exc:
+            if not is_own:
+                raise
+            raise CommandTimeoutError(
+                f"{exc}\n  It was stopped {self._settings.reserve_seconds:g} s before the end of the worker's own time "
+                "limit: render fewer frames per chunk, or give the worker a longer limit"
+            ) from exc
+
+    def _environment(self, space: Workspace) -> dict[str, str]:
+        """What the command sees: the job's variables, the deployment's, and what programs can't do without."""
+        named = {name: os.environ[name] for name in self._settings.command_env if name in os.environ}
+        usual = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
+        return {**usual, **space.environment, **named, **self._request.env}
+
+    async def _verify(self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace) -> int:
+        from helios.media.verify import verify_output  # FFmpeg's libraries: not before there is something to read
+
+        output = space.files / chunk.output_file
+        if not output.resolve().is_relative_to(space.files.resolve()):
+            raise OutputError(f"{chunk.output_file} is a link that leaves the workspace")
+        verified = await asyncio.to_thread(
+            verify_output,
+            output,
+            frames=chunk.frame_count,
+            fps=metadata.fps,
+            width=metadata.width,
+            height=metadata.height,
+        )
+        return verified.frames
+
+    async def _publish(
+        self,
+        chunk: RenderJobChunk,
+        folder: str,
+        space: Workspace,
+        *,
+        log: CommandLog,
+        ended: WorkerResult | None,
+        error: HeliosError | None,
+        frames: int | None,
+    ) -> ChunkAnswer:
+        """Put output and log into storage, and say what came of it."""
+        storage = storage_root(folder)
+        artifact = logged = None
+        if frames is not None:
+            name = f"output{Path(chunk.output_file).suffix}" if self._request.attempt_url else chunk.output_file
+            artifact = await self._upload(storage, space.files / chunk.output_file, join_url(folder, name))
+        if log.has_lines and self._request.attempt_url:
+            logged = await self._upload(storage, space.log, join_url(folder, space.log.name))
+        if error is not None:
+            return ChunkAnswer.failed(error, log=logged, timings=self._clock.timings)
+        assert ended is not None  # noqa: S101  the command ended, or there is an error
+        return ChunkAnswer(
+            exit_code=ended.exit_code,
+            output=ended.stdout,
+            stdout=ended.stdout,
+            stderr=ended.stderr,
+            duration_ms=ended.duration_ms,
+            artifact=artifact,
+            log=logged,
+            timings=self._clock.timings,
+            frames=frames,
+        )
+
+    async def _upload(self, storage: Storage, path: Path, url: str) -> Artifact:
+        return await self._clock.timed("upload_ms", storage.upload(path, storage.key_of(url)))
+
+
+async def fetch_document(place: str) -> bytes:
+    """Read a document from a path or a URL."""
+    if not is_storage_url(place):
+        return await asyncio.to_thread(read_document, place, redirects=False)
+    storage = storage_root(place)
+    data = await storage.read(storage.key_of(place), limit=SMALL_BYTES)
+    if data is None:
+        raise RequestError(f"{place} does not exist; expected a document")
+    return data
+
+
+def _no_room(free: int, needed: int) -> str:
+    return (
+        f"The worker's disk has {free // 2**20} MiB free; the chunk needs about {needed // 2**20} MiB. Give the worker "
+        "a larger disk, render fewer frames per chunk, or say what a chunk takes (HELIOS_CHUNK_BYTES)"
+    )
