@@ -175,11 +175,9 @@ class RemoteAdapter:
         await record.cancel()
 
     async def _carry_out(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
-        work = asyncio.create_task(self._send(request, record))
+        work = asyncio.create_task(self._send_and_find(request, record))
         try:
             return await asyncio.shield(work)
-        except AnswerLostError as exc:
-            return await self._recorded(record, exc)
         except asyncio.CancelledError:
             # The platform goes on; it's the worker itself that stops, and answers that it has.
             with suppress(HeliosError):
@@ -190,6 +188,13 @@ class RemoteAdapter:
             with suppress(asyncio.CancelledError, HeliosError):
                 work.result()
             raise
+
+    async def _send_and_find(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        """Have a request carried out; an answer that was lost on its way is looked up."""
+        try:
+            return await self._send(request, record)
+        except AnswerLostError as exc:
+            return await self._recorded(record, exc)
 
     async def _recorded(self, record: AttemptRecord, lost: AnswerLostError) -> ChunkAnswer:
         """Look whether the work was done although its answer was lost."""
