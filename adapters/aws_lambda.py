@@ -7,13 +7,13 @@ import base64
 import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.aws import AwsKeys, open_session, translate
+from adapters.daemon_thread import in_daemon_thread
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig, await_record
 from helios.attempts import AttemptRecord, read_answer
 from helios.diagnosis import Finding, find
@@ -96,7 +96,6 @@ class AwsLambdaAdapter(RemoteAdapter):
         """Lambda's client."""
         self._this_thread = threading.local()
         self.client.meta.events.register("before-send.lambda.Invoke", self._note_sending)
-        self._threads = ThreadPoolExecutor(config.max_in_flight, thread_name_prefix="aws-lambda")
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         if self._config.mode == "sync":
@@ -114,7 +113,7 @@ class AwsLambdaAdapter(RemoteAdapter):
                 self._this_thread.on_send = lambda: loop.call_soon_threadsafe(sent.set)
                 return invoke(request)
 
-            work = loop.run_in_executor(self._threads, run)
+            work = in_daemon_thread(run)
             work.add_done_callback(lambda _: sent.set())
             await sent.wait()
         return await work
@@ -125,13 +124,10 @@ class AwsLambdaAdapter(RemoteAdapter):
             on_send()
 
     async def _look_around(self) -> AsyncIterator[Finding]:
-        yield await find("credentials", lambda: self._in_thread(self._describe_credentials))
-        yield await find("function", lambda: self._in_thread(self._describe_function))
-        yield await find("permission", lambda: self._in_thread(self._try_invoke))
-        yield await find("quota", lambda: self._in_thread(self._describe_quota))
-
-    async def _in_thread(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        yield await find("credentials", lambda: in_daemon_thread(self._describe_credentials))
+        yield await find("function", lambda: in_daemon_thread(self._describe_function))
+        yield await find("permission", lambda: in_daemon_thread(self._try_invoke))
+        yield await find("quota", lambda: in_daemon_thread(self._describe_quota))
 
     def invoke(self, request: ChunkRequest) -> ChunkAnswer:
         """Send one request and wait for its answer; blocks.

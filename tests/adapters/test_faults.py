@@ -4,6 +4,9 @@ import asyncio
 import datetime
 import json
 import re
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -221,6 +224,38 @@ async def test_a_lambda_that_can_t_be_reached(amazon: Aws) -> None:
     """The environment's fault."""
     adapter = make(amazon.config, endpoint="http://127.0.0.1:9")
     assert "can't be reached" in await refused(adapter, store_command(adapter.storage, "true"), WorkerUnavailableError)
+
+
+HANGING = """
+import asyncio, sys
+import adapters.remote
+from adapters import create_adapter
+from helios import WorkerJob
+adapters.remote.CANCEL_SECONDS = 0.5
+
+async def main():
+    config = {"type": "aws-lambda", "storage": sys.argv[1], "endpoint": sys.argv[2]}
+    adapter = create_adapter(config)[1]
+    task = asyncio.create_task(adapter.execute(WorkerJob(command="x", job_url=sys.argv[1] + "/chunk-0/job.json")))
+    await asyncio.sleep(1)
+    task.cancel()
+    await asyncio.wait([task])
+    print(task.cancelled())
+
+asyncio.run(main())
+"""
+
+
+def test_a_lambda_that_never_answers_does_not_hold_the_process(amazon: Aws, tmp_path: Path) -> None:
+    """A connection that stays open and silent ends with the process that is cancelled, not minutes later."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "-c", HANGING, (tmp_path / "store").as_uri(), endpoint],
+            capture_output=True, text=True, timeout=30, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
+    assert done.returncode == 0
 
 
 async def test_no_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
