@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,8 @@ Result = TypeVar("Result")
 BROKEN_FUNCTION = ("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidEntrypoint",
                    "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName")  # fmt: skip
 """The function can't run at all."""
+KEYS_FOR = timedelta(minutes=5)
+"""How long the storage uses keys before it asks boto3 again, which gives none with less than ten minutes left."""
 QUEUE_SECONDS = 6 * 3600.0
 """How long Lambda keeps an asynchronous event at most:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
@@ -79,7 +82,7 @@ class AwsLambdaAdapter(RemoteAdapter):
         super().__init__(
             config,
             place=f"the function {config.function}",
-            credentials=Boto3CredentialProvider(self.session) if on_s3 else None,
+            credentials=Boto3CredentialProvider(self.session, ttl=KEYS_FOR) if on_s3 else None,
         )
         self.client = self.session.client(
             "lambda",
