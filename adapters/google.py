@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -47,8 +48,6 @@ def find_credentials(key: SecretStr | None) -> Credentials:
 
 def storage_credentials(settings: StorageSettings, key: SecretStr | None) -> CredentialProvider | None:
     """Credentials for a bucket of Google's whose settings hold none."""
-    import os
-
     from obstore.auth.google import GoogleCredentialProvider
 
     own = settings.service_account_key is not None or "GOOGLE_BEARER_TOKEN" in os.environ

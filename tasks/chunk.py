@@ -154,11 +154,11 @@ def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tu
     is the only one of its chunk, and what lies there was removed before it.
     """
     words = chunk.argv
-    if run.stored is None and chunk.output_file not in words[1:]:
-        return list(words), output
     place = run.job.directory.attempt(output, token=f"{run.run_id[-8:]}-{attempt}")
     if run.stored is not None:
         return list(words), place  # its workspace is its own; here the file arrives
+    if chunk.output_file not in words[1:]:
+        return list(words), output
     named = Path(chunk.output_file).with_name(place.name).as_posix()
     if chunk.output_file.startswith("./"):
         named = f"./{named}"

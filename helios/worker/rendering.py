@@ -12,8 +12,8 @@ from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, RenderJobChunk
 from helios.models.worker import Artifact, WorkerResult
 from helios.source import parse_job_spec, read_document
-from helios.storage import SMALL_BYTES, Storage, storage_root
-from helios.storage_urls import is_storage_url, join_url
+from helios.storage import Storage, storage_root
+from helios.storage_urls import join_url
 from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
@@ -206,14 +206,8 @@ class Rendering:
 
 
 async def fetch_document(place: str) -> bytes:
-    """Read a document from a path or a URL."""
-    if not is_storage_url(place):
-        return await asyncio.to_thread(read_document, place, redirects=False)
-    storage = storage_root(place)
-    data = await storage.read(storage.key_of(place), limit=SMALL_BYTES)
-    if data is None:
-        raise RequestError(f"{place} does not exist; expected a document")
-    return data
+    """Read a document from a path or a URL; an http(s) server may not send the reader elsewhere."""
+    return await asyncio.to_thread(read_document, place, redirects=False)
 
 
 def _no_room(free: int, needed: int) -> str:

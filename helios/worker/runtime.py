@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,8 +78,9 @@ class WorkerRuntime:
         return max(0, round((time.time() - psutil.Process().create_time()) * 1000))
 
 
+@cache
 def package_version() -> str:
-    """The version of the package that this worker runs."""
+    """The version of the package that this worker runs; every answer has it."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,19 +24,12 @@ from typing import Any
 
 from tests.cloud.emulator import emulator
 from tests.cloud.http_service import Answer, Faults, serve
-from tests.cloud.processes import settings
+from tests.cloud.processes import free_port, settings, wait_until_listening
 
 HANDLER = "helios.worker.aws_lambda.handler"
 SYNC_LIMIT, EVENT_LIMIT = 6 * 1024 * 1024, 1024 * 1024
 RETRY_PAUSES = (0.2, 0.4)
 ADDRESS = re.compile(r"/2015-03-31/functions/(?:.*:function:|[0-9]+:)?([^:/]+)(?::[^/]+)?/(invocations|configuration)")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Instance:
@@ -67,13 +59,7 @@ class Instance:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         threading.Thread(target=self._read, daemon=True).start()
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                return
-            except OSError:
-                time.sleep(0.01)
-        raise RuntimeError("the emulator did not start")
+        wait_until_listening(self.port)
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[bytes, bool, bytes]:
         """Run one invocation: what it returned, whether that is an error, and the end of its log."""

@@ -7,12 +7,10 @@ its signature away. Gaps: an instance that is idle stays, no traffic splitting, 
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 import uuid
 from typing import Any
 
@@ -20,8 +18,7 @@ import google.auth.transport.requests
 from google.oauth2 import id_token
 
 from tests.cloud.http_service import Answer, Faults, serve
-from tests.cloud.lambda_service import free_port
-from tests.cloud.processes import settings
+from tests.cloud.processes import free_port, settings, wait_until_listening
 
 
 class Instance:
@@ -39,13 +36,7 @@ class Instance:
                  "HELIOS_FOLDER": self._folder.name, **environment},
             cwd=self._folder.name, start_new_session=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        for _ in range(1000):
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-                return
-            except OSError:
-                time.sleep(0.01)
-        raise RuntimeError("the worker did not start")
+        wait_until_listening(self.port)
 
     def call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Pass a request on."""

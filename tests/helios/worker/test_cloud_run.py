@@ -14,7 +14,7 @@ import pytest
 from helios.attempts import attempt_url
 from helios.storage import Storage
 from helios.stores import StorageSettings
-from tests.cloud.lambda_service import free_port
+from tests.cloud.processes import free_port
 from tests.helios.worker.stored import store_script
 
 
