@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +42,8 @@ class LocalAdapter:
             env={**self._env, **job.env},
             cwd=job.cwd,
             timeout_seconds=job.timeout_seconds,
+            stall_seconds=job.stall_seconds,
+            output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,
             grace_seconds=self._config.grace_seconds,
             on_output=on_output,
         )

@@ -106,6 +106,7 @@ class RemoteAdapter:
                     attempt_url=record.url,
                     env={**self._remote.env, **job.env},
                     timeout_seconds=job.timeout_seconds,
+                    stall_seconds=job.stall_seconds,
                 )
             answer = await self._carry_out(request, record)
         if on_output is not None:

@@ -38,6 +38,7 @@ class WorkerAdapter(Protocol):
         Raises:
             RequestError: It cannot run: no such program, no permission, a malformed request.
             CommandTimeoutError: It ran longer than `job.timeout_seconds` and was stopped.
+            CommandStalledError: It gave no sign of life for `job.stall_seconds` and was stopped.
             WorkerUnavailableError: It did not run, or its end is unknown.
         """
         ...

@@ -5,6 +5,7 @@
     │   └── SpecError             a job document was refused; `problems` lists every reason
     ├── CommandError              the command ran and failed: counts against the chunk's retries
     │   ├── CommandTimeoutError   it ran longer than it may
+    │   ├── CommandStalledError   it gave no sign of life for longer than it may
     │   └── OutputError           it exited 0, but what it wrote is not what was ordered
     └── WorkerUnavailableError    the environment failed: retried within a bound of its own
 
@@ -28,6 +29,10 @@ class CommandError(HeliosError):
 
 class CommandTimeoutError(CommandError):
     """The command was stopped because it ran longer than its timeout."""
+
+
+class CommandStalledError(CommandError):
+    """The command was stopped because it neither printed nor wrote anything for too long."""
 
 
 class OutputError(CommandError):

@@ -1,11 +1,15 @@
 """The folder in which a job's commands run and its outputs lie: nothing is written outside it."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from helios.errors import RequestError
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec
 
+ATTEMPT = "-attempt-"
+"""In the name of every file that an attempt writes, and nobody else."""
 MAX_NAME_BYTES = 255
 """The longest file name that common file systems take."""
 
@@ -60,11 +64,30 @@ class JobDirectory:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
             seen[path] = name
 
-    def attempt(self, output: Path, *, token: str) -> Path:
-        """Where an attempt writes instead of `output`: the same folder and extension, a name of its own."""
-        ending = f"-attempt-{token}{output.suffix}"
+    def attempt(self, output: Path, *, owner: str, token: str) -> Path:
+        """Where an attempt writes instead of `output`: the same folder and extension, a name of its own.
+
+        Args:
+            output: The chunk's output.
+            owner: Names the job; short, and fit for a file name.
+            token: Tells the job's attempts at this output apart.
+        """
+        ending = f"{ATTEMPT}{owner}-{token}{output.suffix}"
         stem = output.stem.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
         return output.with_name(stem + ending)
+
+    def remove_attempts(self, outputs: Iterable[Path], *, owner: str) -> int:
+        """Remove what attempts of a job left that nobody waits for any more; return the number of files."""
+        removed = 0
+        for folder in {output.parent for output in outputs}:
+            if not folder.is_dir():
+                continue
+            with os.scandir(folder) as entries:
+                leftovers = [entry.path for entry in entries if f"{ATTEMPT}{owner}-" in entry.name]
+            for path in leftovers:
+                os.unlink(path)
+                removed += 1
+        return removed
 
     def log(self, run_id: str, chunk_id: int, attempt: int) -> Path:
         """Where the full output of an attempt's command goes."""

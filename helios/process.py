@@ -2,17 +2,18 @@
 
 import asyncio
 import errno
+import io
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from helios.adapter import OutputSink
-from helios.errors import CommandTimeoutError, RequestError, WorkerUnavailableError
+from helios.errors import CommandStalledError, CommandTimeoutError, RequestError, WorkerUnavailableError
+from helios.guardian import guardian
 from helios.models.worker import WorkerResult
 from helios.output import TAIL_BYTES, OutputReader
 from helios.process_tree import ProcessTree
@@ -23,6 +24,8 @@ DEFAULT_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL."""
 T = TypeVar("T")
 
+STALL_LOOK_SECONDS = 1.0
+"""At most this long between two looks at whether a command makes progress."""
 LINGER_SECONDS = 0.1
 """How long a process left behind may hold the pipes after the command's exit, before it is ended."""
 DRAIN_SECONDS = 1.0
@@ -38,6 +41,8 @@ async def run_command(
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
     timeout_seconds: float | None = None,
+    stall_seconds: float | None = None,
+    output_file: Path | None = None,
     grace_seconds: float = DEFAULT_GRACE_SECONDS,
     on_output: OutputSink | None = None,
 ) -> WorkerResult:
@@ -51,6 +56,9 @@ async def run_command(
         env: Its whole environment; this process's own when None.
         cwd: Its working directory.
         timeout_seconds: It is stopped when it runs longer; None for no limit.
+        stall_seconds: It is stopped when for so long it prints nothing and its output file does not grow; None
+            for no limit.
+        output_file: The file that is to grow.
         grace_seconds: From SIGTERM to SIGKILL when it is stopped; 0 or more.
         on_output: Called with each line that it prints.
 
@@ -60,22 +68,21 @@ async def run_command(
     Raises:
         RequestError: The program or the working directory is missing or not usable.
         CommandTimeoutError: It was stopped after `timeout_seconds`.
+        CommandStalledError: It was stopped after `stall_seconds` without a sign of life.
         WorkerUnavailableError: The machine could not start a process.
     """
     tree = ProcessTree()
     started = time.monotonic()
-    # To the end, although it is cancelled: asyncio's own clean-up of a start that was cancelled kills the
-    # command alone, and waits for whoever else holds its pipes.
-    (transport, output), cancelled = await _uninterrupted(
-        _start(argv, {**(os.environ if env is None else env), **tree.environment}, cwd, on_output)
-    )
-    tree.leader = transport.get_pid()
+    output = _Output(on_output)
+    # To the end, although it is cancelled: a start that is given up halfway leaves a process that nobody knows.
+    start = _start(argv, {**(os.environ if env is None else env), **tree.environment}, cwd, output)
     try:
         try:
+            tree.leader, cancelled = await _uninterrupted(start)
             if cancelled is not None:
                 raise cancelled
             async with asyncio.timeout(timeout_seconds):
-                await output.exited
+                await _exit(output, argv[0], stall_seconds=stall_seconds, output_file=output_file)
                 if not output.closed.done():
                     # What it wrote before its exit may be in the pipes still; they stay open for as
                     # long as a process that it left behind holds them.
@@ -84,58 +91,83 @@ async def run_command(
             await _stop(tree, output, grace_seconds)
             message = f"{argv[0]} ran longer than its timeout of {timeout_seconds:g} s and was stopped"
             raise CommandTimeoutError(output.explain(message)) from None
-        except BaseException:
+        except CommandStalledError as exc:
             await _stop(tree, output, grace_seconds)
+            raise CommandStalledError(output.explain(str(exc))) from None
+        except BaseException as exc:
+            if tree.leader is not None or not isinstance(exc, RequestError):  # it was started, or that's not known
+                await _stop(tree, output, grace_seconds)
             raise
         duration_ms = round((time.monotonic() - started) * 1000)
         if not output.closed.done() or tree.may_have_members():
             await _stop(tree, output, grace_seconds)
         output.finish()
         return WorkerResult(
-            exit_code=transport.get_returncode() or 0,
+            exit_code=output.exited.result(),
             stdout=output.readers[1].tail,
             stderr=output.readers[2].tail,
             duration_ms=duration_ms,
         )
     finally:
-        transport.close()
+        output.close()
 
 
-class _Output(asyncio.SubprocessProtocol):
-    """Feeds the command's output to its readers as it arrives.
-
-    A protocol of our own, since asyncio's `Process.wait` waits for the pipes too (until Python 3.12),
-    and its stream readers copy what is only passed through here.
-    """
+class _Output:
+    """Feeds the command's output to its readers as it arrives, and knows its exit code."""
 
     def __init__(self, sink: OutputSink | None) -> None:
         loop = asyncio.get_running_loop()
         self.readers = {1: OutputReader("stdout", sink), 2: OutputReader("stderr", sink)}
-        self.exited: asyncio.Future[None] = loop.create_future()
-        """Done when the command's own process has exited; carries an error of the sink."""
+        self.exited: asyncio.Future[int] = loop.create_future()
+        """The exit code of the command's own process; or an error of the sink, or of who started it."""
         self.closed: asyncio.Future[None] = loop.create_future()
         """Done when nobody can write to the pipes any more."""
+        self.received = 0
+        """Bytes so far."""
+        self._pipes: dict[int, asyncio.BaseTransport] = {}
         self._open = set(self.readers)
         self._sink_error: Exception | None = None
 
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
+    async def connect(self, stdout: int, stderr: int) -> None:
+        """Take over the reading ends of both pipes."""
+        loop = asyncio.get_running_loop()
+        for stream, file in ((1, stdout), (2, stderr)):
+            self._pipes[stream], _ = await loop.connect_read_pipe(partial(_Pipe, self, stream), io.FileIO(file))
+
+    def receive(self, stream: int, data: bytes) -> None:
+        """Take what has arrived."""
+        self.received += len(data)
         if self._sink_error is not None:
             return
         try:
-            self.readers[fd].feed(data)
+            self.readers[stream].feed(data)
         except Exception as exc:  # noqa: BLE001  whatever the caller's sink raises goes back to the caller
             self._sink_error = exc
             if not self.exited.done():
                 self.exited.set_exception(exc)
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        self._open.discard(fd)
+    def end(self, stream: int) -> None:
+        """Take note that nobody can write to a stream any more."""
+        self._open.discard(stream)
         if not self._open and not self.closed.done():
             self.closed.set_result(None)
 
-    def process_exited(self) -> None:
-        if not self.exited.done():
-            self.exited.set_result(None)
+    def exit(self, code: int | None) -> None:
+        """Take the exit code; None if it will never be known."""
+        if self.exited.done():
+            return
+        if code is None:
+            message = "The guardian of this machine's commands died, and the command was stopped"
+            self.exited.set_exception(WorkerUnavailableError(message))
+        else:
+            self.exited.set_result(code)
+
+    def close(self) -> None:
+        """Stop reading."""
+        for pipe in self._pipes.values():
+            pipe.close()
+        if self.exited.done() and not self.exited.cancelled():
+            self.exited.exception()  # looked at, so that asyncio does not complain of one that came late
 
     def finish(self) -> None:
         """Hand on an unfinished last line, and raise what the sink raised after the exit."""
@@ -163,21 +195,67 @@ def _with_last_lines(message: str, text: str, *, lines: int = 5) -> str:
     return "\n  ".join([f"{message}. Its last lines:", *last])
 
 
-async def _start(
-    argv: Sequence[str], env: Mapping[str, str], cwd: str | Path | None, sink: OutputSink | None
-) -> tuple[asyncio.SubprocessTransport, _Output]:
-    loop = asyncio.get_running_loop()
+class _Pipe(asyncio.Protocol):
+    """One of the command's two streams."""
+
+    def __init__(self, output: _Output, stream: int) -> None:
+        self._output = output
+        self._stream = stream
+
+    def data_received(self, data: bytes) -> None:
+        self._output.receive(self._stream, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._output.end(self._stream)
+
+
+async def _start(argv: Sequence[str], env: Mapping[str, str], cwd: str | Path | None, output: _Output) -> int:
+    """Start a command whose output is read; return its process id."""
+    files: list[int] = []
     try:
-        return await loop.subprocess_exec(
-            lambda: _Output(sink), *argv,
-            env=env, cwd=cwd, stdin=subprocess.DEVNULL, start_new_session=True,
-            executable=_find(argv[0], env.get("PATH")),
-            # Python's own files close themselves on exec (PEP 446). Closing each of them once more, between
-            # fork and exec, is most of what a start costs a process with many open.
-            close_fds=False,
+        files += os.pipe()
+        files += os.pipe()
+        stdout, stdout_end, stderr, stderr_end = files
+        pid = await guardian().start(
+            argv, executable=_find(argv[0], env.get("PATH")), env=env, cwd=cwd,
+            output=(stdout_end, stderr_end), on_exit=output.exit,
         )  # fmt: skip
+        files = [stdout_end, stderr_end]
+        await output.connect(stdout, stderr)
     except (OSError, ValueError) as exc:
         raise _start_error(argv[0], exc, env=env, cwd=cwd) from exc
+    finally:
+        for file in files:
+            os.close(file)
+    return pid
+
+
+async def _exit(output: _Output, name: str, *, stall_seconds: float | None, output_file: Path | None) -> None:
+    """Wait for the command's exit.
+
+    Raises:
+        CommandStalledError: It printed nothing and its output file did not grow for too long.
+    """
+    if stall_seconds is None:
+        await output.exited
+        return
+    pause = min(stall_seconds / 4, STALL_LOOK_SECONDS)
+    idle, before = 0.0, (-1, -1)
+    while not (await asyncio.wait([output.exited], timeout=pause))[0]:
+        now = (output.received, _size(output_file))
+        # Counted in looks rather than by the clock: a process that was stopped for a while has seen nothing.
+        idle, before = (idle + pause if now == before else 0.0), now
+        if idle >= stall_seconds:
+            grew = f" and {output_file.name} did not change" if output_file else ""
+            raise CommandStalledError(f"{name} printed nothing{grew} for {stall_seconds:g} s, and was stopped")
+    output.exited.result()
+
+
+def _size(path: Path | None) -> int:
+    try:
+        return path.stat().st_size if path else 0
+    except OSError:
+        return 0
 
 
 @lru_cache(maxsize=256)

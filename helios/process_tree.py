@@ -11,6 +11,7 @@ import os
 import signal
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psutil
 
@@ -26,11 +27,38 @@ _PROCESS = uuid.uuid4().hex
 _COUNTER = itertools.count()
 
 
+def owner_mark() -> str:
+    """What the marks of all trees of this process begin with, and of no other's."""
+    return f"{_PROCESS}-{os.getpid()}-"
+
+
+async def end_commands_of(owner: str) -> int:
+    """Kill every process that a process which is gone has left.
+
+    Args:
+        owner: Its `owner_mark`.
+
+    Returns:
+        How many there were.
+    """
+    killed: set[int] = set()
+    deadline = asyncio.get_running_loop().time() + KILL_TIMEOUT_SECONDS
+    while found := [pid for pid in psutil.pids() if pid != os.getpid() and _carries(pid, MARKER, owner, whole=False)]:
+        for pid in found:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(found)
+        if asyncio.get_running_loop().time() >= deadline:
+            break
+        await asyncio.sleep(POLL_SECONDS)
+    return len(killed)
+
+
 class ProcessTree:
     """The processes that one command started, itself included."""
 
     def __init__(self) -> None:
-        self.mark = f"{_PROCESS}-{os.getpid()}-{next(_COUNTER)}"
+        self.mark = f"{owner_mark()}{next(_COUNTER)}"
         """Value of `MARKER` in the environment of every member."""
         self.leader: int | None = None
         """Process id of the command, which is also its group's and session's id."""
@@ -52,10 +80,8 @@ class ProcessTree:
 
     def members(self) -> set[psutil.Process]:
         """Every living process of the tree."""
-        if self.leader is None:
-            return set()
         found = set(self._marked(after=0))
-        for pid in psutil.pids():
+        for pid in psutil.pids() if self.leader is not None else ():
             try:
                 if os.getpgid(pid) == self.leader:
                     found.add(psutil.Process(pid))
@@ -101,14 +127,19 @@ def carriers(variable: str, value: str) -> Iterator[int]:
     return (pid for pid in psutil.pids() if pid != os.getpid() and _carries(pid, variable, value))
 
 
-def _carries(pid: int, variable: str, value: str) -> bool:
-    """Whether a process has a variable in its environment; another user's, which can't be read, is not ours."""
+def _carries(pid: int, variable: str, value: str, *, whole: bool = True) -> bool:
+    """Whether a process has a variable with this value in its environment, or one that begins so.
+
+    Another user's environment, which can't be read, is not ours.
+    """
+    ending = b"\0" if whole else b""
     try:
         if PROC:
             # What psutil does, without its look at the process's start time: this runs after every command.
             with open(f"/proc/{pid}/environ", "rb") as file:
-                return f"{variable}={value}\0".encode() in file.read()
-        return bool(psutil.Process(pid).environ().get(variable) == value)
+                return f"{variable}={value}".encode() + ending in file.read()
+        found = psutil.Process(pid).environ().get(variable, "")
+        return bool(found == value if whole else found.startswith(value))
     except (psutil.Error, OSError):
         return False
 

@@ -55,6 +55,7 @@ class VideoStitcher(Protocol):
         *,
         fps: Fraction,
         audio_file: Path | None = None,
+        temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
         """Write the inputs, in their order, into `output`.
@@ -66,6 +67,7 @@ class VideoStitcher(Protocol):
             output: Replaced if it exists.
             fps: Frames per second, exact.
             audio_file: The sound track; without it, the chunks' own PCM sound is taken.
+            temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
             stop: Set by another thread to end the stitch early.
 
         Raises:
@@ -100,11 +102,12 @@ class FfmpegStitcher:
         *,
         fps: Fraction,
         audio_file: Path | None = None,
+        temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
         container_of(output)
         frames = sum(chunk.frames for chunk in inputs)
-        temporary = output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
+        temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
             with _write_errors(output):
                 join = _Join(temporary, output=output, fps=fps, first=inputs[0], audio_file=audio_file)

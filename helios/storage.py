@@ -134,7 +134,7 @@ class Storage:
             FileNotFoundError: There is no such key.
             WorkerUnavailableError: What arrived is not what was expected.
         """
-        temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex[:12]}")
+        temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
         stop = threading.Event()
 
         def get() -> tuple[str, int]:

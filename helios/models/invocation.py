@@ -41,6 +41,8 @@ class ChunkRequest(_Tolerant):
     """Variables for the command."""
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
     """The command is stopped when it runs longer."""
+    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The command is stopped when for so long it prints nothing and its output does not grow."""
     remaining_seconds: Annotated[float, Field(gt=0)] | None = None
     """When the platform will end the worker, where the worker can't know it itself."""
     probe: bool = False

@@ -10,16 +10,24 @@ from helios.models.worker import Artifact, WorkerTimings
 
 
 class RunState(StrEnum):
-    """Where a job or a chunk stands."""
+    """Where a job stands. A chunk is never stitching or paused, and crashes only with its job."""
 
     PENDING = "pending"
-    """Nothing of it has been started."""
+    """Nothing of it has been started; or it is to be started again."""
+    RUNNING = "running"
+    """Chunks are rendered, or about to be."""
+    STITCHING = "stitching"
+    """All chunks are accepted, and are being joined."""
+    PAUSED = "paused"
+    """Chunks in flight finish, nothing new starts, until somebody continues it."""
     COMPLETED = "completed"
     """Done, and its output accepted."""
     FAILED = "failed"
     """Given up; the message says why."""
     CANCELLED = "cancelled"
     """Stopped before its end, because somebody or another chunk's failure asked for it."""
+    CRASHED = "crashed"
+    """The process that ran it died."""
 
 
 class ChunkResult(WireModel):
@@ -34,7 +42,9 @@ class ChunkResult(WireModel):
     codec: str
     """FFmpeg's name of the video codec."""
     attempt: Annotated[int, Field(ge=1)]
-    """The attempt that was accepted."""
+    """The attempt that was accepted, of those in its run."""
+    run_id: str
+    """The flow run that accepted it."""
     adapter: str
     """Name of the adapter that ran it."""
     render_ms: Annotated[int, Field(ge=0)]
@@ -55,7 +65,11 @@ class ChunkReport(WireModel):
     state: RunState
     """How it ended."""
     attempts: Annotated[int, Field(ge=0)]
-    """Executions that were started."""
+    """Executions that were started in this run; 0 for a chunk that was reused."""
+    command_failures: Annotated[int, Field(ge=0)] = 0
+    """Attempts that failed by the command's own doing; counted against the job's `retries`."""
+    environment_failures: Annotated[int, Field(ge=0)] = 0
+    """Attempts that failed because their environment did; counted against the job's `environment_retries`."""
     adapter: str
     """Name of the adapter."""
     duration_ms: Annotated[int, Field(ge=0)] | None = None
@@ -100,12 +114,20 @@ class JobReport(WireModel):
     """How the job ended."""
     output: str | None
     """Absolute path or URL of the joined video, if one was made."""
+    job_dir: str
+    """Where its commands ran and its outputs lie."""
+    merged: bool = False
+    """Whether the job's own merge command joined the chunks."""
     frames: Annotated[int, Field(ge=0)]
     """Frames of all accepted chunks."""
     chunks: tuple[ChunkReport, ...]
     """In frame order."""
     duration_ms: Annotated[int, Field(ge=0)]
     """From the flow's first action to its last."""
+    retries: Annotated[int, Field(ge=0)] = 0
+    """How often a chunk whose command failed was to be tried again."""
+    environment_retries: Annotated[int, Field(ge=0)] = 0
+    """How often a chunk whose environment failed was to be tried again."""
     video: OutputReport | None = None
     """What the stitched video is; empty when nothing was stitched."""
     error: str | None = None

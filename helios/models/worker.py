@@ -20,6 +20,11 @@ class WorkerJob(WireModel):
     """Working directory; the worker's own when empty."""
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
     """The command is stopped when it runs longer. Unlimited when empty."""
+    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    """The command is stopped when for so long it prints nothing and `output_file` does not grow. Unlimited when
+    empty."""
+    output_file: str | None = None
+    """The file that the command is to write, relative to `cwd`, as far as it is known."""
     job_url: str | None = None
     """Where the worker can fetch the job document: a path or a URL."""
     chunk_index: Annotated[int, Field(ge=0)] = 0

@@ -95,10 +95,24 @@ class Attempt:
             error = WorkerUnavailableError("The worker was stopped by its platform")
             await asyncio.shield(self._recorded(ChunkAnswer.failed(error, timings=self._clock.timings)))
             raise
+        if await self._is_over():
+            # Delivered twice, or called off late: nobody waits, and nobody would remove what is written now.
+            await self._record.storage.delete_folder(self._record.key())
+            return answer
         counts = await self._recorded(answer)
         if answer.artifact is not None and counts.artifact != answer.artifact:
             await self._record.storage.delete_folder(self._record.key(self._execution))
         return counts
+
+    async def _is_over(self) -> bool:
+        """Whether the chunk's document is gone, as it is when its job is done."""
+        job = self._request.job_path
+        if not is_storage_url(job):
+            return False
+        storage = storage_root(job)
+        with suppress(WorkerUnavailableError):
+            return await storage.size(storage.key_of(job)) is None
+        return False
 
     async def _recorded(self, answer: ChunkAnswer) -> ChunkAnswer:
         """Record an answer, and who gives it; return the one that counts."""

@@ -134,6 +134,8 @@ class Rendering:
                 env=self._environment(space),
                 cwd=space.files,
                 timeout_seconds=own if is_own else timeout,
+                stall_seconds=self._request.stall_seconds,
+                output_file=space.files / chunk.output_file,
                 grace_seconds=self._settings.grace_seconds,
                 on_output=log,
             )
