@@ -4,14 +4,15 @@ import asyncio
 import os
 import time
 from collections.abc import Coroutine, Iterator
-from logging import Logger, LoggerAdapter
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from prefect import Task, flow, get_run_logger
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
 from prefect.runtime import flow_run
-from prefect.states import Cancelled, Failed
+from prefect.states import Cancelled, Crashed, Failed
 from pydantic import Field
 
 from adapters import AdapterConfig
@@ -20,23 +21,29 @@ from helios.models.report import ChunkResult, JobReport, RunState
 from helios.models.spec import RenderJobChunk
 from tasks import run_log
 from tasks.block_references import without_blocks
-from tasks.chunk import render_chunk
+from tasks.chunk import find_accepted, render_chunk
+from tasks.dead_run_automation import say_suspended
 from tasks.garbage import calm_collector
 from tasks.job_run import (
     ENVIRONMENT_RETRIES,
     JOB_CANCELLED,
-    AttemptFailedError,
     JobCancelledError,
+    JobCrashedError,
     JobEndedError,
     JobFailedError,
     JobRun,
+    Limits,
 )
+from tasks.job_state import stitching
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
 from tasks.prepared_job import PreparedJob, prepare_job
 from tasks.progress import published
+from tasks.run_log import RunLogger
+from tasks.stored_job import StoredJob
 from tasks.task_states import record_as_cancelled
 from tasks.termination import sigterm_cancels
+from tasks.work import Work, job_run
 
 RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 
@@ -66,15 +73,18 @@ async def render_job(
     concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None,
     retries: Annotated[int, Field(ge=0, le=100)] = 2,
     retry_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0,
+    environment_retries: Annotated[int, Field(ge=0, le=1000)] = ENVIRONMENT_RETRIES,
     chunk_timeout_seconds: Annotated[float, Field(gt=0)] | None = None,
+    stall_timeout_seconds: Annotated[float, Field(gt=0)] | None = None,
     job_dir: str | None = None,
     output_file: str | None = None,
     merge: bool = True,
     merge_adapter: str | AdapterConfig | dict[str, Any] | None = None,
     audio_file: str | None = None,
     chunks: list[int] | None = None,
+    fresh: bool = False,
 ) -> JobReport | State[JobEndedError]:
-    """Render a job.
+    """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
     Args:
         job: Path or URL of a job document, or the document itself, as the Helios renderer emits it.
@@ -82,57 +92,82 @@ async def render_job(
         concurrency: Chunks rendered at a time. Empty: as many as this machine has CPUs; 10 on workers elsewhere.
         retries: How often a chunk whose command failed is tried again.
         retry_delay_seconds: Pause before the first retry; each further pause is twice as long.
+        environment_retries: How often a chunk is tried again because its environment failed, not its command.
         chunk_timeout_seconds: A chunk's command is stopped when it runs longer. Empty: never.
+        stall_timeout_seconds: A chunk's command is stopped after so long without output, and without growth of its
+            output file. Empty: never.
         job_dir: Where commands run and outputs lie. Empty: the job document's folder.
         output_file: The stitched video (mp4, mov, mkv, webm), a path or a storage URL. Empty: as the job document says.
         merge: Whether to join the chunks.
         merge_adapter: Where the job's own merge command runs. Empty: where the chunks are rendered.
         audio_file: Sound track of the stitched video. Empty: the chunks' own sound.
         chunks: Render the chunks with these ids alone, and join nothing. Empty: all.
+        fresh: Render all chunks, also those that earlier runs of the job accepted.
     """
     run_log.quiet_expected_errors()
     logger = get_run_logger()
-    started = time.monotonic()
+    limits = Limits(
+        retries=retries,
+        environment_retries=environment_retries,
+        timeout_seconds=chunk_timeout_seconds,
+        stall_seconds=stall_timeout_seconds,
+    )
     try:
-        prepared = await asyncio.to_thread(
-            prepare_job,
-            job,
-            adapter=await without_blocks(adapter) or "local",
-            job_dir=job_dir,
-            output_file=output_file,
-            merge=merge,
-            merge_adapter=await without_blocks(merge_adapter),
-            audio_file=audio_file,
-            chunk_ids=chunks,
-        )
+        with sigterm_cancels() as cancel:
+            prepared = await asyncio.to_thread(
+                prepare_job,
+                job,
+                adapter=await without_blocks(adapter) or "local",
+                job_dir=job_dir,
+                output_file=output_file,
+                merge=merge,
+                merge_adapter=await without_blocks(merge_adapter),
+                audio_file=audio_file,
+                chunk_ids=chunks,
+            )
+            calm_collector()
+            # Who names chunks wants them rendered.
+            anew = fresh or chunks is not None
+            async with (
+                get_client() as client,
+                job_run(prepared, client, logger, limits=limits, anew=anew, cancel=cancel) as work,
+            ):
+                return await _carry_out(work, logger, concurrency=concurrency, retry_delay_seconds=retry_delay_seconds)
+    except asyncio.CancelledError:
+        _end_cancellation()
+        return Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED))
     except HeliosError as exc:
         logger.error("%s", exc)
         return Failed(message=str(exc), data=JobFailedError(str(exc)))
-    calm_collector()
-    run = JobRun(prepared, run_id=str(flow_run.id), retries=retries, chunk_timeout_seconds=chunk_timeout_seconds)
+
+
+async def _carry_out(
+    work: Work, logger: RunLogger, *, concurrency: int | None, retry_delay_seconds: float
+) -> JobReport | State[JobEndedError]:
+    """Render and join, and say what came of it."""
+    run, started = work.run, time.monotonic()
     in_flight = concurrency or (REMOTE_CONCURRENCY if run.stored else os.cpu_count() or 1)
-    logger.info("%s", _describe(prepared, in_flight))
+    logger.info("%s", _describe(run.job, in_flight))
     render = render_chunk.with_options(
-        retries=retries + ENVIRONMENT_RETRIES,
+        retries=run.limits.retries + run.limits.environment_retries,
         retry_delay_seconds=_delays(retry_delay_seconds),
         retry_jitter_factor=RETRY_JITTER,
     )
     try:
-        with sigterm_cancels():
-            async with published(run.progress, logger):
-                if run.stored is not None:
-                    run.progress.enter("uploading input files")
-                    logger.info("%d input files are in storage; the run's folder is %s",
-                                await run.stored.upload(), run.stored.url)  # fmt: skip
-                run.progress.enter("rendering")
-                await _render_all(run, render, in_flight)
-                await _join(run)
-                await _clean(run, logger)
+        async with work.supervised(), published(run.progress, logger):
+            if removed := await asyncio.to_thread(run.remove_leftovers):
+                logger.info("%d files removed that attempts of a stopped run had left", removed)
+            if run.stored is not None:
+                await _upload(run, run.stored, logger)
+            run.progress.enter("rendering")
+            await _render_all(work, render, in_flight)
+            if reused := sum(record.reused for record in run.records.values()):
+                logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
+            await _join(work)
+            await _clean(run, logger)
     except asyncio.CancelledError:
-        logger.warning("Cancelled: %d of %d chunks were done", run.progress.chunks, run.progress.total_chunks)
         _end_cancellation()
-        report = run.report(RunState.CANCELLED, duration_ms=_since(started), error=JOB_CANCELLED)
-        return Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED, report))
+        return _stopped(run, logger, duration_ms=_since(started))
     except HeliosError as exc:
         report = run.report(RunState.FAILED, duration_ms=_since(started), error=str(exc))
         logger.error("The job failed: %s", exc)
@@ -143,47 +178,87 @@ async def render_job(
     return report
 
 
-async def _render_all(run: JobRun, render: RenderTask, in_flight: int) -> None:
+def _stopped(run: JobRun, logger: RunLogger, *, duration_ms: int) -> State[JobEndedError]:
+    """Say what a run that was stopped before its end has come to.
+
+    Raises:
+        Pause: It is to go on in another process.
+    """
+    if run.suspension is not None:
+        logger.info("Suspended: %d of %d chunks are accepted", run.progress.chunks, run.progress.total_chunks)
+        say_suspended(run.run_id)
+        raise Pause(state=run.suspension)
+    reason = (run.stop_reason if run.is_stopping else None) or JOB_CANCELLED
+    report = run.report(run.ends_as, duration_ms=duration_ms, error=reason)
+    logger.warning("%s: %d of %d chunks were done", reason, run.progress.chunks, run.progress.total_chunks)
+    match run.ends_as:
+        case RunState.CRASHED:
+            return Crashed(message=reason, data=JobCrashedError(reason, report))
+        case RunState.FAILED:
+            return Failed(message=reason, data=JobFailedError(reason, report))
+        case _:
+            return Cancelled(message=reason, data=JobCancelledError(reason, report))
+
+
+async def _upload(run: JobRun, stored: StoredJob, logger: RunLogger) -> None:
+    run.progress.enter("uploading input files")
+    if called_off := await stored.call_off_earlier():
+        logger.info("%d workers of a stopped run were called off", called_off)
+    logger.info("%d input files are in storage; the run's folder is %s", await stored.upload(), stored.url)
+
+
+async def _render_all(work: Work, render: RenderTask, in_flight: int) -> None:
     """Render every chunk, at most `in_flight` at a time; the first that fails for good stops the others."""
-    pending = iter(run.job.chunks)
+    chunks = work.run.job.chunks
+    pending = iter(chunks)
     try:
         async with asyncio.TaskGroup() as pullers:
-            for _ in range(min(in_flight, len(run.job.chunks))):
-                pullers.create_task(_pull(pending, run, render))
+            for _ in range(min(in_flight, len(chunks))):
+                pullers.create_task(_pull(pending, work, render))
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
 
 
-async def _pull(pending: Iterator[RenderJobChunk], run: JobRun, render: RenderTask) -> None:
+async def _pull(pending: Iterator[RenderJobChunk], work: Work, render: RenderTask) -> None:
     """Render chunk after chunk until there is none left."""
+    run, render_anew = work.run, render.with_options(refresh_cache=True)
     for chunk in pending:
-        record = run.records[chunk.id]
+        await run.gate.wait()
+        # For one that is accepted, Prefect finds the record by itself, and says so: Cached.
+        is_accepted = await find_accepted(chunk, run, work.accepted)
         try:
-            outcome = await render(chunk.id, run)
-        except AttemptFailedError as exc:
-            run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
-            raise JobFailedError(str(exc)) from exc
+            ended: State[Any] = await cast(Any, render if is_accepted else render_anew)(
+                chunk.id, run, return_state=True
+            )
         except asyncio.CancelledError:
-            record_as_cancelled(record, run.stop_reason or JOB_CANCELLED)
+            record_as_cancelled(run, chunk.id, run.stop_reason or JOB_CANCELLED)
             raise
-        if isinstance(outcome, State):
+        run.end_task(ended)
+        if ended.is_failed():
+            error = await ended.aresult(raise_on_failure=False)
+            run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
+            raise JobFailedError(str(error)) from error
+        if not ended.is_completed():
             raise asyncio.CancelledError
 
 
-async def _join(run: JobRun) -> None:
-    if run.job.output is not None:
-        run.progress.enter("stitching")
-        video = await stitch_task(run)
-        if isinstance(video, State):
-            raise asyncio.CancelledError
-        run.video = video
-    elif run.job.merge is not None:
-        run.progress.enter("merging")
-        if isinstance(await merge_task(run), State):
+async def _join(work: Work) -> None:
+    run = work.run
+    join = stitch_task if run.job.output is not None else merge_task if run.job.merge is not None else None
+    if join is None:
+        return
+    async with run.underway():
+        run.progress.enter("stitching" if run.job.output is not None else "merging")
+        await work.tell(stitching())
+        ended: State[Any] = await cast(Any, join)(run, return_state=True)
+        run.end_task(ended)
+        if ended.is_failed():
+            raise await ended.aresult(raise_on_failure=False)
+        if not ended.is_completed():
             raise asyncio.CancelledError
 
 
-async def _clean(run: JobRun, logger: Logger | LoggerAdapter[Any]) -> None:
+async def _clean(run: JobRun, logger: RunLogger) -> None:
     """Take what the run left in storage away; a video is not lost over what can't be."""
     if run.stored is None:
         return

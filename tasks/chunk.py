@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
+from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 from prefect.states import Cancelled
+from prefect.transactions import get_transaction
 
 from helios.adapter import OutputSink, Stream
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
@@ -22,6 +23,7 @@ from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.process import explain_exit
+from tasks.accepted import AcceptedChunks
 from tasks.job_run import JOB_CANCELLED, AttemptFailedError, ChunkRecord, JobRun
 from tasks.stored_job import StoredJob
 
@@ -31,15 +33,22 @@ def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> boo
     return isinstance(state.data, AttemptFailedError) and state.data.retry
 
 
+def _record_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """Where Prefect keeps the task's result: the record that the chunk was accepted."""
+    run: JobRun = parameters["run"]
+    return run.record_key(parameters["chunk_id"])
+
+
 @task(
     name="render-chunk",
     task_run_name="chunk-{chunk_id}",
-    persist_result=False,
-    cache_policy=NO_CACHE,
+    persist_result=True,
+    result_serializer="json",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=_record_key),
     retry_condition_fn=retry_if_due,
 )
 async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
-    """Render one chunk once, and accept its output.
+    """Render one chunk once, and accept its output. Prefect keeps the result, for runs of the same job to come.
 
     Args:
         chunk_id: Which of the job's chunks. The chunk itself is a model, which Prefect would walk through.
@@ -53,19 +62,22 @@ async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
     """
     record = run.records[chunk_id]
     chunk = record.chunk
-    record.attempts += 1
-    if context := TaskRunContext.get():
-        record.task_run = context.task_run
+    record.task_run = run.begin_task()
     logger = get_run_logger()
-    # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
-    first = record.attempts == 1
-    logger.log(logging.DEBUG if first else logging.INFO, "Attempt %d started: %s", record.attempts, chunk.frames)
     try:
-        result = await _attempt(chunk, run, record.attempts)
+        async with run.underway():
+            record.attempts += 1
+            record.state = RunState.RUNNING
+            # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
+            level = logging.DEBUG if record.attempts == 1 else logging.INFO
+            logger.log(level, "Attempt %d started: %s", record.attempts, chunk.frames)
+            result = await _attempt(chunk, run, record.attempts)
     except asyncio.CancelledError:
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
         # cancelled this, sees the state and goes on cancelling.
         record.state = RunState.CANCELLED
+        if transaction := get_transaction():
+            transaction.write_on_commit = False  # there is no result to keep
         return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     except (HeliosError, OSError) as exc:
         error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
@@ -102,20 +114,21 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
     if place == output:
         place.unlink(missing_ok=True)
     try:
-        ended = await _execute(argv, chunk, run, attempt)
+        ended = await _execute(argv, place, chunk, run, attempt)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(argv[0]), ended))
         fetched = time.monotonic()
         if run.stored is not None:
             await _fetch(ended, run.stored, place)
         started = time.monotonic()
-        verified = await asyncio.to_thread(_verify, place, chunk, run)
+        verified = await verify(place, chunk, run)
         run.check_fits(f"chunk {chunk.id}", verified)
         place.replace(output)
     except BaseException:
         place.unlink(missing_ok=True)
         raise
     return ChunkResult(
+        run_id=run.run_id,
         chunk_id=chunk.id,
         artifact=Artifact(url=output.as_uri(), bytes=verified.bytes, sha256=verified.sha256),
         frames=verified.frames,
@@ -154,7 +167,7 @@ def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tu
     is the only one of its chunk, and what lies there was removed before it.
     """
     words = chunk.argv
-    place = run.job.directory.attempt(output, token=f"{run.run_id[-8:]}-{attempt}")
+    place = run.place(output, str(attempt))
     if run.stored is not None:
         return list(words), place  # its workspace is its own; here the file arrives
     if chunk.output_file not in words[1:]:
@@ -165,12 +178,14 @@ def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tu
     return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], place
 
 
-async def _execute(argv: list[str], chunk: RenderJobChunk, run: JobRun, attempt: int) -> WorkerResult:
+async def _execute(argv: list[str], place: Path, chunk: RenderJobChunk, run: JobRun, attempt: int) -> WorkerResult:
     job = WorkerJob(
         command=argv[0],
         args=tuple(argv[1:]),
         cwd=None if run.stored else str(run.job.directory.path),
-        timeout_seconds=run.chunk_timeout_seconds,
+        timeout_seconds=run.limits.timeout_seconds,
+        stall_seconds=run.limits.stall_seconds,
+        output_file=None if run.stored else str(place),
         job_url=await run.stored.document(chunk) if run.stored else run.job.source,
         chunk_index=0 if run.stored else run.records[chunk.id].position,
         chunk_id=chunk.id,
@@ -180,11 +195,35 @@ async def _execute(argv: list[str], chunk: RenderJobChunk, run: JobRun, attempt:
         return await run.job.adapter.execute(job, on_output=sink)
 
 
-def _verify(place: Path, chunk: RenderJobChunk, run: JobRun) -> VerifiedOutput:
+async def verify(place: Path, chunk: RenderJobChunk, run: JobRun) -> VerifiedOutput:
+    """Look at an output as a whole.
+
+    Raises:
+        OutputError: It is not what the job ordered.
+    """
     metadata = run.job.spec.metadata
-    return verify_output(
-        place, frames=chunk.frame_count, fps=metadata.fps, width=metadata.width, height=metadata.height
+    return await asyncio.to_thread(
+        verify_output, place, frames=chunk.frame_count, fps=metadata.fps, width=metadata.width, height=metadata.height
     )
+
+
+async def find_accepted(chunk: RenderJobChunk, run: JobRun, accepted: AcceptedChunks) -> bool:
+    """Take a chunk's output of an earlier run, if it is on record and still there with the recorded bytes."""
+    if (result := await accepted.find(chunk)) is None:
+        return False
+    output, logger = run.job.directory.output(chunk.output_file), get_run_logger()
+    if result.artifact.url != output.as_uri():
+        logger.warning("Chunk %d is rendered again: its record names %s", chunk.id, result.artifact.url)
+        return False
+    try:
+        verified = await verify(output, chunk, run)
+    except (HeliosError, OSError) as exc:
+        logger.warning("Chunk %d is rendered again: %s", chunk.id, exc)
+        return False
+    if (verified.bytes, verified.sha256) != (result.artifact.bytes, result.artifact.sha256):
+        logger.warning("Chunk %d is rendered again: %s was changed since it was accepted", chunk.id, output)
+        return False
+    return run.reuse(result, verified)
 
 
 @contextmanager
@@ -196,7 +235,7 @@ def _log_file(path: Path) -> Iterator[OutputSink]:
         nonlocal file
         if file is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("w", encoding="utf-8")
+            file = path.open("a", encoding="utf-8")  # a resumed run counts its attempts anew
         file.write(line + "\n")
 
     try:

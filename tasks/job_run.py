@@ -1,22 +1,30 @@
 """One run of a job: what its chunks share while they render, and what became of each of them."""
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
 
 from helios.adapter import StorageAdapter
-from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
 from helios.media.containers import check_container
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
 from helios.models.spec import RenderJobChunk
 from helios.stitching import check_sound
+from tasks.accepted import chunk_key
 from tasks.prepared_job import PreparedJob
 from tasks.progress import JobProgress
 from tasks.stored_job import StoredJob
 
 ENVIRONMENT_RETRIES = 5
-"""How often a chunk is tried again because its environment failed; not counted among its own retries."""
+"""How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
 
 JOB_CANCELLED = "The job was cancelled"
 """Why a chunk was stopped when no other reason is known."""
@@ -43,6 +51,10 @@ class JobCancelledError(JobEndedError):
     """Somebody stopped the job."""
 
 
+class JobCrashedError(JobEndedError):
+    """What the job depends on died."""
+
+
 class AttemptFailedError(HeliosError):
     """One attempt of a chunk failed.
 
@@ -58,6 +70,20 @@ class AttemptFailedError(HeliosError):
 
     def __str__(self) -> str:
         return self.message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How often and how long a chunk may be tried."""
+
+    retries: int = 0
+    """How often its command may be tried again."""
+    environment_retries: int = ENVIRONMENT_RETRIES
+    """How often it is tried again because its environment failed."""
+    timeout_seconds: float | None = None
+    """Its command is stopped after this."""
+    stall_seconds: float | None = None
+    """Its command is stopped after so long without output, and without growth of its output file."""
 
 
 @dataclass
@@ -80,6 +106,8 @@ class ChunkRecord:
     """Why the last attempt failed."""
     result: ChunkResult | None = None
     """The accepted output."""
+    reused: bool = False
+    """Whether an earlier run accepted it."""
     task_run: TaskRun | None = None
     """Its Prefect task run, once there is one."""
 
@@ -93,30 +121,117 @@ class JobRun:
     Args:
         job: What is rendered.
         run_id: The flow run's id.
-        retries: How often a chunk's command may be tried again.
-        chunk_timeout_seconds: A chunk's command is stopped after this.
+        key: The job's name in records, the same for all its runs.
+        token: Tells this execution of the flow run from others.
+        limits: How often and how long a chunk may be tried.
+        cancel: Cancels the flow's task.
     """
 
     def __init__(
-        self, job: PreparedJob, *, run_id: str, retries: int = 0, chunk_timeout_seconds: float | None = None
+        self,
+        job: PreparedJob,
+        *,
+        run_id: str,
+        key: str,
+        token: str,
+        limits: Limits | None = None,
+        cancel: Callable[[], None] = lambda: None,
     ) -> None:
         self.job = job
         self.run_id = run_id
-        self.retries = retries
-        self.chunk_timeout_seconds = chunk_timeout_seconds
+        self.key = key
+        """The job's name in records."""
+        self.token = token
+        self.owner = key.rpartition("-")[2]
+        """Names the job in the names of its attempts' files."""
+        self.limits = limits or Limits()
         adapter = job.adapter
-        self.stored = StoredJob(job, adapter, run_id=run_id) if isinstance(adapter, StorageAdapter) else None
+        self.stored = StoredJob(job, adapter, key=key, token=token) if isinstance(adapter, StorageAdapter) else None
         """The job as workers elsewhere see it; None where they share this machine's disk."""
         self.progress = JobProgress(job.total_frames, len(job.chunks))
         """What people watch."""
+        self.gate = asyncio.Event()
+        """Closed while the job is paused: nothing new starts."""
+        self.gate.set()
+        self.in_flight = 0
+        """Attempts and joins that run now."""
         self.stop_reason: str | None = None
         """Why chunks that are stopped are stopped."""
+        self.ends_as = RunState.CANCELLED
+        """What a run that is stopped ends as."""
+        self.suspension: State[Any] | None = None
+        """The state that asked for this process's end, if the job is to go on in another one."""
+        self.is_stopping = False
+        """Whether the run was asked to stop."""
+        self.begun_tasks: dict[UUID, TaskRun] = {}
+        """Task runs of this process whose code has begun."""
+        self.ended_tasks: dict[UUID, State[Any]] = {}
+        """The last states of this process's task runs, in the order of their ends."""
+        self._cancel = cancel
         self.video: OutputReport | None = None
         """What the stitched video is."""
         positions = {chunk.id: position for position, chunk in enumerate(job.spec.chunks)}
         self.records = {chunk.id: ChunkRecord(chunk, positions[chunk.id]) for chunk in job.chunks}
         """By chunk id, in frame order."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
+
+    def stop(self, reason: str, ends_as: RunState = RunState.CANCELLED) -> None:
+        """End the run: chunks in flight are stopped, nothing new starts. Called in its event loop; once is enough."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        self.stop_reason, self.ends_as = self.stop_reason or reason, ends_as
+        self._cancel()
+
+    @asynccontextmanager
+    async def underway(self) -> AsyncIterator[None]:
+        """Do within the block what a pause lets finish, and does not let start."""
+        await self.gate.wait()
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+
+    def begin_task(self) -> TaskRun | None:
+        """Take note of the task run whose code calls this."""
+        context = TaskRunContext.get()
+        if context is None:
+            return None
+        self.begun_tasks[context.task_run.id] = context.task_run
+        return context.task_run
+
+    def end_task(self, ended: State[Any]) -> None:
+        """Take note of a task run's last state."""
+        if ended.state_details.task_run_id is not None:
+            self.ended_tasks[ended.state_details.task_run_id] = ended
+
+    def place(self, output: Path, token: str) -> Path:
+        """Where something is written before it is `output`; a name that no other run of any job uses."""
+        return self.job.directory.attempt(output, owner=self.owner, token=f"{self.token}-{token}")
+
+    def record_key(self, chunk_id: int) -> str:
+        """Where Prefect keeps the result of a chunk's task."""
+        return chunk_key(self.job.spec, self.key, self.records[chunk_id].chunk)
+
+    def remove_leftovers(self) -> int:
+        """Remove what stopped runs of this job left of their attempts; return the number of files."""
+        directory = self.job.directory
+        outputs = [directory.output(chunk.output_file) for chunk in self.job.spec.chunks]
+        if self.job.output is not None:
+            outputs.append(self.job.output)
+        return directory.remove_attempts(outputs, owner=self.owner)
+
+    def reuse(self, result: ChunkResult, verified: VerifiedOutput) -> bool:
+        """Take an output that an earlier run accepted; say whether it fits its siblings."""
+        record = self.records[result.chunk_id]
+        try:
+            self.check_fits(f"chunk {result.chunk_id}", verified)
+        except OutputError:
+            return False
+        record.state, record.result, record.reused = RunState.COMPLETED, result, True
+        self.progress.add(result.frames)
+        return True
 
     def check_fits(self, name: str, verified: VerifiedOutput) -> None:
         """Hold a verified output against the first accepted one, and that one against the wanted video.
@@ -146,10 +261,10 @@ class JobRun:
         match error:
             case CommandError():
                 record.command_failures += 1
-                return record.command_failures <= self.retries
+                return record.command_failures <= self.limits.retries
             case WorkerUnavailableError():
                 record.environment_failures += 1
-                return record.environment_failures <= ENVIRONMENT_RETRIES
+                return record.environment_failures <= self.limits.environment_retries
             case _:
                 return False
 
@@ -160,9 +275,13 @@ class JobRun:
             job_id=self.job.spec.id,
             state=state,
             output=self.video.path if self.video else None,
+            job_dir=str(self.job.directory.path),
+            merged=state is RunState.COMPLETED and self.job.output is None and self.job.merge is not None,
             frames=sum(record.result.frames for record in self.records.values() if record.result),
             chunks=tuple(self._chunk_report(record) for record in self.records.values()),
             duration_ms=duration_ms,
+            retries=self.limits.retries,
+            environment_retries=self.limits.environment_retries,
             video=self.video,
             error=error,
         )
@@ -173,6 +292,9 @@ class JobRun:
             id=record.chunk.id,
             state=record.state,
             attempts=record.attempts,
+            command_failures=record.command_failures,
+            environment_failures=record.environment_failures,
+            reused=record.reused,
             adapter=self.job.adapter_name,
             duration_ms=result.render_ms if result else None,
             worker=result.worker if result else None,

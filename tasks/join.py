@@ -28,6 +28,7 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
     Raises:
         HeliosError: As `VideoStitcher.stitch`.
     """
+    run.begin_task()
     output = run.job.output
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
     inputs = [
@@ -44,7 +45,13 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(
-            STITCHER.stitch, inputs, output, fps=run.job.spec.metadata.fps, audio_file=run.job.audio_file, stop=stop
+            STITCHER.stitch,
+            inputs,
+            output,
+            fps=run.job.spec.metadata.fps,
+            audio_file=run.job.audio_file,
+            temporary=run.place(output, "stitch"),
+            stop=stop,
         )
     )
     try:
@@ -57,7 +64,8 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         report = work.result()
     for warning in report.warnings:
         get_run_logger().warning(warning)
-    return await _publish(run.job.published, output, report) if run.job.published else report
+    run.video = await _publish(run.job.published, output, report) if run.job.published else report
+    return run.video
 
 
 async def _publish(place: Publication, video: Path, report: OutputReport) -> OutputReport:
@@ -82,6 +90,7 @@ async def merge(run: JobRun) -> State[None] | None:
         CommandError: It failed.
         HeliosError: As `WorkerAdapter.execute`.
     """
+    run.begin_task()
     command = run.job.merge
     assert command is not None  # noqa: S101  the flow merges where there is a merge command
     logger = get_run_logger()

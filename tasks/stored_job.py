@@ -1,10 +1,12 @@
 """A job's documents and input files in storage, for workers that do not share this machine's disk.
 
 STORAGE/assets/DIGEST                   input files, by content
-STORAGE/jobs/RUN/assets.json            which of them this job needs
-STORAGE/jobs/RUN/chunk-7/job.json       a job document with one chunk alone: what a worker reads does not
-                                        grow with the job
-STORAGE/jobs/RUN/chunk-7/attempt-1/     what helios.attempts names
+STORAGE/jobs/JOB/TOKEN/assets.json            which of them this job needs
+STORAGE/jobs/JOB/TOKEN/chunk-7/job.json       a job document with one chunk alone: what a worker reads does not
+                                              grow with the job
+STORAGE/jobs/JOB/TOKEN/chunk-7/attempt-1/     what helios.attempts names
+
+JOB is the same for all runs of a job, TOKEN another one each time: what a run that died has left is found.
 """
 
 import json
@@ -12,6 +14,7 @@ from pathlib import Path
 
 from helios.adapter import StorageAdapter
 from helios.assets import upload_assets
+from helios.attempts import RESULT, STARTED, AttemptRecord
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.worker import Artifact
 from helios.storage import Storage
@@ -24,14 +27,16 @@ class StoredJob:
     Args:
         job: What is rendered.
         adapter: Its adapter.
-        run_id: The flow run's id.
+        key: The job's name in records, the same for all its runs.
+        token: Tells this execution from others.
     """
 
-    def __init__(self, job: PreparedJob, adapter: StorageAdapter, *, run_id: str) -> None:
+    def __init__(self, job: PreparedJob, adapter: StorageAdapter, *, key: str, token: str) -> None:
         self._job = job
         self._keep = adapter.keep_objects
         self._storage: Storage = adapter.storage
-        self._folder = f"jobs/{run_id}"
+        self._job_folder = f"jobs/{key}"
+        self._folder = f"{self._job_folder}/{token}"
         self._assets_url = job.spec.assets_url
         self._has_document: set[int] = set()
 
@@ -56,6 +61,22 @@ class StoredJob:
             self._assets_url = self._storage.url_of(key)
         return len(self._job.assets)
 
+    async def call_off_earlier(self) -> int:
+        """Have workers stop that still render for a run of this job which is gone; return how many.
+
+        Those that have not begun find no job document, and end.
+        """
+        keys = {key async for key, _ in self._storage.entries(self._job_folder)}
+        earlier = {key for key in keys if not key.startswith(f"{self._folder}/")}
+        attempts = {key.rpartition("/")[0] for key in earlier if key.endswith(f"/{STARTED}")}
+        unfinished = [folder for folder in attempts if f"{folder}/{RESULT}" not in keys]
+        for folder in unfinished:
+            await AttemptRecord(self._storage, self._storage.url_of(folder)).cancel()
+        for key in earlier:
+            if key.endswith("/job.json"):
+                await self._storage.delete(key)
+        return len(unfinished)
+
     async def document(self, chunk: RenderJobChunk) -> str:
         """The URL of a chunk's own job document, which is written before its first attempt."""
         key = f"{self._folder}/chunk-{chunk.id}/job.json"
@@ -76,5 +97,5 @@ class StoredJob:
         await self._storage.download(self._storage.key_of(artifact.url), path, expected=artifact)
 
     async def clean(self) -> int:
-        """Remove what the run left in storage, unless it is to be kept; return the number of objects."""
-        return 0 if self._keep else await self._storage.delete_folder(self._folder)
+        """Remove what the job's runs left in storage, unless it is to be kept; return the number of objects."""
+        return 0 if self._keep else await self._storage.delete_folder(self._job_folder)

@@ -1,27 +1,99 @@
-"""Let SIGTERM end a run in order."""
+"""Let SIGTERM, and the death of the Prefect worker, end a run in order."""
 
 import asyncio
+import os
+import select
 import signal
+import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+WORKERS_RUN = "PREFECT__FLOW_RUN_ID"
+"""Set in a flow's process that a Prefect worker, or runner, has started."""
 
 
 @contextmanager
-def sigterm_cancels() -> Iterator[None]:
+def sigterm_cancels() -> Iterator[Callable[[], None]]:
     """Within the block, SIGTERM cancels the task that entered it.
+
+    Yields:
+        What does the same for other reasons. Whoever is first cancels; a second time would break off what ends
+        the run in order.
 
     Prefect's own handler raises an exception in whatever code the signal meets. Inside a callback of the
     event loop asyncio logs it and goes on, so that the run does too.
     """
-    task = asyncio.current_task()
-    if task is None or threading.current_thread() is not threading.main_thread():
-        yield
+    task, is_asked = asyncio.current_task(), False
+
+    def cancel() -> None:
+        nonlocal is_asked
+        if task is not None and not is_asked:
+            is_asked = True
+            task.cancel()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield cancel
         return
     loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    loop.add_signal_handler(signal.SIGTERM, cancel)
     try:
-        yield
+        yield cancel
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def on_worker_death(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block, the death of the Prefect worker that started this process calls a function in the event loop.
+
+    A process that nobody started for a worker is left alone: it may outlive the shell that it came from.
+    """
+    if WORKERS_RUN not in os.environ or not hasattr(os, "pidfd_open"):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    watched: int | None = None
+    # One that died while this process was starting left broken pipes, and this process to another parent.
+    is_dead, parent = _are_pipes_broken(), os.getppid()
+    if not is_dead and parent > 1:
+        try:
+            watched = os.pidfd_open(parent)
+        except ProcessLookupError:
+            is_dead = True
+
+    def died() -> None:
+        if watched is not None:
+            loop.remove_reader(watched)
+        _leave_the_pipes()
+        stop()
+
+    if is_dead:
+        loop.call_soon(died)
+    elif watched is not None:
+        loop.add_reader(watched, died)
+    try:
+        yield
+    finally:
+        if watched is not None:
+            loop.remove_reader(watched)
+            os.close(watched)
+
+
+def _are_pipes_broken() -> bool:
+    """Whether nobody reads this process's output any more, where that goes into pipes, as a worker's do."""
+    poll = select.poll()
+    for stream in (1, 2):
+        poll.register(stream, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _leave_the_pipes() -> None:
+    """Write to nowhere what the worker would have read: its pipes are broken, and an error there can keep a process."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(stream).st_mode):
+                os.dup2(nowhere, stream)
+    os.close(nowhere)

@@ -1,0 +1,133 @@
+"""A job's runs, as Prefect knows them: find one, and cancel, pause or resume it. No store of our own."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.states import Cancelled, Cancelling
+
+from helios.errors import RequestError
+from helios.models.report import RunState
+from tasks.hold import Holder, all_holds, shows_life
+from tasks.job_state import ENDED, job_state, paused, to_be_resumed
+
+FLOW_NAME = "render-job"
+_OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
+
+
+class Resumed(Enum):
+    """How a run goes on."""
+
+    CONTINUED = auto()
+    """Its process, which was paused, has been told to."""
+    SCHEDULED = auto()
+    """A Prefect worker will start a process."""
+    HERE = auto()
+    """Whoever asked must run it: it has no deployment."""
+
+
+@dataclass(frozen=True)
+class JobRunStatus:
+    """Where a run stands."""
+
+    run: FlowRun
+    """Prefect's flow run."""
+    state: RunState
+    """Where it stands."""
+    holder: Holder | None = None
+    """Its process, as far as one is known."""
+
+    @property
+    def message(self) -> str:
+        """What its state says, in a line."""
+        text = self.run.state.message if self.run.state else None
+        return (text or "").partition("\n")[0]
+
+
+async def list_runs(client: PrefectClient, *, limit: int = 20) -> list[JobRunStatus]:
+    """The latest runs, the newest first."""
+    runs = await client.read_flow_runs(flow_filter=_OURS, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
+    holders = await _holders(client)
+    return [JobRunStatus(run, job_state(run.state), holders.get(str(run.id))) for run in runs]
+
+
+async def find_run(client: PrefectClient, name: str) -> JobRunStatus:
+    """A run by its id, or by its name.
+
+    Raises:
+        RequestError: There is none, or there are several of that name.
+    """
+    try:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(name)]))
+    except ValueError:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+    match await client.read_flow_runs(flow_filter=_OURS, flow_run_filter=wanted, limit=10):
+        case []:
+            raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
+        case [run]:
+            return JobRunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
+        case several:
+            ids = ", ".join(str(run.id) for run in several)
+            raise RequestError(f"There are several runs {name!r}; name one by its id: {ids}")
+
+
+async def cancel_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Stop a run: its process ends its chunks and itself. One without a process is cancelled at once.
+
+    Raises:
+        RequestError: It has ended.
+    """
+    if status.state in ENDED:
+        raise RequestError(f"The run {status.run.name} is {status.state} already; there is nothing to cancel")
+    is_alive = await _is_alive(client, status)
+    state: State[None] = Cancelling() if is_alive else Cancelled(message="The job was cancelled")
+    await client.set_flow_run_state(status.run.id, state, force=not is_alive)
+
+
+async def pause_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Let a run's chunks in flight finish, and start nothing new.
+
+    Raises:
+        RequestError: It does not run.
+    """
+    result = await client.set_flow_run_state(status.run.id, paused())
+    if result.status is not SetStateStatus.ACCEPT:
+        raise RequestError(f"The run {status.run.name} is {status.state}; only a run that renders can be paused")
+
+
+async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+    """Let a run go on where it stopped, whatever stopped it.
+
+    Raises:
+        RequestError: It runs, or waits for a worker.
+    """
+    run = status.run
+    if await _is_alive(client, status):
+        if status.state is not RunState.PAUSED:
+            raise RequestError(f"There is nothing to resume: {status.holder} is {status.state}")
+        await client.resume_flow_run(run.id)
+        return Resumed.CONTINUED
+    if status.state is RunState.PENDING and run.deployment_id is not None:
+        raise RequestError(f"The run {run.name} waits for a worker already")
+    await client.set_flow_run_state(run.id, to_be_resumed(), force=True)
+    return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
+
+
+async def _holders(client: PrefectClient) -> dict[str, Holder]:
+    return {holder.run_id: holder for _, holder, _ in await all_holds(client)}
+
+
+async def _is_alive(client: PrefectClient, status: JobRunStatus) -> bool:
+    """Whether a run has a process; one elsewhere is watched for a while."""
+    holder = status.holder
+    if holder is None or holder.is_gone:
+        return False
+    if holder.is_here:
+        return True
+    ids = {found.run_id: number for number, found, _ in await all_holds(client)}
+    return holder.run_id in ids and await shows_life(client, ids[holder.run_id], holder)

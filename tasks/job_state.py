@@ -1,0 +1,61 @@
+"""What Prefect's states mean for a job: the one place where the two are mapped onto each other."""
+
+from typing import Any
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Paused, Running, Scheduled
+
+from helios.models.report import RunState
+
+STITCHING = "Stitching"
+"""Name of the state in which a job's chunks are joined; to Prefect it is Running."""
+
+_STATES = {
+    StateType.SCHEDULED: RunState.PENDING,
+    StateType.PENDING: RunState.PENDING,
+    StateType.RUNNING: RunState.RUNNING,
+    StateType.CANCELLING: RunState.RUNNING,
+    StateType.PAUSED: RunState.PAUSED,
+    StateType.COMPLETED: RunState.COMPLETED,
+    StateType.FAILED: RunState.FAILED,
+    StateType.CANCELLED: RunState.CANCELLED,
+    StateType.CRASHED: RunState.CRASHED,
+}
+ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.CRASHED})
+"""States that a job stays in."""
+ACTIVE_TYPES = (StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
+"""Prefect's states of runs that have a process, or had one."""
+
+
+def job_state(state: State[Any] | None) -> RunState:
+    """What a flow run's state says of its job."""
+    if state is None:
+        return RunState.PENDING
+    if state.type is StateType.RUNNING and state.name == STITCHING:
+        return RunState.STITCHING
+    return _STATES[state.type]
+
+
+def is_suspended(state: State[Any] | None) -> bool:
+    """Whether a run is paused and has no process, or none for much longer: resuming starts another one."""
+    return state is not None and state.type is StateType.PAUSED and bool(state.state_details.pause_reschedule)
+
+
+def running() -> State[None]:
+    """Prefect's state of a job that renders."""
+    return Running()
+
+
+def stitching() -> State[None]:
+    """Prefect's state of a job whose chunks are being joined."""
+    return Running(name=STITCHING)
+
+
+def paused() -> State[None]:
+    """Prefect's state of a job that somebody paused; it stays so until somebody continues it."""
+    return Paused(message="Chunks in flight finish, and nothing new starts, until the job is continued")
+
+
+def to_be_resumed() -> State[None]:
+    """Prefect's state of a job that is to go on where it stopped."""
+    return Scheduled(name="AwaitingRetry", message="To be resumed: accepted chunks are reused")

@@ -1,0 +1,87 @@
+"""See to it that each task run of a flow run has its last state in Prefect's database.
+
+Prefect's tasks tell their states in events, which the server writes down a moment after it took them. What it has not
+written when it is killed is lost; and what a process that died had to tell was never told.
+"""
+
+import asyncio
+import time
+from contextlib import suppress
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TERMINAL_STATES, TaskRun
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Crashed
+
+from tasks.job_run import JobRun
+from tasks.task_states import tell_last_state
+
+RECORD_SECONDS = 20.0
+"""How long the last event may take into the database."""
+PAGE = 200
+DEAD = "Its process died; the job was resumed"
+
+
+async def complete_states(client: PrefectClient, run: JobRun, *, is_first: bool) -> None:
+    """Tell again what is missing of this process's task runs, and end those of processes that died.
+
+    Where nothing is missing this takes as long as the server needs to write the last event down, a second or two.
+
+    Args:
+        client: Prefect's.
+        run: The flow run that this is called in (its events name the run of their context), at its end; all of
+            its tasks have ended.
+        is_first: No process worked on it before.
+    """
+    await _until_recorded(client, run)
+    if is_first and await count_ended(client, run.run_id) >= len(run.ended_tasks):
+        return
+    recorded = await _task_runs(client, UUID(run.run_id))
+    for number, state in run.ended_tasks.items():
+        found = recorded.get(number)
+        if found is not None and found.state is not None and found.state.is_final():
+            continue
+        if found is not None:
+            await client.set_task_run_state(number, state, force=True)
+        elif (task_run := run.begun_tasks.get(number)) is not None:
+            # Under another id: the server takes the same one for the event that it has had.
+            again = state.fresh_copy()
+            again.timestamp = state.timestamp
+            tell_last_state(task_run, again, before=None)
+    for number, found in recorded.items():
+        if number not in run.ended_tasks and not (found.state is not None and found.state.is_final()):
+            await client.set_task_run_state(number, Crashed(message=DEAD), force=True)
+
+
+async def count_ended(client: PrefectClient, run_id: str) -> int:
+    """How many task runs of a flow run have their last state in the server's database."""
+    answer = await client.request(
+        "POST",
+        "/task_runs/count",
+        json={
+            "flow_runs": {"id": {"any_": [run_id]}},
+            "task_runs": {"state": {"type": {"any_": [state.value for state in TERMINAL_STATES]}}},
+        },
+    )
+    return int(answer.json())
+
+
+async def _until_recorded(client: PrefectClient, run: JobRun) -> None:
+    """Wait for the last event: what was told before it is in the database then, or lost."""
+    deadline = time.monotonic() + RECORD_SECONDS
+    while run.ended_tasks and time.monotonic() < deadline:
+        with suppress(ObjectNotFound):
+            last = await client.read_task_run(next(reversed(run.ended_tasks)))
+            if last.state is not None and last.state.is_final():
+                return
+        await asyncio.sleep(0.2)
+
+
+async def _task_runs(client: PrefectClient, run_id: UUID) -> dict[UUID, TaskRun]:
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
+    found: dict[UUID, TaskRun] = {}
+    while page := await client.read_task_runs(flow_run_filter=of_run, limit=PAGE, offset=len(found)):
+        found |= {task_run.id: task_run for task_run in page}
+    return found

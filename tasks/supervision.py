@@ -1,0 +1,107 @@
+"""What goes on beside a run: its hold is renewed, and what somebody asks of it by its state is done.
+
+A run is paused, continued, suspended or cancelled by its state in Prefect, whoever sets it: the UI, the API, or
+`helios-job`. When Prefect's API can't be reached, rendering goes on.
+"""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from helios.models.report import RunState
+from tasks.dead_run_automation import ALIVE_SECONDS, say_alive
+from tasks.hold import BEAT_SECONDS, Hold, HoldLostError
+from tasks.job_run import JOB_CANCELLED, JobRun
+from tasks.job_state import ENDED, is_suspended, job_state, running
+from tasks.run_log import RunLogger
+
+POLL_SECONDS = 0.5
+"""Between two looks at the run's state."""
+UNREACHABLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
+"""What Prefect's client raises while the API is away."""
+
+
+class Supervisor:
+    """Looks after one run.
+
+    Args:
+        run: The run.
+        hold: Its hold on the job.
+        client: Prefect's.
+        logger: For what people should know.
+    """
+
+    def __init__(self, run: JobRun, hold: Hold, client: PrefectClient, logger: RunLogger) -> None:
+        self._run = run
+        self._hold = hold
+        self._client = client
+        self._logger = logger
+        self._is_away = False
+
+    async def watch(self) -> None:
+        """Look at the run's state, and renew the hold, until cancelled."""
+        beaten = said_alive = time.monotonic()
+        say_alive(self._run.run_id)
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # the next look is the retry
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                if time.monotonic() - said_alive >= ALIVE_SECONDS:
+                    say_alive(self._run.run_id)
+                    said_alive = time.monotonic()
+                try:
+                    if time.monotonic() - beaten >= BEAT_SECONDS:
+                        await self._hold.renew()
+                        beaten = time.monotonic()
+                    found = await self._client.read_flow_run(UUID(self._run.run_id))
+                    self._notice(away=False)
+                    await self._follow(found.state)
+                except HoldLostError as exc:
+                    self._run.stop(str(exc), RunState.FAILED)
+                    return
+                except UNREACHABLE:
+                    self._notice(away=True)
+
+    def _notice(self, *, away: bool) -> None:
+        if away == self._is_away:
+            return
+        self._is_away = away
+        if away:
+            self._logger.warning("Prefect's API can't be reached; rendering goes on, and its states follow")
+        else:
+            self._logger.info("Prefect's API can be reached again")
+
+    async def _follow(self, state: State[Any] | None) -> None:
+        """Do what the run's state asks for."""
+        run = self._run
+        if state is None or run.is_stopping:
+            return
+        if state.type in (StateType.CANCELLING, StateType.CANCELLED):
+            run.stop(JOB_CANCELLED)
+        elif state.type is StateType.PAUSED:
+            self._pause(state)
+        elif state.type is StateType.CRASHED:
+            # Somebody took this process for dead.
+            self._logger.warning("This run was marked as crashed (%s), but lives; it goes on", state.message)
+            await self._client.set_flow_run_state(UUID(run.run_id), running(), force=True)
+        elif job_state(state) in ENDED:
+            run.stop(f"The run was marked as {state.name} from outside", RunState.FAILED)
+        elif not run.gate.is_set():
+            self._logger.info("Continued")
+            run.gate.set()
+            run.progress.tell()
+
+    def _pause(self, state: State[Any]) -> None:
+        if self._run.gate.is_set():
+            self._run.gate.clear()
+            self._logger.info("Paused: %d chunks in flight finish, nothing new starts", self._run.in_flight)
+        if is_suspended(state) and self._run.in_flight == 0:
+            # The process ends, and a worker starts another one when the run is resumed.
+            self._run.suspension = state
+            self._run.stop("The job was suspended")

@@ -1,0 +1,145 @@
+"""One run of a job at work: it has the job to itself, and somebody looks after it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import State, StateType
+from prefect.exceptions import Abort
+from prefect.results import get_result_store
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from helios.models.report import RunState
+from tasks.accepted import AcceptedChunks, job_key
+from tasks.dead_run_automation import ensure_automation
+from tasks.hold import Hold, Holder, JobHeldError
+from tasks.job_run import JobRun, Limits
+from tasks.last_states import complete_states
+from tasks.prepared_job import PreparedJob
+from tasks.run_log import RunLogger
+from tasks.supervision import UNREACHABLE, Supervisor
+from tasks.termination import on_worker_death
+
+REACH_SECONDS = 6 * 3600.0
+"""How long the end of a job waits for Prefect's API, to say so."""
+REACH_PAUSE_SECONDS = 5.0
+RELEASE_TRIES = 5
+
+
+class Work:
+    """One run that has its hold on the job.
+
+    Args:
+        run: The run.
+        hold: Its hold.
+        accepted: What earlier runs of the job accepted.
+        client: Prefect's.
+        logger: For what people should know.
+    """
+
+    def __init__(
+        self, run: JobRun, hold: Hold, accepted: AcceptedChunks, client: PrefectClient, logger: RunLogger
+    ) -> None:
+        self.run = run
+        """The run."""
+        self.accepted = accepted
+        """What earlier runs of the job accepted."""
+        self._hold = hold
+        self._client = client
+        self._logger = logger
+
+    @asynccontextmanager
+    async def supervised(self) -> AsyncIterator[None]:
+        """Within the block, do what its state in Prefect, and the death of its worker, ask of the run."""
+        run = self.run
+        watcher = asyncio.create_task(Supervisor(run, self._hold, self._client, self._logger).watch())
+        try:
+            with on_worker_death(lambda: run.stop("The Prefect worker of this run died", RunState.CRASHED)):
+                yield
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+
+    async def tell(self, state: State[None]) -> None:
+        """Set the run's state in Prefect, unless somebody has asked for another one, or nobody listens."""
+        run_id = UUID(self.run.run_id)
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), suppress(*UNREACHABLE):
+            found = (await self._client.read_flow_run(run_id)).state
+            if found is not None and found.type is StateType.RUNNING:
+                await self._client.set_flow_run_state(run_id, state, force=True)
+
+
+@asynccontextmanager
+async def job_run(
+    job: PreparedJob,
+    client: PrefectClient,
+    logger: RunLogger,
+    *,
+    limits: Limits,
+    anew: bool,
+    cancel: Callable[[], None],
+) -> AsyncIterator[Work]:
+    """Have a job to oneself within the block.
+
+    Args:
+        job: The job.
+        client: Prefect's.
+        logger: For what people should know.
+        limits: How often and how long a chunk may be tried.
+        anew: Take nothing of other runs.
+        cancel: Cancels the flow's task.
+
+    Raises:
+        JobHeldError: Another run works on the job.
+        RequestError: An earlier run of the job had another document.
+        Abort: This very run goes on in another process.
+    """
+    run_id = str(flow_run.id)
+    key = job_key(job, run_id)
+    hold = Hold(client, key, Holder.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
+    try:
+        await hold.take(logger)
+    except JobHeldError as exc:
+        if exc.holder.run_id != run_id:
+            raise
+        logger.error("Not started a second time: %s", exc)
+        raise Abort(str(exc)) from None
+    try:
+        with suppress(*UNREACHABLE):
+            await ensure_automation(client)
+        accepted = AcceptedChunks(job, key=key, run_id=run_id, store=get_result_store(), only_own=anew, logger=logger)
+        await accepted.open()
+        run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, limits=limits, cancel=cancel)
+        yield Work(run, hold, accepted, client, logger)
+        await _until_reachable(client, logger)
+        with suppress(*UNREACHABLE):
+            await complete_states(client, run, is_first=flow_run.run_count <= 1)
+    finally:
+        await _release(hold, client, logger)
+
+
+async def _release(hold: Hold, client: PrefectClient, logger: RunLogger) -> None:
+    """Give the hold up, also if that takes a few tries; one that stays is taken over, or dropped by who looks."""
+    for _ in range(RELEASE_TRIES):
+        await _until_reachable(client, logger)
+        with suppress(*UNREACHABLE), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            await hold.release()
+            return
+
+
+async def _until_reachable(client: PrefectClient, logger: RunLogger) -> None:
+    """Wait until Prefect's API answers, so that the end of a job can be told to it."""
+    deadline, said = time.monotonic() + REACH_SECONDS, False
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        while time.monotonic() < deadline:
+            if await client.api_healthcheck() is None:
+                return
+            if not said:
+                logger.warning("The job is at its end; waiting for Prefect's API, to say so")
+                said = True
+            await asyncio.sleep(REACH_PAUSE_SECONDS)
