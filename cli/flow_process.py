@@ -1,13 +1,16 @@
 """Run the flow in this process: stopped in order by Ctrl-C, over when its last states are recorded."""
 
 import asyncio
+import logging
 import os
 import shutil
 import signal
 import sys
 import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 # A render does not report home: neither the server that it starts, nor Prefect's client here.
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -16,25 +19,32 @@ if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 import click
-from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.objects import TERMINAL_STATES, State
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import TerminationSignal
+from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogHandler
+from prefect.states import Cancelled, Pending
 
 from cli.bar import watched
 from cli.server import prefect_server
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.job_run import JobEndedError
+from tasks.job_run import JOB_CANCELLED, JobEndedError
+from tasks.job_state import job_state
+from tasks.last_states import count_ended
+
+# A line of a log that can't be sent, while Prefect's API is away, is no error to show for each batch.
+logging.raiseExceptions = False
 
 RECORD_SECONDS = 60.0
-"""How long to wait until the last states are in an embedded server's database."""
+"""How long to wait until the last states are in the server's database."""
 
 Outcome = tuple[RunState, str, JobReport | None]
 
 
-def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
-    """Run `render-job` and wait for its end.
+def run_job(request: dict[str, Any], *, title: str) -> Outcome:
+    """Run `render-job` as a new flow run, and wait for its end.
 
     Args:
         request: The flow's parameters.
@@ -43,68 +53,113 @@ def run_flow(request: dict[str, Any], *, title: str) -> Outcome:
     Returns:
         How it ended, why if not well, and the report if it got as far as that.
     """
-    if sys.stderr.isatty():
-        click.echo("Starting Prefect …", err=True)
-    with prefect_server() as own_ui:
-        if own_ui and sys.stderr.isatty():
-            click.echo(f"Prefect's UI, while the job runs: {own_ui}/runs", err=True)
-        try:
-            outcome = asyncio.run(_run(request, title=title, embedded=own_ui is not None))
-        except TerminationSignal:
-            # SIGTERM before the flow's code has begun, or after its end: Prefect raises it through the event loop.
-            outcome = (RunState.CANCELLED, "The job was cancelled by SIGTERM", None)
-    if own_ui and (report := outcome[2]):
-        address = f"http://127.0.0.1:4200/runs/flow-run/{report.run_id}"
-        prefect = shutil.which("prefect") or Path(sys.executable).with_name("prefect")
-        click.echo(f"To look at this run in Prefect's UI: {prefect} server start, then open {address}", err=True)
+    with a_server() as screen:
+        outcome = carry_out(asyncio.run(_create(request)), request, title=title)
+        screen.show(outcome)
     return outcome
 
 
-async def _run(request: dict[str, Any], *, title: str, embedded: bool) -> Outcome:
+def carry_out(run: FlowRun, parameters: dict[str, Any], *, title: str, ended_before: int = 0) -> Outcome:
+    """Carry a flow run out in this process, with a Prefect API at hand; see `run_job`.
+
+    Args:
+        run: The flow run.
+        parameters: The flow's; Prefect's own copy has masked secrets.
+        title: What the bar says.
+        ended_before: Task runs that had ended in the run before.
+    """
+    # Before the flow's code has begun, and after its end, SIGTERM is what Ctrl-C is. Prefect, too, hands it on to the
+    # handler that it finds.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return asyncio.run(_run(run, parameters, title=title, ended_before=ended_before))
+    except (TerminationSignal, KeyboardInterrupt):
+        return asyncio.run(_interrupted(run))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+async def start_flow(run: FlowRun, parameters: dict[str, Any]) -> State[Any]:
+    """Run the flow for a flow run that exists."""
+    # Typed for every kind of flow; of an asynchronous one it is a coroutine.
+    going_on = run_flow(cast(Any, render_job), flow_run=run, parameters=parameters, return_type="state")
+    return await cast(Coroutine[Any, Any, State[Any]], going_on)
+
+
+class Screen:
+    """Where people can look at a run."""
+
+    path = "/runs"
+
+    def show(self, outcome: Outcome) -> None:
+        """Name the run's own page."""
+        if outcome[2] is not None:
+            self.path = f"/runs/flow-run/{outcome[2].run_id}"
+
+
+@contextmanager
+def a_server() -> Iterator[Screen]:
+    """Have a Prefect API within the block, and tell people where its screen is, also once it is gone."""
+    screen = Screen()
+    is_terminal = sys.stderr.isatty()
+    if is_terminal:
+        click.echo("Starting Prefect …", err=True)
+    with prefect_server() as own_ui:
+        if own_ui and is_terminal:
+            click.echo(f"Prefect's UI, while the job runs: {own_ui}/runs", err=True)
+        yield screen
+    if own_ui:
+        prefect = shutil.which("prefect") or Path(sys.executable).with_name("prefect")
+        address = f"http://127.0.0.1:4200{screen.path}"
+        click.echo(f"To look at this run in Prefect's UI: {prefect} server start, then open {address}", err=True)
+
+
+async def _create(request: dict[str, Any]) -> FlowRun:
+    async with get_client() as client:
+        return await client.create_flow_run(render_job, parameters=request, state=Pending())
+
+
+async def _run(run: FlowRun, parameters: dict[str, Any], *, title: str, ended_before: int) -> Outcome:
     with watched(title) as watcher:
-        flow = asyncio.create_task(_flow(request))
+        flow = asyncio.create_task(start_flow(run, parameters))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, flow.cancel)
         try:
             state = await flow
+        except asyncio.CancelledError:
+            return await _interrupted(run)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
+    if not state.is_final():
+        return await _interrupted(run)
     result = await state.aresult(raise_on_failure=False)
     report = result.report if isinstance(result, JobEndedError) else result
     report = report if isinstance(report, JobReport) else None
-    if embedded:
-        joins = watcher.seen is not None and watcher.seen.phase in {"stitching", "merging"}
-        await _recorded(report, joins=int(joins))
-    ended = {"COMPLETED": RunState.COMPLETED, "CANCELLED": RunState.CANCELLED}
-    return ended.get(state.type.value, RunState.FAILED), state.message or "", report
+    joins = watcher.seen is not None and watcher.seen.phase in {"stitching", "merging"}
+    await _recorded(report, expected=ended_before + int(joins))
+    return job_state(state), state.message or "", report
 
 
-async def _flow(request: dict[str, Any]) -> State[Any]:
-    return await render_job(**request, return_state=True)
+async def _interrupted(run: FlowRun) -> Outcome:
+    """Say that a run was cancelled whose own code has not begun, and so can't say it."""
+    async with get_client() as client:
+        state = (await client.read_flow_run(run.id)).state
+        if state is None or not state.is_final() or state.is_crashed():
+            state = Cancelled(message=JOB_CANCELLED)
+            await client.set_flow_run_state(run.id, state, force=True)
+    return job_state(state), state.message or "", None
 
 
-async def _recorded(report: JobReport | None, *, joins: int) -> None:
-    """Wait until every task run has its last state in the database of a server that ends with this process."""
+async def _recorded(report: JobReport | None, *, expected: int) -> None:
+    """Wait until every task run has its last state in the server's database."""
     await APILogHandler.aflush()
     if report is None:
         return
-    started = sum(1 for chunk in report.chunks if chunk.attempts) + joins
+    expected += sum(1 for chunk in report.chunks if chunk.attempts or chunk.reused)
     deadline = time.monotonic() + RECORD_SECONDS
     async with get_client() as client:
         while time.monotonic() < deadline:
-            if await _count_ended(client, report.run_id) >= started:
+            if await count_ended(client, report.run_id) >= expected:
                 return
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
     click.echo(f"Prefect had not recorded every state of run {report.run_id} after {RECORD_SECONDS:g} s", err=True)
-
-
-async def _count_ended(client: PrefectClient, run_id: str) -> int:
-    answer = await client.request(
-        "POST",
-        "/task_runs/count",
-        json={
-            "flow_runs": {"id": {"any_": [run_id]}},
-            "task_runs": {"state": {"type": {"any_": [state.value for state in TERMINAL_STATES]}}},
-        },
-    )
-    return int(answer.json())

@@ -9,9 +9,11 @@ import click
 
 from cli.doctor import doctor
 from cli.errors import ServerStartError
+from cli.manage import cancel, list_command, pause, resume, status
 from cli.plan import plan
 from cli.run import run
 from cli.validate import validate
+from cli.worker import worker
 from helios.errors import HeliosError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
@@ -23,7 +25,7 @@ def commands() -> None:
     """Render videos in chunks, verify every chunk, and join them into one exact video."""
 
 
-for command in (run, validate, plan, doctor):
+for command in (run, validate, plan, doctor, list_command, status, cancel, pause, resume, worker):
     commands.add_command(command)
 
 

@@ -1,19 +1,16 @@
 """`helios-job run`: render a job here and now, and wait for the video."""
 
-import json
 import os
 from typing import Any
 
 import click
 
 from cli.adapter_option import read_adapter
+from cli.outcome import show_outcome
 from cli.spec_argument import read_job
-from helios.models.report import JobReport, RunState
 from helios.storage_urls import is_storage_url
 from tasks.block_references import names_block
-from tasks.prepared_job import PreparedJob, prepare_job
-
-EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130}
+from tasks.prepared_job import prepare_job
 
 
 @click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")
@@ -29,7 +26,11 @@ EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130
 @click.option("--retries", default=2, show_default=True, type=click.IntRange(0, 100), help="Of a failed chunk.")
 @click.option("--retry-delay", default=1.0, show_default=True, type=click.FloatRange(0, 3600), metavar="S",
               help="Seconds before the first retry; each further pause is twice as long.")  # fmt: skip
+@click.option("--environment-retries", default=5, show_default=True, type=click.IntRange(0, 1000),
+              help="Of a chunk whose environment failed, not its command.")  # fmt: skip
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Of a chunk, in seconds.")
+@click.option("--stall-timeout", type=click.FloatRange(min=0, min_open=True), metavar="S",
+              help="Stop a chunk after so many seconds without output or growth of its output file.")  # fmt: skip
 @click.option("--job-dir", metavar="DIR", help="Where commands run and outputs lie. [default: SPEC's folder]")
 @click.option("--output", metavar="FILE|URL", help="The stitched video, also s3:// or gs://. [default: as SPEC says]")
 @click.option("--audio", metavar="FILE", help="The stitched video's sound track. [default: the chunks' own sound]")
@@ -38,6 +39,7 @@ EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CANCELLED: 130
 @click.option(
     "--chunk", "chunk_ids", type=int, multiple=True, metavar="ID", help="Render this chunk alone. Repeatable."
 )
+@click.option("--fresh", is_flag=True, help="Render chunks again that an earlier run of the job accepted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def run(
     spec: str,
@@ -46,13 +48,16 @@ def run(
     concurrency: int | None,
     retries: int,
     retry_delay: float,
+    environment_retries: int,
     timeout: float | None,
+    stall_timeout: float | None,
     job_dir: str | None,
     output: str | None,
     audio: str | None,
     no_merge: bool,
     merge_adapter: str | None,
     chunk_ids: tuple[int, ...],
+    fresh: bool,
     as_json: bool,
 ) -> int:
     """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""
@@ -73,27 +78,14 @@ def run(
         "concurrency": concurrency,
         "retries": retries,
         "retry_delay_seconds": retry_delay,
+        "environment_retries": environment_retries,
         "chunk_timeout_seconds": timeout,
+        "stall_timeout_seconds": stall_timeout,
+        "fresh": fresh,
     }
-    from cli.flow_process import run_flow  # imports Prefect
+    from cli.flow_process import run_job  # imports Prefect
 
-    state, message, report = run_flow(request, title=prepared.name)
-    if as_json:
-        document = report.model_dump(mode="json") if report else {"state": state, "error": message}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
-    elif state is RunState.COMPLETED:
-        click.echo(_summary(report, prepared))
-    if state is not RunState.COMPLETED:
-        click.echo(f"helios-job: {message}", err=True)
-    return EXIT_CODES[state]
-
-
-def _summary(report: JobReport | None, job: PreparedJob) -> str:
-    if report is not None and (video := report.video) is not None:
-        sound = f", {video.audio_codec} sound" if video.audio_codec else ""
-        return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes"
-    rendered = f"{job.directory.path}: {len(job.chunks)} chunks rendered, {job.total_frames} frames"
-    return f"{rendered}, {'merged by the job' if job.merge else 'not joined (--output FILE does)'}"
+    return show_outcome(*run_job(request, title=prepared.name), as_json=as_json)
 
 
 def _absolute(path: str | None) -> str | None:

@@ -31,9 +31,10 @@ def prefect_server() -> Iterator[str | None]:
         The UI's address, if the server was started for the block and ends with it; None for the configured one.
 
     Raises:
-        ServerStartError: It did not start.
+        ServerStartError: It did not start, or the configured one does not answer.
     """
-    if PREFECT_API_URL.value():
+    if configured := PREFECT_API_URL.value():
+        _check_reachable(configured)
         yield None
         return
     log = PREFECT_HOME.value() / "helios-job-server.log"
@@ -58,6 +59,16 @@ def prefect_server() -> Iterator[str | None]:
             EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:
         _stop(process)
+
+
+def _check_reachable(url: str) -> None:
+    try:
+        httpx.get(f"{url}/health", timeout=30)
+    except httpx.HTTPError as exc:
+        raise ServerStartError(
+            f"Prefect's API at {url} does not answer ({exc}); start it, or unset PREFECT_API_URL to have one started "
+            "for the command"
+        ) from None
 
 
 def _free_port() -> int:

@@ -1,0 +1,40 @@
+"""What a command says of a job's end, and the exit code that goes with it."""
+
+import json
+
+import click
+
+from helios.models.report import JobReport, RunState
+
+EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CRASHED: 1, RunState.CANCELLED: 130}
+
+
+def show_outcome(state: RunState, message: str, report: JobReport | None, *, as_json: bool) -> int:
+    """Print how a job ended; return the exit code.
+
+    Args:
+        state: How it ended.
+        message: Why, if not well.
+        report: What became of its chunks, if it got as far as that.
+        as_json: Print the report on standard output, as one JSON document.
+    """
+    if as_json:
+        document = report.model_dump(mode="json") if report else {"state": state, "error": message}
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    elif state is RunState.COMPLETED and report is not None:
+        click.echo(_summary(report))
+    if state is not RunState.COMPLETED:
+        click.echo(f"helios-job: {message}", err=True)
+        if report is not None:
+            click.echo(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
+    return EXIT_CODES.get(state, 1)
+
+
+def _summary(report: JobReport) -> str:
+    reused = sum(chunk.reused for chunk in report.chunks)
+    tail = f" ({reused} of {len(report.chunks)} chunks reused)" if reused else ""
+    if (video := report.video) is not None:
+        sound = f", {video.audio_codec} sound" if video.audio_codec else ""
+        return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes{tail}"
+    joined = "merged by the job" if report.merged else "not joined (--output FILE does)"
+    return f"{report.job_dir}: {len(report.chunks)} chunks rendered, {report.frames} frames, {joined}{tail}"

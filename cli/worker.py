@@ -1,0 +1,82 @@
+"""`helios-job worker`: a Prefect worker whose jobs end with it.
+
+On SIGTERM or Ctrl-C Prefect's own process worker takes no new runs, and waits for those that it has started, which
+can be hours; a second signal kills it, and its jobs crash. This one passes the first signal on: its jobs end as
+Cancelled, with all their processes.
+"""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import Any
+
+import click
+import psutil
+
+from helios.errors import RequestError
+
+
+@click.command(epilog="Example: helios-job worker --pool helios --limit 2")
+@click.option("--pool", default="helios", show_default=True, help="The work pool, of Prefect's type process.")
+@click.option("--limit", type=click.IntRange(min=1), help="Jobs at a time. [default: no limit]")
+def worker(pool: str, limit: int | None) -> int:
+    """Carry out runs of deployments on this machine until SIGTERM or Ctrl-C, which end its jobs too."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise RequestError("A worker needs a Prefect server; start one (prefect server start), and name it: "
+                           "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api")  # fmt: skip
+    asyncio.run(_work(pool, limit))
+    return 0
+
+
+async def _work(pool: str, limit: int | None) -> None:
+    from prefect.workers.process import ProcessWorker
+
+    class JobWorker(ProcessWorker):
+        """A process worker that can be told to take no new runs."""
+
+        is_stopping = False
+
+        async def get_and_submit_flow_runs(self) -> Any:
+            return [] if self.is_stopping else await super().get_and_submit_flow_runs()
+
+    worker = JobWorker(work_pool_name=pool, limit=limit)
+    serving = asyncio.create_task(worker.start(printer=click.echo))
+
+    async def stop() -> None:
+        # In this order: a worker that is cancelled kills its flows' processes, and their jobs crash.
+        worker.is_stopping = True
+        await _end_jobs()
+        serving.cancel()
+
+    stopping: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        if not stopping:
+            stopping.append(asyncio.create_task(stop()))
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, begin)
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _end_jobs() -> None:
+    """Ask the flows' processes to end, and wait until they have."""
+    asked: set[int] = set()
+    while flows := [process for process in psutil.Process().children() if _runs_a_flow(process)]:
+        for process in flows:
+            if process.pid not in asked:
+                asked.add(process.pid)
+                with suppress(psutil.Error):
+                    process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+
+
+def _runs_a_flow(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "prefect" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
