@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.cloud
 RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEMO)/music.wav
 
-.PHONY: help demo demo-lambda demo-cloud-run test test-slow check bench format clean
+.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench format clean
 
 help:
 	@echo "make demo            render the example video"
@@ -21,6 +21,7 @@ help:
 	@echo "make demo-cloud-run  the same by a Cloud Run service, and by a Cloud Run job"
 	@echo "make test            run the tests"
 	@echo "make test-slow       run the tests that take minutes"
+	@echo "make faults          render 1,000 jobs while things die (an hour); ARGS='--jobs 50' for fewer"
 	@echo "make check           format, lint, types, import rules"
 	@echo "make bench           measure"
 	@echo "make format          put the code into shape"
@@ -57,10 +58,13 @@ demo-cloud-run: $(DEMO)/music.wav
 	@$(BIN)/python -m examples.orrery check $(DEMO)/cloud-run-job.mp4
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(ARGS)
 
 test-slow: $(INSTALLED)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+faults: $(INSTALLED)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from pathlib import Path
 # Before Prefect is imported: nothing of the user's own Prefect is read or written.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="helios-tests-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
 os.environ["SVT_LOG"] = "1"
 # Some tests run a task by itself.
@@ -24,6 +25,12 @@ from tests.cloud.google import Google, google_cloud
 
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest tests first: beside the others, and not alone after them."""
+    items.sort(key=lambda item: "faults" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,15 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.cli.command import until
@@ -35,16 +38,15 @@ def prefect(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The work pool, the deployments, and a worker process; the API's address."""
-    prefect("work-pool", "create", "helios", "--type", "process")
-    prefect("deploy", "--all")
-    log = (tmp_path_factory.mktemp("worker") / "log").open("wb")
-    process = subprocess.Popen(
-        [PREFECT, "worker", "start", "--pool", "helios"], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT
-    )
-    yield prefect_api
+@contextmanager
+def a_worker(log: Path, *, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process worker of a pool, which is made."""
+    prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [PREFECT, "worker", "start", "--pool", pool], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+        )
+    yield process
     process.terminate()
     try:
         process.wait(30)
@@ -53,7 +55,14 @@ def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         # NoEventLoopError, and stays. Seen on a busy machine.
         process.kill()
         process.wait()
-    log.close()
+
+
+@pytest.fixture(scope="module")
+def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The work pool, the deployments, and a worker process; the API's address."""
+    with a_worker(tmp_path_factory.mktemp("worker") / "log", pool="helios"):
+        prefect("deploy", "--all")
+        yield prefect_api
 
 
 def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
@@ -79,7 +88,7 @@ def test_a_failing_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
         "--watch",
         check=False,
     )
-    run = httpx.get(f"{worker}/flow_runs/{_run_id(said)}").json()
+    run = httpx.get(f"{worker}/flow_runs/{run_id_of(said)}").json()
     assert run["state"]["type"] == "FAILED"
     assert run["state"]["message"].startswith("chunk 0 (frames 0 to 4), attempt 1: ")
     assert "the scene can't be loaded: é" in run["state"]["message"]
@@ -97,12 +106,54 @@ def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, proces
     )  # fmt: skip
     until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
     assert processes_of(tmp_path)
-    prefect("flow-run", "cancel", _run_id(said))
-    until(lambda: httpx.get(f"{worker}/flow_runs/{_run_id(said)}").json()["state"]["name"] == "Cancelled")
+    prefect("flow-run", "cancel", run_id_of(said))
+    until(lambda: httpx.get(f"{worker}/flow_runs/{run_id_of(said)}").json()["state"]["name"] == "Cancelled")
     until(lambda: processes_of(tmp_path) == [])
 
 
-def _run_id(said: str) -> str:
+def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
+    """`prefect flow-run retry`, and Retry in the UI, which asks the same of the API."""
+    (tmp_path / "notes").mkdir()
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", "fail-times:1", "--only", "5"]
+    path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
+    options = ["--param", f"job={path}", "--param", "retries=0", "--param", "concurrency=1"]
+    said = prefect("deployment", "run", "render-job/local", *options, "--watch", check=False)
+    assert _state(worker, said) == "Failed"
+    prefect("flow-run", "retry", run_id_of(said))
+    until(lambda: _state(worker, said) == "Completed")
+    assert sorted(note.name.partition("-")[0] for note in (tmp_path / "notes").iterdir()) == ["0", "10", "5", "5"]
+    assert read_numbers(tmp_path / "video.mp4") == list(range(15))
+
+
+def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """SIGKILL of the Prefect worker: within five seconds nothing of it is left; another one goes on."""
+    (tmp_path / "notes").mkdir()
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:4"]
+    path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
+    with a_worker(tmp_path / "log", pool="doomed") as doomed:
+        prefect("deploy", "-n", "local", "--pool", "doomed")
+        options = ["--param", f"job={path}", "--param", "concurrency=1"]
+        said = prefect("deployment", "run", "render-job/local", *options)
+        until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
+        flow = psutil.Process(doomed.pid).children()[0]
+        doomed.send_signal(signal.SIGKILL)
+        until(lambda: processes_of(tmp_path) == [], seconds=5)
+        doomed.wait(60)
+        until(lambda: _state(prefect_api, said) == "Crashed", seconds=30)
+        until(lambda: not flow.is_running() or flow.status() == psutil.STATUS_ZOMBIE, seconds=30)
+    with a_worker(tmp_path / "log", pool="doomed"):
+        prefect("flow-run", "retry", run_id_of(said))
+        until(lambda: _state(prefect_api, said) == "Completed", seconds=90)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(15))
+    assert len(list((tmp_path / "notes").iterdir())) == 4
+
+
+def _state(api: str, said: str) -> str:
+    return str(httpx.get(f"{api}/flow_runs/{run_id_of(said)}").json()["state"]["name"])
+
+
+def run_id_of(said: str) -> str:
+    """The id of the run that Prefect has just spoken of."""
     found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", said)
     assert found, said
     return found[0]

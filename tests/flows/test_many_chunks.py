@@ -6,7 +6,7 @@ import pytest
 
 from tests.cloud.aws import Aws
 from tests.cloud.google import Google
-from tests.flows.test_render import render
+from tests.flows.running import render
 from tests.jobs import make_job
 from tests.video import read_numbers
 

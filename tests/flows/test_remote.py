@@ -24,7 +24,7 @@ from tasks.adapter_blocks import AwsLambda
 from tests.cloud.aws import BUCKET, Aws
 from tests.cloud.google import Google
 from tests.conftest import ProcessesOf
-from tests.flows.test_render import leftovers, render
+from tests.flows.running import leftovers, render
 from tests.jobs import make_job, write_job
 from tests.video import read_numbers
 
@@ -52,7 +52,7 @@ def storage_of(config: Mapping[str, Any]) -> Storage:
 
 async def left_in_storage(config: Mapping[str, Any], report: JobReport) -> list[str]:
     """What a run left there."""
-    return [key async for key, _ in storage_of(config).entries(f"jobs/{report.run_id}")]
+    return [key async for key, _ in storage_of(config).entries("jobs") if report.run_id in key]
 
 
 def pictures(path: Path) -> str:

@@ -10,47 +10,15 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.objects import State, TaskRun
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.job_run import JobEndedError
 from tests.conftest import ProcessesOf
+from tests.flows.running import leftovers, render, task_runs
 from tests.jobs import make_job, write_job
 from tests.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-async def render(folder: Path, job: dict[str, Any], **parameters: Any) -> tuple[State[Any], JobReport]:
-    """Run the flow on a document in a folder, two chunks at a time, and get its last state and its report."""
-    path = write_job(folder, job)
-    settings = {"concurrency": 2, "retries": 0, "retry_delay_seconds": 0.05} | parameters
-    state: State[Any] = await render_job(str(path), **settings, return_state=True)
-    result = await state.aresult(raise_on_failure=False)
-    report = result.report if isinstance(result, JobEndedError) else result
-    assert isinstance(report, JobReport), state.message
-    return state, report
-
-
-async def task_runs(report: JobReport, *, count: int) -> dict[str, TaskRun]:
-    """The task runs of a finished run, by name, once all of them have ended in the database."""
-    deadline = time.monotonic() + 30
-    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[report.run_id]))
-    async with get_client() as client:
-        while True:
-            runs = await client.read_task_runs(flow_run_filter=wanted)
-            ended = [run for run in runs if run.state is not None and run.state.is_final()]
-            if len(ended) >= count:
-                return {run.name: run for run in ended}
-            assert time.monotonic() < deadline, [(run.name, run.state_name) for run in runs]
-            await asyncio.sleep(0.2)
-
-
-def leftovers(folder: Path) -> list[str]:
-    """Files of attempts and of unfinished stitches."""
-    return [path.name for path in folder.rglob("*") if "attempt-" in path.name and path.suffix != ".log"]
 
 
 async def test_a_job_becomes_one_exact_video(tmp_path: Path) -> None:
@@ -307,6 +275,16 @@ async def test_a_chunk_that_hangs_is_stopped_at_its_timeout(tmp_path: Path, proc
     assert "ran longer than its timeout of 3 s and was stopped. Its last lines:\n  hanging" in (state.message or "")
     assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED, RunState.FAILED]
     assert processes_of(tmp_path) == []
+
+
+async def test_a_chunk_that_stalls_is_tried_again(tmp_path: Path) -> None:
+    """It counts as a failure of the command; the report says which bound it was counted against."""
+    job = make_job((5, 5), extra=["--misbehave", "hang", "--only", "5"])
+    state, report = await render(tmp_path, job, stall_timeout_seconds=1, retries=1)
+    assert "did not change for 1 s, and was stopped. Its last lines:\n  hanging" in (state.message or "")
+    assert (report.chunks[1].attempts, report.chunks[1].command_failures) == (2, 2)
+    assert report.chunks[1].environment_failures == 0
+    assert (report.retries, report.environment_retries) == (1, 5)
 
 
 async def test_no_more_chunks_at_a_time_than_asked_for(tmp_path: Path) -> None:

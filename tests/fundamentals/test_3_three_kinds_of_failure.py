@@ -11,7 +11,7 @@ from helios.adapter import OutputSink
 from helios.models.report import JobReport
 from helios.testing import FakeAdapter
 from tasks.chunk import render_chunk
-from tasks.job_run import ENVIRONMENT_RETRIES, AttemptFailedError, JobRun
+from tasks.job_run import ENVIRONMENT_RETRIES, AttemptFailedError, JobRun, Limits
 from tasks.prepared_job import prepare_job
 from tests.jobs import make_job
 from tests.video import Clip, write_clip
@@ -33,8 +33,10 @@ async def attempts(folder: Path, error: HeliosError, *, times: int, retries: int
     document["chunks"][0]["command"] = "render 'chunk 0.mp4'"
     prepared = prepare_job(document, job_dir=str(folder))
     adapter = FakeAdapter(worker)
-    run = JobRun(replace(prepared, adapter=adapter), run_id="test-run", retries=retries)
-    task = render_chunk.with_options(retries=retries + ENVIRONMENT_RETRIES)
+    run = JobRun(
+        replace(prepared, adapter=adapter), run_id="test-run", key="job-0", token="t", limits=Limits(retries=retries)
+    )
+    task = render_chunk.with_options(refresh_cache=True, retries=retries + ENVIRONMENT_RETRIES)
     try:
         await task(0, run)
     except AttemptFailedError:

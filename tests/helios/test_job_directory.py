@@ -55,7 +55,7 @@ def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
 def test_attempts_have_names_of_their_own(tmp_path: Path, name: str) -> None:
     """Same folder, same extension, never the output's name, and never too long for a file system."""
     output = JobDirectory(tmp_path).output(name)
-    paths = [JobDirectory(tmp_path).attempt(output, token=token) for token in ("r1-1", "r1-2", "r2-1")]
+    paths = [JobDirectory(tmp_path).attempt(output, owner="job", token=token) for token in ("r1-1", "r1-2", "r2-1")]
     assert len({output, *paths}) == 4
     for path in paths:
         assert path.parent == output.parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from helios.errors import CommandTimeoutError, RequestError
+from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
 from helios.models import WorkerResult
 from helios.process import run_command
 from tests.conftest import ProcessesOf
@@ -277,3 +277,23 @@ async def until(condition: object, *, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
         await asyncio.sleep(0.02)
+
+
+async def test_a_command_that_stalls_is_stopped(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Neither a word nor a byte in its file for a second: it is stopped, and the error says so."""
+    script = "import sys, time; print('begun', flush=True); time.sleep(600)"
+    with pytest.raises(CommandStalledError, match="printed nothing and out.mp4 did not change for 1 s") as stalled:
+        await run_command(python(script, tmp_path), stall_seconds=1, output_file=tmp_path / "out.mp4")
+    assert "begun" in str(stalled.value)
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("sign", ["print('on', flush=True)", "file.write('x'); file.flush()"])
+async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> None:
+    """A command that prints, or whose file grows, may take its time."""
+    script = f"import sys, time\nwith open(sys.argv[1], 'w') as file:\n    for _ in range(6): {sign}; time.sleep(0.4)"
+    ended = await run_command(
+        python(script, tmp_path / "out"), stall_seconds=1.5, output_file=tmp_path / "out", timeout_seconds=60
+    )
+    assert ended.exit_code == 0
+    assert ended.duration_ms >= 2400

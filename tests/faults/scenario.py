@@ -1,0 +1,128 @@
+"""What happens to one job, drawn from a seed: the same seed, the same job and the same faults."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Fault(StrEnum):
+    """What is done to a job."""
+
+    KILL_FLOW = "SIGKILL of the flow's process"
+    KILL_STITCH = "SIGKILL in the middle of the stitch"
+    KILL_WORKER = "SIGKILL of the Prefect worker"
+    KILL_GUARDIAN = "SIGKILL of the guardian"
+    KILL_BOTH = "SIGKILL of guardian and flow at once"
+    KILL_CHUNK = "SIGKILL of a chunk's process"
+    STOP_FLOW = "SIGSTOP of the flow for a while"
+    STOP_GUARDIAN = "SIGSTOP of the guardian for a while"
+    STOP_CHUNK = "SIGSTOP of a chunk for a while"
+    FAIL = "a chunk fails, then works"
+    LIE = "a chunk exits 0 with too few frames"
+    TWICE = "a chunk goes on beside its second attempt"
+    EVENT_TWICE = "Lambda delivers an event twice"
+    ANSWER_LOST = "Lambda's answer is lost"
+    KILL_INSTANCE = "SIGKILL of a Lambda instance"
+    DISK_FULL = "the disk is full for a while"
+    OUTPUT = "an output is deleted, cut or replaced"
+    RECORD = "a record is deleted, cut or replaced"
+    SERVER = "Prefect's server is killed and started"
+    SERVER_STOP = "Prefect's server hangs for a while"
+    CLOCK = "the clock jumps"
+    CANCEL = "a cancel by the API"
+    SIGTERM = "SIGTERM to the flow's process"
+
+
+ON_LAMBDA = (Fault.EVENT_TWICE, Fault.ANSWER_LOST, Fault.KILL_INSTANCE, Fault.KILL_FLOW, Fault.OUTPUT, Fault.RECORD)
+"""Faults of jobs over storage."""
+OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE})
+"""Faults that need to meet a chunk's process while it runs."""
+WEIGHTS = {Fault.SERVER: 0.15, Fault.SERVER_STOP: 0.4, Fault.KILL_WORKER: 0.15, Fault.KILL_FLOW: 2.0}
+"""How often a fault is drawn, beside 1: those that take long are rarer."""
+LAMBDA_SHARE = 0.08
+SIZES = ((64, 64), (80, 48), (96, 72))
+RATES = ("30", "24", "25", "60", "12.5", "30000/1001", "24000/1001")
+LENGTHS = (2, 3, 5)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One fault at one moment."""
+
+    fault: Fault
+    after: float
+    """Share of the job's chunks that have begun, from 0 to 1."""
+    delay_seconds: float
+    """And so long after that."""
+    chunk: int
+    """Which chunk, where it is about one."""
+    how: int
+    """Which way, where there are several."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One job of the bench."""
+
+    seed: int
+    lengths: tuple[int, ...]
+    """Frames of each chunk."""
+    start: int
+    """The first frame."""
+    size: tuple[int, int]
+    fps: str
+    seconds: float
+    """How long each chunk takes."""
+    concurrency: int
+    on_lambda: bool
+    has_id: bool
+    resumed_by_command: bool
+    """Whether `helios-job resume` itself is started, in place of a process that was forked ready."""
+    again: str
+    """The options that draw it again."""
+    strikes: tuple[Strike, ...]
+    """One for each launch of the job, until it is left in peace."""
+
+
+def draw(
+    seed: int, *, only: Fault | None = None, possible: frozenset[Fault] = frozenset(Fault), chunks: int | None = None
+) -> Scenario:
+    """Draw the job of a seed.
+
+    Args:
+        seed: Which.
+        only: Let this one fault happen, once, in place of drawn ones.
+        possible: Faults that can be done on this machine.
+        chunks: How many, in place of a drawn number.
+    """
+    dice = random.Random(seed)  # noqa: S311  not for secrets
+    on_lambda = dice.random() < LAMBDA_SHARE if only is None else only in ON_LAMBDA[:3]
+    drawn = dice.randint(5, 14) if on_lambda else round(dice.triangular(5, 60, 8))
+    count = chunks or drawn
+    length = dice.choice(LENGTHS)
+    lengths = (length,) * (count - 1) + (dice.randint(1, length),)
+    among = ON_LAMBDA if on_lambda else tuple(fault for fault in Fault if fault not in ON_LAMBDA[:3])
+    weights = [WEIGHTS.get(fault, 1.0) for fault in among]
+    faults = dice.choices(among, weights, k=dice.choice((1, 1, 2)))
+    if only is not None:
+        faults = [only]
+    strikes = tuple(
+        Strike(fault, dice.uniform(0, 0.9), dice.uniform(0, 0.2), dice.randrange(count), dice.randrange(3))
+        for fault in faults
+    )
+    scenario = Scenario(
+        seed=seed,
+        lengths=lengths,
+        start=dice.choice((0, 0, 60)),
+        size=dice.choice(SIZES),
+        fps=dice.choice(RATES),
+        seconds=0.2 if set(faults) & OF_A_PROCESS else dice.choice((0.02, 0.05, 0.1)),
+        concurrency=dice.randint(1, 4),
+        on_lambda=on_lambda,
+        has_id=dice.random() < 0.5,
+        resumed_by_command=dice.random() < 0.04,
+        again=f"--seed {seed}" + (f" --only {only.name}" if only else "") + (f" --chunks {chunks}" if chunks else ""),
+        strikes=strikes,
+    )
+    kept = tuple(strike for strike in strikes if strike.fault in possible)
+    return Scenario(**{**vars(scenario), "strikes": kept})

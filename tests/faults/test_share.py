@@ -1,0 +1,33 @@
+"""The share of the fault bench that runs with every test run; `make faults` is the whole."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cloud.processes import ROOT
+
+
+@pytest.mark.timeout(400)
+def test_one_job_for_each_fault() -> None:
+    """Each fault happens, and the job comes to its exact video: no frame, process, file or state is wrong."""
+    said = bench("tests.faults", "--share")
+    assert "| **all** |" in said
+
+
+@pytest.mark.timeout(200)
+def test_cancels_at_random_moments() -> None:
+    """No process survives one."""
+    assert " 0 survivors, " in bench("tests.faults.cancels", "--jobs", "12")
+
+
+def bench(module: str, *words: str) -> str:
+    """Run a bench in a process of its own, with a server and a home of its own; return what it printed."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-20_000:]
+    return done.stdout

@@ -1,0 +1,286 @@
+"""A run does what its state in Prefect asks of it, whoever set it; and its states tell the truth."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import Pause
+from prefect.states import Cancelled, Cancelling, Crashed, Failed, Paused, Pending, Running, Scheduled, Suspended
+
+from cli.flow_process import start_flow
+from flows.render import render_job
+from helios.errors import RequestError
+from helios.models.report import RunState
+from tasks import dead_runs
+from tasks.dead_run_automation import SUSPENDED
+from tasks.dead_runs import mark_dead_runs
+from tasks.hold import Hold, Holder
+from tasks.job_runs import Resumed, cancel_run, find_run, pause_run, resume_run
+from tasks.job_state import job_state, stitching, to_be_resumed
+from tests.conftest import ProcessesOf
+from tests.flows.running import ended_task_runs, eventually, report_of
+from tests.jobs import make_job, write_job
+from tests.video import read_numbers
+
+_LOGGER = logging.getLogger(__name__)
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+class Job:
+    """A job that runs beside the test."""
+
+    def __init__(self, folder: Path, client: PrefectClient, run: FlowRun) -> None:
+        self.folder = folder
+        self.client = client
+        self.run = run
+        self.work = asyncio.create_task(start_flow(run, run.parameters))
+
+    @property
+    def begun(self) -> int:
+        """Executions of its commands."""
+        return len(list((self.folder / "notes").iterdir()))
+
+    async def until_begun(self, count: int) -> None:
+        """Wait for so many executions."""
+
+        async def have() -> bool:
+            assert not self.work.done(), self.work.result()
+            return self.begun >= count
+
+        await eventually(have)
+
+    async def state(self) -> RunState:
+        """What Prefect says of it."""
+        return job_state((await self.client.read_flow_run(self.run.id)).state)
+
+
+@asynccontextmanager
+async def a_job(folder: Path, misbehave: str, *, chunks: int = 6, **parameters: Any) -> AsyncIterator[Job]:
+    """Have a job underway within the block."""
+    (folder / "notes").mkdir()
+    words = ["--notes", str(folder / "notes"), "--misbehave", misbehave]
+    path = write_job(folder, make_job([5] * chunks, extra=words, outputFile="video.mp4"))
+    async with get_client() as client:
+        settings = {"job": str(path), "concurrency": 2, "retries": 0} | parameters
+        job = Job(folder, client, await client.create_flow_run(render_job, parameters=settings, state=Pending()))
+        try:
+            yield job
+        finally:
+            job.work.cancel()
+            await asyncio.wait([job.work])
+
+
+@pytest.mark.parametrize(
+    ("state", "meaning"),
+    [
+        (None, RunState.PENDING),
+        (Scheduled(), RunState.PENDING),
+        (to_be_resumed(), RunState.PENDING),
+        (Pending(), RunState.PENDING),
+        (Running(), RunState.RUNNING),
+        (Cancelling(), RunState.RUNNING),
+        (stitching(), RunState.STITCHING),
+        (Paused(), RunState.PAUSED),
+        (Suspended(), RunState.PAUSED),
+        (Failed(), RunState.FAILED),
+        (Cancelled(), RunState.CANCELLED),
+        (Crashed(), RunState.CRASHED),
+    ],
+)
+def test_each_state_of_prefect_means_one_of_a_job(state: State[Any] | None, meaning: RunState) -> None:
+    """The mapping, in one place."""
+    assert job_state(state) is meaning
+
+
+def test_every_type_of_state_is_mapped() -> None:
+    """None is forgotten."""
+    assert {job_state(State(type=kind)) for kind in StateType} <= set(RunState)
+
+
+async def test_pause_and_continue(tmp_path: Path) -> None:
+    """What is in flight finishes, nothing new starts, the state shows it; then it goes on where it was."""
+    async with a_job(tmp_path, "slow:0.5") as job:
+        await job.until_begun(2)
+        await pause_run(job.client, await find_run(job.client, str(job.run.id)))
+        assert await job.state() is RunState.PAUSED
+        await eventually(lambda: _accepted(tmp_path, at_least=2))
+        await asyncio.sleep(1.5)  # the look at the state is taken every second
+        begun = job.begun
+        assert begun < 6
+        await asyncio.sleep(2)
+        assert job.begun == begun
+        assert len(list(tmp_path.glob("chunk ?.mp4"))) == begun
+        status = await find_run(job.client, str(job.run.id))
+        assert await resume_run(job.client, status) is Resumed.CONTINUED
+        state = await job.work
+    assert state.is_completed()
+    assert job.begun == 6
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+
+
+async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
+    """After the last chunk nothing is joined until it is continued."""
+    async with a_job(tmp_path, "slow:1.5", chunks=2) as job:
+        await job.until_begun(2)
+        await pause_run(job.client, await find_run(job.client, str(job.run.id)))
+        await eventually(lambda: _accepted(tmp_path, at_least=2))
+        await asyncio.sleep(1)
+        assert not (tmp_path / "video.mp4").exists()
+        await resume_run(job.client, await find_run(job.client, str(job.run.id)))
+        await job.work
+    assert (tmp_path / "video.mp4").exists()
+
+
+async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """As the UI and the API do it: every process ends, and run and chunks are Cancelled."""
+    async with a_job(tmp_path, "hang-hard", adapter={"type": "local", "grace_seconds": 0.5}) as job:
+        await job.until_begun(2)
+        await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
+        state = await asyncio.wait_for(job.work, 20)
+        assert processes_of(tmp_path) == []
+        assert state.type is StateType.CANCELLED
+        assert await job.state() is RunState.CANCELLED
+        report = await report_of(state)
+        assert {run.state_name for run in await ended_task_runs(report, count=2)} == {"Cancelled"}
+        assert job.begun == 2
+        with pytest.raises(RequestError, match="is cancelled already"):
+            await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
+
+
+async def test_cancel_while_paused(tmp_path: Path) -> None:
+    """It ends; nothing more is rendered."""
+    async with a_job(tmp_path, "slow:0.3") as job:
+        await job.until_begun(2)
+        await pause_run(job.client, await find_run(job.client, str(job.run.id)))
+        await asyncio.sleep(2)
+        begun = job.begun
+        await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
+        state = await asyncio.wait_for(job.work, 20)
+    assert state.type is StateType.CANCELLED
+    assert job.begun == begun
+
+
+async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -> None:
+    """Marked as crashed by mistake, it is Running again, and completes."""
+    async with a_job(tmp_path, "slow:1") as job:
+        await job.until_begun(2)
+        await job.client.set_flow_run_state(job.run.id, Crashed(message="I have not heard of it"), force=True)
+
+        async def is_running() -> bool:
+            return await job.state() is RunState.RUNNING
+
+        await eventually(is_running)
+        state = await job.work
+        assert state.is_completed()
+        assert await job.state() is RunState.COMPLETED
+
+
+async def test_a_run_that_somebody_marked_as_failed_ends(tmp_path: Path) -> None:
+    """And says so."""
+    async with a_job(tmp_path, "slow:20") as job:
+        await job.until_begun(2)
+        await job.client.set_flow_run_state(job.run.id, Failed(message="enough"), force=True)
+        state = await asyncio.wait_for(job.work, 30)
+    assert state.is_failed()
+    assert "marked as Failed from outside" in (state.message or "")
+
+
+async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks in flight finish; the run stays suspended, also when somebody looks; another process renders the rest."""
+    async with a_job(tmp_path, "slow:0.5") as job:
+        await job.until_begun(2)
+        await job.client.set_flow_run_state(job.run.id, Suspended(), force=True)
+        with pytest.raises(Pause):
+            await asyncio.wait_for(job.work, 30)
+        assert await job.state() is RunState.PAUSED
+        monkeypatch.setattr(dead_runs, "SILENT", timedelta(0))
+        await mark_dead_runs(job.client)
+        assert await job.state() is RunState.PAUSED
+        await eventually(partial(_said_last, job, SUSPENDED))
+        begun = job.begun
+        assert len(list(tmp_path.glob("chunk ?.mp4"))) == begun
+        status = await find_run(job.client, str(job.run.id))
+        assert await resume_run(job.client, status) is Resumed.HERE
+        state = await start_flow(await job.client.read_flow_run(job.run.id), job.run.parameters)
+    assert state.is_completed()
+    assert job.begun == 6
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+
+
+async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
+    """It says Stitching."""
+    (tmp_path / "notes").mkdir()
+    path = write_job(tmp_path, make_job((5,), mergeCommand="sh -c 'touch merging; sleep 2'"))
+    async with get_client() as client:
+        run = await client.create_flow_run(render_job, parameters={"job": str(path)}, state=Pending())
+        work = asyncio.create_task(start_flow(run, run.parameters))
+        while not (tmp_path / "merging").exists():
+            await asyncio.sleep(0.05)
+        assert (await find_run(client, str(run.id))).state is RunState.STITCHING
+        await work
+        assert (await find_run(client, str(run.id))).state is RunState.COMPLETED
+
+
+async def test_a_running_job_is_not_resumed(tmp_path: Path) -> None:
+    """It says who is at it."""
+    async with a_job(tmp_path, "slow:20") as job:
+        await job.until_begun(2)
+        with pytest.raises(RequestError, match=r"nothing to resume: run job-\w+ .*process \d+ on .* is running"):
+            await resume_run(job.client, await find_run(job.client, str(job.run.id)))
+
+
+async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None:
+    """One that was to be cancelled is Cancelled; one that lives is left alone."""
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
+    async with get_client() as client:
+        wanted: dict[str, State[None]] = {
+            "running": Running(),
+            "paused": Paused(),
+            "cancelling": Cancelling(),
+            "alive": Running(),
+        }
+        runs = {}
+        for name, state in wanted.items():
+            run = await client.create_flow_run(render_job, parameters={"job": name}, state=Running())
+            await client.set_flow_run_state(run.id, state, force=True)
+            holder = Holder.this_process(job=name, run_id=str(run.id), run_name=run.name)
+            dead = {"pid": gone.pid, "started": "1", "owner": "nobody-"} if name != "alive" else {}
+            hold = Hold(client, f"looked-at-{name}", holder.model_copy(update=dead))
+            await hold.take(_LOGGER)
+            runs[name] = run.id
+            if name == "alive":
+                alive = hold
+        marked = {run.id for run in await mark_dead_runs(client)}
+        assert marked == {runs["running"], runs["paused"], runs["cancelling"]}
+        found = {name: (await find_run(client, str(run_id))) for name, run_id in runs.items()}
+        assert {name: status.state for name, status in found.items()} == {
+            "running": RunState.CRASHED,
+            "paused": RunState.CRASHED,
+            "cancelling": RunState.CANCELLED,
+            "alive": RunState.RUNNING,
+        }
+        assert f"Process {gone.pid} on " in found["running"].message
+        assert f"helios-job resume {runs['running']} goes on" in found["running"].message
+        await alive.release()
+        await client.set_flow_run_state(UUID(str(runs["alive"])), Failed(), force=True)
+
+
+async def _said_last(job: Job, event: str) -> bool:
+    """Whether it is the last that the server heard of a run's own events."""
+    own = {"event": {"prefix": ["helios-render.run."]}, "resource": {"id": [f"prefect.flow-run.{job.run.id}"]}}
+    found = await job.client.request("POST", "/events/filter", json={"filter": own, "limit": 1})
+    return [heard["event"] for heard in found.json()["events"]] == [event]
+
+
+async def _accepted(folder: Path, *, at_least: int) -> bool:
+    return len(list(folder.glob("chunk ?.mp4"))) >= at_least

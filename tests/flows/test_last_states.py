@@ -1,0 +1,39 @@
+"""States that the server lost are told again."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Running
+
+from flows import render
+from helios.models.report import RunState
+from tasks.job_run import JobRun
+from tests.flows import running
+from tests.flows.running import ended_task_runs, task_runs
+from tests.jobs import make_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+async def test_states_that_the_server_lost_are_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task run that is not there, one that is there without its end, and one of a process that died."""
+
+    async def lose(run: JobRun, logger: Any) -> None:
+        """As the server does when it is killed: what the run has told is gone. What follows is the run's own end."""
+        ended = {
+            task_run.name: task_run.id
+            for task_run in await ended_task_runs(run.report(RunState.RUNNING, duration_ms=0), count=4)
+        }
+        async with get_client() as client:
+            await client.request("DELETE", "/task_runs/{id}", path_params={"id": ended["chunk-0"]})
+            await client.set_task_run_state(ended["chunk-1"], Running(), force=True)
+            run.ended_tasks.pop(ended["chunk-2"])
+            await client.set_task_run_state(ended["chunk-2"], Running(), force=True)
+
+    monkeypatch.setattr(render, "_clean", lose)
+    state, report = await running.render(tmp_path, make_job((5, 5, 5), outputFile="video.mp4"))
+    assert state.is_completed(), state.message
+    found = {name: task_run.state_name for name, task_run in (await task_runs(report, count=4)).items()}
+    assert found == {"chunk-0": "Completed", "chunk-1": "Completed", "chunk-2": "Crashed", "stitch": "Completed"}

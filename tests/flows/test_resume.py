@@ -1,0 +1,313 @@
+"""A job goes on where it stopped: what is accepted, and still there, is not rendered again."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+from prefect_aws import AwsCredentials, S3Bucket
+
+from flows.render import render_job
+from helios.models.report import JobReport, RunState
+from tasks.hold import Hold, Holder
+from tests.cloud.aws import BUCKET, Aws
+from tests.flows.running import ended_task_runs, leftovers, render, resume
+from tests.jobs import make_job
+from tests.video import read_numbers
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+def noted_job(folder: Path, *extra: str, chunks: int = 4, **fields: Any) -> dict[str, Any]:
+    """A job whose commands leave a note of each execution."""
+    (folder / "notes").mkdir(exist_ok=True)
+    words = ["--notes", str(folder / "notes"), *extra]
+    return make_job([5] * chunks, extra=words, outputFile="video.mp4", **fields)
+
+
+def executions(folder: Path) -> dict[int, int]:
+    """How often the chunk that begins at a frame was executed, as its command itself has noted."""
+    counts: dict[int, int] = {}
+    for note in (folder / "notes").iterdir():
+        start = int(note.name.partition("-")[0])
+        counts[start] = counts.get(start, 0) + 1
+    return counts
+
+
+def records(report: JobReport) -> list[Path]:
+    """The files in which Prefect keeps the results of a job's chunks."""
+    storage = PREFECT_LOCAL_STORAGE_PATH.value() / "helios-render"
+    return [path for path in storage.rglob("chunk-*") if report.run_id in str(path.parent)]
+
+
+async def test_a_failed_job_renders_only_what_is_missing(tmp_path: Path) -> None:
+    """The chunks that were accepted before the failure are reused, and Prefect shows them as cached."""
+    fails_once = ("--misbehave", "fail-times:1", "--only", "10")
+    state, report = await render(tmp_path, noted_job(tmp_path, *fails_once), concurrency=1)
+    assert state.is_failed()
+    assert [chunk.state for chunk in report.chunks] == ["completed", "completed", "failed", "pending"]
+    state, report = await resume(report)
+    assert state.is_completed(), state.message
+    assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
+    assert [chunk.reused for chunk in report.chunks] == [True, True, False, False]
+    assert [chunk.attempts for chunk in report.chunks] == [0, 0, 1, 1]
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    runs = await ended_task_runs(report, count=8)
+    assert {run.state_name for run in runs if run.name == "chunk-0"} == {"Completed", "Cached"}
+    assert {run.state_name for run in runs if run.name == "chunk-2"} == {"Failed", "Completed"}
+
+
+async def test_a_job_whose_chunks_are_all_accepted_only_stitches(tmp_path: Path) -> None:
+    """The video is there again, and no command has run."""
+    _, report = await render(tmp_path, noted_job(tmp_path))
+    (tmp_path / "video.mp4").unlink()
+    _, report = await resume(report)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    assert set(executions(tmp_path).values()) == {1}
+    assert all(chunk.reused for chunk in report.chunks)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "truncated", "one byte", "another chunk's", "replaced by a folder"])
+async def test_an_output_that_is_not_as_it_was_is_rendered_again(tmp_path: Path, damage: str) -> None:
+    """That one, and no other."""
+    _, report = await render(tmp_path, noted_job(tmp_path))
+    output = tmp_path / "chunk 2.mp4"
+    whole = output.read_bytes()
+    match damage:
+        case "deleted":
+            output.unlink()
+        case "truncated":
+            output.write_bytes(whole[:-10])
+        case "one byte":
+            output.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        case "another chunk's":
+            output.write_bytes((tmp_path / "chunk 1.mp4").read_bytes())
+        case _:
+            output.unlink()
+            output.symlink_to(tmp_path / "notes")
+    state, _ = await resume(report)
+    assert state.is_completed(), state.message
+    assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"\x80\x04garbage", b'{"metadata": {}, "result": "x"}', "torn", "foreign"],
+    ids=["empty", "a brace", "a pickle", "another JSON", "torn", "foreign"],
+)
+async def test_a_record_that_can_t_be_read_is_ignored(
+    tmp_path: Path, content: bytes | str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a warning; the chunk is rendered again, and the others are not."""
+    _, report = await render(tmp_path, noted_job(tmp_path))
+    (record,) = [path for path in records(report) if path.name.startswith("chunk-2-")]
+    (other,) = [path for path in records(report) if path.name.startswith("chunk-1-")]
+    match content:
+        case "torn":
+            record.write_bytes(record.read_bytes()[:-40])
+        case "foreign":
+            record.write_bytes(other.read_bytes())
+        case _:
+            record.write_bytes(content)  # type: ignore[arg-type]
+    state, _ = await resume(report)
+    assert state.is_completed(), state.message
+    assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
+    assert "ignored" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_a_torn_document_on_record_loses_no_chunk(tmp_path: Path) -> None:
+    """The chunks' own records say what they were rendered from."""
+    _, report = await render(tmp_path, noted_job(tmp_path))
+    (records(report)[0].parent / "document").write_bytes(b'{"metadata"')
+    await resume(report)
+    assert set(executions(tmp_path).values()) == {1}
+
+
+async def test_a_record_that_can_t_be_written_costs_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The video is whole; a line says which record is missing."""
+    _, report = await render(tmp_path, noted_job(tmp_path))
+    record = records(report)[0]
+    record.unlink()
+    record.mkdir()
+    state, _ = await resume(report)
+    assert state.is_completed(), state.message
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    assert "The chunk's record can't be written: " in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_result_storage_that_can_t_be_used_is_refused_at_the_start(tmp_path: Path) -> None:
+    """A job that could not be resumed is not begun."""
+    (tmp_path / "file").write_bytes(b"")
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "file"}):
+        state = await render_job(noted_job(tmp_path), job_dir=str(tmp_path), return_state=True)
+    assert "Prefect's result storage can't be written" in (state.message or "")
+    assert executions(tmp_path) == {}
+
+
+async def test_a_changed_document_is_refused(tmp_path: Path) -> None:
+    """Under the same id; it says what changed, and no file is touched. Afresh, it is rendered."""
+    await render(tmp_path, noted_job(tmp_path, id="film"))
+    changed = noted_job(tmp_path, id="film")
+    changed["chunks"][1]["command"] += " --codec libx264"
+    changed["metadata"]["fps"] = 25
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")}
+    (tmp_path / "job.json").write_text(json.dumps(changed))
+    state = await render_job(str(tmp_path / "job.json"), return_state=True)
+    message = state.message or ""
+    assert state.is_failed()
+    assert "The job 'film' was begun with another document. What changed since:\n" in message
+    assert "metadata.fps: 30 became 25" in message
+    assert re.search(r"chunks\[1\]\.command: '….+' became '….+ --codec libx264'", message), message
+    assert "(--fresh" in message
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*.mp4")} == before
+
+    other = noted_job(tmp_path, id="film", start=100)
+    state, report = await render(tmp_path, other, fresh=True)
+    assert state.is_completed(), state.message
+    assert not any(chunk.reused for chunk in report.chunks)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(100, 120))
+
+
+async def test_the_same_id_is_the_same_job(tmp_path: Path) -> None:
+    """A new run of it reuses what another run accepted; afresh, it renders all; without an id, nothing is shared."""
+    await render(tmp_path, noted_job(tmp_path, id="the same"))
+    _, again = await render(tmp_path, noted_job(tmp_path, id="the same"))
+    assert all(chunk.reused for chunk in again.chunks)
+    assert set(executions(tmp_path).values()) == {1}
+    _, again = await render(tmp_path, noted_job(tmp_path, id="the same"), fresh=True)
+    assert set(executions(tmp_path).values()) == {2}
+    # A fresh run that is resumed does not render its own chunks twice.
+    _, again = await resume(again)
+    assert set(executions(tmp_path).values()) == {2}
+    await render(tmp_path, noted_job(tmp_path))
+    await render(tmp_path, noted_job(tmp_path))
+    assert set(executions(tmp_path).values()) == {4}
+
+
+async def test_a_named_chunk_is_rendered_anew(tmp_path: Path) -> None:
+    """Who names chunks wants them rendered."""
+    await render(tmp_path, noted_job(tmp_path, id="one of them"))
+    await render(tmp_path, noted_job(tmp_path, id="one of them"), chunks=[2])
+    assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
+
+
+async def test_another_job_directory_shares_no_files(tmp_path: Path) -> None:
+    """A record names the file that was accepted; one elsewhere is not it."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        job = make_job((5, 5), id="two places", outputFile="video.mp4")
+        _, report = await render(tmp_path / name, job)
+        assert not any(chunk.reused for chunk in report.chunks)
+
+
+async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
+    """The second says who is at it, and stops; the first goes on undisturbed. Other jobs are not held up."""
+    slow = ("--misbehave", "slow:1")
+    first = asyncio.create_task(render(tmp_path, noted_job(tmp_path, *slow, id="held"), concurrency=4))
+    while not list((tmp_path / "notes").iterdir()):
+        await asyncio.sleep(0.05)
+    second = await render_job(str(tmp_path / "job.json"), return_state=True)
+    assert second.is_failed()
+    assert "The job 'held' is being rendered by run job-" in (second.message or "")
+    assert f"process {os.getpid()} on " in (second.message or "")
+    (tmp_path / "other").mkdir()
+    state, _ = await render(tmp_path / "other", make_job((5,), id="not held"))
+    assert state.is_completed()
+    state, _ = await first
+    assert state.is_completed()
+    assert set(executions(tmp_path).values()) == {1}
+
+
+async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
+    """At once, on the same machine."""
+    gone = await asyncio.create_subprocess_exec("true")
+    await gone.wait()
+    async with get_client() as client:
+        dead = _holder(pid=gone.pid, started="1")
+        await Hold(client, _key("left behind"), dead).take(logging.getLogger(__name__))
+        state, _ = await asyncio.wait_for(render(tmp_path, noted_job(tmp_path, id="left behind")), 15)
+    assert state.is_completed(), state.message
+
+
+async def test_a_hold_elsewhere_expires_when_nobody_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is renewed, it holds; no clock is asked."""
+    monkeypatch.setattr("tasks.hold.DEAD_SECONDS", 3.0)
+    async with get_client() as client:
+        hold = Hold(client, _key("far away"), _holder(machine="another one"))
+        await hold.take(logging.getLogger(__name__))
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                await hold.renew()
+
+        alive = asyncio.create_task(renew())
+        with pytest.raises(AssertionError, match="is being rendered by run run-elsewhere"):
+            await render(tmp_path, noted_job(tmp_path, id="far away"))
+        alive.cancel()
+        state, _ = await render(tmp_path, noted_job(tmp_path, id="far away"))
+    assert state.is_completed(), state.message
+
+
+async def test_who_lost_its_hold_stops(tmp_path: Path) -> None:
+    """A run that others took for dead does not go on beside the one that took over."""
+    job = noted_job(tmp_path, "--misbehave", "slow:20", id="lost")
+    work = asyncio.create_task(render(tmp_path, job))
+    while not list((tmp_path / "notes").iterdir()):
+        await asyncio.sleep(0.05)
+    async with get_client() as client:
+        found = await client.request(
+            "GET", "/variables/name/{name}", path_params={"name": f"helios-job-{_key('lost')}"}
+        )
+        await client.request("DELETE", "/variables/{id}", path_params={"id": found.json()["id"]})
+    state, report = await work
+    assert "Another run took this job over" in (state.message or "")
+    assert report.state is RunState.FAILED
+
+
+async def test_leftovers_of_a_run_that_died_are_removed(tmp_path: Path) -> None:
+    """Of this job, and of no other."""
+    job = noted_job(tmp_path, id="with leftovers")
+    owner = _key("with leftovers").rpartition("-")[2]
+    for name in (f"chunk 1-attempt-{owner}-0123abcd-1.mp4", f"video-attempt-{owner}-0123abcd-stitch.mp4"):
+        (tmp_path / name).write_bytes(b"half of it")
+    (tmp_path / "chunk 1-attempt-000000000000-0123abcd-1.mp4").write_bytes(b"somebody else's")
+    await render(tmp_path, job)
+    assert leftovers(tmp_path) == ["chunk 1-attempt-000000000000-0123abcd-1.mp4"]
+
+
+async def test_results_in_an_s3_bucket(tmp_path: Path, amazon: Aws) -> None:
+    """The record is where Prefect's setting says: on a bucket, other machines see it too."""
+    keys = AwsCredentials(
+        aws_access_key_id=amazon.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=amazon.environment["AWS_SECRET_ACCESS_KEY"],
+        aws_client_parameters={"endpoint_url": amazon.environment["AWS_ENDPOINT_URL"]},
+    )
+    await S3Bucket(bucket_name=BUCKET, bucket_folder="results", credentials=keys).asave("results", overwrite=True)
+    with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: "s3-bucket/results"}):
+        fails_once = ("--misbehave", "fail-times:1", "--only", "10")
+        state, report = await render(tmp_path, noted_job(tmp_path, *fails_once), concurrency=1)
+        assert state.is_failed()
+        state, report = await resume(report)
+    assert state.is_completed(), state.message
+    assert records(report) == []
+    assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
+
+
+def _key(job_id: str) -> str:
+    return f"{job_id.replace(' ', '-')}-{hashlib.sha256(job_id.encode()).hexdigest()[:12]}"
+
+
+def _holder(**fields: Any) -> Holder:
+    here = Holder.this_process(job="job", run_id="00000000-0000-0000-0000-000000000000", run_name="run-elsewhere")
+    return here.model_copy(update={"owner": "nobody-", **fields})

@@ -1,0 +1,58 @@
+"""A flow's process notices that the Prefect worker which started it is gone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import until
+from tests.cloud.processes import ROOT
+
+PROGRAM = """
+import asyncio, pathlib, sys
+from tasks.termination import on_worker_death
+
+async def main(told):
+    asked = asyncio.Event()
+    with on_worker_death(asked.set):
+        pathlib.Path(told, "watching").touch()
+        await asyncio.wait_for(asked.wait(), 5)
+    pathlib.Path(told, "asked").touch()
+    print("to nobody", flush=True)  # no error, since nobody could tell anybody of it
+    pathlib.Path(told, "printed").touch()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before it looks", "while it runs"])
+def test_a_worker_that_died(tmp_path: Path, moment: str) -> None:
+    """Whether it died while this process started, or later."""
+    # The worker: it starts the flow's process, and dies at once, or when that one is at work.
+    pause = "" if moment == "before it looks" else f"while not os.path.exists({str(tmp_path / 'watching')!r}): pass"
+    worker = f"""
+import os, subprocess, sys
+subprocess.Popen([sys.executable, "-c", {PROGRAM!r}, {str(tmp_path)!r}], stdout=subprocess.PIPE, start_new_session=True)
+{pause}
+os._exit(0)
+"""
+    # Its other output stays open to us: we read its end.
+    done = subprocess.run(
+        [sys.executable, "-c", worker],
+        cwd=ROOT, env={**os.environ, "PREFECT__FLOW_RUN_ID": "1"}, stderr=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    until((tmp_path / "printed").exists, seconds=10)
+
+
+def test_a_process_of_no_worker(tmp_path: Path) -> None:
+    """Broken pipes are nothing to it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    started = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, stdout=writing,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    os.close(writing)
+    assert started.wait(30) == 1  # nothing was asked of it for five seconds
+    assert [path.name for path in tmp_path.iterdir()] == ["watching"]
