@@ -47,6 +47,8 @@ def check(video: str) -> None:
     with av.open(video) as container:
         numbers = [frame_code.read(frame.to_ndarray(format="gray")) for frame in container.decode(video=0)]
         container.seek(0)
+        if not container.streams.audio:
+            sys.exit(f"{video} has no sound; expected music (helios-job run … --audio FILE)")
         pieces = [np.abs(frame.to_ndarray()).max(axis=0) for frame in container.decode(audio=0)]
     right = numbers == list(range(FRAMES))
     print(f"{video}: {len(numbers)} frames, numbered {numbers[0]} to {numbers[-1]}, {'in order' if right else 'WRONG'}")
