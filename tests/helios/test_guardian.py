@@ -114,7 +114,9 @@ def test_nothing_is_left_at_a_process_s_end(tmp_path: Path) -> None:
         [sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert not psutil.pid_exists(int(done.stdout))
-    assert done.stderr == ""
+    # Of a busy machine, the development mode says that.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert said == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs the right to make a container")
