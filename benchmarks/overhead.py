@@ -13,14 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
 from prefect.client.orchestration import get_client
+from prefect.runtime import flow_run
 
 from benchmarks.measure import compare, peak_mb, table
 from flows.render import render_job
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
 from helios.process import run_command
+from tasks.last_states import count_ended
 from tests.jobs import write_job
 from tests.video import Clip, write_clip
 
@@ -36,9 +38,11 @@ async def measure(*, chunks: int = 1000, runs: int = 5) -> str:
         figures = await compare(
             {
                 "this flow": lambda: _ours(job, chunks),
-                "bare tasks that do nothing": lambda: bare_tasks(_nothing, chunks),
-                "bare tasks that run `true`": lambda: bare_tasks(_true, chunks),
-                "bare tasks that run and verify the same": lambda: bare_tasks(_same_work, chunks, str(folder)),
+                "bare tasks that do nothing": lambda: _bare(_nothing, chunks),
+                "bare tasks that run `true`": lambda: _bare(_true, chunks),
+                "bare tasks that run and verify the same": lambda: _bare(_same_work, chunks, folder),
+                "… and keep their results": lambda: _bare(_same_work_kept, chunks, folder),
+                "… until the server has recorded them": lambda: _recorded_tasks(chunks, str(folder)),
             },
             runs=runs,
             settle=recorded,
@@ -88,9 +92,30 @@ async def _same_work(number: int, folder: str) -> int:
     return number
 
 
+_same_work_kept = _same_work.with_options(
+    persist_result=True,
+    result_serializer="json",
+    cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, given: f"bare/{flow_run.id}-{given['number']}"),
+    refresh_cache=True,
+)
+"""A task whose result Prefect keeps, which is what makes a job resumable."""
+
+
+async def _bare(work: Any, count: int, folder: Path | None = None) -> None:
+    await bare_tasks(work, count, str(folder or ""))
+
+
+async def _recorded_tasks(count: int, folder: str) -> None:
+    """As the flow does, which returns when its states can be seen."""
+    run_id = await bare_tasks(_same_work_kept, count, folder)
+    async with get_client() as client:
+        while await count_ended(client, run_id) < count:  # noqa: ASYNC110  the server has no event to wait for
+            await asyncio.sleep(0.2)
+
+
 @flow(validate_parameters=False)
-async def bare_tasks(work: Any, count: int, folder: str = "") -> None:
-    """Await as many tasks in the same way, and nothing else."""
+async def bare_tasks(work: Any, count: int, folder: str = "") -> str:
+    """Await as many tasks in the same way, and nothing else; return the flow run's id."""
 
     async def pull(numbers: Iterator[int]) -> None:
         for number in numbers:
@@ -100,6 +125,7 @@ async def bare_tasks(work: Any, count: int, folder: str = "") -> None:
     async with asyncio.TaskGroup() as pullers:
         for _ in range(IN_FLIGHT):
             pullers.create_task(pull(numbers))
+    return str(flow_run.id)
 
 
 async def recorded() -> None:

@@ -17,8 +17,8 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from cli.errors import ServerStartError
 from cli.server_settings import EMBEDDED
 
-START_SECONDS = 90.0
-"""The first start creates the database, which takes ten seconds on a slow machine."""
+START_SECONDS = 180.0
+"""The first start creates the database, which takes ten seconds on a slow machine, and many times that on a busy one."""
 STOP_SECONDS = 15.0
 DRAIN_SECONDS = 10.0
 

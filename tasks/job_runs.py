@@ -1,12 +1,13 @@
 """A job's runs, as Prefect knows them: find one, and cancel, pause or resume it. No store of our own."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId, FlowRunFilterName
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.states import Cancelled, Cancelling
@@ -17,6 +18,9 @@ from tasks.hold import Holder, all_holds, shows_life
 from tasks.job_state import ENDED, job_state, paused, to_be_resumed
 
 FLOW_NAME = "render-job"
+START_PATIENCE = timedelta(minutes=1)
+"""A run that a worker took can be given to another one after this. Should the first process come up after all, it
+finds the job held, and stops."""
 _OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 
 
@@ -112,10 +116,18 @@ async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
             raise RequestError(f"There is nothing to resume: {status.holder} is {status.state}")
         await client.resume_flow_run(run.id)
         return Resumed.CONTINUED
-    if status.state is RunState.PENDING and run.deployment_id is not None:
+    if status.state is RunState.PENDING and run.deployment_id is not None and not _is_stranded(run):
         raise RequestError(f"The run {run.name} waits for a worker already")
     await client.set_flow_run_state(run.id, to_be_resumed(), force=True)
     return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
+
+
+def _is_stranded(run: FlowRun) -> bool:
+    """Whether a worker took a run a while ago, and its process has not shown itself: the worker may have died."""
+    state = run.state
+    if state is None or state.type is not StateType.PENDING:
+        return False
+    return datetime.now(UTC) - state.timestamp > START_PATIENCE
 
 
 async def _holders(client: PrefectClient) -> dict[str, Holder]:

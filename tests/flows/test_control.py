@@ -20,7 +20,7 @@ from cli.flow_process import start_flow
 from flows.render import render_job
 from helios.errors import RequestError
 from helios.models.report import RunState
-from tasks import dead_runs
+from tasks import dead_runs, job_runs
 from tasks.dead_run_automation import SUSPENDED
 from tasks.dead_runs import mark_dead_runs
 from tasks.hold import Hold, Holder
@@ -236,6 +236,25 @@ async def test_a_running_job_is_not_resumed(tmp_path: Path) -> None:
         await job.until_begun(2)
         with pytest.raises(RequestError, match=r"nothing to resume: run job-\w+ .*process \d+ on .* is running"):
             await resume_run(job.client, await find_run(job.client, str(job.run.id)))
+
+
+async def test_a_run_whose_worker_did_not_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits is left to its worker; one that a worker took, and did not start, is given to another."""
+    async with get_client() as client:
+        flow_id = await client.create_flow_from_name("render-job")
+        deployment = await client.create_deployment(flow_id, "stranded")
+        waiting = await client.create_flow_run_from_deployment(deployment)
+        taken = await client.create_flow_run_from_deployment(deployment)
+        await client.set_flow_run_state(taken.id, Pending())
+        for run in (waiting, taken):
+            with pytest.raises(RequestError, match="waits for a worker already"):
+                await resume_run(client, await find_run(client, str(run.id)))
+        monkeypatch.setattr(job_runs, "START_PATIENCE", timedelta(0))
+        with pytest.raises(RequestError, match="waits for a worker already"):
+            await resume_run(client, await find_run(client, str(waiting.id)))
+        assert await resume_run(client, await find_run(client, str(taken.id))) is Resumed.SCHEDULED
+        assert (await client.read_flow_run(taken.id)).state_type is StateType.SCHEDULED
+        await client.delete_deployment(deployment)
 
 
 async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None:
