@@ -18,7 +18,7 @@ from cli.errors import ServerStartError
 from cli.server_settings import EMBEDDED
 
 START_SECONDS = 180.0
-"""The first start creates the database, which takes ten seconds on a slow machine, and many times that on a busy one."""
+"""The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
 STOP_SECONDS = 15.0
 DRAIN_SECONDS = 10.0
 
