@@ -123,13 +123,18 @@ async def _run(run: FlowRun, parameters: dict[str, Any], *, title: str, ended_be
     with watched(title) as watcher:
         flow = asyncio.create_task(start_flow(run, parameters))
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGINT, flow.cancel)
+        # SIGTERM too: until the flow's own code has begun, Prefect's handler raises an exception in whatever the signal
+        # meets, and in a callback that is lost. The loop's handler is called beside it.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, flow.cancel)
         try:
             state = await flow
         except asyncio.CancelledError:
             return await _interrupted(run)
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not state.is_final():
         return await _interrupted(run)
     result = await state.aresult(raise_on_failure=False)

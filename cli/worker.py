@@ -7,6 +7,7 @@ Cancelled, with all their processes.
 
 import asyncio
 import signal
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +15,8 @@ import click
 import psutil
 
 from helios.errors import RequestError
+
+ASK_AGAIN_SECONDS = 5.0
 
 
 @click.command(epilog="Example: helios-job worker --pool helios --limit 2")
@@ -26,11 +29,17 @@ def worker(pool: str, limit: int | None) -> int:
     if not PREFECT_API_URL.value():
         raise RequestError("A worker needs a Prefect server; start one (prefect server start), and name it: "
                            "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api")  # fmt: skip
-    asyncio.run(_work(pool, limit))
+    asyncio.run(work(pool, limit))
     return 0
 
 
-async def _work(pool: str, limit: int | None) -> None:
+async def work(pool: str, limit: int | None) -> None:
+    """Carry out runs of a pool until SIGTERM or Ctrl-C, and end them then.
+
+    Args:
+        pool: The work pool's name.
+        limit: Jobs at a time; None for any number.
+    """
     from prefect.workers.process import ProcessWorker
 
     class JobWorker(ProcessWorker):
@@ -64,12 +73,16 @@ async def _work(pool: str, limit: int | None) -> None:
 
 
 async def _end_jobs() -> None:
-    """Ask the flows' processes to end, and wait until they have."""
-    asked: set[int] = set()
+    """Ask the flows' processes to end, and wait until they have.
+
+    Again and again: a signal that comes before the flow's own code has begun can be lost (Prefect's handler raises an
+    exception in whatever it meets). To a flow that is ending, another one is nothing.
+    """
+    asked: dict[int, float] = {}
     while flows := [process for process in psutil.Process().children() if _runs_a_flow(process)]:
         for process in flows:
-            if process.pid not in asked:
-                asked.add(process.pid)
+            if time.monotonic() - asked.get(process.pid, 0.0) > ASK_AGAIN_SECONDS:
+                asked[process.pid] = time.monotonic()
                 with suppress(psutil.Error):
                     process.send_signal(signal.SIGTERM)
         await asyncio.sleep(0.1)

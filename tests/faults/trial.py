@@ -9,18 +9,19 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId, TaskRunFilter
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.states import Pending
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
 from tasks.dead_runs import mark_dead_runs
-from tasks.job_runs import find_run
+from tasks.job_runs import START_PATIENCE, find_run
 from tasks.job_state import job_state, to_be_resumed
 from tests.faults.farm import Farm, is_alive, mount, processes_of, unmount
 from tests.faults.film import refusals
@@ -174,9 +175,10 @@ class Trial:
         await stage.start()
         striking = asyncio.create_task(strike(stage, planned)) if planned else None
         try:
-            await asyncio.wait_for(stage.ended.wait(), LAUNCH_SECONDS)
+            await asyncio.wait_for(self._end_of(stage), LAUNCH_SECONDS)
         except TimeoutError:
             outcome.problems.append(f"launch {outcome.launches} did not end within {LAUNCH_SECONDS:g} s")
+        if not stage.ended.is_set():
             stage.kill()
             await stage.ended.wait()
         if striking is not None:
@@ -199,6 +201,22 @@ class Trial:
         if state in (RunState.RUNNING, RunState.STITCHING, RunState.PAUSED):
             outcome.problems.append(f"after its process ended, the run is {state}")
         return state
+
+    async def _end_of(self, stage: Stage) -> None:
+        """Wait for its end; or until it is clear that its Prefect worker took the run and could not start it.
+
+        On a busy machine Prefect's server answers 503, and its worker gives such a run up without a word. The job can
+        be resumed then, and is.
+        """
+        while not stage.ended.is_set():
+            await asyncio.sleep(0.1)
+            if not self.by_worker or stage.flow is not None or self.run is None:
+                continue
+            state = (await self.farm.client.read_flow_run(self.run.id)).state
+            if state is None or state.type is not StateType.PENDING:
+                continue
+            if datetime.now(UTC) - state.timestamp > START_PATIENCE:
+                return
 
     async def _await_gone(self, stage: Stage) -> None:
         """Wait until no process of the job is left; the orchestrator's own must go soon."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.command import until
 from tests.cloud.processes import ROOT
+from tests.jobs import make_job, write_job
 
 PROGRAM = """
 import asyncio, pathlib, sys
@@ -56,3 +57,30 @@ def test_a_process_of_no_worker(tmp_path: Path) -> None:
     os.close(writing)
     assert started.wait(30) == 1  # nothing was asked of it for five seconds
     assert [path.name for path in tmp_path.iterdir()] == ["watching"]
+
+
+def test_sigterm_in_a_callback_before_the_flow_has_begun(prefect_api: str, tmp_path: Path) -> None:
+    """Prefect's handler raises in whatever the signal meets, and the event loop swallows that: the run ends too."""
+    (tmp_path / "notes").mkdir()
+    path = write_job(tmp_path, make_job([5] * 2, extra=["--notes", str(tmp_path / "notes"), "--misbehave", "slow:20"]))
+    program = f"""
+import asyncio, os, signal
+from prefect.flow_engine import AsyncFlowRunEngine
+from cli.flow_process import run_job
+
+begin = AsyncFlowRunEngine.begin_run
+
+async def struck(self):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0)
+    return await begin(self)
+
+AsyncFlowRunEngine.begin_run = struck
+print(run_job({{"job": {str(path)!r}}}, title="")[0])
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "cancelled", done.stdout
+    assert list((tmp_path / "notes").iterdir()) == []
