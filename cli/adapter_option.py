@@ -10,6 +10,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from adapters import AdapterConfig
 from helios.errors import RequestError
 
+MASKED = "********"
+"""How a secret is shown among a run's parameters."""
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
 
@@ -44,3 +46,16 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         return KNOWN.validate_python({"type": name, **settings})
     except ValidationError:
         return {"type": name, **settings}  # one of third parties, one with blocks, or one that is refused later
+
+
+def refuse_secrets(choice: object) -> None:
+    """Refuse settings with secrets where they would have to go through Prefect, which masks them.
+
+    Raises:
+        RequestError: There are some; says what to do.
+    """
+    if MASKED in json.dumps(choice, default=str):
+        raise RequestError(
+            "The adapter's settings hold secrets, which Prefect does not keep; save them as a block, and name it "
+            "(--adapter aws-lambda/NAME), or let the worker's machine have them"
+        )

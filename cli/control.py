@@ -1,53 +1,22 @@
-"""`helios-job list`, `status`, `cancel`, `pause`, `resume`: what became of jobs, and what is to become of them."""
+"""`helios-job cancel`, `pause`, `resume`, `retry`, `delete`: what is to become of jobs."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.adapter_option import read_adapter
+from cli.adapter_option import MASKED, read_adapter
+from cli.ask import ask, with_client
 from cli.outcome import show_outcome
 from helios.errors import RequestError
 
-T = TypeVar("T")
+if TYPE_CHECKING:  # they import Prefect
+    from tasks.job_runs import JobRunStatus, Resumed
+
 CANCEL_WAIT_SECONDS = 60.0
-MASKED = "********"
-"""How Prefect shows a secret among a run's parameters."""
-
-
-@click.command("list", epilog="Example: helios-job list --limit 50")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="How many, the newest first.")
-def list_command(limit: int) -> int:
-    """List jobs. Runs whose process died are marked as crashed."""
-    from tasks.job_runs import list_runs
-
-    for status in _ask(lambda client: list_runs(client, limit=limit)):
-        click.echo(f"{status.run.id}  {status.state:<10} {status.run.name:<32} {status.message}")
-    return 0
-
-
-@click.command(epilog="Example: helios-job status job-3f9a2c")
-@click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(run: str, as_json: bool) -> int:
-    """Say where a run stands. RUN is its id or its name."""
-    from tasks.job_runs import find_run
-
-    found = _ask(lambda client: find_run(client, run))
-    if as_json:
-        holder = found.holder.model_dump(include={"host", "pid"}) if found.holder else None
-        document = {"runId": str(found.run.id), "name": found.run.name, "state": found.state}
-        click.echo(json.dumps(document | {"message": found.message, "process": holder}, indent=2))
-        return 0
-    click.echo(f"{found.run.name} ({found.run.id}): {found.state}")
-    if found.message:
-        click.echo(f"  {found.message}")
-    if found.holder is not None:
-        click.echo(f"  process {found.holder.pid} on {found.holder.host}")
-    return 0
 
 
 @click.command(epilog="Example: helios-job cancel job-3f9a2c")
@@ -69,7 +38,7 @@ def cancel(run: str, no_wait: bool) -> int:
             await asyncio.sleep(0.2)
         return f"{found.run.name} is being cancelled"
 
-    click.echo(_ask(stop))
+    click.echo(ask(stop))
     return 0
 
 
@@ -84,7 +53,7 @@ def pause(run: str) -> int:
         await pause_run(client, found)
         return f"{found.run.name} is paused; helios-job resume {found.run.id} goes on"
 
-    click.echo(_ask(stop))
+    click.echo(ask(stop))
     return 0
 
 
@@ -97,17 +66,58 @@ def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
 
     A paused run continues. One of a deployment is given to a worker; any other is carried out here.
     """
+    from tasks.job_runs import resume_run
+
+    return _go_on(run, resume_run, adapter_config=adapter_config, as_json=as_json)
+
+
+@click.command(epilog="Example: helios-job retry job-3f9a2c")
+@click.argument("run")
+@click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, if the run's hold secrets.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
+    """Run a run that has ended once more, as Retry in Prefect's UI does: accepted chunks are reused."""
+    from tasks.job_runs import retry_run
+
+    return _go_on(run, retry_run, adapter_config=adapter_config, as_json=as_json)
+
+
+@click.command(epilog="Example: helios-job delete job-3f9a2c")
+@click.argument("run")
+def delete(run: str) -> int:
+    """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay."""
+    from tasks.job_runs import delete_run, find_run
+    from tasks.run_leftovers import remove_leftovers
+
+    async def remove(client: Any) -> str:
+        found = await find_run(client, run)
+        await delete_run(client, found)
+        said = await remove_leftovers(client, found.run)
+        return "\n  ".join([f"{found.run.name} ({found.run.id}) is deleted", *said])
+
+    click.echo(ask(remove))
+    return 0
+
+
+def _go_on(
+    name: str,
+    how_to: "Callable[[Any, JobRunStatus], Awaitable[Resumed]]",
+    *,
+    adapter_config: str | None,
+    as_json: bool,
+) -> int:
+    """Let a run go on, here if nobody else does."""
     from cli.flow_process import a_server, carry_out
-    from tasks.job_runs import JobRunStatus, Resumed, find_run, resume_run
+    from tasks.job_runs import JobRunStatus, Resumed, find_run
     from tasks.last_states import count_ended
 
     async def go_on(client: Any) -> tuple[JobRunStatus, Resumed, dict[str, Any], int]:
-        found = await find_run(client, run)
+        found = await find_run(client, name)
         parameters = _parameters(found.run.parameters, adapter_config, has_deployment=bool(found.run.deployment_id))
-        return found, await resume_run(client, found), parameters, await count_ended(client, str(found.run.id))
+        return found, await how_to(client, found), parameters, await count_ended(client, str(found.run.id))
 
     with a_server() as screen:
-        found, how, parameters, ended_before = asyncio.run(_with_client(go_on))
+        found, how, parameters, ended_before = asyncio.run(with_client(go_on))
         match how:
             case Resumed.CONTINUED:
                 click.echo(f"{found.run.name} continues")
@@ -135,22 +145,3 @@ def _parameters(saved: dict[str, Any], adapter_config: str | None, *, has_deploy
             "(--adapter-config), or save them as a block"
         )
     return saved
-
-
-def _ask(question: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-    """Ask Prefect, of the configured server or one that is started for it."""
-    from cli.server import prefect_server
-
-    with prefect_server():
-        return asyncio.run(_with_client(question))
-
-
-async def _with_client(question: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
-    from prefect.client.orchestration import get_client
-
-    from tasks.dead_runs import mark_dead_runs
-
-    async with get_client() as client:
-        # Whoever looks is told the truth, and leaves it behind for the next.
-        await mark_dead_runs(client)
-        return await question(client)

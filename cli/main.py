@@ -7,11 +7,14 @@ import sys
 
 import click
 
+from cli.control import cancel, delete, pause, resume, retry
 from cli.doctor import doctor
 from cli.errors import ServerStartError
-from cli.manage import cancel, list_command, pause, resume, status
+from cli.look import list_command, logs, status, wait
 from cli.plan import plan
 from cli.run import run
+from cli.submit import submit
+from cli.up import up
 from cli.validate import validate
 from cli.worker import worker
 from helios.errors import HeliosError
@@ -25,7 +28,8 @@ def commands() -> None:
     """Render videos in chunks, verify every chunk, and join them into one exact video."""
 
 
-for command in (run, validate, plan, doctor, list_command, status, cancel, pause, resume, worker):
+for command in (run, validate, plan, doctor, submit, list_command, status, logs, wait, cancel, pause, resume, retry,
+                delete, up, worker):  # fmt: skip
     commands.add_command(command)
 
 

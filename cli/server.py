@@ -20,12 +20,16 @@ from cli.server_settings import EMBEDDED
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
 STOP_SECONDS = 15.0
+FARM_SECONDS = 5.0
 DRAIN_SECONDS = 10.0
 
 
 @contextmanager
-def prefect_server() -> Iterator[str | None]:
-    """Have a Prefect API within the block.
+def prefect_server(*, port: int | None = None) -> Iterator[str | None]:
+    """Have a Prefect API within the block: the configured one, that of `helios-job up`, or one of its own.
+
+    Args:
+        port: Where one of its own listens. By default anywhere.
 
     Yields:
         The UI's address, if the server was started for the block and ends with it; None for the configured one.
@@ -37,9 +41,13 @@ def prefect_server() -> Iterator[str | None]:
         _check_reachable(configured)
         yield None
         return
+    if running := find_farm():
+        with temporary_settings({PREFECT_API_URL: running}):
+            yield None
+        return
     log = PREFECT_HOME.value() / "helios-job-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    port = _free_port()
+    port = port or _free_port()
     url = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -59,6 +67,29 @@ def prefect_server() -> Iterator[str | None]:
             EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:
         _stop(process)
+
+
+def find_farm() -> str | None:
+    """The API's address of the `helios-job up` that runs with this PREFECT_HOME."""
+    try:
+        url = _farm_file().read_text(encoding="utf-8")
+        return url if httpx.get(f"{url}/health", timeout=FARM_SECONDS).status_code == httpx.codes.OK else None
+    except (OSError, httpx.HTTPError, httpx.InvalidURL):
+        return None
+
+
+@contextmanager
+def announced_farm(url: str) -> Iterator[None]:
+    """Let commands for which no server is configured find one within the block."""
+    _farm_file().write_text(url, encoding="utf-8")
+    try:
+        yield
+    finally:
+        _farm_file().unlink(missing_ok=True)
+
+
+def _farm_file() -> Path:
+    return Path(PREFECT_HOME.value(), "helios-job-up")
 
 
 def _check_reachable(url: str) -> None:

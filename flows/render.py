@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Coroutine, Iterator
 from pathlib import PurePath
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 from prefect import Task, flow, get_run_logger
 from prefect.client.orchestration import get_client
@@ -13,9 +13,8 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Crashed, Failed
-from pydantic import Field
 
-from adapters import AdapterConfig
+from flows import parameters
 from helios.errors import HeliosError
 from helios.models.report import ChunkResult, JobReport, RunState
 from helios.models.spec import RenderJobChunk
@@ -68,21 +67,21 @@ def _run_name() -> str:
     result_serializer="json",
 )
 async def render_job(
-    job: str | dict[str, Any],
-    adapter: str | AdapterConfig | dict[str, Any] = "local",
-    concurrency: Annotated[int, Field(ge=1, le=10_000)] | None = None,
-    retries: Annotated[int, Field(ge=0, le=100)] = 2,
-    retry_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0,
-    environment_retries: Annotated[int, Field(ge=0, le=1000)] = ENVIRONMENT_RETRIES,
-    chunk_timeout_seconds: Annotated[float, Field(gt=0)] | None = None,
-    stall_timeout_seconds: Annotated[float, Field(gt=0)] | None = None,
-    job_dir: str | None = None,
-    output_file: str | None = None,
-    merge: bool = True,
-    merge_adapter: str | AdapterConfig | dict[str, Any] | None = None,
-    audio_file: str | None = None,
-    chunks: list[int] | None = None,
-    fresh: bool = False,
+    job: parameters.Job,
+    adapter: parameters.Adapter = "local",
+    concurrency: parameters.Concurrency = None,
+    retries: parameters.Retries = 2,
+    retry_delay_seconds: parameters.RetryDelay = 1.0,
+    environment_retries: parameters.EnvironmentRetries = ENVIRONMENT_RETRIES,
+    chunk_timeout_seconds: parameters.ChunkTimeout = None,
+    stall_timeout_seconds: parameters.StallTimeout = None,
+    job_dir: parameters.JobFolder = None,
+    output_file: parameters.OutputFile = None,
+    merge: parameters.Merge = True,
+    merge_adapter: parameters.MergeAdapter = None,
+    audio_file: parameters.AudioFile = None,
+    chunks: parameters.Chunks = None,
+    fresh: parameters.Fresh = False,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 

@@ -91,4 +91,8 @@ class JobDirectory:
 
     def log(self, run_id: str, chunk_id: int, attempt: int) -> Path:
         """Where the full output of an attempt's command goes."""
-        return self.path / OWN_FOLDER / "logs" / run_id / f"chunk-{chunk_id}.attempt-{attempt}.log"
+        return self.logs(run_id) / f"chunk-{chunk_id}.attempt-{attempt}.log"
+
+    def logs(self, run_id: str) -> Path:
+        """The folder of the full outputs of a run's commands."""
+        return self.path / OWN_FOLDER / "logs" / run_id

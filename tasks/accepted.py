@@ -30,9 +30,9 @@ SHOWN_CHARACTERS = 60
 SHOWN_BEFORE = 20
 
 
-def job_key(job: PreparedJob, run_id: str) -> str:
+def job_key(spec: JobSpec, run_id: str) -> str:
     """What a job is called in records: the same for all its runs, and fit for a file's name."""
-    name = job.spec.id or f"run {run_id}"
+    name = spec.id or f"run {run_id}"
     readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].rstrip("-") or "job"
     return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 

@@ -1,21 +1,33 @@
-"""A job's runs, as Prefect knows them: find one, and cancel, pause or resume it. No store of our own."""
+"""A job's runs, as Prefect knows them: submit, find, cancel, pause, resume, retry, delete. No store of our own."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
+from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter, FlowRunFilterId, FlowRunFilterName
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterId,
+    FlowRunFilterName,
+)
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Cancelled, Cancelling
 
 from helios.errors import RequestError
 from helios.models.report import RunState
 from tasks.hold import Holder, all_holds, shows_life
-from tasks.job_state import ENDED, job_state, paused, to_be_resumed
+from tasks.job_state import ENDED, job_state, paused, state_filter, to_be_resumed
 
 FLOW_NAME = "render-job"
 START_PATIENCE = timedelta(minutes=1)
@@ -53,9 +65,96 @@ class JobRunStatus:
         return (text or "").partition("\n")[0]
 
 
-async def list_runs(client: PrefectClient, *, limit: int = 20) -> list[JobRunStatus]:
-    """The latest runs, the newest first."""
-    runs = await client.read_flow_runs(flow_filter=_OURS, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
+class Order(StrEnum):
+    """How runs are listed."""
+
+    NEWEST = "newest"
+    """By the time at which they began, or are to begin, the latest first."""
+    OLDEST = "oldest"
+    """The other way round."""
+    ENDED = "ended"
+    """By their end, the latest first; those that have none, last."""
+    NAME = "name"
+    """By their names."""
+
+
+_SORT = {
+    Order.NEWEST: FlowRunSort.EXPECTED_START_TIME_DESC,
+    Order.OLDEST: FlowRunSort.EXPECTED_START_TIME_ASC,
+    Order.ENDED: FlowRunSort.END_TIME_DESC,
+    Order.NAME: FlowRunSort.NAME_ASC,
+}
+
+
+async def submit_run(
+    client: PrefectClient,
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    queue: str | None = None,
+) -> FlowRun:
+    """Give a job to the workers of a deployment.
+
+    Args:
+        client: Prefect's.
+        deployment: Its name, as in `render-job/local`, or `local` alone.
+        parameters: The flow's; those that are missing are the deployment's.
+        queue: The work queue, whose priority is the job's. By default the deployment's.
+
+    Returns:
+        The run, which waits for a worker.
+
+    Raises:
+        RequestError: There is no such deployment, or a parameter is refused; says which.
+    """
+    full = deployment if "/" in deployment else f"{FLOW_NAME}/{deployment}"
+    try:
+        found = await client.read_deployment_by_name(full)
+    except (ObjectNotFound, ValueError):
+        known = ", ".join(f"{FLOW_NAME}/{one.name}" for one in await list_deployments(client))
+        there_are = f"there are {known}" if known else "helios-job up, or prefect deploy --all, makes them"
+        raise RequestError(f"There is no deployment {full}; {there_are}") from None
+    try:
+        return await client.create_flow_run_from_deployment(
+            found.id, parameters=dict(parameters), work_queue_name=queue
+        )
+    except PrefectHTTPStatusError as exc:
+        if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise
+        raise RequestError(f"The deployment {full} refuses the job: {exc.response.json().get('detail')}") from None
+
+
+async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:
+    """The flow's deployments, by name."""
+    found = await client.read_deployments(flow_filter=_OURS, sort=DeploymentSort.NAME_ASC)
+    return list(found)
+
+
+async def list_runs(
+    client: PrefectClient,
+    *,
+    states: Collection[RunState] = (),
+    name: str | None = None,
+    order: Order = Order.NEWEST,
+    limit: int = 20,
+    offset: int = 0,
+) -> list[JobRunStatus]:
+    """Runs of jobs.
+
+    Args:
+        client: Prefect's.
+        states: Those in these states; by default in any.
+        name: Those with this in their names.
+        order: Which come first.
+        limit: At most so many, 200 being Prefect's own limit.
+        offset: Leave out so many before them.
+    """
+    wanted = FlowRunFilter(
+        state=state_filter(states) if states else None, name=FlowRunFilterName(like_=name) if name else None
+    )
+    runs = await client.read_flow_runs(
+        flow_filter=_OURS, flow_run_filter=wanted, sort=_SORT[order], limit=limit, offset=offset
+    )
     holders = await _holders(client)
     return [JobRunStatus(run, job_state(run.state), holders.get(str(run.id))) for run in runs]
 
@@ -120,6 +219,35 @@ async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
         raise RequestError(f"The run {run.name} waits for a worker already")
     await client.set_flow_run_state(run.id, to_be_resumed(), force=True)
     return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
+
+
+async def retry_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+    """Run a run that has ended once more, as Retry in Prefect's UI does: what is accepted is reused.
+
+    Raises:
+        RequestError: It has not ended.
+    """
+    if status.state not in ENDED:
+        raise RequestError(f"The run {status.run.name} is {status.state}; only one that has ended can be retried")
+    return await resume_run(client, status)
+
+
+async def delete_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Remove a run from Prefect: its chunks' task runs, its states, its log, and its artifacts in the UI.
+
+    Its outputs stay; what it left elsewhere, `tasks.leftovers` removes.
+
+    Raises:
+        RequestError: It has not ended.
+    """
+    if status.state not in ENDED or await _is_alive(client, status):
+        raise RequestError(f"The run {status.run.name} is {status.state}; cancel it first: "
+                           f"helios-job cancel {status.run.id}")  # fmt: skip
+    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[status.run.id]))
+    while artifacts := await client.read_artifacts(artifact_filter=of_run):
+        for artifact in artifacts:
+            await client.delete_artifact(artifact.id)
+    await client.delete_flow_run(status.run.id)
 
 
 def _is_stranded(run: FlowRun) -> bool:

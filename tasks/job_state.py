@@ -1,7 +1,9 @@
 """What Prefect's states mean for a job: the one place where the two are mapped onto each other."""
 
+from collections.abc import Collection
 from typing import Any
 
+from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateName, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
 from prefect.states import Paused, Running, Scheduled
 
@@ -34,6 +36,22 @@ def job_state(state: State[Any] | None) -> RunState:
     if state.type is StateType.RUNNING and state.name == STITCHING:
         return RunState.STITCHING
     return _STATES[state.type]
+
+
+def state_filter(states: Collection[RunState]) -> FlowRunFilterState:
+    """The filter of Prefect's API for runs in any of some states; at least one.
+
+    Prefect's Running is a job's running and its stitching, which only the state's name tells apart.
+    """
+    types = [type_ for type_, meaning in _STATES.items() if meaning in states]
+    by_type = FlowRunFilterStateType(any_=types) if types else None
+    running, joining = RunState.RUNNING in states, RunState.STITCHING in states
+    if running == joining:
+        return FlowRunFilterState(type=by_type)
+    if running:
+        return FlowRunFilterState(type=by_type, name=FlowRunFilterStateName(not_any_=[STITCHING]))
+    by_name = FlowRunFilterStateName(any_=[STITCHING])
+    return FlowRunFilterState.model_validate({"operator": "or_", "type": by_type, "name": by_name})
 
 
 def is_suspended(state: State[Any] | None) -> bool:

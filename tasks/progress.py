@@ -1,6 +1,7 @@
 """How far a job is: for the Prefect UI as a progress artifact, and for whoever listens in this process."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
@@ -14,6 +15,9 @@ from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifa
 ARTIFACT_KEY = "render-progress"
 WRITE_SECONDS = 1.0
 """At least this long between two writes of the artifact, however many chunks finish."""
+
+
+_DESCRIPTION = re.compile(r"(.+): (\d+) of (\d+) frames, (\d+) of (\d+) chunks")
 
 
 @dataclass
@@ -30,6 +34,14 @@ class JobProgress:
     """Accepted chunks."""
     phase: str = "rendering"
     """What is going on: rendering, stitching, merging."""
+
+    @classmethod
+    def parse(cls, description: str) -> "JobProgress | None":
+        """The counts that a description tells, up to a second old; None if it is none."""
+        if (found := _DESCRIPTION.fullmatch(description)) is None:
+            return None
+        phase, frames, total_frames, chunks, total_chunks = found.groups()
+        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase)
 
     @property
     def percent(self) -> float:

@@ -21,6 +21,11 @@ from helios.storage import Storage
 from tasks.prepared_job import PreparedJob
 
 
+def job_folder(key: str) -> str:
+    """The folder in storage of all runs of a job, by the job's name in records."""
+    return f"jobs/{key}"
+
+
 class StoredJob:
     """One run of a job, as workers elsewhere see it.
 
@@ -35,7 +40,7 @@ class StoredJob:
         self._job = job
         self._keep = adapter.keep_objects
         self._storage: Storage = adapter.storage
-        self._job_folder = f"jobs/{key}"
+        self._job_folder = job_folder(key)
         self._folder = f"{self._job_folder}/{token}"
         self._assets_url = job.spec.assets_url
         self._has_document: set[int] = set()

@@ -100,7 +100,7 @@ async def job_run(
         Abort: This very run goes on in another process.
     """
     run_id = str(flow_run.id)
-    key = job_key(job, run_id)
+    key = job_key(job.spec, run_id)
     hold = Hold(client, key, Holder.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
     try:
         await hold.take(logger)

@@ -5,24 +5,27 @@ import pty
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 HELIOS_JOB = str(Path(sys.executable).with_name("helios-job"))
 
 
 def helios_job(
-    *words: str | int | float | Path, cwd: Path | None = None, stdin: bytes | None = None
+    *words: str | int | float | Path,
+    cwd: Path | None = None,
+    stdin: bytes | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, with its streams as text."""
+    """Run it to its end, with its streams as text; `env` is the whole environment, this process's by default."""
     done = subprocess.run(
-        [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=120, check=False
+        [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=120, check=False, env=env
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def start_helios_job(*words: str | int | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start it in a session of its own, as a terminal's foreground job is."""
+def start_helios_job(*words: str | int | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start it in a session of its own, as a terminal's foreground job is; `env` is added to this process's."""
     return subprocess.Popen(
         [HELIOS_JOB, *map(str, words)],
         stdout=subprocess.PIPE,

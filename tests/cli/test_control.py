@@ -1,4 +1,4 @@
-"""`helios-job list`, `status`, `cancel`, `pause`, `resume`, on jobs of other processes."""
+"""`helios-job cancel`, `pause`, `resume`, `worker`, on jobs of other processes."""
 
 import json
 import os

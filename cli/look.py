@@ -1,0 +1,139 @@
+"""`helios-job list`, `status`, `logs`, `wait`: what became of jobs."""
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.ask import ask
+from cli.outcome import show_outcome
+from helios.models.report import RunState
+
+if TYPE_CHECKING:  # they import Prefect
+    from tasks.job_runs import JobRunStatus
+    from tasks.progress import JobProgress
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command(
+    "list",
+    epilog="Examples: helios-job list --state failed --state crashed; helios-job list --name nightly --sort ended",
+)
+@click.option("--state", "states", multiple=True, type=click.Choice([state.value for state in RunState]),
+              help="Those in this state. Repeatable.")  # fmt: skip
+@click.option("--name", metavar="TEXT", help="Those with TEXT in their names.")
+@click.option("--sort", default="newest", show_default=True, type=click.Choice(["newest", "oldest", "ended", "name"]),
+              help="Which come first.")  # fmt: skip
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="At most so many.")
+@click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave out so many before them.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def list_command(states: tuple[str, ...], name: str | None, sort: str, limit: int, offset: int, as_json: bool) -> int:
+    """List runs of jobs. Those whose process died are marked as crashed."""
+    from tasks.job_runs import Order, list_runs
+
+    wanted = [RunState(state) for state in states]
+    found = ask(
+        lambda client: list_runs(client, states=wanted, name=name, order=Order(sort), limit=limit, offset=offset)
+    )
+    if as_json:
+        click.echo(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
+        return 0
+    for status in found:
+        click.echo(f"{status.run.id}  {status.state:<10} {status.run.name:<32} {status.message}".rstrip())
+    return 0
+
+
+@click.command(epilog="Example: helios-job status job-3f9a2c --json")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(run: str, as_json: bool) -> int:
+    """Say where a run stands. RUN is its id or its name."""
+    from tasks.job_runs import find_run
+    from tasks.run_watch import read_progress
+
+    async def look(client: Any) -> "tuple[JobRunStatus, JobProgress | None]":
+        found = await find_run(client, run)
+        return found, await read_progress(client, found.run)
+
+    found, progress = ask(look)
+    if as_json:
+        click.echo(json.dumps(_document(found, progress), indent=2, ensure_ascii=False))
+        return 0
+    click.echo(f"{found.run.name} ({found.run.id}): {found.state}")
+    if found.message:
+        click.echo(f"  {found.message}")
+    if progress is not None:
+        click.echo(f"  {progress.description} ({progress.percent:.0f} %)")
+    if found.run.start_time is not None:
+        took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
+        click.echo(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
+    if found.holder is not None:
+        click.echo(f"  process {found.holder.pid} on {found.holder.host}")
+    return 0
+
+
+@click.command(epilog="Example: helios-job logs job-3f9a2c --follow --level warning")
+@click.argument("run")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
+@click.option("--level", default="info", show_default=True, type=click.Choice(LEVELS), help="The least to show.")
+def logs(run: str, follow: bool, level: str) -> int:
+    """Print what a run and its chunks have logged. RUN is its id or its name."""
+    from tasks.job_runs import find_run
+    from tasks.run_watch import read_log
+
+    async def print_lines(client: Any) -> None:
+        found = await find_run(client, run)
+        least = getattr(logging, level.upper())
+        async for line in read_log(client, found, level=least, follow=follow):
+            when = line.timestamp.astimezone().strftime("%H:%M:%S")
+            click.echo(f"{when} {logging.getLevelName(line.level):<8} {line.message}")
+
+    ask(print_lines)
+    return 0
+
+
+@click.command(epilog="Example: helios-job wait $(helios-job submit job.json)")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def wait(run: str, as_json: bool) -> int:
+    """Wait for a run's end; its exit code is that of `helios-job run`. RUN is its id or its name."""
+    from cli.bar import watched
+    from tasks.job_runs import find_run
+    from tasks.run_watch import read_report, wait_for_run
+
+    async def wait_and_read(client: Any) -> int:
+        found = await find_run(client, run)
+        with watched(found.run.name) as watcher:
+            found = await wait_for_run(client, found, tell=watcher)
+        state = found.run.state
+        message = (state.message if state else None) or f"{found.run.name} is {found.state}"
+        return show_outcome(found.state, message, await read_report(found.run), as_json=as_json)
+
+    return ask(wait_and_read)
+
+
+def _document(found: "JobRunStatus", progress: "JobProgress | None" = None) -> dict[str, Any]:
+    """What is known of a run, for programs."""
+    run = found.run
+    document: dict[str, Any] = {
+        "runId": str(run.id),
+        "name": run.name,
+        "state": found.state,
+        "message": found.message,
+        "created": run.created.isoformat() if run.created else None,
+        "started": run.start_time.isoformat() if run.start_time else None,
+        "ended": run.end_time.isoformat() if run.end_time else None,
+        "process": found.holder.model_dump(include={"host", "pid"}) if found.holder else None,
+    }
+    if progress is not None:
+        document["progress"] = {
+            "phase": progress.phase,
+            "percent": round(progress.percent, 1),
+            "frames": progress.frames,
+            "totalFrames": progress.total_frames,
+            "chunks": progress.chunks,
+            "totalChunks": progress.total_chunks,
+        }
+    return document

@@ -1,0 +1,109 @@
+"""`helios-job list`, `status`, `logs`, `wait`, `retry`, `delete`, `submit`, in this process, which has Prefect."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import commands
+from helios.errors import RequestError
+from helios.models.report import JobReport
+from tests.cloud.aws import Aws
+from tests.flows.running import render
+from tests.jobs import make_job, write_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+def said(*words: object) -> str:
+    """What a command prints."""
+    done = CliRunner().invoke(commands, [str(word) for word in words], standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def film(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> JobReport:
+    """A run that completed."""
+    job = make_job([5] * 3, outputFile="video.mp4")
+    return asyncio.run(render(tmp_path_factory.mktemp("film"), job))[1]
+
+
+def test_status_of_a_run_that_completed(film: JobReport) -> None:
+    """For people and for programs, by id and by name."""
+    name = f"job-{film.run_id[-6:]}"
+    assert said("status", film.run_id).startswith(f"{name} ({film.run_id}): completed\n")
+    assert "  stitching: 15 of 15 frames, 3 of 3 chunks (100 %)\n" in said("status", film.run_id)
+    status = json.loads(said("status", name, "--json"))
+    assert (status["runId"], status["state"], status["process"]) == (film.run_id, "completed", None)
+    assert status["started"] < status["ended"]
+    assert status["progress"] == {
+        "phase": "stitching", "percent": 100.0, "frames": 15, "totalFrames": 15, "chunks": 3, "totalChunks": 3,
+    }  # fmt: skip
+
+
+def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
+    """By state, by part of the name; in an order."""
+    failed = asyncio.run(render(tmp_path, make_job((5,), extra=["--misbehave", "exit:3"])))[1]
+
+    def listed(*words: object) -> list[str]:
+        found = [run["runId"] for run in json.loads(said("list", "--json", "--limit", 200, *words))]
+        return [run for run in found if run in (film.run_id, failed.run_id)]
+
+    assert listed() == [failed.run_id, film.run_id]
+    assert listed("--sort", "oldest") == [film.run_id, failed.run_id]
+    assert listed("--state", "failed") == [failed.run_id]
+    assert listed("--state", "stitching", "--state", "completed") == [film.run_id]
+    assert listed("--state", "running", "--state", "paused") == []
+    assert listed("--name", film.run_id[-6:]) == [film.run_id]
+    assert f"{failed.run_id}  failed " in said("list", "--state", "failed")
+
+
+def test_logs(film: JobReport) -> None:
+    """The run's lines and its chunks', in order; by level."""
+    lines = said("logs", film.run_id, "--follow").splitlines()
+    assert sum("Accepted: frames" in line for line in lines) == 3
+    assert any("Done: 15 frames in 3 chunks" in line for line in lines)
+    assert lines == sorted(lines, key=lambda line: line[:8])
+    assert said("logs", film.run_id, "--level", "error") == ""
+
+
+def test_wait_says_how_it_ended(film: JobReport, tmp_path: Path) -> None:
+    """As `run` does."""
+    assert said("wait", film.run_id).startswith(f"{film.output}: 15 frames, 0.500 s")
+    assert json.loads(said("wait", film.run_id, "--json"))["runId"] == film.run_id
+
+
+def test_retry_of_a_run_that_completed_renders_nothing(film: JobReport) -> None:
+    """As Retry in the UI does: every chunk is reused."""
+    report = json.loads(said("retry", film.run_id, "--json"))
+    assert [(chunk["reused"], chunk["attempts"]) for chunk in report["chunks"]] == [(True, 0)] * 3
+
+
+def test_delete_takes_what_a_run_left(amazon: Aws, tmp_path: Path) -> None:
+    """Its objects in storage too; its chunks stay."""
+    config = {**amazon.config, "keep_objects": True}
+    _, report = asyncio.run(render(tmp_path, make_job([5] * 2), adapter=config))
+    answer = said("delete", report.run_id)
+    assert answer.startswith(f"job-{report.run_id[-6:]} ({report.run_id}) is deleted\n")
+    assert "objects are removed from storage" in answer
+    assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
+    with pytest.raises(RequestError, match=f"There is no run '{report.run_id}'"):
+        said("status", report.run_id)
+
+
+def test_submit_refuses_what_can_t_be(tmp_path: Path) -> None:
+    """Before anything is queued, with what was wrong."""
+    path = write_job(tmp_path, make_job((5,)))
+    with pytest.raises(RequestError, match="There is no deployment render-job/moon; "):
+        said("submit", path, "--deployment", "moon")
+    secret = (
+        '{"function": "f", "storage": "s3://b/f", "credentials": {"access_key_id": "id", "secret_access_key": "x"}}'
+    )
+    with pytest.raises(RequestError, match="hold secrets, which Prefect does not keep; save them as a block"):
+        said("submit", path, "--adapter", "aws-lambda", "--adapter-config", secret)
+    with pytest.raises(RequestError, match="nowhere"):
+        said("submit", tmp_path / "nowhere.json")

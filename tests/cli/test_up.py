@@ -1,0 +1,96 @@
+"""`helios-job up`, and the commands that find it: from nothing to a video, and to nothing again."""
+
+import json
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.cli.command import HELIOS_JOB, helios_job, until
+from tests.cloud.processes import free_port
+from tests.jobs import make_job, write_job
+from tests.video import read_numbers
+
+DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run")
+
+
+class Farm:
+    """A `helios-job up` in a process of its own, for users who have configured nothing."""
+
+    def __init__(self, home: Path) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.environment = {
+            **own,
+            "PREFECT_HOME": str(home),
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        }
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [HELIOS_JOB, "up", "--port", str(self.port)],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment, start_new_session=True,
+        )  # fmt: skip
+        self.said: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        until(lambda: self.is_up or self.process.poll() is not None, seconds=170)
+        assert self.is_up, self.said
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has said so."""
+        return "Ctrl-C stops all of it.\n" in self.said
+
+    def ask(self, *words: str | Path, code: int = 0) -> str:
+        """Run `helios-job` beside it; return what it printed, errors where it is refused."""
+        done = helios_job(*words, env=self.environment)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stderr if code else done.stdout
+
+    def stop(self) -> int:
+        """Press Ctrl-C; return the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            return self.process.wait(60)
+        finally:
+            self.process.kill()
+            self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            self.said.extend(stream)
+
+
+@pytest.fixture
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """One for a test."""
+    farm = Farm(tmp_path_factory.mktemp("farm"))
+    yield farm
+    if farm.process.poll() is None:
+        farm.stop()
+
+
+@pytest.mark.timeout(400)
+def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
+    """Without a word about where the server is; Ctrl-C ends a job that runs, and nothing is left."""
+    assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)
+    run = farm.ask("submit", write_job(tmp_path, make_job([5] * 3)), "--output", tmp_path / "video.mp4").strip()
+    assert f"{tmp_path}/video.mp4: 15 frames, 0.500 s" in farm.ask("wait", run)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(15))
+    assert f"A farm is up already: http://127.0.0.1:{farm.port}" in farm.ask("up", code=2)
+
+    (tmp_path / "notes").mkdir()
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:60"]
+    run = farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words))).strip()
+    until(lambda: len(list((tmp_path / "notes").iterdir())) >= 1)
+    family = psutil.Process(farm.process.pid).children(recursive=True)
+    assert farm.stop() == 0
+    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=10)
+    assert farm.said[-1] == "Stopped\n"
+    assert json.loads(farm.ask("status", run, "--json"))["state"] == "cancelled"
