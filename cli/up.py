@@ -8,7 +8,6 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -49,7 +48,7 @@ def up(port: int, limit: int | None) -> int:
             stack.enter_context(announced_farm(url))
         asyncio.run(_make_pool())
         _deploy()
-        _say_what_is_where(url, is_own=own_ui is not None)
+        _say_what_is_where(url.removesuffix("/api"), asyncio.run(_describe_deployments()))
         asyncio.run(work(POOL, limit))
     click.echo("Stopped")
     return 0
@@ -96,24 +95,24 @@ def _deploy() -> None:
         raise ServerStartError("\n  ".join(["The deployments could not be made (prefect deploy --all):", *lines]))
 
 
-def _say_what_is_where(url: str, *, is_own: bool) -> None:
-    async def names() -> list[str]:
-        from prefect.client.orchestration import get_client
+async def _describe_deployments() -> list[str]:
+    from prefect.client.orchestration import get_client
 
-        from tasks.job_runs import FLOW_NAME, list_deployments
+    from tasks.job_runs import FLOW_NAME, list_deployments
 
-        async with get_client() as client:
-            return [
-                f"{FLOW_NAME}/{deployment.name:<13} {deployment.description or ''}"
-                for deployment in await list_deployments(client)
-            ]
+    async with get_client() as client:
+        found = await list_deployments(client)
+    return [f"{f'{FLOW_NAME}/{deployment.name}':<24} {deployment.description or ''}" for deployment in found]
 
-    ui = url.removesuffix("/api")
-    lines: list[Any] = [f"Prefect's UI   {ui}{'' if is_own else ' (was running)'}"]
-    for number, name in enumerate(asyncio.run(names())):
-        lines.append(f"{'' if number else 'Deployments':<14} {name}")
-    lines.append(f"Worker         on this machine, of the work pool {POOL}")
-    lines.append("Render         helios-job submit job.json --output video.mp4, or Run in the UI: "
-                 f"{ui}/deployments")  # fmt: skip
-    lines.append("Ctrl-C stops all of it.")
+
+def _say_what_is_where(ui: str, deployments: list[str]) -> None:
+    first, *others = deployments
+    lines = [
+        f"Prefect's UI   {ui}",
+        f"Deployments    {first}",
+        *(f"{'':<14} {deployment}" for deployment in others),
+        f"Worker         on this machine, of the work pool {POOL}",
+        f"Render         helios-job submit job.json --output video.mp4, or Run in the UI: {ui}/deployments",
+        "Ctrl-C stops all of it.",
+    ]
     click.echo("\n".join(lines))

@@ -1,6 +1,7 @@
 """What tests share: a Prefect server of their own, and a look at the processes that are left."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from cli.server import prefect_server
 from tests.cloud.aws import Aws, aws
 from tests.cloud.google import Google, google_cloud
+from tests.prefect_home import SHARED, furnish, shared_folder
+
+# One for all of pytest's processes: the first makes it, and removes it.
+_MADE_HERE = SHARED not in os.environ
+shared_folder()
 
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")
@@ -33,9 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: "faults" not in item.path.parts)
 
 
+def pytest_unconfigure() -> None:
+    if _MADE_HERE:
+        shutil.rmtree(shared_folder(), ignore_errors=True)
+
+
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
     """The address of a real Prefect server that lives as long as the tests, on a database of its own."""
+    furnish(Path(os.environ["PREFECT_HOME"]))
     with prefect_server():
         url = PREFECT_API_URL.value()
         assert url is not None

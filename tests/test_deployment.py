@@ -1,19 +1,19 @@
 """A job from Prefect: `prefect deploy --all`, a process worker, `prefect deployment run … --watch`."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
 import pytest
 
-from tests.cli.command import until
+from tests.cli.command import said, until
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
 from tests.video import read_numbers
@@ -31,7 +31,7 @@ def prefect(*words: str, check: bool = True) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=400,
         check=False,
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
@@ -69,45 +69,30 @@ def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     """A Helios-style job, seven uneven chunks from frame 60 on: the worker's video is exact."""
     sizes = (18, 18, 18, 18, 18, 18, 12)
     path = write_job(tmp_path, make_job(sizes, start=60, suffix=".mov", extra=["--sound"], outputFile="video.mp4"))
-    said = prefect("deployment", "run", "render-job/local", "--param", f"job={path}", "--watch")
-    assert "Flow run finished successfully" in said
+    answer = prefect("deployment", "run", "render-job/local", "--param", f"job={path}", "--watch")
+    assert "Flow run finished successfully" in answer
     assert read_numbers(tmp_path / "video.mp4") == list(range(60, 180))
 
 
 def test_a_failing_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     """The run fails with the chunk, the cause and the last lines as its message."""
     path = write_job(tmp_path, make_job((5,), extra=["--misbehave", "exit:7"]))
-    said = prefect(
-        "deployment",
-        "run",
-        "render-job/local",
-        "--param",
-        f"job={path}",
-        "--param",
-        "retries=0",
-        "--watch",
-        check=False,
-    )
-    run = httpx.get(f"{worker}/flow_runs/{run_id_of(said)}").json()
-    assert run["state"]["type"] == "FAILED"
-    assert run["state"]["message"].startswith("chunk 0 (frames 0 to 4), attempt 1: ")
-    assert "the scene can't be loaded: é" in run["state"]["message"]
+    run = said("submit", path, "--retries", 0).strip()
+    until(lambda: _state(run)["type"] == "FAILED")
+    assert _state(run)["message"].startswith("chunk 0 (frames 0 to 4), attempt 1: ")
+    assert "the scene can't be loaded: é" in _state(run)["message"]
 
 
 def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """`prefect flow-run cancel` stops the chunks, also those that ignore SIGTERM; the run is Cancelled."""
     (tmp_path / "notes").mkdir()
     job = make_job([5] * 4, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
-    path = write_job(tmp_path, job)
-    adapter = '{"type": "local", "grace_seconds": 0.5}'
-    said = prefect(
-        "deployment", "run", "render-job/local", "--param", f"job={path}", "--param", f"adapter={adapter}",
-        "--param", "concurrency=2",
-    )  # fmt: skip
+    settings = ("--adapter", "local", "--adapter-config", '{"grace_seconds": 0.5}', "--concurrency", 2)
+    run = said("submit", write_job(tmp_path, job), *settings).strip()
     until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
     assert processes_of(tmp_path)
-    prefect("flow-run", "cancel", run_id_of(said))
-    until(lambda: httpx.get(f"{worker}/flow_runs/{run_id_of(said)}").json()["state"]["name"] == "Cancelled")
+    prefect("flow-run", "cancel", run)
+    until(lambda: _state(run)["name"] == "Cancelled")
     until(lambda: processes_of(tmp_path) == [])
 
 
@@ -116,15 +101,15 @@ def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", "fail-times:1", "--only", "5"]
     path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
-    options = ["--param", f"job={path}", "--param", "retries=0", "--param", "concurrency=1"]
-    said = prefect("deployment", "run", "render-job/local", *options, "--watch", check=False)
-    assert _state(worker, said) == "Failed"
-    prefect("flow-run", "retry", run_id_of(said))
-    until(lambda: _state(worker, said) == "Completed")
+    run = said("submit", path, "--retries", 0, "--concurrency", 1).strip()
+    until(lambda: _state(run)["name"] == "Failed")
+    prefect("flow-run", "retry", run)
+    until(lambda: _state(run)["name"] == "Completed")
     assert sorted(note.name.partition("-")[0] for note in (tmp_path / "notes").iterdir()) == ["0", "10", "5", "5"]
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
 
 
+@pytest.mark.slow
 def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """SIGKILL of the Prefect worker: within five seconds nothing of it is left; another one goes on."""
     (tmp_path / "notes").mkdir()
@@ -132,28 +117,22 @@ def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path,
     path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
     with a_worker(tmp_path / "log", pool="doomed") as doomed:
         prefect("deploy", "-n", "local", "--pool", "doomed")
-        options = ["--param", f"job={path}", "--param", "concurrency=1"]
-        said = prefect("deployment", "run", "render-job/local", *options)
+        run = said("submit", path, "--concurrency", 1).strip()
         until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
         flow = psutil.Process(doomed.pid).children()[0]
         doomed.send_signal(signal.SIGKILL)
         until(lambda: processes_of(tmp_path) == [], seconds=5)
         doomed.wait(60)
-        until(lambda: _state(prefect_api, said) == "Crashed", seconds=30)
+        until(lambda: _state(run)["name"] == "Crashed", seconds=30)
         until(lambda: not flow.is_running() or flow.status() == psutil.STATUS_ZOMBIE, seconds=30)
     with a_worker(tmp_path / "log", pool="doomed"):
-        prefect("flow-run", "retry", run_id_of(said))
-        until(lambda: _state(prefect_api, said) == "Completed", seconds=90)
+        said("retry", run)
+        until(lambda: _state(run)["name"] == "Completed", seconds=90)
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
     assert len(list((tmp_path / "notes").iterdir())) == 4
 
 
-def _state(api: str, said: str) -> str:
-    return str(httpx.get(f"{api}/flow_runs/{run_id_of(said)}").json()["state"]["name"])
-
-
-def run_id_of(said: str) -> str:
-    """The id of the run that Prefect has just spoken of."""
-    found = re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", said)
-    assert found, said
-    return found[0]
+def _state(run: str) -> dict[str, Any]:
+    """A run's state, as the API tells it."""
+    state: dict[str, Any] = httpx.get(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run}").json()["state"]
+    return state

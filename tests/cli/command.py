@@ -1,4 +1,4 @@
-"""Run the real `helios-job` in a process of its own."""
+"""Run the real `helios-job`, in a process of its own or, where that says as much, in this one."""
 
 import os
 import pty
@@ -7,6 +7,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.main import commands
 
 HELIOS_JOB = str(Path(sys.executable).with_name("helios-job"))
 
@@ -19,9 +23,17 @@ def helios_job(
 ) -> subprocess.CompletedProcess[str]:
     """Run it to its end, with its streams as text; `env` is the whole environment, this process's by default."""
     done = subprocess.run(
-        [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=120, check=False, env=env
+        [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=400, check=False, env=env
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def said(*words: object) -> str:
+    """What a command prints that is run in this process, where Prefect is imported; raises what it is refused with."""
+    done = CliRunner().invoke(commands, [str(word) for word in words], standalone_mode=False)
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
 
 
 def start_helios_job(*words: str | int | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
@@ -55,7 +67,7 @@ def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
     return code, drawn.decode(errors="replace")
 
 
-def until(condition: Callable[[], object], *, seconds: float = 60) -> None:
+def until(condition: Callable[[], object], *, seconds: float = 180) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds
     while not condition():

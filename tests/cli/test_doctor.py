@@ -22,7 +22,7 @@ def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tupl
     """Run it: exit code, and each finding's mark and text."""
     done = subprocess.run(
         [HELIOS_JOB, "doctor", "--adapter", adapter, "--adapter-config", json.dumps(config)],
-        capture_output=True, text=True, timeout=120, env=os.environ,
+        capture_output=True, text=True, timeout=300, env=os.environ,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stdout.splitlines() if not line.startswith("      ")]

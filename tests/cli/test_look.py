@@ -5,24 +5,15 @@ import json
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from cli.main import commands
 from helios.errors import RequestError
 from helios.models.report import JobReport
+from tests.cli.command import said
 from tests.cloud.aws import Aws
 from tests.flows.running import render
 from tests.jobs import make_job, write_job
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-def said(*words: object) -> str:
-    """What a command prints."""
-    done = CliRunner().invoke(commands, [str(word) for word in words], standalone_mode=False)
-    if done.exception is not None:
-        raise done.exception
-    return done.stdout
 
 
 @pytest.fixture(scope="module")

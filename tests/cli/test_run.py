@@ -4,9 +4,7 @@ import json
 import os
 import re
 import signal
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -16,6 +14,7 @@ from helios.models.report import JobReport
 from tests.cli.command import helios_job, on_a_terminal, start_helios_job, until
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
+from tests.prefect_home import flow_run_states, furnish
 from tests.video import read_numbers
 
 with_server = pytest.mark.usefixtures("prefect_api")
@@ -122,13 +121,6 @@ def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
-def flow_run_states(home: Path) -> tuple[list[str], dict[str, str]]:
-    """States of the flow runs, and of the task runs by name, in the database that a run left behind."""
-    with closing(sqlite3.connect(home / "prefect.db")) as database:
-        flows = [row[0] for row in database.execute("select state_name from flow_run")]
-        return flows, dict(database.execute("select name, state_name from task_run").fetchall())
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM: exit code 130, no process left, Cancelled in the database of the command's own server."""
@@ -136,6 +128,7 @@ def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number
     (tmp_path / "notes").mkdir()
     write_job(tmp_path, job)
     home = tmp_path / "prefect"
+    furnish(home)
     words = ("run", tmp_path / "job.json", "--concurrency", 2, "--adapter-config", '{"grace_seconds": 0.5}')
     env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
     process = start_helios_job(*words, env=env)
@@ -144,7 +137,7 @@ def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number
     assert processes_of(tmp_path)
     # As a terminal does: to the whole foreground group.
     os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
     assert "helios-job: The job was cancelled" in said
     assert "Traceback" not in said
@@ -159,7 +152,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     write_job(tmp_path, make_job([2] * 10, outputFile="video.mp4"))
     home = tmp_path / "prefect"
     process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "prefect server start, then open http://127.0.0.1:4200/runs/flow-run/" in said
     flows, tasks = flow_run_states(home)
@@ -171,6 +164,7 @@ def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> Non
     """Even when the command is killed with SIGKILL, so that it can't stop anything."""
     write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))
     home = tmp_path / "prefect"
+    furnish(home)
     process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
 
     def servers() -> list[psutil.Process]:

@@ -25,7 +25,7 @@ async def test_a_job_by_lambda_into_a_bucket(amazon: Aws, tmp_path: Path) -> Non
     done = subprocess.run(
         [HELIOS_JOB, "run", f"s3://{BUCKET}/cli/job.json", "--adapter", "aws-lambda", "--output", video, "--json"],
         env={**os.environ, "HELIOS_AWS_LAMBDA_CONFIG": json.dumps(settings)},
-        capture_output=True, text=True, timeout=120, cwd=tmp_path,
+        capture_output=True, text=True, timeout=300, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -48,7 +48,7 @@ def test_settings_that_can_t_be(amazon: Aws, tmp_path: Path) -> None:
     ):
         done = subprocess.run(
             [HELIOS_JOB, "run", str(job), "--adapter", "aws-lambda", "--adapter-config", settings],
-            capture_output=True, text=True, timeout=60, cwd=tmp_path,
+            capture_output=True, text=True, timeout=300, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 2, done.stderr
         assert says in done.stderr

@@ -1,6 +1,5 @@
 """`helios-job up`, and the commands that find it: from nothing to a video, and to nothing again."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 from tests.cli.command import HELIOS_JOB, helios_job, until
 from tests.cloud.processes import free_port
 from tests.jobs import make_job, write_job
+from tests.prefect_home import flow_run_states
 from tests.video import read_numbers
 
 DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run")
@@ -23,6 +23,7 @@ class Farm:
     """A `helios-job up` in a process of its own, for users who have configured nothing."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.environment = {
             **own,
@@ -46,11 +47,11 @@ class Farm:
         """Whether it has said so."""
         return "Ctrl-C stops all of it.\n" in self.said
 
-    def ask(self, *words: str | Path, code: int = 0) -> str:
-        """Run `helios-job` beside it; return what it printed, errors where it is refused."""
+    def ask(self, *words: str | Path) -> str:
+        """Run `helios-job` beside it; return what it printed."""
         done = helios_job(*words, env=self.environment)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stderr if code else done.stdout
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def stop(self) -> int:
         """Press Ctrl-C; return the exit code."""
@@ -76,21 +77,19 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
         farm.stop()
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
     """Without a word about where the server is; Ctrl-C ends a job that runs, and nothing is left."""
     assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)
     run = farm.ask("submit", write_job(tmp_path, make_job([5] * 3)), "--output", tmp_path / "video.mp4").strip()
     assert f"{tmp_path}/video.mp4: 15 frames, 0.500 s" in farm.ask("wait", run)
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
-    assert f"A farm is up already: http://127.0.0.1:{farm.port}" in farm.ask("up", code=2)
-
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:60"]
-    run = farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words))).strip()
+    farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words)))
     until(lambda: len(list((tmp_path / "notes").iterdir())) >= 1)
     family = psutil.Process(farm.process.pid).children(recursive=True)
     assert farm.stop() == 0
     until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=10)
     assert farm.said[-1] == "Stopped\n"
-    assert json.loads(farm.ask("status", run, "--json"))["state"] == "cancelled"
+    assert sorted(flow_run_states(farm.home)[0]) == ["Cancelled", "Completed"]

@@ -88,7 +88,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_listening(port: int, *, seconds: float = 10.0) -> None:
+def wait_until_listening(port: int, *, seconds: float = 60.0) -> None:
     """Wait until somebody listens on a port."""
     deadline = time.monotonic() + seconds
     while True:

@@ -30,7 +30,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "--target",
         str(target),
     ]
-    subprocess.run([*pip, str(FARM)], check=True, timeout=120, capture_output=True)
+    subprocess.run([*pip, str(FARM)], check=True, timeout=300, capture_output=True)
     return {**os.environ, "PYTHONPATH": str(target)}
 
 
@@ -67,7 +67,7 @@ def test_a_job_over_it(installed: dict[str, str], tmp_path: Path) -> None:
     try:
         done = subprocess.run(
             [HELIOS_JOB, "run", str(job), "--adapter", "folder-farm", "--adapter-config", config],
-            env=installed, capture_output=True, text=True, timeout=120,
+            env=installed, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
     finally:
         for worker in workers:

@@ -14,8 +14,12 @@ from tests.faults.scenario import Fault, Scenario, draw
 from tests.faults.table import describe, make_table
 from tests.faults.trial import Outcome, Trial, log_of
 
+SHARE_PATIENCE = 4.0
 
-async def run_all(scenarios: Sequence[Scenario], *, at_once: int, verbose: bool = False) -> list[Outcome]:
+
+async def run_all(
+    scenarios: Sequence[Scenario], *, at_once: int, verbose: bool = False, patience: float = 1.0
+) -> list[Outcome]:
     """Carry out every job, some at a time; say at once what is wrong with one."""
     outcomes: list[Outcome] = []
     pending = iter(scenarios)
@@ -24,7 +28,7 @@ async def run_all(scenarios: Sequence[Scenario], *, at_once: int, verbose: bool 
 
         async def pull() -> None:
             for scenario in pending:
-                trial = Trial(scenario, farm)
+                trial = Trial(scenario, farm, patience=patience)
                 async with farm.alone(scenario):
                     outcome = await trial.carry_out()
                 outcomes.append(outcome)
@@ -58,8 +62,10 @@ def main() -> int:
     seeds = [words.seed] if words.seed is not None else range(words.first, words.first + words.jobs)
     scenarios = [draw(seed, only=only, possible=possible, chunks=words.chunks) for seed in seeds]
     if words.share:
-        scenarios = [draw(seed, only=fault, chunks=12) for seed, fault in enumerate(sorted(possible))]
-    outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30))
+        scenarios = [draw(seed, only=fault, chunks=8) for seed, fault in enumerate(sorted(possible))]
+    # The share runs beside other tests: there, a limit on time is no test.
+    patience = SHARE_PATIENCE if words.share else 1.0
+    outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30, patience=patience))
     print(make_table(outcomes))
     # A fault that did not happen proves nothing.
     missed = sum(not outcome.fired for outcome in outcomes) if words.share else 0

@@ -27,6 +27,7 @@ from tests.cloud.aws import Aws, aws
 from tests.cloud.processes import ROOT, free_port
 from tests.faults.film import Film
 from tests.faults.scenario import Fault, Scenario
+from tests.prefect_home import furnish
 
 DISK_MIB = 6
 POOL = "faults"
@@ -135,7 +136,7 @@ async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
     # Nobody asks the server for the jobs' lines.
     os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
-    (folder / "prefect").mkdir()
+    furnish(folder / "prefect")
     server = PrefectServer(folder)
     with _cloud(folder, wanted=with_cloud) as amazon:
         if amazon is not None:

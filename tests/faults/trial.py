@@ -69,10 +69,12 @@ class Trial:
     Args:
         scenario: What happens to it.
         farm: What it runs on.
+        patience: By how much limits of time are stretched, for a machine that does other things too.
     """
 
-    def __init__(self, scenario: Scenario, farm: Farm) -> None:
+    def __init__(self, scenario: Scenario, farm: Farm, *, patience: float = 1.0) -> None:
         self.scenario = scenario
+        self.patience = patience
         self.farm = farm
         self.outcome = Outcome(scenario)
         self.folder = farm.folder / f"seed-{scenario.seed}"
@@ -175,7 +177,7 @@ class Trial:
         await stage.start()
         striking = asyncio.create_task(strike(stage, planned)) if planned else None
         try:
-            await asyncio.wait_for(self._end_of(stage), LAUNCH_SECONDS)
+            await asyncio.wait_for(self._end_of(stage), LAUNCH_SECONDS * self.patience)
         except TimeoutError:
             outcome.problems.append(f"launch {outcome.launches} did not end within {LAUNCH_SECONDS:g} s")
         if not stage.ended.is_set():
@@ -184,7 +186,7 @@ class Trial:
         if striking is not None:
             await striking  # what it has stopped, or filled, goes on, or is emptied
         if planned and planned.fault is Fault.TWICE and stage.was_killed:
-            await asyncio.sleep(COUNT_SECONDS)
+            await asyncio.sleep(COUNT_SECONDS * self.patience)
         else:
             await self._await_gone(stage)
         for chunk in self._begun_since(before) - self.recorded():
@@ -222,7 +224,7 @@ class Trial:
         """Wait until no process of the job is left; the orchestrator's own must go soon."""
         is_remote = self.scenario.on_lambda
         started = time.monotonic()
-        limit = 30.0 if is_remote else GONE_SECONDS
+        limit = (30.0 if is_remote else GONE_SECONDS) * self.patience
         while left := self._left(stage):
             if time.monotonic() - started > limit:
                 self.outcome.orphans += len(left)
@@ -238,7 +240,7 @@ class Trial:
 
     async def _await_end_of_flow(self, stage: Stage) -> None:
         """Of a Prefect worker that was killed, the flow's process ends by itself."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 20 * self.patience
         while stage.flow is not None and is_alive(stage.flow):
             if time.monotonic() > deadline:
                 self.outcome.problems.append("the flow's process outlived its worker by 20 s")

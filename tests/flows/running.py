@@ -69,7 +69,7 @@ async def resume(report: JobReport, **changed: Any) -> tuple[State[Any], JobRepo
     return state, await report_of(state)
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], *, seconds: float = 30) -> None:
+async def eventually(condition: Callable[[], Awaitable[object]], *, seconds: float = 120) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds
     while not await condition():

@@ -282,7 +282,7 @@ def large_chunks(tmp_path: Path) -> list[str]:
 
 def run_stitch(*words: str | Path, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     argv = [*wrapper, sys.executable, "-c", STITCH_PROGRAM, *map(str, words)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.mark.parametrize("limit", [1000, 100_000])

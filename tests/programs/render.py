@@ -4,18 +4,21 @@ python render.py START COUNT OUTPUT [--zero N] [--sound] [--codec NAME] [--fps R
 """
 
 import argparse
+import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.video import Clip, write_clip
+SHARED = "HELIOS_TESTS_SHARED"
+"""A folder that a whole test run shares: frames that it has rendered once are there to be copied."""
 
 
 def main() -> None:
@@ -33,14 +36,35 @@ def main() -> None:
     words = parser.parse_args()
     if words.notes:
         (words.notes / f"{words.start}-{os.getpid()}").touch()
-    clip = Clip(fps=words.fps, sample_rate=48000 if words.sound else None)
     if words.misbehave and words.only in (None, words.start):
-        misbehave(words, clip)
+        misbehave(words)
         return
-    write_clip(words.output, clip, start=words.start, count=words.count, zero=words.zero)
+    write(words, zero=words.zero)
 
 
-def misbehave(words: argparse.Namespace, clip: Clip) -> None:
+def write(
+    words: argparse.Namespace, output: Path | None = None, *, count: int | None = None, zero: int = 0, **look: Any
+) -> None:
+    """Write the frames, as rendered before where that was done in this test run; `look` has fields of `Clip`."""
+    output = output or words.output
+    count = words.count if count is None else count
+    look = {"fps": words.fps, "sample_rate": 48000 if words.sound else None, **look}
+    name = hashlib.sha256(repr((words.start, count, zero, sorted(look.items()))).encode()).hexdigest() + output.suffix
+    rendered = Path(os.environ[SHARED], "clips", name) if SHARED in os.environ else None
+    if rendered is not None and rendered.exists():
+        shutil.copyfile(rendered, output)
+        return
+    from tests.video import Clip, write_clip  # a second, with NumPy and FFmpeg
+
+    write_clip(output, Clip(**look), start=words.start, count=count, zero=zero)
+    if rendered is not None:
+        rendered.parent.mkdir(exist_ok=True)
+        beside = rendered.with_name(f"{os.getpid()}-{rendered.name}")
+        shutil.copyfile(output, beside)
+        beside.replace(rendered)
+
+
+def misbehave(words: argparse.Namespace) -> None:
     """Do what a broken renderer does."""
     start, count, output = words.start, words.count, words.output
     match words.misbehave.split(":"):
@@ -51,25 +75,25 @@ def misbehave(words: argparse.Namespace, clip: Clip) -> None:
         case ["garbage"]:
             output.write_bytes(os.urandom(5000))
         case ["truncated"]:
-            write_clip(output, clip, start=start, count=count)
+            write(words)
             output.write_bytes(output.read_bytes()[:-400])
         case ["truncated-late"]:  # the index is in front, the last frames are cut off
-            write_clip(output.with_suffix(".mkv"), clip, start=start, count=count)
+            write(words, output.with_suffix(".mkv"))
             whole = output.with_suffix(".mkv").read_bytes()
             output.write_bytes(whole[: len(whole) * 2 // 3])
             output.with_suffix(".mkv").unlink()
         case ["short"]:
-            write_clip(output, clip, start=start, count=count - 1)
+            write(words, count=count - 1)
         case ["long"]:
-            write_clip(output, clip, start=start, count=count + 1)
+            write(words, count=count + 1)
         case ["size"]:
-            write_clip(output, replace(clip, width=80), start=start, count=count)
+            write(words, width=80)
         case ["rate"]:
-            write_clip(output, replace(clip, fps=Fraction(25)), start=start, count=count)
+            write(words, fps=Fraction(25))
         case ["codec"]:
-            write_clip(output, replace(clip, codec="mpeg4"), start=start, count=count)
+            write(words, codec="mpeg4")
         case ["parameters"]:
-            write_clip(output, replace(clip, options={"profile": "baseline"}), start=start, count=count)
+            write(words, options={"profile": "baseline"})
         case ["exit", code]:
             print("about to fail", flush=True)
             print("the scene can't be loaded: é", file=sys.stderr, flush=True)
@@ -80,10 +104,10 @@ def misbehave(words: argparse.Namespace, clip: Clip) -> None:
                 file.write(b".")
             if tries.stat().st_size <= int(times):
                 sys.exit("not yet")
-            write_clip(output, clip, start=start, count=count)
+            write(words)
         case ["slow", seconds]:
             time.sleep(float(seconds))
-            write_clip(output, clip, start=start, count=count)
+            write(words)
         case ["hang"]:
             hang()
         case ["hang-hard"]:  # ignores SIGTERM, and so does a grandchild that left the session
@@ -95,7 +119,7 @@ def misbehave(words: argparse.Namespace, clip: Clip) -> None:
             line = b"x" * 99 + b"\n"
             for _ in range(int(megabytes)):
                 sys.stdout.buffer.write(line * 10_000)
-            write_clip(output, clip, start=start, count=count)
+            write(words)
         case _:
             sys.exit(f"unknown misbehaviour {words.misbehave}")
 

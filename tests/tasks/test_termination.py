@@ -80,7 +80,7 @@ print(run_job({{"job": {str(path)!r}}}, title="")[0])
 """
     command = [sys.executable, "-c", program]
     done = subprocess.run(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
     )
     assert done.stdout.splitlines()[-1] == "cancelled", done.stdout
     assert list((tmp_path / "notes").iterdir()) == []

@@ -493,7 +493,7 @@ def test_the_command_line(settings: WorkerSettings, storage: Storage, tmp_path: 
     def worker(*words: str, **variables: str) -> tuple[int, ChunkAnswer]:
         done = subprocess.run(
             [sys.executable, "-m", "helios.worker", *words], env={**environment, **variables},
-            capture_output=True, text=True, check=False, timeout=60, cwd=Path(__file__).parents[3],
+            capture_output=True, text=True, check=False, timeout=300, cwd=Path(__file__).parents[3],
         )  # fmt: skip
         return done.returncode, ChunkAnswer.model_validate_json(done.stdout)
 
