@@ -48,13 +48,13 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         return {"type": name, **settings}  # one of third parties, one with blocks, or one that is refused later
 
 
-def refuse_secrets(choice: object) -> None:
+def refuse_secrets(choices: object) -> None:
     """Refuse settings with secrets where they would have to go through Prefect, which masks them.
 
     Raises:
         RequestError: There are some; says what to do.
     """
-    if MASKED in json.dumps(choice, default=str):
+    if MASKED in json.dumps(choices, default=str):
         raise RequestError(
             "The adapter's settings hold secrets, which Prefect does not keep; save them as a block, and name it "
             "(--adapter aws-lambda/NAME), or let the worker's machine have them"

@@ -26,7 +26,7 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
     load_job_spec(parameters["job"])
     if words["spec"] == "-":
         parameters.setdefault("job_dir", os.getcwd())
-    refuse_secrets(parameters.get("adapter"))
+    refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
     from tasks.job_runs import submit_run
 
     run = ask(lambda client: submit_run(client, deployment, parameters, queue=queue))
