@@ -8,6 +8,7 @@ Cancelled, with all their processes.
 import asyncio
 import signal
 import time
+import warnings
 from contextlib import suppress
 from typing import Any
 
@@ -42,13 +43,17 @@ async def work(pool: str, limit: int | None) -> None:
     """
     from prefect.workers.process import ProcessWorker
 
-    class JobWorker(ProcessWorker):
-        """A process worker that can be told to take no new runs."""
+    with warnings.catch_warnings():
+        # It takes the place of Prefect's own among the types of workers, which is said aloud otherwise.
+        warnings.simplefilter("ignore")
 
-        is_stopping = False
+        class JobWorker(ProcessWorker):
+            """A process worker that can be told to take no new runs."""
 
-        async def get_and_submit_flow_runs(self) -> Any:
-            return [] if self.is_stopping else await super().get_and_submit_flow_runs()
+            is_stopping = False
+
+            async def get_and_submit_flow_runs(self) -> Any:
+                return [] if self.is_stopping else await super().get_and_submit_flow_runs()
 
     worker = JobWorker(work_pool_name=pool, limit=limit)
     serving = asyncio.create_task(worker.start(printer=click.echo))

@@ -10,16 +10,22 @@ from pydantic import Field
 
 from adapters import AdapterConfig
 
-AdapterName = Literal["local", "aws-lambda", "cloud-run", "cloud-run-job"]
-"""The built-in ones, whose settings are elsewhere: a list to choose from in the form."""
-
 
 def _titled(title: str, **bounds: Any) -> Any:
     return Field(json_schema_extra={"title": title}, **bounds)
 
 
-Job = Annotated[str | dict[str, Any], _titled("Job document")]
-Adapter = Annotated[AdapterName | str | AdapterConfig | dict[str, Any], _titled("Where chunks are rendered")]
+# What there is to choose between is a tab, with a title of its own.
+_Name = Annotated[Literal["local", "aws-lambda", "cloud-run", "cloud-run-job"], Field(title="by name")]
+_Saved = Annotated[str, Field(title="saved")]
+_Settings = Annotated[dict[str, Any], Field(title="as JSON")]
+_Choice = _Name | _Saved | AdapterConfig | _Settings
+
+Job = Annotated[
+    Annotated[str, Field(title="path or URL")] | Annotated[dict[str, Any], Field(title="the document")],
+    _titled("Job document"),
+]
+Adapter = Annotated[_Choice, _titled("Where chunks are rendered")]
 Concurrency = Annotated[int | None, _titled("Chunks at a time", ge=1, le=10_000)]
 Retries = Annotated[int, _titled("Retries of a chunk", ge=0, le=100)]
 RetryDelay = Annotated[float, _titled("Seconds before the first retry", ge=0, le=3600)]
@@ -29,9 +35,7 @@ StallTimeout = Annotated[float | None, _titled("Longest silence of a chunk, in s
 JobFolder = Annotated[str | None, _titled("Job folder")]
 OutputFile = Annotated[str | None, _titled("Video")]
 Merge = Annotated[bool, _titled("Join the chunks")]
-MergeAdapter = Annotated[
-    AdapterName | str | AdapterConfig | dict[str, Any] | None, _titled("Where the job's merge command runs")
-]
+MergeAdapter = Annotated[_Choice | None, _titled("Where the job's merge command runs")]
 AudioFile = Annotated[str | None, _titled("Sound track")]
 Chunks = Annotated[list[int] | None, _titled("Only these chunks")]
 Fresh = Annotated[bool, _titled("Render everything anew")]
