@@ -1,14 +1,13 @@
 """`helios-job cancel`, `pause`, `resume`, `retry`, `delete`: what is to become of jobs."""
 
 import asyncio
-import json
-import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.adapter_option import MASKED, read_adapter
+from cli.adapter_option import holds_secrets, read_adapter
 from cli.ask import ask, with_client
 from cli.outcome import show_outcome
 from helios.errors import RequestError
@@ -25,17 +24,15 @@ CANCEL_WAIT_SECONDS = 60.0
 def cancel(run: str, no_wait: bool) -> int:
     """Stop a run: nothing new starts, and every process of it ends. What is accepted stays."""
     from tasks.job_runs import cancel_run, find_run
-    from tasks.job_state import ENDED
+    from tasks.run_watch import wait_for_run
 
     async def stop(client: Any) -> str:
         found = await find_run(client, run)
         await cancel_run(client, found)
-        deadline = time.monotonic() + (0 if no_wait else CANCEL_WAIT_SECONDS)
-        while time.monotonic() < deadline:
-            now = await find_run(client, str(found.run.id))
-            if now.state in ENDED and now.holder is None:
-                return f"{found.run.name}: {now.state}"
-            await asyncio.sleep(0.2)
+        if not no_wait:
+            with suppress(TimeoutError):
+                ended = await asyncio.wait_for(wait_for_run(client, found), CANCEL_WAIT_SECONDS)
+                return f"{found.run.name}: {ended.state}"
         return f"{found.run.name} is being cancelled"
 
     click.echo(ask(stop))
@@ -139,7 +136,7 @@ def _parameters(saved: dict[str, Any], adapter_config: str | None, *, has_deploy
             raise RequestError("--adapter-config is for runs that are carried out here; a worker has its own settings")
         name = adapter.get("type", "local") if isinstance(adapter, dict) else str(adapter)
         return {**saved, "adapter": read_adapter(name, adapter_config)}
-    if MASKED in json.dumps(adapter, default=str):
+    if holds_secrets(adapter):
         raise RequestError(
             "The run's adapter settings hold secrets, which Prefect does not keep; give the settings again "
             "(--adapter-config), or save them as a block"

@@ -176,10 +176,11 @@ class Trial:
         stage = Stage(self, by_command=outcome.launches > 1 and self.scenario.resumed_by_command and not self.by_worker)
         await stage.start()
         striking = asyncio.create_task(strike(stage, planned)) if planned else None
+        limit = LAUNCH_SECONDS * self.patience
         try:
-            await asyncio.wait_for(self._end_of(stage), LAUNCH_SECONDS * self.patience)
+            await asyncio.wait_for(self._end_of(stage), limit)
         except TimeoutError:
-            outcome.problems.append(f"launch {outcome.launches} did not end within {LAUNCH_SECONDS:g} s")
+            outcome.problems.append(f"launch {outcome.launches} did not end within {limit:g} s")
         if not stage.ended.is_set():
             stage.kill()
             await stage.ended.wait()
