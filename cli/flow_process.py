@@ -30,7 +30,7 @@ from cli.bar import watched
 from cli.server import prefect_server
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.job_run import JOB_CANCELLED, JobEndedError
+from tasks.job_errors import JOB_CANCELLED, JobEndedError
 from tasks.job_state import job_state
 from tasks.last_states import count_ended
 

@@ -23,21 +23,19 @@ from tasks.block_references import without_blocks
 from tasks.chunk import find_accepted, render_chunk
 from tasks.dead_run_automation import say_suspended
 from tasks.garbage import calm_collector
-from tasks.job_run import (
-    ENVIRONMENT_RETRIES,
+from tasks.job_errors import (
     JOB_CANCELLED,
     JobCancelledError,
     JobCrashedError,
     JobEndedError,
     JobFailedError,
-    JobRun,
-    Limits,
 )
+from tasks.job_run import ENVIRONMENT_RETRIES, JobRun, Limits
 from tasks.job_state import stitching
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
 from tasks.prepared_job import PreparedJob, prepare_job
-from tasks.progress import published
+from tasks.run_artifacts import published
 from tasks.run_log import RunLogger
 from tasks.stored_job import StoredJob
 from tasks.task_states import record_as_cancelled
@@ -153,7 +151,7 @@ async def _carry_out(
         retry_jitter_factor=RETRY_JITTER,
     )
     try:
-        async with work.supervised(), published(run.progress, logger):
+        async with work.supervised(), published(run, work.client, logger):
             if removed := await asyncio.to_thread(run.remove_leftovers):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             if run.stored is not None:

@@ -4,10 +4,8 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import CacheKeyFnPolicy
@@ -16,7 +14,6 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
-from helios.adapter import OutputSink, Stream
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
@@ -24,7 +21,11 @@ from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.process import explain_exit
 from tasks.accepted import AcceptedChunks
-from tasks.job_run import JOB_CANCELLED, AttemptFailedError, ChunkRecord, JobRun
+from tasks.chunk_log import chunk_log
+from tasks.chunk_record import AttemptTimes, ChunkRecord
+from tasks.job_errors import JOB_CANCELLED, AttemptFailedError
+from tasks.job_run import JobRun
+from tasks.run_log import OUTPUT
 from tasks.stored_job import StoredJob
 
 
@@ -66,23 +67,23 @@ async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
     logger = get_run_logger()
     try:
         async with run.underway():
-            record.attempts += 1
-            record.state = RunState.RUNNING
+            times = run.begin_attempt(record)
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
             level = logging.DEBUG if record.attempts == 1 else logging.INFO
             logger.log(level, "Attempt %d started: %s", record.attempts, chunk.frames)
-            result = await _attempt(chunk, run, record.attempts)
+            result = await _attempt(chunk, run, record.attempts, times)
     except asyncio.CancelledError:
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
         # cancelled this, sees the state and goes on cancelling.
-        record.state = RunState.CANCELLED
+        run.end_attempt(record, RunState.CANCELLED)
         if transaction := get_transaction():
             transaction.write_on_commit = False  # there is no result to keep
         return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     except (HeliosError, OSError) as exc:
         error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
         raise _failed(run, record, error) from exc
-    record.state, record.result, record.error = RunState.COMPLETED, result, None
+    record.result, record.error = result, None
+    run.end_attempt(record, RunState.COMPLETED)
     run.progress.add(result.frames)
     logger.info("Accepted: %s, %d bytes, rendered in %.2f s",
                 chunk.frames, result.artifact.bytes, result.render_ms / 1000)  # fmt: skip
@@ -106,7 +107,7 @@ def _failed(run: JobRun, record: ChunkRecord, error: HeliosError) -> AttemptFail
     return AttemptFailedError(message, retry)
 
 
-async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkResult:
+async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int, times: AttemptTimes) -> ChunkResult:
     output = run.job.directory.output(chunk.output_file)
     if output.parent != run.job.directory.path:
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -114,13 +115,15 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int) -> ChunkRes
     if place == output:
         place.unlink(missing_ok=True)
     try:
+        times.started = run.progress.seconds
         ended = await _execute(argv, place, chunk, run, attempt)
+        times.answered, times.render_ms, times.worker = run.progress.seconds, ended.duration_ms, ended.timings
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(argv[0]), ended))
         fetched = time.monotonic()
         if run.stored is not None:
             await _fetch(ended, run.stored, place)
-        started = time.monotonic()
+        times.fetched, started = run.progress.seconds, time.monotonic()
         verified = await verify(place, chunk, run)
         run.check_fits(f"chunk {chunk.id}", verified)
         place.replace(output)
@@ -191,7 +194,12 @@ async def _execute(argv: list[str], place: Path, chunk: RenderJobChunk, run: Job
         chunk_id=chunk.id,
         attempt=attempt,
     )
-    with _log_file(run.job.directory.log(run.run_id, chunk.id, attempt)) as sink:
+    logger = get_run_logger()
+
+    def log(line: str) -> None:
+        logger.info("%s", line, extra=OUTPUT)
+
+    with chunk_log(run.job.directory.log(run.run_id, chunk.id, attempt), log, run.log_lines) as sink:
         return await run.job.adapter.execute(job, on_output=sink)
 
 
@@ -224,22 +232,3 @@ async def find_accepted(chunk: RenderJobChunk, run: JobRun, accepted: AcceptedCh
         logger.warning("Chunk %d is rendered again: %s was changed since it was accepted", chunk.id, output)
         return False
     return run.reuse(result, verified)
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[OutputSink]:
-    """A sink that writes lines into a file, which exists once there is a line."""
-    file: TextIO | None = None
-
-    def write(_stream: Stream, line: str) -> None:
-        nonlocal file
-        if file is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a", encoding="utf-8")  # a resumed run counts its attempts anew
-        file.write(line + "\n")
-
-    try:
-        yield write
-    finally:
-        if file is not None:
-            file.close()

@@ -23,7 +23,7 @@ from prefect.states import Cancelled, Crashed
 
 from helios.process_tree import end_commands_of
 from tasks.hold import Holder, all_holds, drop_hold, shows_life
-from tasks.job_run import JOB_CANCELLED
+from tasks.job_errors import JOB_CANCELLED
 from tasks.job_runs import FLOW_NAME
 from tasks.job_state import ACTIVE_TYPES, is_suspended
 

@@ -16,60 +16,16 @@ from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavaila
 from helios.media.containers import check_container
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
-from helios.models.spec import RenderJobChunk
 from helios.stitching import check_sound
 from tasks.accepted import chunk_key
+from tasks.chunk_log import LineBudget
+from tasks.chunk_record import AttemptTimes, ChunkRecord
 from tasks.prepared_job import PreparedJob
 from tasks.progress import JobProgress
 from tasks.stored_job import StoredJob
 
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
-
-JOB_CANCELLED = "The job was cancelled"
-"""Why a chunk was stopped when no other reason is known."""
-
-
-class JobEndedError(HeliosError):
-    """The job ended without its video. It is the result of such a flow run, so that who awaits it is told.
-
-    Args:
-        message: Why.
-        report: What became of its chunks, if it got as far as that.
-    """
-
-    def __init__(self, message: str, report: JobReport | None = None) -> None:
-        super().__init__(message)
-        self.report = report
-
-
-class JobFailedError(JobEndedError):
-    """The job can't complete."""
-
-
-class JobCancelledError(JobEndedError):
-    """Somebody stopped the job."""
-
-
-class JobCrashedError(JobEndedError):
-    """What the job depends on died."""
-
-
-class AttemptFailedError(HeliosError):
-    """One attempt of a chunk failed.
-
-    Args:
-        message: What failed, with the chunk and the attempt.
-        retry: Whether another attempt is due.
-    """
-
-    def __init__(self, message: str, retry: bool = False) -> None:
-        super().__init__(message, retry)
-        self.message = message
-        self.retry = retry
-
-    def __str__(self) -> str:
-        return self.message
 
 
 @dataclass(frozen=True)
@@ -84,32 +40,6 @@ class Limits:
     """Its command is stopped after this."""
     stall_seconds: float | None = None
     """Its command is stopped after so long without output, and without growth of its output file."""
-
-
-@dataclass
-class ChunkRecord:
-    """What has become of one chunk so far."""
-
-    chunk: RenderJobChunk
-    """The chunk."""
-    position: int = 0
-    """Where it stands in the job document, counted from 0."""
-    state: RunState = RunState.PENDING
-    """Where it stands."""
-    attempts: int = 0
-    """Executions started."""
-    command_failures: int = 0
-    """Attempts that failed by the command's own doing."""
-    environment_failures: int = 0
-    """Attempts that failed because the environment did."""
-    error: str | None = None
-    """Why the last attempt failed."""
-    result: ChunkResult | None = None
-    """The accepted output."""
-    reused: bool = False
-    """Whether an earlier run accepted it."""
-    task_run: TaskRun | None = None
-    """Its Prefect task run, once there is one."""
 
 
 class JobRun:
@@ -150,6 +80,8 @@ class JobRun:
         """The job as workers elsewhere see it; None where they share this machine's disk."""
         self.progress = JobProgress(job.total_frames, len(job.chunks))
         """What people watch."""
+        self.log_lines = LineBudget()
+        """Lines of commands that may still go into Prefect's log."""
         self.gate = asyncio.Event()
         """Closed while the job is paused: nothing new starts."""
         self.gate.set()
@@ -229,8 +161,8 @@ class JobRun:
             self.check_fits(f"chunk {result.chunk_id}", verified)
         except OutputError:
             return False
-        record.state, record.result, record.reused = RunState.COMPLETED, result, True
-        self.progress.add(result.frames)
+        record.state, record.result, record.reused_at = RunState.COMPLETED, result, self.progress.seconds
+        self.progress.add(result.frames, reused=True)
         return True
 
     def check_fits(self, name: str, verified: VerifiedOutput) -> None:
@@ -250,6 +182,18 @@ class JobRun:
                 check_sound(verified.audio)
         self._first_accepted = (name, verified)
 
+    def begin_attempt(self, record: ChunkRecord) -> AttemptTimes:
+        """Count an attempt, and let its clock run."""
+        record.state = RunState.RUNNING
+        record.times.append(AttemptTimes(self.progress.seconds))
+        return record.times[-1]
+
+    def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
+        """Say where a chunk stands after its last attempt; one that never began has no clock to stop."""
+        record.state = outcome
+        if record.times and record.times[-1].ended is None:
+            record.times[-1].end(self.progress.seconds, outcome)
+
     def fail_attempt(self, record: ChunkRecord, error: HeliosError) -> bool:
         """Count a failed attempt.
 
@@ -257,16 +201,18 @@ class JobRun:
             Whether another attempt is due.
         """
         record.error = str(error)
-        record.state = RunState.FAILED
+        self.end_attempt(record, RunState.FAILED)
         match error:
             case CommandError():
                 record.command_failures += 1
-                return record.command_failures <= self.limits.retries
+                is_due = record.command_failures <= self.limits.retries
             case WorkerUnavailableError():
                 record.environment_failures += 1
-                return record.environment_failures <= self.limits.environment_retries
+                is_due = record.environment_failures <= self.limits.environment_retries
             case _:
-                return False
+                is_due = False
+        record.is_given_up = not is_due
+        return is_due
 
     def report(self, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
         """What has become of the job."""

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -15,7 +14,9 @@ from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.process import explain_exit
 from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
-from tasks.job_run import JOB_CANCELLED, JobRun
+from helios.storage import hash_file
+from tasks.job_errors import JOB_CANCELLED
+from tasks.job_run import JobRun
 from tasks.prepared_job import Publication
 
 STITCHER: VideoStitcher = FfmpegStitcher()
@@ -33,7 +34,7 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
     inputs = [
         StitchInput(
-            path=Path(unquote(urlsplit(record.result.artifact.url).path)),
+            path=record.result.path,
             frames=record.result.frames,
             name=f"chunk {record.chunk.id}",
         )
@@ -64,22 +65,24 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         report = work.result()
     for warning in report.warnings:
         get_run_logger().warning(warning)
-    run.video = await _publish(run.job.published, output, report) if run.job.published else report
+    run.video = await _publish(run.job.published, output, report)
     return run.video
 
 
-async def _publish(place: Publication, video: Path, report: OutputReport) -> OutputReport:
-    """Put the finished video into storage, and take it away from here when it is there.
+async def _publish(place: Publication | None, video: Path, report: OutputReport) -> OutputReport:
+    """Say what is in the finished video; where it goes into storage, take it away from here when it is there.
 
     Raises:
         WorkerUnavailableError: It can't be put there; says where it is instead.
     """
+    if place is None:
+        return report.model_copy(update={"sha256": (await asyncio.to_thread(hash_file, video))[0]})
     try:
-        await place.storage.upload(video, place.key)
+        stored = await place.storage.upload(video, place.key)
     except HeliosError as exc:
         raise WorkerUnavailableError(f"{exc}\n  The video is finished, and lies in {video}") from exc
     video.unlink(missing_ok=True)
-    return report.model_copy(update={"path": place.url})
+    return report.model_copy(update={"path": place.url, "sha256": stored.sha256})
 
 
 @task(name="merge", task_run_name="merge", persist_result=False, cache_policy=NO_CACHE)

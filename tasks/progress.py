@@ -1,28 +1,19 @@
-"""How far a job is: for the Prefect UI as a progress artifact, and for whoever listens in this process."""
+"""How far a run is: counts, rate and time left, in a form that is also read back from its artifact in Prefect."""
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from logging import Logger, LoggerAdapter
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass, field
 
-from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
-
-ARTIFACT_KEY = "render-progress"
-WRITE_SECONDS = 1.0
-"""At least this long between two writes of the artifact, however many chunks finish."""
-
-
-_DESCRIPTION = re.compile(r"(.+): (\d+) of (\d+) frames, (\d+) of (\d+) chunks")
+_DESCRIPTION = re.compile(r"(.+?): (\d+) of (\d+) frames, (\d+) of (\d+) chunks(?:, .+)?(?:; (.+))?")
+RATE_SECONDS = 1.0
+"""A rate of less time is chance."""
 
 
 @dataclass
 class JobProgress:
-    """Counts of one run."""
+    """Counts of one run, and its clock."""
 
     total_frames: int
     """Frames to render."""
@@ -32,16 +23,27 @@ class JobProgress:
     """Frames of accepted chunks."""
     chunks: int = 0
     """Accepted chunks."""
-    phase: str = "rendering"
+    phase: str = "starting"
     """What is going on: rendering, stitching, merging."""
+    note: str | None = None
+    """Why nothing new starts, if nothing does."""
+    reused_frames: int = 0
+    """Frames of chunks that an earlier run accepted."""
+    _began: float = field(default_factory=time.monotonic)
+    _entered: list[tuple[str, float]] = field(default_factory=list)
 
     @classmethod
     def parse(cls, description: str) -> "JobProgress | None":
         """The counts that a description tells, up to a second old; None if it is none."""
         if (found := _DESCRIPTION.fullmatch(description)) is None:
             return None
-        phase, frames, total_frames, chunks, total_chunks = found.groups()
-        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase)
+        phase, frames, total_frames, chunks, total_chunks, note = found.groups()
+        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase, note)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._began
 
     @property
     def percent(self) -> float:
@@ -49,20 +51,50 @@ class JobProgress:
         return 100 * self.frames / self.total_frames
 
     @property
-    def description(self) -> str:
+    def rate(self) -> float | None:
+        """Frames rendered a second, on average since rendering began; None while that says nothing."""
+        rendered = self.frames - self.reused_frames
+        start = next((since for name, since in self._entered if name == "rendering"), None)
+        if self.phase != "rendering" or start is None or rendered == 0 or self.seconds - start < RATE_SECONDS:
+            return None
+        return rendered / (self.seconds - start)
+
+    @property
+    def counts(self) -> str:
         """`rendering: 120 of 300 frames, 4 of 10 chunks`."""
         return f"{self.phase}: {self.frames} of {self.total_frames} frames, {self.chunks} of {self.total_chunks} chunks"
 
-    def add(self, frames: int) -> None:
+    @property
+    def description(self) -> str:
+        """`rendering: 120 of 300 frames, 4 of 10 chunks, 29.5 frames/s, 6.1 s left; waits for …`."""
+        words = self.counts
+        if (rate := self.rate) is not None:
+            words += f", {rate:.3g} frames/s, {duration((self.total_frames - self.frames) / rate)} left"
+        return f"{words}; {self.note}" if self.note else words
+
+    def phases(self, now: float) -> list[tuple[str, float, float]]:
+        """What went on from when to when, in seconds since the run began; the last until now."""
+        ends = [*(start for _, start in self._entered[1:]), now]
+        return [(name, start, end) for (name, start), end in zip(self._entered, ends, strict=False)]
+
+    def add(self, frames: int, *, reused: bool = False) -> None:
         """Count an accepted chunk."""
         self.frames += frames
         self.chunks += 1
+        self.reused_frames += frames if reused else 0
         self.tell()
 
     def enter(self, phase: str) -> None:
         """Say that another phase has begun."""
         self.phase = phase
+        self._entered.append((phase, self.seconds))
         self.tell()
+
+    def hold_up(self, note: str | None) -> None:
+        """Say why nothing new starts, or that it does again."""
+        if note != self.note:
+            self.note = note
+            self.tell()
 
     def tell(self) -> None:
         """Call the listener of this process, if there is one."""
@@ -74,40 +106,11 @@ LISTENER: ContextVar[Callable[[JobProgress], None] | None] = ContextVar("LISTENE
 """Called in the flow's event loop on every change; the command line draws its bar from it."""
 
 
-@asynccontextmanager
-async def published(progress: JobProgress, logger: Logger | LoggerAdapter[Any]) -> AsyncIterator[None]:
-    """Keep the flow run's progress artifact up to date within the block.
-
-    Rendering does not depend on it: when Prefect's API can't be reached, the artifact stays behind.
-    """
-    writer = asyncio.create_task(_write(progress, logger))
-    try:
-        yield
-    finally:
-        writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await writer
-
-
-async def _write(progress: JobProgress, logger: Logger | LoggerAdapter[Any]) -> None:
-    artifact: UUID | None = None
-    written = ""
-    try:
-        while True:
-            if progress.description != written:
-                written = progress.description
-                artifact = await _write_once(progress, artifact, logger)
-            await asyncio.sleep(WRITE_SECONDS)
-    finally:
-        if progress.description != written:
-            await _write_once(progress, artifact, logger)
-
-
-async def _write_once(progress: JobProgress, artifact: UUID | None, logger: Logger | LoggerAdapter[Any]) -> UUID | None:
-    try:
-        if artifact is None:
-            return await acreate_progress_artifact(progress.percent, ARTIFACT_KEY, progress.description)
-        await aupdate_progress_artifact(artifact, progress.percent, progress.description)
-    except Exception as exc:  # noqa: BLE001  whatever keeps a picture from being drawn must not end a render
-        logger.warning("Progress could not be written: %s", exc)
-    return artifact
+def duration(seconds: float) -> str:
+    """A length of time for people: `4.2 s`, `3:05 min`, `2:03:05 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d} h"

@@ -13,6 +13,8 @@ FILTERED = (*LOGGERS, "asyncio", "prefect.events.clients", "prefect._internal.co
 """The event loop, too, says what a cancelled flow process ended with; and Prefect's client each event that waits."""
 
 
+OUTPUT = {"is_command_output": True}
+"""Marks a line of a command, which Prefect keeps, and a worker's terminal does not show."""
 SUCCEEDED = ("Finished in state Completed", "Finished in state Cached")
 WAITING = ("Unable to connect to", "Service %r failed to process item")
 """What Prefect says of each event that waits for its API; the run says once that the API is away, and the events
@@ -39,10 +41,20 @@ class SaidAlready(logging.Filter):
         return not any(isinstance(item, HeliosError) for item in (raised, *named))
 
 
-_FILTER = SaidAlready()
+class OwnLines(logging.Filter):
+    """Drops lines of commands."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is to be kept."""
+        return not hasattr(record, "is_command_output")
+
+
+_FILTER, _OWN_LINES = SaidAlready(), OwnLines()
 
 
 def quiet_expected_errors() -> None:
     """Add the filter to the loggers; once is enough, more does no harm."""
     for name in FILTERED:
         logging.getLogger(name).addFilter(_FILTER)
+    for handler in (*logging.getLogger("prefect").handlers, *logging.getLogger().handlers):
+        handler.addFilter(_OWN_LINES)

@@ -17,10 +17,11 @@ from prefect.client.schemas.sorting import ArtifactSort, LogSort
 from pydantic import ValidationError
 
 from helios.models.report import JobReport
-from tasks.job_run import JobEndedError
+from tasks.job_errors import JobEndedError
 from tasks.job_runs import JobRunStatus, find_run
 from tasks.job_state import ENDED
-from tasks.progress import ARTIFACT_KEY, JobProgress
+from tasks.progress import JobProgress
+from tasks.run_artifacts import PROGRESS
 
 LOOK_SECONDS = 0.5
 PAGE = 200
@@ -30,9 +31,7 @@ LATE_LINES_SECONDS = 3.0
 
 async def read_progress(client: PrefectClient, run: FlowRun) -> JobProgress | None:
     """How far a run is, up to a second old; None for one that has not begun to render."""
-    wanted = ArtifactFilter(
-        flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[ARTIFACT_KEY])
-    )
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
     found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
     return JobProgress.parse(found[0].description or "") if found else None
 

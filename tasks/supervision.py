@@ -18,7 +18,8 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from helios.models.report import RunState
 from tasks.dead_run_automation import ALIVE_SECONDS, say_alive
 from tasks.hold import BEAT_SECONDS, Hold, HoldLostError
-from tasks.job_run import JOB_CANCELLED, JobRun
+from tasks.job_errors import JOB_CANCELLED
+from tasks.job_run import JobRun
 from tasks.job_state import ENDED, is_suspended, job_state, running
 from tasks.run_log import RunLogger
 
@@ -94,12 +95,13 @@ class Supervisor:
             run.stop(f"The run was marked as {state.name} from outside", RunState.FAILED)
         elif not run.gate.is_set():
             self._logger.info("Continued")
+            run.progress.hold_up(None)
             run.gate.set()
-            run.progress.tell()
 
     def _pause(self, state: State[Any]) -> None:
         if self._run.gate.is_set():
             self._run.gate.clear()
+            self._run.progress.hold_up("paused")
             self._logger.info("Paused: %d chunks in flight finish, nothing new starts", self._run.in_flight)
         if is_suspended(state) and self._run.in_flight == 0:
             # The process ends, and a worker starts another one when the run is resumed.

@@ -17,7 +17,7 @@ def record_as_cancelled(run: JobRun, chunk_id: int, reason: str) -> None:
     Prefect's engine, which records every cancellation as Crashed, "cancelled by the runtime environment".
     """
     record = run.records[chunk_id]
-    record.state = RunState.CANCELLED
+    run.end_attempt(record, RunState.CANCELLED)
     task_run = record.task_run
     if task_run is None:
         return

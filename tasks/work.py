@@ -49,14 +49,15 @@ class Work:
         self.accepted = accepted
         """What earlier runs of the job accepted."""
         self._hold = hold
-        self._client = client
+        self.client = client
+        """Prefect's."""
         self._logger = logger
 
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
         """Within the block, do what its state in Prefect, and the death of its worker, ask of the run."""
         run = self.run
-        watcher = asyncio.create_task(Supervisor(run, self._hold, self._client, self._logger).watch())
+        watcher = asyncio.create_task(Supervisor(run, self._hold, self.client, self._logger).watch())
         try:
             with on_worker_death(lambda: run.stop("The Prefect worker of this run died", RunState.CRASHED)):
                 yield
@@ -69,9 +70,9 @@ class Work:
         """Set the run's state in Prefect, unless somebody has asked for another one, or nobody listens."""
         run_id = UUID(self.run.run_id)
         with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), suppress(*UNREACHABLE):
-            found = (await self._client.read_flow_run(run_id)).state
+            found = (await self.client.read_flow_run(run_id)).state
             if found is not None and found.type is StateType.RUNNING:
-                await self._client.set_flow_run_state(run_id, state, force=True)
+                await self.client.set_flow_run_state(run_id, state, force=True)
 
 
 @asynccontextmanager

@@ -1,7 +1,9 @@
 """What a job came to: the result of the flow run, and what `helios-job run --json` prints."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
@@ -56,6 +58,11 @@ class ChunkResult(WireModel):
     worker: WorkerTimings | None = None
     """Where the worker's time went, if it says so."""
 
+    @property
+    def path(self) -> Path:
+        """The output on this machine."""
+        return Path(unquote(urlsplit(self.artifact.url).path))
+
 
 class ChunkReport(WireModel):
     """What became of one chunk."""
@@ -97,6 +104,8 @@ class OutputReport(WireModel):
     """`frames / fps`."""
     bytes: Annotated[int, Field(ge=0)]
     """Size."""
+    sha256: str | None = None
+    """Digest of the file, in hexadecimal."""
     audio_codec: str | None = None
     """FFmpeg's name of the sound track's codec; empty when there is none."""
     warnings: tuple[str, ...] = ()

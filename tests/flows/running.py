@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from cli.flow_process import start_flow
 from flows.render import render_job
 from helios.models.report import JobReport
-from tasks.job_run import JobEndedError
+from tasks.job_errors import JobEndedError
 from tasks.job_state import to_be_resumed
 from tests.jobs import write_job
 

@@ -1,0 +1,108 @@
+"""Pictures of a video for people: one frame, or a sheet of several. FFmpeg's own scaler, tiles and JPEG, nothing else.
+
+What is read here was verified before; a file that has gone meanwhile raises what opening it raises.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.filter import Graph
+from av.video.frame import VideoFrame
+
+STILL_WIDTH = 480
+"""Pixels. A JPEG of this size has 10 to 40 kB."""
+SHEET_COLUMNS = 4
+SHEET_STILLS = 12
+TILE_WIDTH = 240
+"""Pixels of one picture of a sheet; a sheet has 40 to 150 kB."""
+GAP = 4
+"""Pixels between two pictures."""
+BEST, WORST = 3, 8
+"""FFmpeg's quality scale of JPEG: 2 is the best, 31 the worst."""
+
+Which = Literal["first", "last"]
+
+
+def still(video: Path, *, which: Which, width: int = STILL_WIDTH) -> bytes:
+    """Make a JPEG of a video's first or last frame.
+
+    Args:
+        video: A file that FFmpeg can read.
+        which: The first frame, or the last.
+        width: Pixels; a smaller video is not enlarged. The height follows from the video's shape.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It has no frame.
+    """
+    return _jpeg(_scaled(_frame(video, which), width))
+
+
+def contact_sheet(videos: Sequence[Path]) -> bytes:
+    """Make a JPEG of the first frames of videos that lie evenly over a list, in its order.
+
+    Args:
+        videos: Files in the order of their frames, of one size; at least one.
+
+    Raises:
+        OSError: A file can't be read.
+        ValueError: One has no frame.
+    """
+    count = min(len(videos), SHEET_STILLS)
+    chosen = [videos[len(videos) * number // count] for number in range(count)]
+    columns = min(count, SHEET_COLUMNS)
+    graph, tiled = Graph(), None
+    for video in chosen:
+        frame = _scaled(_frame(video, "first"), TILE_WIDTH)
+        if tiled is None:
+            tiled = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
+            )
+            tiles = graph.add("tile", f"{columns}x{-(-count // columns)}:padding={GAP}:margin={GAP}:color=black")
+            sink = graph.add("buffersink")
+            tiled.link_to(tiles)
+            tiles.link_to(sink)
+            graph.configure()
+        tiled.push(frame)
+    assert tiled is not None  # noqa: S101  there is at least one
+    tiled.push(None)
+    sheet = sink.pull()
+    assert isinstance(sheet, VideoFrame)  # noqa: S101  it is a graph of pictures
+    return _jpeg(sheet)
+
+
+def _frame(video: Path, which: Which) -> VideoFrame:
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        if which == "last" and stream.duration:
+            # To the key frame before the end: what comes before it is not decoded.
+            container.seek((stream.start_time or 0) + stream.duration, stream=stream)
+        frames = container.decode(stream)
+        found = next(frames, None)
+        if which == "last":
+            found = reduce(lambda _, later: later, frames, found)
+    if found is None:
+        raise ValueError(f"{video} has no frame")
+    return found
+
+
+def _scaled(frame: VideoFrame, width: int) -> VideoFrame:
+    """A frame of at most a width, both sides even, in the format of JPEG pictures."""
+    width = min(width, frame.width)
+    height = max(2, round(frame.height * width / frame.width / 2) * 2)
+    scaled = frame.reformat(max(2, width // 2 * 2), height, "yuvj420p")
+    scaled.pts, scaled.time_base = None, Fraction(1, 1)
+    return scaled
+
+
+def _jpeg(frame: VideoFrame) -> bytes:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuvj420p"
+    encoder.time_base = Fraction(1, 1)
+    encoder.qmin, encoder.qmax = BEST, WORST
+    frame.pts = None
+    return b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None)))

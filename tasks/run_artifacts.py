@@ -1,0 +1,211 @@
+"""What a person sees on a run's page in Prefect's UI: its progress, its chunks, its timeline, its pictures.
+
+Four artifacts, each changed in place, so that a run has no more of them at its end than at its begin. They are small,
+and drawn and written at most once a second and at most a twentieth of the time, whatever the job's size; rendering
+does not depend on them: when Prefect's API can't be reached, they stay behind.
+"""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import ArtifactCreate
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from helios.media.stills import contact_sheet, still
+from helios.models.report import ChunkResult, OutputReport, RunState
+from tasks.chunk_table import MOST_ROWS, chunk_table
+from tasks.job_run import JobRun
+from tasks.progress import duration
+from tasks.run_log import RunLogger
+from tasks.timeline import explain, slowest
+from tasks.timeline_picture import draw_timeline
+
+PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-timeline", "render-video"
+"""The artifacts' keys."""
+WRITE_SECONDS = 1.0
+"""At least this long between two writes of an artifact, however many chunks finish."""
+SHARE = 1 / 20
+"""At most this much of the time goes into drawing and writing."""
+
+
+@asynccontextmanager
+async def published(run: JobRun, client: PrefectClient, logger: RunLogger) -> AsyncIterator[None]:
+    """Keep a run's artifacts up to date within the block, and write them once more at its end."""
+    artifacts = RunArtifacts(run, client, logger)
+    writer = asyncio.create_task(artifacts.follow())
+    try:
+        yield
+    finally:
+        writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await writer
+        await artifacts.finish()
+
+
+@dataclass
+class _Artifact:
+    """One artifact in Prefect, made when there is something to write."""
+
+    key: str
+    kind: str
+    id: UUID | None = None
+    written: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RunArtifacts:
+    """The artifacts of one run.
+
+    Args:
+        run: The run.
+        client: Prefect's.
+        logger: Told when they can't be written.
+    """
+
+    def __init__(self, run: JobRun, client: PrefectClient, logger: RunLogger) -> None:
+        self._run = run
+        self._client = client
+        self._logger = logger
+        self._progress = _Artifact(PROGRESS, "progress")
+        self._others: dict[str, tuple[_Artifact, Callable[[float], dict[str, Any]]]] = {
+            CHUNKS: (_Artifact(CHUNKS, "table"), self._draw_chunks),
+            TIMELINE: (_Artifact(TIMELINE, "markdown"), self._draw_timeline),
+            VIDEO: (_Artifact(VIDEO, "markdown"), self._draw_video),
+        }
+        self._still: tuple[ChunkResult, bytes] | None = None
+        self._is_over = False
+
+    async def follow(self) -> None:
+        """Write what has changed, until cancelled."""
+        due = 0.0
+        while True:
+            started = time.monotonic()
+            await self._write_progress()
+            if started >= due:
+                await self._write_others()
+                due = started + (time.monotonic() - started) / SHARE
+            await asyncio.sleep(WRITE_SECONDS)
+
+    async def finish(self) -> None:
+        """Write everything as it is at the end."""
+        self._is_over = True
+        await self._write_progress()
+        await self._write_others()
+
+    async def _write_progress(self) -> None:
+        progress = self._run.progress
+        await self._write(self._progress, {"data": round(progress.percent, 2), "description": progress.description})
+
+    async def _write_others(self) -> None:
+        for artifact, draw in self._others.values():
+            try:
+                drawn = await asyncio.to_thread(draw, self._run.progress.seconds)
+            except (OSError, ValueError) as exc:  # a picture of a file that somebody has taken away meanwhile
+                self._logger.debug("%s could not be drawn: %s", artifact.key, exc)
+                continue
+            if drawn:
+                await self._write(artifact, drawn)
+
+    async def _write(self, artifact: _Artifact, content: Mapping[str, Any]) -> None:
+        """Send what has changed. Not by Prefect's own functions, which emit an event for each change."""
+        if content == artifact.written:
+            return
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # the next second is the retry
+                if artifact.id is None:
+                    artifact.id = await self._create(artifact, content)
+                else:
+                    await self._client.request(
+                        "PATCH", "/artifacts/{id}", path_params={"id": artifact.id}, json=dict(content)
+                    )
+            artifact.written = content
+        except Exception as exc:  # noqa: BLE001  whatever keeps a picture from being shown must not end a render
+            self._logger.debug("%s could not be written: %s", artifact.key, exc)
+
+    async def _create(self, artifact: _Artifact, content: Mapping[str, Any]) -> UUID:
+        wanted = ArtifactCreate(
+            key=artifact.key, type=artifact.kind, flow_run_id=UUID(self._run.run_id), **dict(content)
+        )
+        return (await self._client.create_artifact(wanted)).id
+
+    def _draw_chunks(self, now: float) -> dict[str, Any]:
+        count = len(self._run.records)
+        shown = f"{MOST_ROWS} of {count} chunks: those in flight and in trouble first" if count > MOST_ROWS else ""
+        return {"data": json.dumps(chunk_table(self._run, now)), "description": shown or f"{count} chunks"}
+
+    def _draw_timeline(self, now: float) -> dict[str, Any]:
+        picture = base64.b64encode(draw_timeline(self._run, now).encode()).decode()
+        lines = [f"![What each chunk did when](data:image/svg+xml;base64,{picture})", "", *_listed(self._why(now))]
+        if chunks := slowest(self._run, now):
+            lines += ["", "| slowest chunks | seconds | attempts | why |", "|---|---|---|---|"]
+            lines += [
+                f"| {record.chunk.id} ({record.chunk.frames}) | {seconds:.1f} | {record.attempts} | {why} |"
+                for record, seconds, why in chunks
+            ]
+        return {"data": "\n".join(lines)}
+
+    def _why(self, now: float) -> list[str]:
+        lines = explain(self._run, now)
+        if self._is_over:
+            lines[0] = lines[0].replace(" so far", " in all", 1)
+        return lines
+
+    def _draw_video(self, _now: float) -> dict[str, Any]:
+        if self._is_over and (video := self._run.video) is not None:
+            return {"data": _describe_video(video, self._sheet())}
+        newest = self._newest()
+        if newest is None:
+            return {}
+        if self._still is None or self._still[0] is not newest:
+            self._still = newest, still(newest.path, which="last")
+        chunk = self._run.records[newest.chunk_id].chunk
+        caption = f"Newest frame: {chunk.end_frame - 1}, of chunk {chunk.id}"
+        return {"data": f"{_jpeg(self._still[1], caption)}\n\n{caption}"}
+
+    def _newest(self) -> ChunkResult | None:
+        """The chunk that was accepted last."""
+        found: tuple[float, ChunkResult] | None = None
+        for record in self._run.records.values():
+            if record.result is None or record.state is not RunState.COMPLETED:
+                continue
+            ended = record.times[-1].ended if record.times else record.reused_at
+            if ended is not None and (found is None or ended > found[0]):
+                found = ended, record.result
+        return found[1] if found else None
+
+    def _sheet(self) -> bytes | None:
+        paths: list[Path] = [record.result.path for record in self._run.records.values() if record.result]
+        try:
+            return contact_sheet(paths) if paths else None
+        except (OSError, ValueError):
+            return None  # somebody has taken the chunks away; the video is there
+
+
+def _describe_video(video: OutputReport, sheet: bytes | None) -> str:
+    rows = {
+        "video": f"[{video.path}]({video.path})" if "://" in video.path else f"`{video.path}`",
+        "frames": str(video.frames),
+        "duration": f"{video.duration_seconds:.3f} s ({duration(video.duration_seconds)})",
+        "sound": video.audio_codec or "none",
+        "size": f"{video.bytes} bytes ({video.bytes / 1e6:.1f} MB)",
+        "SHA-256": f"`{video.sha256}`",
+    }
+    lines = [f"{_jpeg(sheet, 'Frames of the video')}", ""] if sheet else []
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return "\n".join([*lines, "", *_listed(video.warnings)])
+
+
+def _jpeg(picture: bytes, caption: str) -> str:
+    return f"![{caption}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})"
+
+
+def _listed(lines: list[str] | tuple[str, ...]) -> list[str]:
+    return [f"- {line}" for line in lines]
