@@ -7,6 +7,7 @@ contract of `helios.adapter.WorkerAdapter`. Third parties add theirs under the e
 
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
+from socket import gethostname
 from typing import Any, ClassVar, Protocol, cast
 
 from pydantic import BaseModel, ValidationError
@@ -38,6 +39,7 @@ __all__ = [
     "LocalAdapterConfig",
     "adapter_names",
     "create_adapter",
+    "limit_name",
     "settings_of",
 ]
 
@@ -92,6 +94,18 @@ def settings_of(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
     if isinstance(choice, BaseModel):
         return {field: getattr(choice, field) for field in type(choice).model_fields}
     return dict(choice)
+
+
+def limit_name(choice: str | Mapping[str, Any] | BaseModel) -> str:
+    """The limit over all jobs that a name or a configuration asks for; by default one for each adapter.
+
+    That of `local` is each machine's own: what it limits is this machine's work.
+    """
+    settings = settings_of(choice)
+    name = settings["type"]
+    return str(
+        settings.get("concurrency_limit") or (f"helios-{name}-{gethostname()}" if name == "local" else f"helios-{name}")
+    )
 
 
 def _find(name: str) -> AdapterType:

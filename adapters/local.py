@@ -24,6 +24,9 @@ class LocalAdapterConfig(BaseModel):
     """How long a command that is stopped may take to end by itself before it is killed."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment variables set for every command, beside this process's own."""
+    concurrency_limit: Annotated[str, Field(min_length=1)] | None = None
+    """Name of a global concurrency limit in Prefect, which bounds the chunks in flight over all jobs. By default
+    `helios-local-HOSTNAME`; no bound where there is none of that name."""
 
 
 class LocalAdapter:

@@ -47,6 +47,9 @@ class RemoteAdapterConfig(BaseModel):
     """Leave chunk outputs, logs and documents in storage after the job's success."""
     max_in_flight: Annotated[int, Field(ge=1, le=10_000)] = 1000
     """The most chunks on workers at a time, over all jobs of this process."""
+    concurrency_limit: Annotated[str, Field(min_length=1)] | None = None
+    """Name of a global concurrency limit in Prefect, which bounds the chunks in flight over all jobs. By default
+    `helios-` and the adapter's name; no bound where there is none of that name."""
     answer_wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """When the connection to a worker is lost, how long to look for its recorded answer before rendering again."""
 

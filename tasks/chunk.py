@@ -65,9 +65,10 @@ async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
     chunk = record.chunk
     record.task_run = run.begin_task()
     logger = get_run_logger()
+    asked = run.progress.seconds
     try:
-        async with run.underway():
-            times = run.begin_attempt(record)
+        async with run.slots.held(), run.underway():
+            times = run.begin_attempt(record, asked)
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
             level = logging.DEBUG if record.attempts == 1 else logging.INFO
             logger.log(level, "Attempt %d started: %s", record.attempts, chunk.frames)

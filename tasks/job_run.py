@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
 
@@ -18,10 +19,12 @@ from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
 from helios.stitching import check_sound
 from tasks.accepted import chunk_key
+from tasks.adapter_limit import AdapterSlots
 from tasks.chunk_log import LineBudget
 from tasks.chunk_record import AttemptTimes, ChunkRecord
 from tasks.prepared_job import PreparedJob
 from tasks.progress import JobProgress
+from tasks.run_log import RunLogger
 from tasks.stored_job import StoredJob
 
 ENVIRONMENT_RETRIES = 5
@@ -54,6 +57,8 @@ class JobRun:
         key: The job's name in records, the same for all its runs.
         token: Tells this execution of the flow run from others.
         limits: How often and how long a chunk may be tried.
+        client: Prefect's.
+        logger: For what people should know.
         cancel: Cancels the flow's task.
     """
 
@@ -65,6 +70,8 @@ class JobRun:
         key: str,
         token: str,
         limits: Limits | None = None,
+        client: PrefectClient,
+        logger: RunLogger,
         cancel: Callable[[], None] = lambda: None,
     ) -> None:
         self.job = job
@@ -85,6 +92,10 @@ class JobRun:
         self.gate = asyncio.Event()
         """Closed while the job is paused: nothing new starts."""
         self.gate.set()
+        self.slots = AdapterSlots(
+            client, job.limit, run_id=run_id, gate=self.gate, progress=self.progress, logger=logger
+        )
+        """What attempts need of the adapter's limit over all jobs."""
         self.in_flight = 0
         """Attempts and joins that run now."""
         self.stop_reason: str | None = None
@@ -182,10 +193,10 @@ class JobRun:
                 check_sound(verified.audio)
         self._first_accepted = (name, verified)
 
-    def begin_attempt(self, record: ChunkRecord) -> AttemptTimes:
-        """Count an attempt, and let its clock run."""
+    def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
+        """Count an attempt, which was asked for so many seconds after the run began."""
         record.state = RunState.RUNNING
-        record.times.append(AttemptTimes(self.progress.seconds))
+        record.times.append(AttemptTimes(asked))
         return record.times[-1]
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from adapters import create_adapter
+from adapters import create_adapter, limit_name
 from helios.adapter import StorageAdapter, WorkerAdapter
 from helios.assets import select_assets
 from helios.errors import Problem, RequestError, SpecError
@@ -68,6 +68,8 @@ class PreparedJob:
     """The adapter's name."""
     adapter: WorkerAdapter
     """Runs the chunks."""
+    limit: str
+    """Name of the global concurrency limit whose slots their attempts take, where there is one."""
     output: Path | None
     """The stitched video; None when none is asked for."""
     audio_file: Path | None
@@ -150,6 +152,7 @@ def prepare_job(
         directory=directory,
         adapter_name=adapter_name,
         adapter=worker,
+        limit=limit_name(adapter),
         output=output,
         audio_file=audio,
         merge=own_merge,

@@ -25,8 +25,8 @@ class JobProgress:
     """Accepted chunks."""
     phase: str = "starting"
     """What is going on: rendering, stitching, merging."""
-    note: str | None = None
-    """Why nothing new starts, if nothing does."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What holds the run up, by kind."""
     reused_frames: int = 0
     """Frames of chunks that an earlier run accepted."""
     _began: float = field(default_factory=time.monotonic)
@@ -38,7 +38,7 @@ class JobProgress:
         if (found := _DESCRIPTION.fullmatch(description)) is None:
             return None
         phase, frames, total_frames, chunks, total_chunks, note = found.groups()
-        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase, note)
+        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase, {"": note} if note else {})
 
     @property
     def seconds(self) -> float:
@@ -70,7 +70,7 @@ class JobProgress:
         words = self.counts
         if (rate := self.rate) is not None:
             words += f", {rate:.3g} frames/s, {duration((self.total_frames - self.frames) / rate)} left"
-        return f"{words}; {self.note}" if self.note else words
+        return "; ".join([words, *self.notes.values()])
 
     def phases(self, now: float) -> list[tuple[str, float, float]]:
         """What went on from when to when, in seconds since the run began; the last until now."""
@@ -90,11 +90,15 @@ class JobProgress:
         self._entered.append((phase, self.seconds))
         self.tell()
 
-    def hold_up(self, note: str | None) -> None:
-        """Say why nothing new starts, or that it does again."""
-        if note != self.note:
-            self.note = note
-            self.tell()
+    def hold_up(self, kind: str, note: str | None) -> None:
+        """Say what holds the run up, or, with None, that this does not any more."""
+        if note == self.notes.get(kind):
+            return
+        if note is None:
+            del self.notes[kind]
+        else:
+            self.notes[kind] = note
+        self.tell()
 
     def tell(self) -> None:
         """Call the listener of this process, if there is one."""

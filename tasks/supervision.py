@@ -23,6 +23,7 @@ from tasks.job_run import JobRun
 from tasks.job_state import ENDED, is_suspended, job_state, running
 from tasks.run_log import RunLogger
 
+PAUSED = "pause"
 POLL_SECONDS = 0.5
 """Between two looks at the run's state."""
 UNREACHABLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
@@ -95,13 +96,13 @@ class Supervisor:
             run.stop(f"The run was marked as {state.name} from outside", RunState.FAILED)
         elif not run.gate.is_set():
             self._logger.info("Continued")
-            run.progress.hold_up(None)
+            run.progress.hold_up(PAUSED, None)
             run.gate.set()
 
     def _pause(self, state: State[Any]) -> None:
         if self._run.gate.is_set():
             self._run.gate.clear()
-            self._run.progress.hold_up("paused")
+            self._run.progress.hold_up(PAUSED, "paused")
             self._logger.info("Paused: %d chunks in flight finish, nothing new starts", self._run.in_flight)
         if is_suspended(state) and self._run.in_flight == 0:
             # The process ends, and a worker starts another one when the run is resumed.

@@ -49,7 +49,8 @@ def draw_timeline(run: JobRun, now: float) -> str:
         height, drawn = _rows(rows, join, scale)
     else:
         height, drawn = _areas([stretches for _, stretches in rows], join, scale, max(now, 0.1))
-    seen = {stretch.kind for _, stretches in rows for stretch in stretches} | ({join.kind} if join else set())
+    seen = {stretch.kind for _, stretches in rows for stretch in stretches if _is_seen(stretch)}
+    seen = (seen if len(rows) <= MOST_ROWS else seen - {Kind.QUEUED}) | ({join.kind} if join else set())
     bottom = TOP + height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {bottom + 32:g}" width="{WIDTH:g}" '
