@@ -1,5 +1,6 @@
 """What `run` and `submit` take: the options of a job, and the flow's parameters that they make."""
 
+import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from click.core import ParameterSource
 
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
+from helios.errors import RequestError
 from helios.storage_urls import is_storage_url
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -38,6 +40,13 @@ _OPTIONS = (
     click.option("--chunk", "chunk_ids", type=int, multiple=True, metavar="ID",
                  help="Render this chunk alone. Repeatable."),
     click.option("--fresh", is_flag=True, help="Render chunks again that an earlier run of the job accepted."),
+    click.option("--overwrite/--no-overwrite", default=None,
+                 help="Whether a video that is there already is replaced. [default: yes; no by a schedule's runs]"),
+    click.option("--overdue", type=_SECONDS, metavar="S", help="Say so when the job takes longer than this."),
+    click.option("--webhook", metavar="URL", help="Tell of the job's end by a signed request."),
+    click.option("--webhook-secret", metavar="BLOCK",
+                 help="The Secret block that signs it. [default: the variable HELIOS_WEBHOOK_SECRET]"),
+    click.option("--webhook-data", metavar="JSON", help="An object that is sent along."),
 )  # fmt: skip
 
 
@@ -71,6 +80,11 @@ def flow_parameters(words: Mapping[str, Any]) -> dict[str, Any]:
         "audio_file": _absolute(words["audio"]),
         "chunks": list(words["chunk_ids"]) or None,
         "fresh": words["fresh"],
+        "overwrite": words["overwrite"],
+        "overdue_seconds": words["overdue"],
+        "webhook": words["webhook"],
+        "webhook_secret": words["webhook_secret"],
+        "webhook_data": _object("--webhook-data", words["webhook_data"]),
     }
 
 
@@ -83,6 +97,7 @@ _MADE_OF = {
     "merge": ("no_merge",),
     "audio_file": ("audio",),
     "chunks": ("chunk_ids",),
+    "overdue_seconds": ("overdue",),
 }
 """The options of parameters that are not called as they are."""
 
@@ -97,6 +112,18 @@ def given(context: click.Context, parameters: Mapping[str, Any]) -> dict[str, An
         )
 
     return {name: value for name, value in parameters.items() if is_given(name)}
+
+
+def _object(option: str, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as exc:
+        raise RequestError(f"{option}: not JSON ({exc}); expected an object") from None
+    if not isinstance(found, dict):
+        raise RequestError(f'{option}: JSON, but no object; expected one such as {{"ticket": 17}}')
+    return found
 
 
 def _absolute(path: str | None) -> str | None:

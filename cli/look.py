@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,17 +27,16 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option("--name", metavar="TEXT", help="Those with TEXT in their names.")
 @click.option("--sort", default="newest", show_default=True, type=click.Choice(["newest", "oldest", "ended", "name"]),
               help="Which come first.")  # fmt: skip
+@click.option("--planned", is_flag=True, help="Also those that schedules have planned for later.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="At most so many.")
 @click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave out so many before them.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
-def list_command(states: tuple[str, ...], name: str | None, sort: str, limit: int, offset: int, as_json: bool) -> int:
+def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
     """List runs of jobs. Those whose process died are marked as crashed."""
     from tasks.job_runs import Order, list_runs
 
-    wanted = [RunState(state) for state in states]
-    found = ask(
-        lambda client: list_runs(client, states=wanted, name=name, order=Order(sort), limit=limit, offset=offset)
-    )
+    wanted, order = [RunState(state) for state in states], Order(words.pop("sort"))
+    found = ask(lambda client: list_runs(client, states=wanted, order=order, **words))
     if as_json:
         click.echo(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
         return 0
@@ -47,23 +47,35 @@ def list_command(states: tuple[str, ...], name: str | None, sort: str, limit: in
 
 @click.command(epilog="Example: helios-job status job-3f9a2c --json")
 @click.argument("run")
+@click.option("--chunks", is_flag=True, help="Also where each chunk stands.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(run: str, as_json: bool) -> int:
+def status(run: str, chunks: bool, as_json: bool) -> int:
     """Say where a run stands. RUN is its id or its name."""
     from tasks.job_runs import find_run
-    from tasks.run_watch import read_progress
+    from tasks.run_watch import ChunkStatus, read_chunks, read_progress
+    from tasks.waiting import why_waiting
 
-    async def look(client: Any) -> "tuple[JobRunStatus, JobProgress | None]":
+    async def look(client: Any) -> "tuple[JobRunStatus, JobProgress | None, str | None, list[ChunkStatus]]":
         found = await find_run(client, run)
-        return found, await read_progress(client, found.run)
+        return (
+            found,
+            await read_progress(client, found.run),
+            await why_waiting(client, found.run),
+            await read_chunks(client, found.run) if chunks else [],
+        )
 
-    found, progress = ask(look)
+    found, progress, waits_for, of_chunks = ask(look)
     if as_json:
-        click.echo(json.dumps(_document(found, progress), indent=2, ensure_ascii=False))
+        document = _document(found, progress) | ({"waitsFor": waits_for} if waits_for else {})
+        if chunks:
+            document["chunks"] = [asdict(chunk) for chunk in of_chunks]
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
     click.echo(f"{found.run.name} ({found.run.id}): {found.state}")
     if found.message:
         click.echo(f"  {found.message}")
+    if waits_for is not None:
+        click.echo(f"  waits: {waits_for}")
     if progress is not None:
         click.echo(f"  {progress.description} ({progress.percent:.0f} %)")
     if found.run.start_time is not None:
@@ -71,6 +83,9 @@ def status(run: str, as_json: bool) -> int:
         click.echo(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
     if found.holder is not None:
         click.echo(f"  process {found.holder.pid} on {found.holder.host}")
+    for chunk in of_chunks:
+        attempts = f"{chunk.attempts} attempt" + ("" if chunk.attempts == 1 else "s")
+        click.echo(f"  {chunk.name:<12} {chunk.state:<16} {attempts}, {chunk.seconds:.1f} s  {chunk.message}".rstrip())
     return 0
 
 

@@ -1,5 +1,6 @@
 """`helios-job run`: render a job here and now, and wait for the video."""
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from cli.job_options import flow_parameters, job_options
 from cli.outcome import show_outcome
 from tasks.block_references import names_block
+from tasks.output_name import complete_name
 from tasks.prepared_job import prepare_job
 
 
@@ -16,6 +18,8 @@ from tasks.prepared_job import prepare_job
 def run(as_json: bool, **words: Any) -> int:
     """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""
     request = flow_parameters(words)
+    if request["output_file"] is not None:
+        request["output_file"] = complete_name(request["output_file"], datetime.now().astimezone())
     # Refused here, in a moment, rather than after Prefect's start; what only Prefect knows is looked at then.
     known = {name: "local" for name in ("adapter", "merge_adapter") if names_block(request[name])}
     looked_at = ("job", "adapter", "job_dir", "output_file", "merge", "merge_adapter", "audio_file")

@@ -2,7 +2,12 @@
 
 With Prefect's own, a server spends 30 to 37 ms of CPU per task run on SQLite, and 1,000 finished task runs
 take 25 to 31 s until all of them can be seen; written in batches they take 6 to 7 ms and 3 s.
+
+`python -m cli.server_settings COMMAND …` runs a command, such as `prefect server start`, with them.
 """
+
+import os
+import sys
 
 BATCHED_WRITES = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
@@ -13,9 +18,29 @@ BATCHED_WRITES = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "1",
     "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "100",
 }
+LEASES_IN_FILES = {
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+}
+"""Else a server that is started again forgets who holds a slot of a concurrency limit, and never frees it."""
+RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES}
+"""For every server of this program's, also one that people start themselves."""
 EMBEDDED = {
-    **BATCHED_WRITES,
+    **RECOMMENDED,
     "PREFECT__SERVER_FINAL": "1",  # it does not start further processes of its own
     # A render does not report home.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
+
+
+def main() -> None:
+    """Become a command, with the recommended settings where nobody has set others."""
+    if not sys.argv[1:]:
+        sys.exit("Name a command, such as: python -m cli.server_settings prefect server start")
+    try:
+        os.execvpe(sys.argv[1], sys.argv[1:], {**RECOMMENDED, **os.environ})  # noqa: S606  no shell is wanted
+    except OSError as exc:
+        sys.exit(f"{sys.argv[1]} can't be run: {exc.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -8,18 +8,27 @@ import subprocess
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from adapters import limit_name
 from cli.errors import ServerStartError
 from cli.worker import work
 from helios.errors import RequestError
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
 
 CHECKOUT = Path(__file__).parents[1]
 """Where prefect.yaml is."""
 POOL = "helios"
 """The work pool that prefect.yaml names."""
 SHOWN_LINES = 5
+QUEUES = ("urgent", "default", "background")
+"""The pool's work queues, by priority."""
+LIMITS = {"local": os.cpu_count() or 1, "aws-lambda": 1000, "cloud-run": 100, "cloud-run-job": 1000}
+"""Chunks in flight over all jobs, by adapter: this machine's CPUs, and what new accounts may have at a time."""
 
 
 @click.command(epilog="Example: helios-job up --port 4200 --limit 2")
@@ -76,6 +85,33 @@ async def _make_pool() -> None:
     async with get_client() as client:
         with suppress(ObjectAlreadyExists):
             await client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+            await _make_queues(client)
+        await _make_limits(client)
+
+
+async def _make_queues(client: "PrefectClient") -> None:
+    """What is in the first queue starts before what is in the next."""
+    from prefect.client.schemas.filters import WorkQueueFilter, WorkQueueFilterName
+
+    for priority, name in enumerate(QUEUES, start=1):
+        wanted = WorkQueueFilter(name=WorkQueueFilterName(any_=[name]))
+        found = await client.read_work_queues(work_pool_name=POOL, work_queue_filter=wanted)
+        if found:
+            await client.update_work_queue(found[0].id, priority=priority)
+        else:
+            await client.create_work_queue(name, work_pool_name=POOL, priority=priority)
+
+
+async def _make_limits(client: "PrefectClient") -> None:
+    """Bound what is in flight over all jobs; a limit that is there stays as it is."""
+    from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+    from prefect.exceptions import ObjectAlreadyExists
+
+    there = {limit.name for limit in await client.read_global_concurrency_limits(limit=200)}
+    for adapter, slots in LIMITS.items():
+        if (name := limit_name(adapter)) not in there:
+            with suppress(ObjectAlreadyExists):
+                await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=slots))
 
 
 def _deploy() -> None:
@@ -111,7 +147,8 @@ def _say_what_is_where(ui: str, deployments: list[str]) -> None:
         f"Prefect's UI   {ui}",
         f"Deployments    {first}",
         *(f"{'':<14} {deployment}" for deployment in others),
-        f"Worker         on this machine, of the work pool {POOL}",
+        f"Worker         on this machine, of the work pool {POOL}; its queues: {', '.join(QUEUES)}",
+        f"Limits         {', '.join(f'{limit_name(adapter)}: {slots}' for adapter, slots in LIMITS.items())}",
         f"Render         helios-job submit job.json --output video.mp4, or Run in the UI: {ui}/deployments",
         "Ctrl-C stops all of it.",
     ]

@@ -55,6 +55,7 @@ async def work(pool: str, limit: int | None) -> None:
             async def get_and_submit_flow_runs(self) -> Any:
                 return [] if self.is_stopping else await super().get_and_submit_flow_runs()
 
+    await _say_what_was_missed(pool)
     worker = JobWorker(work_pool_name=pool, limit=limit)
     serving = asyncio.create_task(worker.start(printer=click.echo))
 
@@ -75,6 +76,18 @@ async def work(pool: str, limit: int | None) -> None:
         loop.add_signal_handler(number, begin)
     with suppress(asyncio.CancelledError):
         await serving
+
+
+async def _say_what_was_missed(pool: str) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from tasks.missed_runs import mark_missed_runs
+
+    async with get_client() as client:
+        with suppress(ObjectNotFound):  # the pool is made with its first worker
+            for run in await mark_missed_runs(client, pool):
+                click.echo(f"{run.name} ({run.id}) was missed: no worker was there")
 
 
 async def _end_jobs() -> None:

@@ -39,3 +39,8 @@ MergeAdapter = Annotated[_Choice | None, _titled("Where the job's merge command 
 AudioFile = Annotated[str | None, _titled("Sound track")]
 Chunks = Annotated[list[int] | None, _titled("Only these chunks")]
 Fresh = Annotated[bool, _titled("Render everything anew")]
+Overwrite = Annotated[bool | None, _titled("Replace a video that is there")]
+OverdueSeconds = Annotated[float | None, _titled("Seconds after which the job is overdue", gt=0)]
+WebhookUrl = Annotated[str | None, _titled("Webhook")]
+WebhookSecret = Annotated[str | None, _titled("Secret block of the webhook")]
+WebhookData = Annotated[dict[str, Any] | None, _titled("Data for the webhook")]

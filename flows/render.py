@@ -3,11 +3,11 @@
 import asyncio
 import os
 import time
-from collections.abc import Coroutine, Iterator
 from pathlib import PurePath
 from typing import Any, cast
+from uuid import UUID
 
-from prefect import Task, flow, get_run_logger
+from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
@@ -16,11 +16,9 @@ from prefect.states import Cancelled, Crashed, Failed
 
 from flows import parameters
 from helios.errors import HeliosError
-from helios.models.report import ChunkResult, JobReport, RunState
-from helios.models.spec import RenderJobChunk
+from helios.models.report import JobReport, RunState
 from tasks import run_log
 from tasks.block_references import without_blocks
-from tasks.chunk import find_accepted, render_chunk
 from tasks.dead_run_automation import say_suspended
 from tasks.garbage import calm_collector
 from tasks.job_errors import (
@@ -31,24 +29,24 @@ from tasks.job_errors import (
     JobFailedError,
 )
 from tasks.job_run import ENVIRONMENT_RETRIES, JobRun, Limits
-from tasks.job_state import stitching
+from tasks.job_state import job_state, stitching
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
+from tasks.output_claim import claim_output
+from tasks.output_name import complete_name, has_placeholder
+from tasks.overdue import overdue_is_told
 from tasks.prepared_job import PreparedJob, prepare_job
+from tasks.render_all import render_all
 from tasks.run_artifacts import published
 from tasks.run_log import RunLogger
+from tasks.scheduled_time import scheduled_time
 from tasks.stored_job import StoredJob
-from tasks.task_states import record_as_cancelled
 from tasks.termination import sigterm_cancels
+from tasks.webhook import Webhook, describe_end, event_of, open_webhook
 from tasks.work import Work, job_run
-
-RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 
 REMOTE_CONCURRENCY = 10
 """Chunks at a time on workers elsewhere: what the smallest quota of a new account at Amazon's allows."""
-LONGEST_RETRY_DELAY_SECONDS = 300.0
-RETRY_JITTER = 0.5
-"""Spreads retries, so that chunks that failed together do not come back together."""
 
 
 def _run_name() -> str:
@@ -80,6 +78,11 @@ async def render_job(
     audio_file: parameters.AudioFile = None,
     chunks: parameters.Chunks = None,
     fresh: parameters.Fresh = False,
+    overwrite: parameters.Overwrite = None,
+    overdue_seconds: parameters.OverdueSeconds = None,
+    webhook: parameters.WebhookUrl = None,
+    webhook_secret: parameters.WebhookSecret = None,
+    webhook_data: parameters.WebhookData = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -95,11 +98,19 @@ async def render_job(
             output file. Empty: never.
         job_dir: Where commands run and outputs lie. Empty: the job document's folder.
         output_file: The stitched video (mp4, mov, mkv, webm), a path or a storage URL. Empty: as the job document says.
+            {date}, {time}, {year}, {month}, {day} and {weekday} in it are those for which the run was planned.
         merge: Whether to join the chunks.
         merge_adapter: Where the job's own merge command runs. Empty: where the chunks are rendered.
         audio_file: Sound track of the stitched video. Empty: the chunks' own sound.
         chunks: Render the chunks with these ids alone, and join nothing. Empty: all.
         fresh: Render all chunks, also those that earlier runs of the job accepted.
+        overwrite: Whether a video that is there already may be replaced. Empty: yes, but not by a run that a schedule
+            started.
+        overdue_seconds: A job that takes longer says so, and goes on. Empty: never.
+        webhook: Address that is told of the job's end, and that it is overdue, by a signed request.
+        webhook_secret: Name of the Secret block that signs the webhook. Empty: the variable HELIOS_WEBHOOK_SECRET of
+            the worker.
+        webhook_data: Sent along with the webhook, at most 4 KiB.
     """
     run_log.quiet_expected_errors()
     logger = get_run_logger()
@@ -109,33 +120,60 @@ async def render_job(
         timeout_seconds=chunk_timeout_seconds,
         stall_seconds=stall_timeout_seconds,
     )
+    told: Webhook | None = None
+    ended: JobReport | State[JobEndedError]
     try:
         with sigterm_cancels() as cancel:
-            prepared = await asyncio.to_thread(
-                prepare_job,
-                job,
-                adapter=await without_blocks(adapter) or "local",
-                job_dir=job_dir,
-                output_file=output_file,
-                merge=merge,
-                merge_adapter=await without_blocks(merge_adapter),
-                audio_file=audio_file,
-                chunk_ids=chunks,
-            )
-            calm_collector()
-            # Who names chunks wants them rendered.
-            anew = fresh or chunks is not None
-            async with (
-                get_client() as client,
-                job_run(prepared, client, logger, limits=limits, anew=anew, cancel=cancel) as work,
-            ):
-                return await _carry_out(work, logger, concurrency=concurrency, retry_delay_seconds=retry_delay_seconds)
+            async with get_client() as client:
+                told = await open_webhook(webhook, secret=webhook_secret, data=webhook_data)
+                this = await client.read_flow_run(UUID(str(flow_run.id)))
+                if output_file is not None and has_placeholder(output_file):
+                    output_file = complete_name(output_file, await scheduled_time(client, this))
+                prepared = await asyncio.to_thread(
+                    prepare_job,
+                    job,
+                    adapter=await without_blocks(adapter) or "local",
+                    job_dir=job_dir,
+                    output_file=output_file,
+                    merge=merge,
+                    merge_adapter=await without_blocks(merge_adapter),
+                    audio_file=audio_file,
+                    chunk_ids=chunks,
+                )
+                await claim_output(client, this, prepared, overwrite=overwrite)
+                calm_collector()
+                # Who names chunks wants them rendered.
+                anew = fresh or chunks is not None
+                async with (
+                    job_run(prepared, client, logger, limits=limits, anew=anew, cancel=cancel) as work,
+                    overdue_is_told(work.run, overdue_seconds, name=this.name, webhook=told, logger=logger),
+                ):
+                    ended = await _carry_out(
+                        work, logger, concurrency=concurrency, retry_delay_seconds=retry_delay_seconds
+                    )
     except asyncio.CancelledError:
         _end_cancellation()
-        return Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED))
+        ended = Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED))
     except HeliosError as exc:
         logger.error("%s", exc)
-        return Failed(message=str(exc), data=JobFailedError(str(exc)))
+        ended = Failed(message=str(exc), data=JobFailedError(str(exc)))
+    if told is not None:
+        await _tell(told, ended, logger)
+    return ended
+
+
+async def _tell(webhook: Webhook, ended: JobReport | State[JobEndedError], logger: RunLogger) -> None:
+    """Send a run's end."""
+    report: JobReport | None
+    if isinstance(ended, JobReport):
+        state, message, report = RunState.COMPLETED, "", ended
+    else:
+        error = await ended.aresult(raise_on_failure=False)
+        report = error.report if isinstance(error, JobEndedError) else None
+        state, message = job_state(ended), ended.message or ""
+    data = describe_end(str(flow_run.id), str(flow_run.name), state, message, report)
+    message_id = f"{flow_run.id}-{flow_run.run_count}-{state}"
+    await webhook.send(event_of(state), message_id=message_id, data=data, logger=logger)
 
 
 async def _carry_out(
@@ -145,11 +183,6 @@ async def _carry_out(
     run, started = work.run, time.monotonic()
     in_flight = concurrency or (REMOTE_CONCURRENCY if run.stored else os.cpu_count() or 1)
     logger.info("%s", _describe(run.job, in_flight))
-    render = render_chunk.with_options(
-        retries=run.limits.retries + run.limits.environment_retries,
-        retry_delay_seconds=_delays(retry_delay_seconds),
-        retry_jitter_factor=RETRY_JITTER,
-    )
     try:
         async with work.supervised(), published(run, work.client, logger):
             if removed := await asyncio.to_thread(run.remove_leftovers):
@@ -157,7 +190,7 @@ async def _carry_out(
             if run.stored is not None:
                 await _upload(run, run.stored, logger)
             run.progress.enter("rendering")
-            await _render_all(work, render, in_flight)
+            await render_all(work, in_flight=in_flight, retry_delay_seconds=retry_delay_seconds)
             if reused := sum(record.reused for record in run.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
             await _join(work)
@@ -204,41 +237,6 @@ async def _upload(run: JobRun, stored: StoredJob, logger: RunLogger) -> None:
     logger.info("%d input files are in storage; the run's folder is %s", await stored.upload(), stored.url)
 
 
-async def _render_all(work: Work, render: RenderTask, in_flight: int) -> None:
-    """Render every chunk, at most `in_flight` at a time; the first that fails for good stops the others."""
-    chunks = work.run.job.chunks
-    pending = iter(chunks)
-    try:
-        async with asyncio.TaskGroup() as pullers:
-            for _ in range(min(in_flight, len(chunks))):
-                pullers.create_task(_pull(pending, work, render))
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
-
-
-async def _pull(pending: Iterator[RenderJobChunk], work: Work, render: RenderTask) -> None:
-    """Render chunk after chunk until there is none left."""
-    run, render_anew = work.run, render.with_options(refresh_cache=True)
-    for chunk in pending:
-        await run.gate.wait()
-        # For one that is accepted, Prefect finds the record by itself, and says so: Cached.
-        is_accepted = await find_accepted(chunk, run, work.accepted)
-        try:
-            ended: State[Any] = await cast(Any, render if is_accepted else render_anew)(
-                chunk.id, run, return_state=True
-            )
-        except asyncio.CancelledError:
-            record_as_cancelled(run, chunk.id, run.stop_reason or JOB_CANCELLED)
-            raise
-        run.end_task(ended)
-        if ended.is_failed():
-            error = await ended.aresult(raise_on_failure=False)
-            run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
-            raise JobFailedError(str(error)) from error
-        if not ended.is_completed():
-            raise asyncio.CancelledError
-
-
 async def _join(work: Work) -> None:
     run = work.run
     join = stitch_task if run.job.output is not None else merge_task if run.job.merge is not None else None
@@ -272,13 +270,6 @@ def _describe(job: PreparedJob, in_flight: int) -> str:
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
         f"{len(job.chunks)} chunks, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"
     )
-
-
-def _delays(first_seconds: float) -> list[float]:
-    """Pauses before each retry, doubling up to a bound; Prefect repeats the last one."""
-    if first_seconds == 0:
-        return []
-    return [min(first_seconds * 2**n, max(first_seconds, LONGEST_RETRY_DELAY_SECONDS)) for n in range(10)]
 
 
 def _end_cancellation() -> None:

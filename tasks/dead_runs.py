@@ -1,6 +1,8 @@
 """Runs whose process died, and which Prefect still takes for running: find them, and say so."""
 
 import asyncio
+import logging
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from uuid import UUID
@@ -21,17 +23,20 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled, Crashed
 
+from helios.errors import RequestError
 from helios.process_tree import end_commands_of
 from tasks.hold import Holder, all_holds, drop_hold, shows_life
 from tasks.job_errors import JOB_CANCELLED
 from tasks.job_runs import FLOW_NAME
-from tasks.job_state import ACTIVE_TYPES, is_suspended
+from tasks.job_state import ACTIVE_TYPES, is_suspended, job_state
+from tasks.webhook import describe_end, event_of, open_webhook
 
 SILENT = timedelta(seconds=45)
 """A run elsewhere that was silent for so long is watched, and then given up."""
 EVENTS_SECONDS = 2.0
 """What a process said before it died is in the server's database after this."""
 PAGE = 200
+_LOGGER = logging.getLogger(__name__)
 _ACTIVE = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ACTIVE_TYPES))))
 _UNFINISHED = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
@@ -100,7 +105,24 @@ async def _mark(client: PrefectClient, run: FlowRun, holder: Holder | None) -> b
     ended: State[None] = Cancelled(message=JOB_CANCELLED) if was_to_stop else Crashed(message=message)
     # Not by force: the server refuses it to a run that has ended meanwhile.
     result = await client.set_flow_run_state(run.id, ended)
-    return result.status is SetStateStatus.ACCEPT
+    if result.status is not SetStateStatus.ACCEPT:
+        return False
+    await _tell_webhook(run, ended)
+    return True
+
+
+async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
+    """Tell of a crash in the place of the process that died."""
+    given = run.parameters
+    with suppress(RequestError):  # its secret is elsewhere
+        webhook = await open_webhook(
+            given.get("webhook"), secret=given.get("webhook_secret"), data=given.get("webhook_data")
+        )
+        if webhook is not None:
+            state = job_state(ended)
+            data = describe_end(str(run.id), run.name, state, ended.message or "", None)
+            message_id = f"{run.id}-{run.run_count}-{state}"
+            await webhook.send(event_of(state), message_id=message_id, data=data, logger=_LOGGER, pauses=())
 
 
 async def _crash_task_runs(client: PrefectClient, run_id: UUID, message: str) -> None:

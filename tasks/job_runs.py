@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowFilter,
     FlowFilterName,
     FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
     FlowRunFilterName,
 )
@@ -33,6 +34,8 @@ FLOW_NAME = "render-job"
 START_PATIENCE = timedelta(minutes=1)
 """A run that a worker took can be given to another one after this. Should the first process come up after all, it
 finds the job held, and stops."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""A run that was to begin just now is no planned one."""
 _OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 
 
@@ -136,6 +139,7 @@ async def list_runs(
     states: Collection[RunState] = (),
     name: str | None = None,
     order: Order = Order.NEWEST,
+    planned: bool = False,
     limit: int = 20,
     offset: int = 0,
 ) -> list[JobRunStatus]:
@@ -146,11 +150,15 @@ async def list_runs(
         states: Those in these states; by default in any.
         name: Those with this in their names.
         order: Which come first.
+        planned: Also those that schedules have planned for later.
         limit: At most so many, 200 being Prefect's own limit.
         offset: Leave out so many before them.
     """
+    begun = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + CLOCKS_DIFFER)
     wanted = FlowRunFilter(
-        state=state_filter(states) if states else None, name=FlowRunFilterName(like_=name) if name else None
+        state=state_filter(states) if states else None,
+        name=FlowRunFilterName(like_=name) if name else None,
+        expected_start_time=None if planned else begun,
     )
     runs = await client.read_flow_runs(
         flow_filter=_OURS, flow_run_filter=wanted, sort=_SORT[order], limit=limit, offset=offset

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
     LogFilter,
     LogFilterFlowRunId,
     LogFilterLevel,
 )
-from prefect.client.schemas.objects import FlowRun, Log
-from prefect.client.schemas.sorting import ArtifactSort, LogSort
+from prefect.client.schemas.objects import FlowRun, Log, TaskRun
+from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
 from pydantic import ValidationError
 
 from helios.models.report import JobReport
@@ -34,6 +37,42 @@ async def read_progress(client: PrefectClient, run: FlowRun) -> JobProgress | No
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
     found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
     return JobProgress.parse(found[0].description or "") if found else None
+
+
+@dataclass(frozen=True)
+class ChunkStatus:
+    """Where a chunk stands, as its task run in Prefect says it."""
+
+    name: str
+    """`chunk-7`; or `stitch`, or `merge`."""
+    state: str
+    """The state's name in Prefect: a chunk that was reused is Cached."""
+    attempts: int
+    """Executions so far."""
+    seconds: float
+    """At work."""
+    message: str
+    """What its state says, in a line."""
+
+
+async def read_chunks(client: PrefectClient, run: FlowRun) -> list[ChunkStatus]:
+    """Where a run's chunks stand, as far as they have begun, in the order in which they did."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    found: list[TaskRun] = []
+    while page := await client.read_task_runs(
+        flow_run_filter=of_run, sort=TaskRunSort.EXPECTED_START_TIME_ASC, limit=PAGE, offset=len(found)
+    ):
+        found += page
+    return [
+        ChunkStatus(
+            name=one.name,
+            state=one.state_name or "",
+            attempts=one.run_count,
+            seconds=(one.total_run_time or one.estimated_run_time).total_seconds(),
+            message=((one.state.message if one.state else None) or "").partition("\n")[0],
+        )
+        for one in found
+    ]
 
 
 async def wait_for_run(

@@ -1,9 +1,12 @@
 """Fundamentals, 3: the type of an error says what happens next."""
 
 from dataclasses import replace
+from logging import getLogger
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from flows.render import render_job
 from helios import CommandError, HeliosError, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
@@ -34,15 +37,17 @@ async def attempts(folder: Path, error: HeliosError, *, times: int, retries: int
     document["chunks"][0]["command"] = "render 'chunk 0.mp4'"
     prepared = prepare_job(document, job_dir=str(folder))
     adapter = FakeAdapter(worker)
-    run = JobRun(
-        replace(prepared, adapter=adapter), run_id="test-run", key="job-0", token="t", limits=Limits(retries=retries)
-    )
-    task = render_chunk.with_options(refresh_cache=True, retries=retries + ENVIRONMENT_RETRIES)
-    try:
-        await task(0, run)
-    except AttemptFailedError:
-        return len(adapter.jobs), False
-    return len(adapter.jobs), True
+    async with get_client() as client:
+        run = JobRun(
+            replace(prepared, adapter=adapter), run_id=str(uuid4()), key="job-0", token="t",
+            limits=Limits(retries=retries), client=client, logger=getLogger(__name__),
+        )  # fmt: skip
+        task = render_chunk.with_options(refresh_cache=True, retries=retries + ENVIRONMENT_RETRIES)
+        try:
+            await task(0, run)
+        except AttemptFailedError:
+            return len(adapter.jobs), False
+        return len(adapter.jobs), True
 
 
 async def test_a_failed_command_counts_against_its_retries(tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""Render all chunks of a run, a bounded number at a time, each by a Prefect task in the flow's own event loop."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any, cast
+
+from prefect import Task
+from prefect.client.schemas.objects import State
+
+from helios.models.report import ChunkResult
+from helios.models.spec import RenderJobChunk
+from tasks.chunk import find_accepted, render_chunk
+from tasks.job_errors import JOB_CANCELLED, JobFailedError
+from tasks.job_run import JobRun
+from tasks.task_states import record_as_cancelled
+from tasks.work import Work
+
+RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
+
+LONGEST_RETRY_DELAY_SECONDS = 300.0
+RETRY_JITTER = 0.5
+"""Spreads retries, so that chunks that failed together do not come back together."""
+
+
+async def render_all(work: Work, *, in_flight: int, retry_delay_seconds: float) -> None:
+    """Render every chunk; the first that fails for good stops the others.
+
+    Args:
+        work: The run.
+        in_flight: Chunks at a time.
+        retry_delay_seconds: Pause before a chunk's first retry; each further pause is twice as long.
+
+    Raises:
+        JobFailedError: A chunk failed for good.
+    """
+    limits = work.run.limits
+    render = render_chunk.with_options(
+        retries=limits.retries + limits.environment_retries,
+        retry_delay_seconds=_delays(retry_delay_seconds),
+        retry_jitter_factor=RETRY_JITTER,
+    )
+    chunks = work.run.job.chunks
+    pending = iter(chunks)
+    try:
+        async with asyncio.TaskGroup() as pullers:
+            for _ in range(min(in_flight, len(chunks))):
+                pullers.create_task(_pull(pending, work, render))
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _pull(pending: Iterator[RenderJobChunk], work: Work, render: RenderTask) -> None:
+    """Render chunk after chunk until there is none left."""
+    run, render_anew = work.run, render.with_options(refresh_cache=True)
+    for chunk in pending:
+        await run.gate.wait()
+        # For one that is accepted, Prefect finds the record by itself, and says so: Cached.
+        is_accepted = await find_accepted(chunk, run, work.accepted)
+        try:
+            ended: State[Any] = await cast(Any, render if is_accepted else render_anew)(
+                chunk.id, run, return_state=True
+            )
+        except asyncio.CancelledError:
+            record_as_cancelled(run, chunk.id, run.stop_reason or JOB_CANCELLED)
+            raise
+        run.end_task(ended)
+        if ended.is_failed():
+            error = await ended.aresult(raise_on_failure=False)
+            run.stop_reason = run.stop_reason or f"Stopped because chunk {chunk.id} failed"
+            raise JobFailedError(str(error)) from error
+        if not ended.is_completed():
+            raise asyncio.CancelledError
+
+
+def _delays(first_seconds: float) -> list[float]:
+    """Pauses before each retry, doubling up to a bound; Prefect repeats the last one."""
+    if first_seconds == 0:
+        return []
+    return [min(first_seconds * 2**n, max(first_seconds, LONGEST_RETRY_DELAY_SECONDS)) for n in range(10)]
