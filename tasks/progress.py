@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-_DESCRIPTION = re.compile(r"(.+?): (\d+) of (\d+) frames, (\d+) of (\d+) chunks(?:, .+)?(?:; (.+))?")
+_DESCRIPTION = re.compile(r"(.+?): (\d+) of (\d+) frames, (\d+) of (\d+) chunks(?:, [^;]+)?(?:; (.+))?")
 RATE_SECONDS = 1.0
 """A rate of less time is chance."""
 

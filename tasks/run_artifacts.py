@@ -18,6 +18,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from helios.media.stills import contact_sheet, still
@@ -40,14 +41,14 @@ SHARE = 1 / 20
 @asynccontextmanager
 async def published(run: JobRun, client: PrefectClient, logger: RunLogger) -> AsyncIterator[None]:
     """Keep a run's artifacts up to date within the block, and write them once more at its end."""
-    artifacts = RunArtifacts(run, client, logger)
-    writer = asyncio.create_task(artifacts.follow())
+    artifacts, over = RunArtifacts(run, client, logger), asyncio.Event()
+    # Not cancelled: an artifact that is made in that moment would be made again.
+    writer = asyncio.create_task(artifacts.follow(over))
     try:
         yield
     finally:
-        writer.cancel()
-        with suppress(asyncio.CancelledError):
-            await writer
+        over.set()
+        await writer
         await artifacts.finish()
 
 
@@ -83,22 +84,36 @@ class RunArtifacts:
         self._still: tuple[ChunkResult, bytes] | None = None
         self._is_over = False
 
-    async def follow(self) -> None:
-        """Write what has changed, until cancelled."""
+    async def follow(self, over: asyncio.Event) -> None:
+        """Write what has changed, until it is over."""
+        await self._adopt()
         due = 0.0
-        while True:
+        while not over.is_set():
             started = time.monotonic()
             await self._write_progress()
             if started >= due:
                 await self._write_others()
                 due = started + (time.monotonic() - started) / SHARE
-            await asyncio.sleep(WRITE_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), WRITE_SECONDS)
 
     async def finish(self) -> None:
         """Write everything as it is at the end."""
         self._is_over = True
         await self._write_progress()
         await self._write_others()
+
+    async def _adopt(self) -> None:
+        """Go on with the artifacts of a run that is resumed."""
+        of_run = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self._run.run_id)]),
+            key=ArtifactFilterKey(any_=[PROGRESS, CHUNKS, TIMELINE, VIDEO]),
+        )
+        own = {artifact.key: artifact for artifact in (self._progress, *(one for one, _ in self._others.values()))}
+        with suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            for found in await self._client.read_artifacts(artifact_filter=of_run):
+                if found.key in own:
+                    own[found.key].id = found.id
 
     async def _write_progress(self) -> None:
         progress = self._run.progress

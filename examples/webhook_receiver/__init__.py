@@ -1,0 +1,1 @@
+"""An example of a program that is told when jobs end."""

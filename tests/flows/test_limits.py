@@ -1,0 +1,149 @@
+"""A limit over all jobs: real jobs, side by side, on a global concurrency limit of a real server."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from logging import getLogger
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
+from prefect.client.schemas.objects import ConcurrencyLeaseHolder
+
+from adapters import limit_name
+from tasks.adapter_limit import AdapterSlots
+from tasks.progress import LISTENER, JobProgress
+from tests.flows.running import eventually, render
+from tests.jobs import make_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PrefectClient]:
+    async with get_client() as client:
+        yield client
+
+
+async def make_limit(client: PrefectClient, slots: int) -> str:
+    """A limit of its own for a test; its name."""
+    name = f"limit-{uuid.uuid4().hex[:8]}"
+    await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=slots))
+    return name
+
+
+async def taken(client: PrefectClient, name: str) -> int:
+    """How many slots of a limit are taken, as Prefect's UI shows it."""
+    return (await client.read_global_concurrency_limit_by_name(name)).active_slots
+
+
+def slots_of(client: PrefectClient, name: str) -> AdapterSlots:
+    gate = asyncio.Event()
+    gate.set()
+    return AdapterSlots(
+        client, name, run_id=str(uuid.uuid4()), gate=gate, progress=JobProgress(10, 10), logger=getLogger(__name__)
+    )
+
+
+async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> None:
+    """Never more commands at a time than it has slots; the jobs say what they wait for; all slots are free at last."""
+    name = await make_limit(client, 1)
+    told: set[str] = set()
+    LISTENER.set(lambda progress: told.update(progress.notes.values()))
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "alone.py").write_text(
+        "import os, sys, time, pathlib; here = pathlib.Path('../notes', str(os.getpid())); here.touch(); "
+        "there = len(list(here.parent.iterdir())); time.sleep(0.3); here.unlink(); sys.exit(there - 1)"
+    )
+    jobs = []
+    for number in range(2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        job = make_job([2] * 3, name="c{index}")
+        for chunk in job["chunks"]:
+            chunk["command"] = f"sh -c '{chunk['command']} && python ../alone.py'"
+        jobs.append(render(folder, job, adapter={"type": "local", "concurrency_limit": name}, concurrency=3))
+    reports = [report for _, report in await asyncio.gather(*jobs)]
+    assert [report.state for report in reports] == ["completed", "completed"], [report.error for report in reports]
+    assert any(note.endswith(f" for a slot of the limit {name}") for note in told), told
+    assert await taken(client, name) == 0
+
+
+async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient) -> None:
+    """From one attempt to the next; when nothing wants it, it is free soon."""
+    name = await make_limit(client, 2)
+    slots = slots_of(client, name)
+    async with slots.kept():
+        async with slots.held():
+            assert await taken(client, name) == 1
+        async with slots.held(), slots.held():
+            assert await taken(client, name) == 2
+        await eventually(lambda: _is_free(client, name))
+        async with slots.held():
+            assert await taken(client, name) == 1
+    assert await taken(client, name) == 0
+
+
+async def test_no_limit_of_that_name(client: PrefectClient) -> None:
+    """Nothing is bounded, and nothing is asked twice."""
+    slots = slots_of(client, f"no-such-limit-{uuid.uuid4().hex}")
+    async with slots.kept(), slots.held(), slots.held(), slots.held():
+        pass
+
+
+async def test_a_closed_limit_opens_again(client: PrefectClient) -> None:
+    """A limit of 0 holds everything up until somebody raises it."""
+    name = await make_limit(client, 1)
+    await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=0))
+    slots = slots_of(client, name)
+
+    async def take() -> float:
+        async with slots.held():
+            return time.monotonic()
+
+    async with slots.kept():
+        waiting = asyncio.create_task(take())
+        await asyncio.sleep(2.5)
+        assert not waiting.done()
+        opened = time.monotonic()
+        await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=1))
+        assert await waiting > opened
+
+
+async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> None:
+    """As soon as that one has given it back."""
+    name = await make_limit(client, 1)
+    other = ConcurrencyLeaseHolder(type="flow_run", id=uuid.uuid4())
+    answer = await client.increment_concurrency_slots_with_lease([name], 1, "concurrency", 60, other)
+    slots = slots_of(client, name)
+    entered = asyncio.Event()
+
+    async def take() -> None:
+        async with slots.held():
+            entered.set()
+
+    async with slots.kept():
+        waiting = asyncio.create_task(take())
+        await asyncio.sleep(1.5)
+        assert not entered.is_set()
+        await client.release_concurrency_slots_with_lease(answer.json()["lease_id"])
+        await asyncio.wait_for(waiting, 60)
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        ("aws-lambda", "helios-aws-lambda"),
+        ({"type": "local", "concurrency_limit": "gpu"}, "gpu"),
+        ({"type": "farm"}, "helios-farm"),
+    ],
+)
+def test_what_an_adapter_s_limit_is_called(choice: object, name: str) -> None:
+    """Its own name, unless its configuration says another."""
+    assert limit_name(choice) == name  # type: ignore[arg-type]
+
+
+async def _is_free(client: PrefectClient, name: str) -> bool:
+    return await taken(client, name) == 0

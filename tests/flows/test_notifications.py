@@ -1,0 +1,214 @@
+"""Being told: the signed webhook with the example's receiver, and Prefect's automations."""
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.states import Running
+
+from examples.webhook_receiver.__main__ import is_genuine
+from flows.render import render_job
+from tasks.dead_runs import mark_dead_runs
+from tests.cli.command import until
+from tests.cloud.processes import ROOT, free_port
+from tests.flows.running import eventually, render
+from tests.jobs import make_job, write_job
+from tests.test_deployment import prefect
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class Example:
+    """The example's receiver, in a process of its own."""
+
+    def __init__(self, secret: str) -> None:
+        self.port = free_port()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "examples.webhook_receiver", "--port", str(self.port)],
+            cwd=ROOT, env={**os.environ, "HELIOS_WEBHOOK_SECRET": secret}, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        until(lambda: self.lines)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}/renders"
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(60)
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as stream:
+            self.lines.extend(stream)
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
+    """One that has the secret which jobs sign with."""
+    monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", SECRET)
+    example = Example(SECRET)
+    yield example
+    example.stop()
+
+
+async def test_the_end_of_a_job_is_told(receiver: Example, tmp_path: Path) -> None:
+    """With its video and the data that the job was given; a failure with its reason."""
+    job = make_job([5] * 2, outputFile="video.mp4")
+    await render(tmp_path, job, webhook=receiver.url, webhook_data={"ticket": 17})
+    assert receiver.lines[-1].startswith("job.completed  job-")
+    assert receiver.lines[-1].endswith(f'  {tmp_path}/video.mp4  {{"ticket": 17}}\n')
+    await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]), webhook=receiver.url)
+    assert re.match(r"job\.failed  job-\S+  chunk 0 \(frames 0 to 4\), attempt 1: ", receiver.lines[-1])
+
+
+async def test_a_job_that_takes_too_long(receiver: Example, tmp_path: Path) -> None:
+    """Is told of while it runs, once."""
+    job = make_job([5] * 2, extra=["--misbehave", "slow:3"])
+    await render(tmp_path, job, concurrency=1, webhook=receiver.url, overdue_seconds=1)
+    kinds = [line.split()[0] for line in receiver.lines[1:]]
+    assert kinds == ["job.overdue", "job.completed"]
+    assert "The job takes longer than the 1.0 s that it should" in receiver.lines[1]
+
+
+async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saved in Prefect, where it is masked."""
+    monkeypatch.delenv("HELIOS_WEBHOOK_SECRET")
+    await Secret(value=SECRET).asave("webhook-test", overwrite=True)
+    await render(tmp_path, make_job([5]), webhook=receiver.url, webhook_secret="webhook-test")
+    assert receiver.lines[-1].startswith("job.completed  job-")
+
+
+async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that died can't."""
+    monkeypatch.setattr("tasks.dead_runs.SILENT", timedelta(seconds=0))
+    async with get_client() as client:
+        parameters = {"job": "job.json", "webhook": receiver.url}
+        run = await client.create_flow_run(render_job, parameters=parameters, state=Running())
+
+        async def is_marked() -> bool:
+            await mark_dead_runs(client)
+            return (await client.read_flow_run(run.id)).state_type is StateType.CRASHED
+
+        await eventually(is_marked)
+    await asyncio.to_thread(until, lambda: any(line.startswith("job.crashed  ") for line in receiver.lines))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"webhook": "example.com/x"}, "The webhook 'example.com/x' is no address; expected http:// or https://"),
+        ({"webhook": "http://127.0.0.1:1/"}, "The webhook has no secret to sign with; set HELIOS_WEBHOOK_SECRET"),
+        ({"webhook": "http://127.0.0.1:1/", "webhook_secret": "nowhere"}, "There is no Secret block 'nowhere'"),
+        ({"webhook": "http://127.0.0.1:1/", "webhook_data": {"x": "y" * 5000}}, "longer than 4096 bytes"),
+    ],
+)
+async def test_a_webhook_that_can_t_be(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
+    """Is refused before anything runs."""
+    path = write_job(tmp_path, make_job([5]))
+    state = await render_job(str(path), **parameters, return_state=True)
+    assert message in (state.message or "")
+    assert not (tmp_path / "chunk 0.mp4").exists()
+
+
+class Unreliable(BaseHTTPRequestHandler):
+    """Answers 503 twice, and then takes what comes."""
+
+    asked: list[dict[str, str]] = []  # noqa: RUF012  of the whole test
+    bodies: list[bytes] = []  # noqa: RUF012  of the whole test
+
+    def do_POST(self) -> None:
+        """Take one message, or not."""
+        self.asked.append({name.lower(): value for name, value in self.headers.items()})
+        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(503 if len(self.asked) <= 2 else 200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+
+async def test_an_answer_that_fails_is_followed_by_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the same id, so that the receiver can tell; and a signature that nobody else can make."""
+    monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", "a plain secret")
+    with HTTPServer(("127.0.0.1", 0), Unreliable) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            await render(tmp_path, make_job([5]), webhook=f"http://127.0.0.1:{server.server_port}/")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert len(Unreliable.asked) == 3
+    assert len({headers["webhook-id"] for headers in Unreliable.asked}) == 1
+    headers, body = Unreliable.asked[-1], Unreliable.bodies[-1]
+    assert is_genuine(b"a plain secret", headers, body, now=time.time())
+    assert not is_genuine(b"another secret", headers, body, now=time.time())
+    assert not is_genuine(b"a plain secret", headers, body + b" ", now=time.time())
+    assert not is_genuine(b"a plain secret", headers, body, now=time.time() + 3600)
+
+
+async def test_the_automations_of_the_template(tmp_path: Path) -> None:
+    """`prefect automation create` takes it; a failed job's message arrives where its block says."""
+    got: list[bytes] = []
+
+    class Channel(BaseHTTPRequestHandler):
+        """Keeps what it is sent."""
+
+        def do_POST(self) -> None:
+            """Keep it."""
+            got.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Channel) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            block = CustomWebhookNotificationBlock(
+                name="channel", url=f"http://127.0.0.1:{server.server_port}/",
+                json_data={"subject": "{{subject}}", "body": "{{body}}"},
+            )  # fmt: skip
+            block_id = await block.asave("channel", overwrite=True)
+            text = (ROOT / "deploy" / "notifications.yaml").read_text().replace("BLOCK", str(block_id), -1)
+            (tmp_path / "automations.yaml").write_text(text)
+            await asyncio.to_thread(prefect, "automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
+            await asyncio.sleep(3)  # the server reads its automations anew now and then
+            await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
+
+            async def is_told() -> bool:
+                return any(b"chunk 0 (frames 0 to 4)" in body for body in got)
+
+            await eventually(is_told)
+        finally:
+            server.shutdown()
+            thread.join()
+            async with get_client() as client:
+                for found in await client.read_automations():
+                    if found.name.startswith("helios-render: a job"):
+                        await client.delete_automation(found.id)

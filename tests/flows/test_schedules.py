@@ -1,0 +1,159 @@
+"""Renders by a schedule: names with dates, nothing overwritten, what was missed."""
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.schedules import CronSchedule
+from prefect.states import Scheduled
+
+from cli.flow_process import start_flow
+from flows.render import render_job
+from helios.errors import RequestError
+from tasks.job_state import to_be_resumed
+from tasks.missed_runs import MISSED, mark_missed_runs
+from tasks.output_name import complete_name
+from tasks.scheduled_time import SCHEDULE, scheduled_time
+from tests.cli.command import said
+from tests.flows.running import eventually, render, report_of
+from tests.jobs import make_job, write_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PrefectClient]:
+    async with get_client() as client:
+        yield client
+
+
+def test_placeholders() -> None:
+    """Each stands for a part of the time; one that is not known is named, with those that are."""
+    when = datetime(2026, 3, 7, 3, 5, tzinfo=UTC)
+    name = complete_name("s3://b/{year}/{month}/{day}-{weekday}/film-{date}-{time}.mp4", when)
+    assert name == "s3://b/2026/03/07-Sat/film-2026-03-07-0305.mp4"
+    with pytest.raises(RequestError, match=r"'\{data\}.mp4' has a placeholder \{data\} that is not known; there are "
+                                           r"\{date\}, \{time\}"):  # fmt: skip
+        complete_name("{data}.mp4", when)
+
+
+async def test_the_date_is_in_the_video_s_name(tmp_path: Path) -> None:
+    """Of a run that nobody planned: today."""
+    _, report = await render(tmp_path, make_job([5] * 2), output_file="renders/{year}/film-{date}.mp4")
+    today = datetime.now().astimezone()
+    assert report.output == str(tmp_path / f"renders/{today:%Y}/film-{today:%Y-%m-%d}.mp4")
+    assert [path.name for path in tmp_path.iterdir() if "{" in path.name] == []
+
+
+async def test_no_overwriting_when_that_is_asked_for(client: PrefectClient, tmp_path: Path) -> None:
+    """Refused before anything runs, with what to do; the run's own video it may replace, when it is retried."""
+    job = make_job([5] * 2, outputFile="video.mp4")
+    state, report = await render(tmp_path, job, overwrite=False)
+    assert state.is_completed()
+    before = (tmp_path / "video.mp4").stat().st_mtime_ns
+    path = write_job(tmp_path, job)
+    refused = await render_job(str(path), overwrite=False, return_state=True)
+    assert "video.mp4 is there already, and this run may not replace it; put {date}" in (refused.message or "")
+    assert (tmp_path / "video.mp4").stat().st_mtime_ns == before
+    await client.set_flow_run_state(UUID(report.run_id), to_be_resumed(), force=True)
+    run = await client.read_flow_run(UUID(report.run_id))
+    again = await start_flow(run, run.parameters)
+    assert (await report_of(again)).output == str(tmp_path / "video.mp4")
+    assert (await render(tmp_path, job))[0].is_completed()
+
+
+async def deployment_with_schedule(client: PrefectClient, name: str, cron: str, zone: str) -> UUID:
+    """A deployment in a pool of its own, planned by cron."""
+    await client.create_work_pool(WorkPoolCreate(name=name, type="process"), overwrite=True)
+    flow = await client.create_flow_from_name("render-job")
+    return await client.create_deployment(
+        flow,
+        name,
+        work_pool_name=name,
+        entrypoint="flows/render.py:render_job",
+        schedules=[DeploymentScheduleCreate(schedule=CronSchedule(cron=cron, timezone=zone), active=True)],
+    )
+
+
+async def planned(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
+    """The runs of a deployment, by their times, once there are some."""
+    found: list[FlowRun] = []
+
+    async def look() -> bool:
+        body = {"deployments": {"id": {"any_": [str(deployment)]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        answer = await client.request("POST", "/flow_runs/filter", json=body)
+        found[:] = [FlowRun.model_validate(one) for one in answer.json()]
+        return bool(found)
+
+    await eventually(look)
+    return found
+
+
+async def test_a_schedule_plans_runs(client: PrefectClient, tmp_path: Path) -> None:
+    """Prefect makes them by itself; their time is told in the schedule's zone; `list` shows them when asked."""
+    name = f"planned-{tmp_path.parent.name}"
+    deployment = await deployment_with_schedule(client, name, "30 3 * * *", "Asia/Tokyo")
+    run = (await planned(client, deployment))[0]
+    assert run.created_by is not None
+    assert run.created_by.type == SCHEDULE
+    when = await scheduled_time(client, run)
+    assert complete_name("{time}", when) == "0330"
+    assert str(when.tzinfo) == "Asia/Tokyo"
+    await client.delete_deployment(deployment)
+
+
+def test_planned_runs_are_listed_when_asked_for(tmp_path: Path) -> None:
+    """A farm with a nightly render would list nothing else."""
+
+    async def plan() -> str:
+        async with get_client() as client:
+            later: State[None] = Scheduled(scheduled_time=datetime.now(UTC) + timedelta(days=1))
+            return str((await client.create_flow_run(render_job, parameters={"job": "j.json"}, state=later)).id)
+
+    run = asyncio.run(plan())
+    assert run not in said("list", "--limit", 200)
+    assert run in said("list", "--limit", 200, "--planned")
+    assert "waits" not in said("status", run)
+
+
+async def test_runs_that_nobody_was_there_for(client: PrefectClient, tmp_path: Path) -> None:
+    """Planned ones are marked, and not rendered hours late; those that were never planned are shown too."""
+    name = f"missed-{tmp_path.parent.name}"
+    deployment = await deployment_with_schedule(client, name, "0 * * * *", "UTC")
+    late = (await planned(client, deployment))[0]
+    # As the database of a farm looks that was switched off for half a day, which only the test can wait for.
+    _move_back(late, timedelta(hours=12))
+    for other in (await planned(client, deployment))[1:]:
+        await client.delete_flow_run(other.id)
+    marked = await mark_missed_runs(client, name)
+    first = await client.read_flow_run(late.id)
+    assert first.state is not None
+    assert (first.state.name, first.state.type.value) == (MISSED, "CANCELLED")
+    assert f"helios-job retry {late.id} renders it now" in (first.state.message or "")
+    unplanned = [run for run in marked if run.id != late.id]
+    assert len(unplanned) == 10
+    assert all(run.name.startswith("missed-") for run in unplanned)
+    assert await mark_missed_runs(client, name) == []
+    document = json.loads(await asyncio.to_thread(said, "status", late.id, "--json"))
+    assert (document["state"], document["message"].partition(";")[0][:20]) == ("cancelled", "No worker was there ")
+    await client.delete_deployment(deployment)
+
+
+def _move_back(run: FlowRun, by: timedelta) -> None:
+    assert run.expected_start_time is not None
+    when = (run.expected_start_time - by).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    with closing(sqlite3.connect(Path(os.environ["PREFECT_HOME"], "prefect.db"), timeout=60)) as database, database:
+        database.execute(
+            "update flow_run set expected_start_time = ?, next_scheduled_start_time = ? where id = ?",
+            (when, when, str(run.id)),
+        )

@@ -1,0 +1,48 @@
+"""Pictures of videos, on real ones."""
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.video.frame import VideoFrame
+
+from helios.media.stills import contact_sheet, still
+from tests.video import Clip, read_numbers, write_clip
+
+
+def decoded(jpeg: bytes) -> VideoFrame:
+    assert jpeg.startswith(b"\xff\xd8")
+    with av.open(io.BytesIO(jpeg), "r", format="mjpeg") as picture:
+        return next(picture.decode(video=0))
+
+
+@pytest.mark.parametrize("which", ["first", "last"])
+def test_a_still_is_the_frame_that_was_asked_for(tmp_path: Path, which: str) -> None:
+    """The number in its pixels says which it is; a small video is not enlarged."""
+    write_clip(tmp_path / "clip.mp4", Clip(fps=Fraction(30), width=96, height=64), start=5, count=40)
+    picture = decoded(still(tmp_path / "clip.mp4", which="first" if which == "first" else "last"))
+    assert (picture.width, picture.height) == (96, 64)
+    again = tmp_path / "again.mkv"
+    with av.open(str(again), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuvj420p"
+        picture.pts = None
+        container.mux([*stream.encode(picture), *stream.encode(None)])
+    assert read_numbers(again) == [5 if which == "first" else 44]
+
+
+@pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (5, 4, 2), (40, 4, 3)])
+def test_a_contact_sheet_lies_evenly_over_the_videos(tmp_path: Path, count: int, columns: int, rows: int) -> None:
+    """At most twelve pictures, in rows of four."""
+    write_clip(tmp_path / "clip.mp4", Clip(width=480, height=270), start=0, count=2)
+    sheet = decoded(contact_sheet([tmp_path / "clip.mp4"] * count))
+    height = round(270 * 240 / 480 / 2) * 2
+    assert (sheet.width, sheet.height) == (columns * 244 + 4, rows * (height + 4) + 4)
+
+
+def test_no_picture_of_what_is_not_there(tmp_path: Path) -> None:
+    """It raises what opening the file raises, which callers expect."""
+    with pytest.raises(OSError, match="No such file"):
+        still(tmp_path / "gone.mp4", which="first")
