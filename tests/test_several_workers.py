@@ -1,0 +1,169 @@
+"""A farm of several machines, as docs/operations.md has it: PostgreSQL, one server, two workers; one of them dies."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+
+from tests.cli.command import HELIOS_JOB, helios_job, until
+from tests.cloud.processes import ROOT, free_port
+from tests.jobs import make_job, write_job
+from tests.postgres import find_programs, postgres
+from tests.video import read_numbers
+
+PROGRAMS = find_programs()
+pytestmark = [
+    pytest.mark.skipif(PROGRAMS is None, reason="needs Debian's package postgresql"),
+    pytest.mark.timeout(900),
+]
+
+
+class Farm:
+    """A server and its workers, each a process of its own, none of which knows the others but by address."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.environment = {
+            **own,
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            # What the machines share: results, and the job directories.
+            "PREFECT_LOCAL_STORAGE_PATH": str(folder / "results"),
+        }
+        self.server = self.start(
+            "server", sys.executable, "-m", "cli.server_settings", "prefect", "server", "start", "--port",
+            str(self.port), PREFECT_API_DATABASE_CONNECTION_URL=database,
+            PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        )  # fmt: skip
+        until(self._answers, seconds=240)
+
+    def start(self, name: str, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
+        """Start a program of the farm, with a home of Prefect's of its own."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                env={**self.environment, "PREFECT_HOME": str(self.folder / name), **environment},
+            )  # fmt: skip
+
+    def ask(self, *words: str | int | Path) -> str:
+        """Run `helios-job` on it; return what it printed."""
+        done = helios_job(*words, env={**self.environment, "PREFECT_HOME": str(self.folder / "client")})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def status(self, run: str) -> dict[str, Any]:
+        """Where a run stands."""
+        found: dict[str, Any] = json.loads(self.ask("status", run, "--json"))
+        return found
+
+    def _answers(self) -> bool:
+        assert self.server.poll() is None, (self.folder / "server.log").read_text()
+        try:
+            return httpx.get(f"{self.url}/health", timeout=30).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+
+@contextmanager
+def ended(processes: list["subprocess.Popen[bytes]"]) -> Iterator[None]:
+    """End processes after the block, the last first."""
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def test_two_workers_one_dies(tmp_path: Path) -> None:
+    """Jobs spread over both; what the dead one had goes on at the other; nothing is lost, nothing is done twice."""
+    assert PROGRAMS is not None
+    with postgres(PROGRAMS) as database:
+        processes: list[subprocess.Popen[bytes]] = []
+        with ended(processes):
+            farm = Farm(database, tmp_path)
+            processes.append(farm.server)
+            prefect = [str(Path(sys.executable).with_name("prefect")), "--no-prompt"]
+            environment = {**farm.environment, "PREFECT_HOME": str(tmp_path / "client"), "PWD": str(ROOT)}
+            for words in (["work-pool", "create", "helios", "--type", "process"], ["deploy", "-n", "local"]):
+                subprocess.run([*prefect, *words], cwd=ROOT, env=environment, check=True, capture_output=True)
+            workers = [
+                farm.start(f"worker{number}", HELIOS_JOB, "worker", "--pool", "helios", "--limit", "1")
+                for number in range(2)
+            ]
+            processes += workers
+            runs = [_submit(farm, tmp_path / f"job{number}") for number in range(3)]
+            # One job at each worker, a chunk accepted of both.
+            until(lambda: len(_busy(workers)) == 2 and sum(_accepted(tmp_path / f"job{n}") > 0 for n in range(3)) >= 2)
+            workers[0].send_signal(signal.SIGKILL)
+            workers[0].wait()
+            until(lambda: _crashed(farm, runs))
+            (crashed,) = _crashed(farm, runs)
+            farm.ask("resume", crashed)
+            for run in runs:
+                until(partial(_is_completed, farm, run), seconds=300)
+            for number in range(3):
+                folder = tmp_path / f"job{number}"
+                assert read_numbers(folder / "video.mp4") == list(range(40))
+                rendered = [note.name.partition("-")[0] for note in (folder / "notes").iterdir()]
+                # One more than chunks where one was in flight when the worker died.
+                assert len(set(rendered)) == 8
+                assert len(rendered) <= 9
+            assert asyncio.run(_recorded(database)) == {"COMPLETED": 3}
+
+
+def _submit(farm: Farm, folder: Path) -> str:
+    (folder / "notes").mkdir(parents=True)
+    words = ["--notes", str(folder / "notes"), "--misbehave", "slow:1.5"]
+    path = write_job(folder, make_job([5] * 8, extra=words, outputFile="video.mp4"))
+    return farm.ask("submit", path, "--concurrency", 1).strip()
+
+
+def _busy(workers: list["subprocess.Popen[bytes]"]) -> list[int]:
+    """The workers that have a flow's process."""
+    return [worker.pid for worker in workers if psutil.Process(worker.pid).children()]
+
+
+def _is_completed(farm: Farm, run: str) -> bool:
+    return bool(farm.status(run)["state"] == "completed")
+
+
+def _accepted(folder: Path) -> int:
+    return len(list(folder.glob("chunk ?.mp4")))
+
+
+def _crashed(farm: Farm, runs: list[str]) -> list[str]:
+    time.sleep(1)  # each look is a process
+    found = json.loads(farm.ask("list", "--json"))
+    return [run["runId"] for run in found if run["state"] == "crashed" and run["runId"] in runs]
+
+
+async def _recorded(database: str) -> dict[str, int]:
+    """The flow runs in PostgreSQL itself, by their state."""
+    connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+    try:
+        rows = await connection.fetch("select state_type::text as type, count(*) as number from flow_run group by 1")
+    finally:
+        await connection.close()
+    return {row["type"]: row["number"] for row in rows}
