@@ -165,7 +165,7 @@ class RunArtifacts:
                 f"| {record.chunk.id} ({record.chunk.frames}) | {seconds:.1f} | {record.attempts} | {why} |"
                 for record, seconds, why in chunks
             ]
-        return {"data": "\n".join(lines)}
+        return {"data": "\n".join(lines), "description": f"What each chunk did when. {self._why(now)[0]}"}
 
     def _why(self, now: float) -> list[str]:
         lines = explain(self._run, now)
@@ -175,7 +175,7 @@ class RunArtifacts:
 
     def _draw_video(self, _now: float) -> dict[str, Any]:
         if self._is_over and (video := self._run.video) is not None:
-            return {"data": _describe_video(video, self._sheet())}
+            return {"data": _describe_video(video, self._sheet()), "description": video.path}
         newest = self._newest()
         if newest is None:
             return {}
@@ -183,7 +183,7 @@ class RunArtifacts:
             self._still = newest, still(newest.path, which="last")
         chunk = self._run.records[newest.chunk_id].chunk
         caption = f"Newest frame: {chunk.end_frame - 1}, of chunk {chunk.id}"
-        return {"data": f"{_jpeg(self._still[1], caption)}\n\n{caption}"}
+        return {"data": _jpeg(self._still[1], caption), "description": caption}
 
     def _newest(self) -> ChunkResult | None:
         """The chunk that was accepted last."""

@@ -22,6 +22,8 @@ ROWS_HEIGHT = 420.0
 AREAS_HEIGHT = 260.0
 LEAST_WIDTH = 0.6
 """A shorter stretch would not be seen; one that is no wait is drawn so wide."""
+LEAST_SECONDS = 0.005
+"""Nothing went on in a shorter stretch."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 
 COLOURS = {
@@ -54,7 +56,7 @@ def draw_timeline(run: JobRun, now: float) -> str:
     bottom = TOP + height
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {bottom + 32:g}" width="{WIDTH:g}" '
-        f'height="{bottom + 32:g}" font-family="sans-serif" font-size="12">',
+        f'height="{bottom + 32:g}" font-family="sans-serif" font-size="14">',
         f'<rect width="{WIDTH:g}" height="{bottom + 32:g}" rx="8" fill="#f7f9fc"/>',
         *_legend(seen),
         *_axis(now, scale, bottom),
@@ -68,7 +70,7 @@ def _rows(rows: Sequence[tuple[int, list[Stretch]]], join: Stretch | None, scale
     """A row for each chunk, and one for the join; and what they are high together."""
     count = len(rows) + 1
     each = min(max(ROWS_HEIGHT / count, ROW_HEIGHTS[0]), ROW_HEIGHTS[1])
-    every = max(1, -(-12 // int(each)))  # so that labels do not touch
+    every = max(1, -(-14 // int(each)))  # so that labels do not touch
     every = next(step for step in (1, 2, 5, 10, 20, 50) if step >= every)
     drawn = []
     for index, (number, stretches) in enumerate(rows):
@@ -83,7 +85,7 @@ def _rows(rows: Sequence[tuple[int, list[Stretch]]], join: Stretch | None, scale
 
 
 def _is_seen(stretch: Stretch) -> bool:
-    return stretch.kind is Kind.REUSED or stretch.seconds > 0
+    return stretch.kind is Kind.REUSED or stretch.seconds >= LEAST_SECONDS
 
 
 def _bar(stretch: Stretch, y: float, height: float, scale: float) -> str:
@@ -146,7 +148,7 @@ def _legend(seen: Iterable[Kind]) -> list[str]:
         if kind in seen:
             drawn.append(f'<rect x="{x:.0f}" y="16" width="12" height="12" rx="2" fill="{COLOURS[kind]}"/>')
             drawn.append(_text(x + 17, 26, kind.value))
-            x += 32 + 6.6 * len(kind.value)
+            x += 32 + 7.6 * len(kind.value)
     return drawn
 
 

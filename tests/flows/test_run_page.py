@@ -106,7 +106,7 @@ async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
             found = (await client.request("POST", "/artifacts/filter", json=body)).json()
         for one in found:
             seen.update(await artifacts_of(one["flow_run_id"]))
-            if "Newest frame: 4, of chunk 0" in one["data"] and CHUNKS in seen:
+            if "Newest frame: 4, of chunk 0" in (one["description"] or "") and CHUNKS in seen:
                 rows = json.loads(seen[CHUNKS]["data"])
                 if [row["state"] for row in rows] == ["completed", "running"]:
                     return True

@@ -108,6 +108,10 @@ def misbehave(words: argparse.Namespace) -> None:
         case ["slow", seconds]:
             time.sleep(float(seconds))
             write(words)
+        case ["until", folder]:  # somebody lets it go on
+            while not Path(folder, str(start)).exists():
+                time.sleep(0.1)
+            write(words)
         case ["hang"]:
             hang()
         case ["hang-hard"]:  # ignores SIGTERM, and so does a grandchild that left the session

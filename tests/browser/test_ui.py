@@ -1,0 +1,222 @@
+"""Prefect's UI in a real browser: from the form to the video, watched, cancelled, and started by a schedule.
+
+Needs Debian's chromium. What the browser shows is kept in build/screenshots.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.cli.command import until
+from tests.cli.test_up import Farm
+from tests.cloud.processes import ROOT
+from tests.jobs import make_job, write_job
+from tests.video import read_numbers
+
+CHROMIUM = Path("/usr/bin/chromium")
+SHOTS = ROOT / "build" / "screenshots"
+PATIENCE_MS = 120_000
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's package chromium"),
+    pytest.mark.timeout(900),
+]
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    """One for all tests here."""
+    farm = Farm(tmp_path_factory.mktemp("farm"))
+    yield farm
+    farm.stop()
+
+
+@pytest.fixture(params=["dark", "light"])
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of a browser, in a theme of Prefect's."""
+    with sync_playwright() as play:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.add_init_script(f"localStorage['color-scheme'] = JSON.stringify('{request.param}')")
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+        browser.close()
+
+
+class Ui:
+    """What a person does, and looks at."""
+
+    def __init__(self, farm: Farm, page: Page, theme: str) -> None:
+        self.page = page
+        self.theme = theme
+        self.url = f"http://127.0.0.1:{farm.port}"
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """Ask the server what the browser can't say; again where it was busy."""
+        answer = httpx.Response(503)
+        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            answer = httpx.request(method, f"{self.url}/api{path}", json=body, timeout=60)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self) -> str:
+        """The id of render-job/local."""
+        return str(self.ask("GET", "/deployments/name/render-job/local")["id"])
+
+    def submit(self, job: Path, video: Path) -> str:
+        """Fill the form in, and submit it; the run's id."""
+        page, deployment = self.page, self.deployment()
+        before = {run["id"] for run in self._runs(deployment)}
+        page.goto(f"{self.url}/deployments/deployment/{deployment}/run")
+        expect(page.get_by_text("Job document", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+        page.locator("textarea").first.fill(str(job))
+        page.get_by_text("path or URL", exact=True).nth(1).click()
+        page.locator("textarea").nth(1).fill(str(video))
+        self.shoot("form")
+        made: set[str] = set()
+
+        def is_made() -> bool:
+            # The server answers 503 while SQLite is busy, and the form stays: a person presses the button again.
+            if (button := page.get_by_role("button", name="Submit")).is_visible():
+                self.shoot("submit")
+                button.click()
+                page.wait_for_timeout(5_000)
+            made.update({run["id"] for run in self._runs(deployment)} - before)
+            return bool(made)
+
+        until(is_made)
+        return made.pop()
+
+    def open_run(self, run: str, tab: str) -> None:
+        """Look at a tab of a run's page."""
+        self.page.goto(f"{self.url}/runs/flow-run/{run}")
+        self.page.get_by_text(tab, exact=True).first.click()
+
+    def open_artifact(self, run: str, key: str) -> None:
+        """Look at one of a run's artifacts, by its card."""
+        self.open_run(run, "Artifacts")
+        self.page.get_by_text(key, exact=True).last.click()
+        self.page.wait_for_url("**/artifacts/artifact/**")
+
+    def state(self, run: str) -> str:
+        """A run's state's name."""
+        return str(self.ask("GET", f"/flow_runs/{run}")["state"]["name"])
+
+    def shoot(self, name: str) -> None:
+        """Keep what the browser shows."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}-{self.theme}.png", full_page=True)
+
+    def _runs(self, deployment: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.ask(
+            "POST", "/flow_runs/filter", {"deployments": {"id": {"any_": [deployment]}}, "sort": "START_TIME_DESC"}
+        )
+        return found
+
+
+@pytest.fixture
+def ui(farm: Farm, page: Page, request: pytest.FixtureRequest) -> Ui:
+    """The UI of the farm."""
+    return Ui(farm, page, request.node.callspec.params["page"])
+
+
+def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
+    """The progress changes while one looks; then the timeline, the chunks, and the contact sheet of the video."""
+    gate, page = tmp_path / "gate", ui.page
+    gate.mkdir()
+    path = write_job(tmp_path, make_job([5] * 6, extra=["--misbehave", f"until:{gate}"]))
+    (gate / "0").touch()
+    run = ui.submit(path, tmp_path / "video.mp4")
+    until(lambda: ui.state(run) == "Running")
+    ui.open_artifact(run, "render-progress")
+    _is_said(ui, run, "rendering: 5 of 30 frames, 1 of 6 chunks")
+    ui.shoot("progress")
+    for start in range(5, 30, 5):
+        (gate / str(start)).touch()
+    until(lambda: ui.state(run) == "Completed")
+    _is_said(ui, run, "stitching: 30 of 30 frames, 6 of 6 chunks")
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    ui.open_run(run, "Artifacts")
+    expect(page.get_by_text("render-video", exact=True).last).to_be_visible(timeout=PATIENCE_MS)
+    ui.shoot("run")
+    _is_readable(page, ui.theme)
+    for key in ("render-timeline", "render-video"):
+        ui.open_artifact(run, key)
+        picture = page.locator("img[src^='data:image']").first
+        expect(picture).to_be_visible(timeout=PATIENCE_MS)
+        assert picture.evaluate("image => image.complete && image.naturalWidth") > 200
+        ui.shoot(key)
+    expect(page.get_by_text(f"{tmp_path}/video.mp4").first).to_be_visible()
+    ui.open_artifact(run, "render-chunks")
+    expect(page.get_by_role("link", name="log")).to_have_count(6, timeout=PATIENCE_MS)
+    ui.shoot("chunks")
+    page.get_by_role("link", name="log").nth(2).click()
+    page.wait_for_url("**/runs/task-run/**")
+    expect(page.get_by_text("Accepted: frames").first).to_be_visible(timeout=PATIENCE_MS)
+    ui.shoot("chunk")
+
+
+def test_cancel(ui: Ui, tmp_path: Path) -> None:
+    """The button on a run's page: its chunks' processes end, and it is Cancelled."""
+    path = write_job(tmp_path, make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"]))
+    run = ui.submit(path, tmp_path / "video.mp4")
+    until(lambda: ui.state(run) == "Running")
+    ui.open_run(run, "Logs")
+    expect(ui.page.get_by_text("in 2 chunks").first).to_be_visible(timeout=PATIENCE_MS)
+    ui.page.get_by_role("button", name="Cancel").first.click()
+    dialog = ui.page.get_by_role("dialog").or_(ui.page.locator(".p-modal"))
+    dialog.get_by_role("button", name=re.compile("Cancel Run|Cancel$|Confirm")).last.click()
+    until(lambda: ui.state(run) == "Cancelled")
+    ui.page.reload()
+    expect(ui.page.get_by_text("Cancelled").first).to_be_visible(timeout=PATIENCE_MS)
+    ui.shoot("cancelled")
+
+
+def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
+    """It is rendered, and is on the page of runs."""
+    path = write_job(tmp_path, make_job([5] * 2))
+    parameters = {"job": str(path), "output_file": str(tmp_path / "{date}.mp4"), "overwrite": True}
+    schedule = {"schedule": {"interval": 5}, "active": True, "parameters": parameters}
+    made = ui.ask("POST", f"/deployments/{ui.deployment()}/schedules", [schedule])
+    try:
+        until(lambda: list(tmp_path.glob("20*.mp4")))
+    finally:
+        for schedule in made:
+            ui.ask("DELETE", f"/deployments/{ui.deployment()}/schedules/{schedule['id']}")
+    ui.page.goto(f"{ui.url}/runs")
+    expect(ui.page.get_by_text(re.compile(r"^job-\w{6}$")).first).to_be_visible(timeout=PATIENCE_MS)
+    ui.shoot("runs")
+
+
+def _is_said(ui: Ui, run: str, text: str) -> None:
+    """Look at the progress until it says something: the page does not follow by itself."""
+
+    def look() -> bool:
+        ui.open_artifact(run, "render-progress")
+        try:
+            expect(ui.page.get_by_text(text).first).to_be_visible(timeout=5_000)
+        except AssertionError:
+            return False
+        return True
+
+    until(look)
+
+
+def _is_readable(page: Page, theme: str) -> None:
+    """The page is in the theme, with text that stands out from its ground (WCAG's ratio of 4.5)."""
+    colours = page.evaluate("() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; }")
+    text, ground = (_luminance(colour) for colour in colours)
+    assert (ground < 0.2) == (theme == "dark"), colours
+    assert (max(text, ground) + 0.05) / (min(text, ground) + 0.05) > 4.5, colours
+
+
+def _luminance(colour: str) -> float:
+    """https://www.w3.org/TR/WCAG21/#dfn-relative-luminance of `rgb(r, g, b)`."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
