@@ -63,9 +63,14 @@ class JobRunStatus:
 
     @property
     def message(self) -> str:
-        """What its state says, in a line."""
-        text = self.run.state.message if self.run.state else None
-        return (text or "").partition("\n")[0]
+        """What its state says, in a line; of one that is planned, for when."""
+        state = self.run.state
+        if state is None:
+            return ""
+        when = state.state_details.scheduled_time
+        if state.type is StateType.SCHEDULED and when is not None and when > datetime.now(UTC) + CLOCKS_DIFFER:
+            return f"planned for {when.astimezone():%Y-%m-%d %H:%M}"
+        return (state.message or "").partition("\n")[0]
 
 
 class Order(StrEnum):

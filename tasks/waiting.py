@@ -17,7 +17,7 @@ async def why_waiting(client: PrefectClient, run: FlowRun) -> str | None:
         return None
     when = state.state_details.scheduled_time
     if state.name != SLOT and when is not None and when > datetime.now(UTC):
-        return f"planned for {when.astimezone():%Y-%m-%d %H:%M:%S}"
+        return None  # its time has not come
     try:
         deployment = await client.read_deployment(run.deployment_id)
     except ObjectNotFound:

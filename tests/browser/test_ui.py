@@ -155,12 +155,14 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
     ui.open_artifact(run, "render-chunks")
     expect(page.get_by_role("link", name="log")).to_have_count(6, timeout=PATIENCE_MS)
     ui.shoot("chunks")
-    page.get_by_role("link", name="log").nth(2).click()
-    page.wait_for_url("**/runs/task-run/**")
+    # Prefect opens links of artifacts in a tab of their own.
+    link = page.get_by_role("link", name="log").nth(2).get_attribute("href")
+    page.goto(f"{ui.url}{link}")
     expect(page.get_by_text("Accepted: frames").first).to_be_visible(timeout=PATIENCE_MS)
     ui.shoot("chunk")
 
 
+@pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_cancel(ui: Ui, tmp_path: Path) -> None:
     """The button on a run's page: its chunks' processes end, and it is Cancelled."""
     path = write_job(tmp_path, make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"]))
@@ -177,6 +179,7 @@ def test_cancel(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("cancelled")
 
 
+@pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     """It is rendered, and is on the page of runs."""
     path = write_job(tmp_path, make_job([5] * 2))

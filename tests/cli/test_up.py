@@ -1,22 +1,26 @@
 """`helios-job up`, and the commands that find it: from nothing to a video, and to nothing again."""
 
+import json
 import os
 import signal
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psutil
 import pytest
 
+from adapters import limit_name
 from tests.cli.command import HELIOS_JOB, helios_job, until
 from tests.cloud.processes import free_port
 from tests.jobs import make_job, write_job
 from tests.prefect_home import flow_run_states
 from tests.video import read_numbers
 
-DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run")
+DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run", "render-job/nightly")
 
 
 class Farm:
@@ -53,6 +57,10 @@ class Farm:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def api(self, path: str) -> Any:
+        """Ask its server for what there is of something."""
+        return httpx.post(f"http://127.0.0.1:{self.port}/api{path}", json={}, timeout=60).raise_for_status().json()
+
     def stop(self) -> int:
         """Press Ctrl-C; return the exit code."""
         self.process.send_signal(signal.SIGINT)
@@ -81,6 +89,14 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
     """Without a word about where the server is; Ctrl-C ends a job that runs, and nothing is left."""
     assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)
+    limits = {limit["name"]: limit["limit"] for limit in farm.api("/v2/concurrency_limits/filter")}
+    assert limits[limit_name("local")] == os.cpu_count()
+    assert limits["helios-aws-lambda"] == 1000
+    queues = {queue["name"]: queue["priority"] for queue in farm.api("/work_pools/helios/queues/filter")}
+    assert sorted(queues, key=lambda name: queues[name]) == ["urgent", "default", "background"]
+    planned = farm.ask("list", "--planned", "--json")
+    assert farm.ask("list") == ""
+    assert any(run["message"].startswith("planned for ") for run in json.loads(planned)), planned
     run = farm.ask("submit", write_job(tmp_path, make_job([5] * 3)), "--output", tmp_path / "video.mp4").strip()
     assert f"{tmp_path}/video.mp4: 15 frames, 0.500 s" in farm.ask("wait", run)
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
