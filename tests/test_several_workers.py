@@ -104,10 +104,7 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
         with ended(processes):
             farm = Farm(database, tmp_path)
             processes.append(farm.server)
-            prefect = [str(Path(sys.executable).with_name("prefect")), "--no-prompt"]
-            environment = {**farm.environment, "PREFECT_HOME": str(tmp_path / "client"), "PWD": str(ROOT)}
-            for words in (["work-pool", "create", "helios", "--type", "process"], ["deploy", "-n", "local"]):
-                subprocess.run([*prefect, *words], cwd=ROOT, env=environment, check=True, capture_output=True)
+            assert "none here; helios-job worker is one, of the pool helios" in farm.ask("up", "--no-worker")
             workers = [
                 farm.start(f"worker{number}", HELIOS_JOB, "worker", "--pool", "helios", "--limit", "1")
                 for number in range(2)
@@ -130,7 +127,7 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
                 # One more than chunks where one was in flight when the worker died.
                 assert len(set(rendered)) == 8
                 assert len(rendered) <= 9
-            assert asyncio.run(_recorded(database)) == {"COMPLETED": 3}
+            assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
 
 
 def _submit(farm: Farm, folder: Path) -> str:

@@ -106,4 +106,5 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     assert farm.stop() == 0
     until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=10)
     assert farm.said[-1] == "Stopped\n"
-    assert sorted(flow_run_states(farm.home)[0]) == ["Cancelled", "Completed"]
+    states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's
+    assert sorted(states) == ["Cancelled", "Completed"]
