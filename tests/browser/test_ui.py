@@ -77,6 +77,7 @@ class Ui:
         page.locator("textarea").first.fill(str(job))
         page.get_by_text("path or URL", exact=True).nth(1).click()
         page.locator("textarea").nth(1).fill(str(video))
+        page.locator("textarea").first.scroll_into_view_if_needed()
         self.shoot("form")
         made: set[str] = set()
 

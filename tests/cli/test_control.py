@@ -59,12 +59,15 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
     listed = next(line for line in said("list").splitlines() if line.startswith(run))
     assert listed.split()[1] == "crashed"
     assert f"helios-job resume {run} goes on" in listed
-    accepted = len(list(tmp_path.glob("chunk ?.mp4")))
-    died_with = begun(tmp_path) - accepted
+    there, had_begun = len(list(tmp_path.glob("chunk ?.mp4"))), begun(tmp_path)
     done = helios_job("resume", run)
     assert done.returncode == 0, done.stderr
-    assert re.search(rf"video\.mp4: 30 frames, .* \({accepted} of 6 chunks reused\)", done.stdout)
-    assert begun(tmp_path) == 6 + died_with
+    said_so = re.search(r"video\.mp4: 30 frames, .* \((\d) of 6 chunks reused\)", done.stdout)
+    assert said_so is not None, done.stdout
+    # An output may be there whose record was not written yet: it is rendered again.
+    reused = int(said_so[1])
+    assert max(there - 2, 1) <= reused <= there
+    assert begun(tmp_path) == 6 + had_begun - reused
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
     assert json.loads(said("status", run, "--json"))["state"] == "completed"
 
