@@ -99,12 +99,12 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     assert f"{tmp_path}/video.mp4: 15 frames, 0.500 s" in farm.ask("wait", run)
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
     (tmp_path / "notes").mkdir()
-    words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:60"]
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
     farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words)))
     until(lambda: len(list((tmp_path / "notes").iterdir())) >= 1)
     family = psutil.Process(farm.process.pid).children(recursive=True)
     assert farm.stop() == 0
-    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=10)
+    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=60)
     assert farm.said[-1] == "Stopped\n"
     states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's
     assert sorted(states) == ["Cancelled", "Completed"]

@@ -26,6 +26,7 @@ from tasks.dead_runs import mark_dead_runs
 from tasks.hold import Hold, Holder
 from tasks.job_runs import Resumed, cancel_run, find_run, pause_run, resume_run
 from tasks.job_state import job_state, stitching, to_be_resumed
+from tasks.run_watch import read_progress
 from tests.conftest import ProcessesOf
 from tests.flows.running import ended_task_runs, eventually, report_of
 from tests.jobs import make_job, write_job
@@ -57,6 +58,16 @@ class Job:
             return self.begun >= count
 
         await eventually(have)
+
+    async def until_paused(self) -> None:
+        """Wait until its process has taken note that it is paused; then let its commands end."""
+
+        async def is_noted() -> bool:
+            progress = await read_progress(self.client, self.run)
+            return progress is not None and "paused" in progress.notes.values()
+
+        await eventually(is_noted)
+        (self.folder / "all").touch()
 
     async def state(self) -> RunState:
         """What Prefect says of it."""
@@ -108,17 +119,15 @@ def test_every_type_of_state_is_mapped() -> None:
 
 async def test_pause_and_continue(tmp_path: Path) -> None:
     """What is in flight finishes, nothing new starts, the state shows it; then it goes on where it was."""
-    async with a_job(tmp_path, "slow:0.5") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
         assert await job.state() is RunState.PAUSED
+        await job.until_paused()
         await eventually(lambda: _accepted(tmp_path, at_least=2))
-        await asyncio.sleep(1.5)  # the look at the state is taken every second
-        begun = job.begun
-        assert begun < 6
         await asyncio.sleep(2)
-        assert job.begun == begun
-        assert len(list(tmp_path.glob("chunk ?.mp4"))) == begun
+        assert job.begun == 2
+        assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
         status = await find_run(job.client, str(job.run.id))
         assert await resume_run(job.client, status) is Resumed.CONTINUED
         state = await job.work
@@ -129,9 +138,10 @@ async def test_pause_and_continue(tmp_path: Path) -> None:
 
 async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
     """After the last chunk nothing is joined until it is continued."""
-    async with a_job(tmp_path, "slow:1.5", chunks=2) as job:
+    async with a_job(tmp_path, f"until:{tmp_path}", chunks=2) as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
+        await job.until_paused()
         await eventually(lambda: _accepted(tmp_path, at_least=2))
         await asyncio.sleep(1)
         assert not (tmp_path / "video.mp4").exists()
@@ -145,7 +155,7 @@ async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) ->
     async with a_job(tmp_path, "hang-hard", adapter={"type": "local", "grace_seconds": 0.5}) as job:
         await job.until_begun(2)
         await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
-        state = await asyncio.wait_for(job.work, 20)
+        state = await asyncio.wait_for(job.work, 120)
         assert processes_of(tmp_path) == []
         assert state.type is StateType.CANCELLED
         assert await job.state() is RunState.CANCELLED
@@ -158,15 +168,14 @@ async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) ->
 
 async def test_cancel_while_paused(tmp_path: Path) -> None:
     """It ends; nothing more is rendered."""
-    async with a_job(tmp_path, "slow:0.3") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
-        await asyncio.sleep(2)
-        begun = job.begun
+        await job.until_paused()
         await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
-        state = await asyncio.wait_for(job.work, 20)
+        state = await asyncio.wait_for(job.work, 120)
     assert state.type is StateType.CANCELLED
-    assert job.begun == begun
+    assert job.begun == 2
 
 
 async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -> None:
@@ -186,10 +195,10 @@ async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -
 
 async def test_a_run_that_somebody_marked_as_failed_ends(tmp_path: Path) -> None:
     """And says so."""
-    async with a_job(tmp_path, "slow:20") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Failed(message="enough"), force=True)
-        state = await asyncio.wait_for(job.work, 30)
+        state = await asyncio.wait_for(job.work, 120)
     assert state.is_failed()
     assert "marked as Failed from outside" in (state.message or "")
 
@@ -200,7 +209,7 @@ async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monke
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Suspended(), force=True)
         with pytest.raises(Pause):
-            await asyncio.wait_for(job.work, 30)
+            await asyncio.wait_for(job.work, 120)
         assert await job.state() is RunState.PAUSED
         monkeypatch.setattr(dead_runs, "SILENT", timedelta(0))
         await mark_dead_runs(job.client)
@@ -232,7 +241,7 @@ async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
 
 async def test_a_running_job_is_not_resumed(tmp_path: Path) -> None:
     """It says who is at it."""
-    async with a_job(tmp_path, "slow:20") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         with pytest.raises(RequestError, match=r"nothing to resume: run job-\w+ .*process \d+ on .* is running"):
             await resume_run(job.client, await find_run(job.client, str(job.run.id)))

@@ -196,7 +196,7 @@ async def test_another_job_directory_shares_no_files(tmp_path: Path) -> None:
 
 async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
     """The second says who is at it, and stops; the first goes on undisturbed. Other jobs are not held up."""
-    slow = ("--misbehave", "slow:1")
+    slow = ("--misbehave", f"until:{tmp_path}")
     first = asyncio.create_task(render(tmp_path, noted_job(tmp_path, *slow, id="held"), concurrency=4))
     while not list((tmp_path / "notes").iterdir()):
         await asyncio.sleep(0.05)
@@ -207,19 +207,21 @@ async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     state, _ = await render(tmp_path / "other", make_job((5,), id="not held"))
     assert state.is_completed()
+    (tmp_path / "all").touch()
     state, _ = await first
     assert state.is_completed()
     assert set(executions(tmp_path).values()) == {1}
 
 
-async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path) -> None:
-    """At once, on the same machine."""
+async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, on the same machine: nothing is watched for a while."""
+    monkeypatch.setattr("tasks.hold.DEAD_SECONDS", 400.0)
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
     async with get_client() as client:
         dead = _holder(pid=gone.pid, started="1")
         await Hold(client, _key("left behind"), dead).take(logging.getLogger(__name__))
-        state, _ = await asyncio.wait_for(render(tmp_path, noted_job(tmp_path, id="left behind")), 15)
+        state, _ = await asyncio.wait_for(render(tmp_path, noted_job(tmp_path, id="left behind")), 300)
     assert state.is_completed(), state.message
 
 
@@ -245,7 +247,7 @@ async def test_a_hold_elsewhere_expires_when_nobody_renews_it(tmp_path: Path, mo
 
 async def test_who_lost_its_hold_stops(tmp_path: Path) -> None:
     """A run that others took for dead does not go on beside the one that took over."""
-    job = noted_job(tmp_path, "--misbehave", "slow:20", id="lost")
+    job = noted_job(tmp_path, "--misbehave", f"until:{tmp_path}", id="lost")
     work = asyncio.create_task(render(tmp_path, job))
     while not list((tmp_path / "notes").iterdir()):
         await asyncio.sleep(0.05)

@@ -108,8 +108,8 @@ def misbehave(words: argparse.Namespace) -> None:
         case ["slow", seconds]:
             time.sleep(float(seconds))
             write(words)
-        case ["until", folder]:  # somebody lets it go on
-            while not Path(folder, str(start)).exists():
+        case ["until", folder]:  # somebody lets it, or all, go on
+            while not (Path(folder, str(start)).exists() or Path(folder, "all").exists()):
                 time.sleep(0.1)
             write(words)
         case ["hang"]:

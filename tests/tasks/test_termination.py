@@ -62,7 +62,8 @@ def test_a_process_of_no_worker(tmp_path: Path) -> None:
 def test_sigterm_in_a_callback_before_the_flow_has_begun(prefect_api: str, tmp_path: Path) -> None:
     """Prefect's handler raises in whatever the signal meets, and the event loop swallows that: the run ends too."""
     (tmp_path / "notes").mkdir()
-    path = write_job(tmp_path, make_job([5] * 2, extra=["--notes", str(tmp_path / "notes"), "--misbehave", "slow:20"]))
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
+    path = write_job(tmp_path, make_job([5] * 2, extra=words))
     program = f"""
 import asyncio, os, signal
 from prefect.flow_engine import AsyncFlowRunEngine
