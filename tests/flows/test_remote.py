@@ -203,17 +203,16 @@ async def test_a_job_document_in_storage(amazon: Aws, tmp_path: Path, monkeypatc
 
 async def test_a_cancelled_job_leaves_no_command(amazon: Aws, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Lambda has no cancel: the workers find a note, and stop."""
-    job = make_job((10, 10, 10), extra=["--misbehave", "hang-hard"])
+    job = make_job((10, 10, 10), extra=["--misbehave", "hang-hard", "--notes", str(tmp_path)])
     work = asyncio.create_task(render(tmp_path, job, adapter=amazon.config, concurrency=3))
-    deadline = time.monotonic() + 30
-    hanging = "tests/programs/render.py"
-    while len(processes_of(Path(hanging))) < 3:
+    deadline = time.monotonic() + 120
+    while len(processes_of(tmp_path)) < 3:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.1)
     work.cancel()
     _, report = await work
     assert report.state is RunState.CANCELLED
-    assert processes_of(Path(hanging)) == []
+    assert processes_of(tmp_path) == []
 
 
 # -- blocks --
