@@ -9,10 +9,10 @@ os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
 from prefect.settings import PREFECT_API_URL
 
-from benchmarks import cold_start, invocations, memory, overhead, real_work, stitch, transfers
+from benchmarks import cold_start, invocations, management, memory, overhead, real_work, stitch, transfers
 from cli.server import prefect_server
 
-SUITES = ("stitch", "overhead", "memory", "real-work", "invocations", "transfers", "cold-start")
+SUITES = ("stitch", "overhead", "memory", "real-work", "invocations", "transfers", "cold-start", "management")
 
 
 def main() -> None:
@@ -43,6 +43,8 @@ def _measure(suite: str, *, runs: int) -> str:
             return asyncio.run(transfers.measure(runs=runs))
         case "cold-start":
             return asyncio.run(cold_start.measure(runs=runs))
+        case "management":
+            return management.measure()
         case "memory":
             return asyncio.run(memory.measure())
         case _:
