@@ -1,0 +1,51 @@
+"""What a chunk costs in countable things, which no busy machine changes: nothing per chunk grows with the job."""
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from benchmarks.overhead import link_job
+from tests.cloud.processes import ROOT
+from tests.jobs import write_job
+from tests.video import Clip, write_clip
+
+FEW, MANY = 50, 500
+PER_CHUNK = {
+    "requests": 0.02,  # its states travel as events
+    "events": 3.1,  # pending, running, completed
+    "results": 1.02,  # the record that it was accepted
+    "opens": 9.0,
+    "bytes": 1600.0,
+}
+"""At most; measured were 0, 3, 1, 7.6 and 1215."""
+
+
+@pytest.fixture(scope="module")
+def counts(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, int]]:
+    """What jobs of `FEW` and of `MANY` chunks took, each in a process of its own."""
+    return {chunks: _count(prefect_api, tmp_path_factory.mktemp("job"), chunks) for chunks in (FEW, MANY)}
+
+
+def _count(api: str, folder: Path, chunks: int) -> dict[str, int]:
+    write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.programs.counted_flow", str(write_job(folder, link_job(chunks)))],
+        cwd=ROOT, env={**os.environ, "PREFECT_API_URL": api}, capture_output=True, text=True, timeout=500, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    assert found["events"] >= 3 * chunks  # it has counted
+    return found
+
+
+@pytest.mark.parametrize("what", sorted(PER_CHUNK))
+def test_a_further_chunk_costs_what_the_others_cost(counts: dict[int, dict[str, int]], what: str) -> None:
+    """Below a fixed bound; and ten times the chunks take no more than ten times as much."""
+    few, many = counts[FEW].get(what, 0), counts[MANY].get(what, 0)
+    assert (many - few) / (MANY - FEW) <= PER_CHUNK[what], counts
+    assert many <= MANY // FEW * max(few, 1), counts
