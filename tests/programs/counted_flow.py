@@ -56,7 +56,7 @@ def main() -> None:
     _count(LocalFileSystem, "awrite_path", "results")
     written = _written()
     sys.addaudithook(_watch_files)
-    report: Any = asyncio.run(render_job(sys.argv[1], concurrency=10))  # type: ignore[arg-type]
+    report: Any = asyncio.run(render_job(sys.argv[1], concurrency=10))
     assert report.state == "completed"
     print(json.dumps({**counts, "bytes": _written() - written}))
 
