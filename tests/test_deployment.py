@@ -49,7 +49,7 @@ def a_worker(log: Path, *, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
     yield process
     process.terminate()
     try:
-        process.wait(30)
+        process.wait(10)
     except subprocess.TimeoutExpired:
         # Prefect's own: a worker that has lost its connection for events fails at its end with anyio's
         # NoEventLoopError, and stays. Seen on a busy machine.

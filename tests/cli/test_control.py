@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.sorting import FlowRunSort
 
 from helios.errors import RequestError
 from tests.cli.command import helios_job, said, start_helios_job, until
@@ -45,8 +43,7 @@ def a_running_job(folder: Path, misbehave: str, *, chunks: int = 6) -> "Iterator
 
 
 def _id_of_latest() -> str:
-    with get_client(sync_client=True) as client:
-        return str(client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0].id)
+    return str(json.loads(said("list", "--limit", 1, "--json"))[0]["runId"])
 
 
 def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
