@@ -29,6 +29,9 @@ from tests.prefect_home import SHARED, furnish, shared_folder
 _MADE_HERE = SHARED not in os.environ
 shared_folder()
 
+LONGEST = {"faults", "browser", "test_several_workers"}
+"""Folders and files of tests that take a minute or more."""
+
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")
 
@@ -36,7 +39,7 @@ settings.load_profile("steady")
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest tests first: beside the others, and not alone after them."""
-    items.sort(key=lambda item: "faults" not in item.path.parts)
+    items.sort(key=lambda item: LONGEST.isdisjoint((item.path.parent.name, item.path.stem)))
 
 
 def pytest_unconfigure() -> None:

@@ -1,6 +1,8 @@
 """Real video for tests: small numbered frames written with FFmpeg's libraries, and read back from pixels."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -69,7 +71,7 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
         count: Number of frames.
         zero: Number of the job's first frame, where its sound begins.
     """
-    with av.open(str(path), "w") as output:
+    with _same_priority(), av.open(str(path), "w") as output:
         video = output.add_stream(clip.codec, rate=clip.fps, options=dict(clip.options or {}))
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = clip.width, clip.height, clip.pixel_format
@@ -95,6 +97,21 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
             output.mux(sound.encode(audio))
             output.mux(sound.encode(None))
     return path
+
+
+@contextmanager
+def _same_priority() -> Iterator[None]:
+    """Give the thread back the priority that it had.
+
+    SVT-AV1 makes the thread that opens it, where that is root's, a real-time one of the highest priority; and so is
+    every process that it starts from then on, until nothing else on the machine gets a turn.
+    """
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def write_tone(path: Path, *, seconds: float, rate: int = 48000) -> Path:
