@@ -30,7 +30,7 @@ KEEP_SECONDS = 60.0
 IDLE_SECONDS = 1.0
 """How long one stays that nothing of the run wants."""
 ASK_AGAIN_SECONDS = 1.0
-TRIES = 5
+TRIES = 8
 """How often the server is asked while it can't answer; then the attempt goes without. SQLite answers 503 whenever
 somebody else writes for long."""
 NOTE = "limit"
@@ -77,7 +77,7 @@ class AdapterSlots:
         self._idle: list[_Slot] = []
         self._waiting = 0
         self._asking = asyncio.Lock()
-        self._refused = 0.0
+        self._not_before = 0.0
         self._failures = 0
         self._freed = asyncio.Event()
 
@@ -124,7 +124,7 @@ class AdapterSlots:
                     self._tell()
                     self._freed.clear()
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self._freed.wait(), ASK_AGAIN_SECONDS)
+                        await asyncio.wait_for(self._freed.wait(), _pause(self._failures))
             return None
         finally:
             self._waiting -= 1
@@ -133,7 +133,7 @@ class AdapterSlots:
     async def _ask_for_all(self) -> _Slot | None:
         """Ask for a slot, unless another attempt of this run was just refused one."""
         async with self._asking:
-            if self._idle or not self._is_limited or time.monotonic() - self._refused < ASK_AGAIN_SECONDS / 2:
+            if self._idle or not self._is_limited or time.monotonic() < self._not_before:
                 return None
             try:
                 slot = await self._ask()
@@ -141,7 +141,7 @@ class AdapterSlots:
             except _TROUBLE:
                 slot, self._failures = None, self._failures + 1
             if slot is None:
-                self._refused = time.monotonic()
+                self._not_before = time.monotonic() + _pause(self._failures) / 2
             return slot
 
     async def _ask(self) -> _Slot | None:
@@ -178,7 +178,7 @@ class AdapterSlots:
     async def _give_back(self, slot: _Slot) -> None:
         """Free a slot, also if that takes a few tries: one that is lost is taken until its lease ends."""
         self._held.remove(slot)
-        for _ in range(TRIES):
+        for failures in range(1, TRIES + 1):
             try:
                 with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                     await self._client.release_concurrency_slots_with_lease(slot.lease)
@@ -189,7 +189,7 @@ class AdapterSlots:
                 pass
             else:
                 return
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            await asyncio.sleep(_pause(failures))
 
     async def _keep(self) -> None:
         """Renew what is held, and give back what nothing wants, until cancelled."""
@@ -211,3 +211,8 @@ class AdapterSlots:
         chunks = "a chunk waits" if count == 1 else f"{count} chunks wait"
         note = f"{chunks} for a slot of the limit {self._name}" if count and self._is_limited else None
         self._progress.hold_up(NOTE, note)
+
+
+def _pause(failures: int) -> float:
+    """Until the next question: a moment after one that the server could not answer, longer each time."""
+    return min(0.1 * 2**failures, ASK_AGAIN_SECONDS) if failures else ASK_AGAIN_SECONDS
