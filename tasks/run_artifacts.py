@@ -1,7 +1,7 @@
 """What a person sees on a run's page in Prefect's UI: its progress, its chunks, its timeline, its pictures.
 
 Four artifacts, each changed in place, so that a run has no more of them at its end than at its begin. They are small,
-and drawn and written at most once a second and at most a twentieth of the time, whatever the job's size; rendering
+and drawn and written at most once a second and at most a fiftieth of the time, whatever the job's size; rendering
 does not depend on them: when Prefect's API can't be reached, they stay behind.
 """
 
@@ -34,8 +34,10 @@ PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-
 """The artifacts' keys."""
 WRITE_SECONDS = 1.0
 """At least this long between two writes of an artifact, however many chunks finish."""
-SHARE = 1 / 20
-"""At most this much of the time goes into drawing and writing."""
+SHARE = 1 / 50
+"""At most this much of the time goes into drawing and writing, which commands on this machine would have had …"""
+LONGEST_PAUSE_SECONDS = 20.0
+"""… unless nothing new were to be seen for longer than this."""
 
 
 @asynccontextmanager
@@ -93,7 +95,7 @@ class RunArtifacts:
             await self._write_progress()
             if started >= due:
                 await self._write_others()
-                due = started + (time.monotonic() - started) / SHARE
+                due = started + min((time.monotonic() - started) / SHARE, LONGEST_PAUSE_SECONDS)
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), WRITE_SECONDS)
 
