@@ -9,7 +9,7 @@ from uuid import UUID
 
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Crashed, Failed
@@ -42,7 +42,7 @@ from tasks.run_log import RunLogger
 from tasks.scheduled_time import scheduled_time
 from tasks.stored_job import StoredJob
 from tasks.termination import sigterm_cancels
-from tasks.webhook import Webhook, describe_end, event_of, open_webhook
+from tasks.webhook import Webhook, open_webhook
 from tasks.work import Work, job_run
 
 REMOTE_CONCURRENCY = 10
@@ -121,6 +121,7 @@ async def render_job(
         stall_seconds=stall_timeout_seconds,
     )
     told: Webhook | None = None
+    this: FlowRun | None = None
     ended: JobReport | State[JobEndedError]
     try:
         with sigterm_cancels() as cancel:
@@ -157,12 +158,12 @@ async def render_job(
     except HeliosError as exc:
         logger.error("%s", exc)
         ended = Failed(message=str(exc), data=JobFailedError(str(exc)))
-    if told is not None:
-        await _tell(told, ended, logger)
+    if told is not None and this is not None:
+        await _tell(told, this, ended, logger)
     return ended
 
 
-async def _tell(webhook: Webhook, ended: JobReport | State[JobEndedError], logger: RunLogger) -> None:
+async def _tell(webhook: Webhook, run: FlowRun, ended: JobReport | State[JobEndedError], logger: RunLogger) -> None:
     """Send a run's end."""
     report: JobReport | None
     if isinstance(ended, JobReport):
@@ -171,9 +172,7 @@ async def _tell(webhook: Webhook, ended: JobReport | State[JobEndedError], logge
         error = await ended.aresult(raise_on_failure=False)
         report = error.report if isinstance(error, JobEndedError) else None
         state, message = job_state(ended), ended.message or ""
-    data = describe_end(str(flow_run.id), str(flow_run.name), state, message, report)
-    message_id = f"{flow_run.id}-{flow_run.run_count}-{state}"
-    await webhook.send(event_of(state), message_id=message_id, data=data, logger=logger)
+    await webhook.send_end(run, state, message, report=report, logger=logger)
 
 
 async def _carry_out(

@@ -29,7 +29,7 @@ from tasks.hold import Holder, all_holds, drop_hold, shows_life
 from tasks.job_errors import JOB_CANCELLED
 from tasks.job_runs import FLOW_NAME
 from tasks.job_state import ACTIVE_TYPES, is_suspended, job_state
-from tasks.webhook import describe_end, event_of, open_webhook
+from tasks.webhook import open_webhook
 
 SILENT = timedelta(seconds=45)
 """A run elsewhere that was silent for so long is watched, and then given up."""
@@ -119,10 +119,7 @@ async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
             given.get("webhook"), secret=given.get("webhook_secret"), data=given.get("webhook_data")
         )
         if webhook is not None:
-            state = job_state(ended)
-            data = describe_end(str(run.id), run.name, state, ended.message or "", None)
-            message_id = f"{run.id}-{run.run_count}-{state}"
-            await webhook.send(event_of(state), message_id=message_id, data=data, logger=_LOGGER, pauses=())
+            await webhook.send_end(run, job_state(ended), ended.message or "", logger=_LOGGER, pauses=())
 
 
 async def _crash_task_runs(client: PrefectClient, run_id: UUID, message: str) -> None:

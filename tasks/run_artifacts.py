@@ -160,14 +160,15 @@ class RunArtifacts:
 
     def _draw_timeline(self, now: float) -> dict[str, Any]:
         picture = base64.b64encode(draw_timeline(self._run, now).encode()).decode()
-        lines = [f"![What each chunk did when](data:image/svg+xml;base64,{picture})", "", *_listed(self._why(now))]
+        why = self._why(now)
+        lines = [f"![What each chunk did when](data:image/svg+xml;base64,{picture})", "", *_listed(why)]
         if chunks := slowest(self._run, now):
             lines += ["", "| slowest chunks | seconds | attempts | why |", "|---|---|---|---|"]
             lines += [
                 f"| {record.chunk.id} ({record.chunk.frames}) | {seconds:.1f} | {record.attempts} | {why} |"
                 for record, seconds, why in chunks
             ]
-        return {"data": "\n".join(lines), "description": f"What each chunk did when. {self._why(now)[0]}"}
+        return {"data": "\n".join(lines), "description": f"What each chunk did when. {why[0]}"}
 
     def _why(self, now: float) -> list[str]:
         lines = explain(self._run, now)

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 from prefect.blocks.system import Secret
+from prefect.client.schemas.objects import FlowRun
 
 from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
@@ -82,6 +83,30 @@ class Webhook:
         logger.warning("The webhook %s was not told %s: %s", self.url, event, error)
         return False
 
+    async def send_end(
+        self,
+        run: FlowRun,
+        state: RunState,
+        message: str,
+        *,
+        report: JobReport | None = None,
+        logger: RunLogger,
+        pauses: Sequence[float] = PAUSES_SECONDS,
+    ) -> bool:
+        """Send a run's end, as `send` does.
+
+        Args:
+            run: The run.
+            state: How it ended.
+            message: Why, if not well.
+            report: What became of its chunks, as far as it is known.
+            logger: Told when it is given up.
+            pauses: Between the tries, in seconds.
+        """
+        data = _describe_end(str(run.id), run.name, state, message, report)
+        message_id = f"{run.id}-{run.run_count}-{state}"
+        return await self.send(f"job.{state}", message_id=message_id, data=data, logger=logger, pauses=pauses)
+
 
 def sign(key: bytes, message_id: str, body: bytes, *, now: datetime) -> dict[str, str]:
     """The headers of a signed request: HMAC-SHA256 over id, time and body."""
@@ -139,12 +164,7 @@ async def _key(block: str | None) -> bytes:
         raise RequestError(f"The webhook's secret begins with {PREFIX}, and is not base64 after that") from None
 
 
-def event_of(state: RunState) -> str:
-    """The event that tells of a last state."""
-    return f"job.{state.value}"
-
-
-def describe_end(run_id: str, name: str, state: RunState, message: str, report: JobReport | None) -> dict[str, Any]:
+def _describe_end(run_id: str, name: str, state: RunState, message: str, report: JobReport | None) -> dict[str, Any]:
     """What an event says of a run."""
     found: dict[str, Any] = {"runId": run_id, "name": name, "state": state.value, "message": message}
     if report is not None:

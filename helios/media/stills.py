@@ -55,21 +55,16 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     count = min(len(videos), SHEET_STILLS)
     chosen = [videos[len(videos) * number // count] for number in range(count)]
     columns = min(count, SHEET_COLUMNS)
-    graph, tiled = Graph(), None
-    for video in chosen:
-        frame = _scaled(_frame(video, "first"), TILE_WIDTH)
-        if tiled is None:
-            tiled = graph.add_buffer(
-                width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 1)
-            )
-            tiles = graph.add("tile", f"{columns}x{-(-count // columns)}:padding={GAP}:margin={GAP}:color=black")
-            sink = graph.add("buffersink")
-            tiled.link_to(tiles)
-            tiles.link_to(sink)
-            graph.configure()
-        tiled.push(frame)
-    assert tiled is not None  # noqa: S101  there is at least one
-    tiled.push(None)
+    frames = [_scaled(_frame(video, "first"), TILE_WIDTH) for video in chosen]
+    first, graph = frames[0], Graph()
+    source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 1))
+    tiles = graph.add("tile", f"{columns}x{-(-count // columns)}:padding={GAP}:margin={GAP}:color=black")
+    sink = graph.add("buffersink")
+    source.link_to(tiles)
+    tiles.link_to(sink)
+    graph.configure()
+    for frame in (*frames, None):
+        source.push(frame)
     sheet = sink.pull()
     assert isinstance(sheet, VideoFrame)  # noqa: S101  it is a graph of pictures
     return _jpeg(sheet)
