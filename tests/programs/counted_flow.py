@@ -17,8 +17,9 @@ BY_THE_CLOCK = ("/artifacts", "/flow_runs/", "/variables", "/health", "/logs", "
 """Requests that come by time and not by chunk: progress, the look at the run's state, the hold, batches of the log."""
 
 
-def _watch_files(event: str, _arguments: tuple[Any, ...]) -> None:
-    if event == "open":
+def _watch_files(event: str, arguments: tuple[Any, ...]) -> None:
+    # The look for what a command left behind opens a file for each younger process of the machine, whosever it is.
+    if event == "open" and not str(arguments[0]).startswith("/proc/"):
         counts["opens"] += 1
 
 
