@@ -103,7 +103,8 @@ def logs(run: str, follow: bool, level: str) -> int:
         least = getattr(logging, level.upper())
         async for line in read_log(client, found, level=least, follow=follow):
             when = line.timestamp.astimezone().strftime("%H:%M:%S")
-            click.echo(f"{when} {logging.getLevelName(line.level):<8} {line.message}")
+            for text in line.message.splitlines():  # a command's lines come together
+                click.echo(f"{when} {logging.getLevelName(line.level):<8} {text}")
 
     ask(print_lines)
     return 0

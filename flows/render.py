@@ -32,6 +32,7 @@ from tasks.job_run import ENVIRONMENT_RETRIES, JobRun, Limits
 from tasks.job_state import job_state, stitching
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
+from tasks.one_try import FOR_ONE_TRY
 from tasks.output_claim import claim_output
 from tasks.output_name import complete_name, has_placeholder
 from tasks.overdue import overdue_is_told
@@ -125,7 +126,7 @@ async def render_job(
     ended: JobReport | State[JobEndedError]
     try:
         with sigterm_cancels() as cancel:
-            async with get_client() as client:
+            async with get_client(httpx_settings=FOR_ONE_TRY) as client:
                 told = await open_webhook(webhook, secret=webhook_secret, data=webhook_data)
                 this = await client.read_flow_run(UUID(str(flow_run.id)))
                 if output_file is not None and has_placeholder(output_file):
@@ -183,7 +184,7 @@ async def _carry_out(
     in_flight = concurrency or (REMOTE_CONCURRENCY if run.stored else os.cpu_count() or 1)
     logger.info("%s", _describe(run.job, in_flight))
     try:
-        async with work.supervised(), published(run, work.client, logger):
+        async with work.supervised(), published(run, work.client, logger) as page:
             if removed := await asyncio.to_thread(run.remove_leftovers):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             if run.stored is not None:
@@ -192,6 +193,7 @@ async def _carry_out(
             await render_all(work, in_flight=in_flight, retry_delay_seconds=retry_delay_seconds)
             if reused := sum(record.reused for record in run.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
+            page.begin_sheet()
             await _join(work)
             await _clean(run, logger)
     except asyncio.CancelledError:

@@ -17,8 +17,8 @@ import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
+from tasks.one_try import one_try
 from tasks.progress import JobProgress
 from tasks.run_log import RunLogger
 
@@ -30,9 +30,11 @@ KEEP_SECONDS = 60.0
 IDLE_SECONDS = 1.0
 """How long one stays that nothing of the run wants."""
 ASK_AGAIN_SECONDS = 1.0
-TRIES = 8
-"""How often the server is asked while it can't answer; then the attempt goes without. SQLite answers 503 whenever
-somebody else writes for long."""
+TRIES = 30
+"""How often the server is asked while it can't answer, for half a minute; then the attempt goes without. On SQLite
+it answers 503 whenever another write came between."""
+GIVE_BACK_TRIES = 8
+"""Likewise to free a slot, for some seconds: its lease ends by itself."""
 NOTE = "limit"
 _TROUBLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
 
@@ -147,7 +149,7 @@ class AdapterSlots:
     async def _ask(self) -> _Slot | None:
         """Ask Prefect for a slot; None where there is none free, or no limit."""
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with one_try():
                 answer = await self._client.increment_concurrency_slots_with_lease(
                     [self._name], 1, "concurrency", LEASE_SECONDS, self._holder
                 )
@@ -178,9 +180,9 @@ class AdapterSlots:
     async def _give_back(self, slot: _Slot) -> None:
         """Free a slot, also if that takes a few tries: one that is lost is taken until its lease ends."""
         self._held.remove(slot)
-        for failures in range(1, TRIES + 1):
+        for failures in range(1, GIVE_BACK_TRIES + 1):
             try:
-                with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                with one_try():
                     await self._client.release_concurrency_slots_with_lease(slot.lease)
             except PrefectHTTPStatusError as exc:
                 if exc.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
@@ -203,7 +205,7 @@ class AdapterSlots:
             if now - renewed >= RENEW_SECONDS:
                 renewed = now
                 for slot in tuple(self._held):
-                    with suppress(*_TROUBLE), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                    with suppress(*_TROUBLE), one_try():
                         await self._client.renew_concurrency_lease(slot.lease, LEASE_SECONDS)
 
     def _tell(self) -> None:
@@ -215,4 +217,4 @@ class AdapterSlots:
 
 def _pause(failures: int) -> float:
     """Until the next question: a moment after one that the server could not answer, longer each time."""
-    return min(0.1 * 2**failures, ASK_AGAIN_SECONDS) if failures else ASK_AGAIN_SECONDS
+    return min(0.02 * 2**failures, ASK_AGAIN_SECONDS) if failures else ASK_AGAIN_SECONDS

@@ -1,5 +1,6 @@
 """What a chunk's command prints: all of it in a file, and a bounded part in its task run's log in Prefect."""
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,9 @@ from typing import TextIO
 from helios.adapter import OutputSink, Stream
 
 FIRST_LINES = LAST_LINES = 20
-"""Of an attempt, in Prefect. A line costs a millisecond here, and more in the server."""
+"""Of an attempt, in Prefect."""
+BATCH_SECONDS = 1.0
+"""Lines that come within this are one record in Prefect, which costs a millisecond here, and more in the server."""
 RUN_LINES = 20_000
 """Of a whole run, in Prefect."""
 LONGEST_LINE = 1000
@@ -29,17 +32,41 @@ class LineBudget:
         return self.left >= 0
 
 
+class _Batch:
+    """Hands lines on together, a moment after the first of them."""
+
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
+        self._lines: list[str] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, line: str) -> None:
+        """Take one."""
+        self._lines.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Hand on what is there."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._log("\n".join(self._lines))
+            self._lines.clear()
+
+
 @contextmanager
 def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Iterator[OutputSink]:
-    """A sink for the lines of one attempt.
+    """A sink for the lines of one attempt, in an event loop.
 
     Args:
         path: Has all of them; it exists once there is a line.
-        log: Called with the first and, in the end, with the last ones.
+        log: Called with the first and, in the end, with the last ones; with several at a time, each a line of the text.
         budget: The run's.
     """
     file: TextIO | None = None
-    count, last = 0, deque[str](maxlen=LAST_LINES)
+    count, last, told = 0, deque[str](maxlen=LAST_LINES), _Batch(log)
 
     def write(_stream: Stream, line: str) -> None:
         nonlocal file, count
@@ -51,7 +78,7 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
         if count > FIRST_LINES:
             last.append(line)
         elif budget.take():
-            log(line[:LONGEST_LINE])
+            told.add(line[:LONGEST_LINE])
 
     try:
         yield write
@@ -60,7 +87,8 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
             file.close()
         left_out = count - FIRST_LINES - len(last)
         if left_out > 0 and budget.take():
-            log(f"… {left_out} lines left out; all are in {path}")
+            told.add(f"… {left_out} lines left out; all are in {path}")
         for line in last:
             if budget.take():
-                log(line[:LONGEST_LINE])
+                told.add(line[:LONGEST_LINE])
+        told.flush()

@@ -34,7 +34,7 @@ class JobProgress:
 
     @classmethod
     def parse(cls, description: str) -> "JobProgress | None":
-        """The counts that a description tells, up to a second old; None if it is none."""
+        """The counts that a description tells, up to two seconds old; None if it is none."""
         if (found := _DESCRIPTION.fullmatch(description)) is None:
             return None
         phase, frames, total_frames, chunks, total_chunks, note = found.groups()

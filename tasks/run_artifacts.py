@@ -1,7 +1,7 @@
 """What a person sees on a run's page in Prefect's UI: its progress, its chunks, its timeline, its pictures.
 
 Four artifacts, each changed in place, so that a run has no more of them at its end than at its begin. They are small,
-and drawn and written at most once a second and at most a fiftieth of the time, whatever the job's size; rendering
+and drawn and written at most every two seconds and at most a fiftieth of the time, whatever the job's size; rendering
 does not depend on them: when Prefect's API can't be reached, they stay behind.
 """
 
@@ -19,12 +19,12 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from helios.media.stills import contact_sheet, still
 from helios.models.report import ChunkResult, OutputReport, RunState
 from tasks.chunk_table import MOST_ROWS, chunk_table
 from tasks.job_run import JobRun
+from tasks.one_try import one_try
 from tasks.progress import duration
 from tasks.run_log import RunLogger
 from tasks.timeline import explain, slowest
@@ -32,22 +32,24 @@ from tasks.timeline_picture import draw_timeline
 
 PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-timeline", "render-video"
 """The artifacts' keys."""
-WRITE_SECONDS = 1.0
+WRITE_SECONDS = 2.0
 """At least this long between two writes of an artifact, however many chunks finish."""
 SHARE = 1 / 50
 """At most this much of the time goes into drawing and writing, which commands on this machine would have had …"""
 LONGEST_PAUSE_SECONDS = 20.0
 """… unless nothing new were to be seen for longer than this."""
+LAST_PAUSES_SECONDS = (0.1, 0.2, 0.4, 0.8)
+"""Between the tries to write what is to stay."""
 
 
 @asynccontextmanager
-async def published(run: JobRun, client: PrefectClient, logger: RunLogger) -> AsyncIterator[None]:
+async def published(run: JobRun, client: PrefectClient, logger: RunLogger) -> AsyncIterator["RunArtifacts"]:
     """Keep a run's artifacts up to date within the block, and write them once more at its end."""
     artifacts, over = RunArtifacts(run, client, logger), asyncio.Event()
     # Not cancelled: an artifact that is made in that moment would be made again.
     writer = asyncio.create_task(artifacts.follow(over))
     try:
-        yield
+        yield artifacts
     finally:
         over.set()
         await writer
@@ -84,26 +86,37 @@ class RunArtifacts:
             VIDEO: (_Artifact(VIDEO, "markdown"), self._draw_video),
         }
         self._still: tuple[ChunkResult, bytes] | None = None
+        self._sheet: asyncio.Task[bytes | None] | None = None
         self._is_over = False
+
+    def begin_sheet(self) -> None:
+        """Draw the contact sheet, beside the join: all chunks are there."""
+        self._sheet = asyncio.create_task(asyncio.to_thread(_draw_sheet, self._run))
 
     async def follow(self, over: asyncio.Event) -> None:
         """Write what has changed, until it is over."""
         await self._adopt()
         due = 0.0
-        while not over.is_set():
+        # Not at once: the first chunks are asking for their slots, and SQLite has one writer at a time.
+        while not await _is_set_within(over, WRITE_SECONDS):
             started = time.monotonic()
-            await self._write_progress()
+            await self._write(self._progress, self._describe_progress())
             if started >= due:
-                await self._write_others()
+                for artifact, content in await self._draw():
+                    await self._write(artifact, content)
                 due = started + min((time.monotonic() - started) / SHARE, LONGEST_PAUSE_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), WRITE_SECONDS)
 
     async def finish(self) -> None:
-        """Write everything as it is at the end."""
+        """Write everything as it is at the end; again, where the server was busy, since nothing follows."""
         self._is_over = True
-        await self._write_progress()
-        await self._write_others()
+        if self._sheet is not None:
+            await self._sheet
+        left = [(self._progress, self._describe_progress()), *await self._draw()]
+        for pause in (*LAST_PAUSES_SECONDS, 0.0):
+            left = [(artifact, content) for artifact, content in left if not await self._write(artifact, content)]
+            if not left:
+                return
+            await asyncio.sleep(pause)
 
     async def _adopt(self) -> None:
         """Go on with the artifacts of a run that is resumed."""
@@ -112,31 +125,34 @@ class RunArtifacts:
             key=ArtifactFilterKey(any_=[PROGRESS, CHUNKS, TIMELINE, VIDEO]),
         )
         own = {artifact.key: artifact for artifact in (self._progress, *(one for one, _ in self._others.values()))}
-        with suppress(Exception), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with suppress(Exception), one_try():
             for found in await self._client.read_artifacts(artifact_filter=of_run):
                 if found.key in own:
                     own[found.key].id = found.id
 
-    async def _write_progress(self) -> None:
+    def _describe_progress(self) -> dict[str, Any]:
         progress = self._run.progress
-        await self._write(self._progress, {"data": round(progress.percent, 2), "description": progress.description})
+        return {"data": round(progress.percent, 2), "description": progress.description}
 
-    async def _write_others(self) -> None:
+    async def _draw(self) -> list[tuple[_Artifact, dict[str, Any]]]:
+        """What the other artifacts are to show now."""
+        drawn = []
         for artifact, draw in self._others.values():
             try:
-                drawn = await asyncio.to_thread(draw, self._run.progress.seconds)
+                content = await asyncio.to_thread(draw, self._run.progress.seconds)
             except (OSError, ValueError) as exc:  # a picture of a file that somebody has taken away meanwhile
                 self._logger.debug("%s could not be drawn: %s", artifact.key, exc)
                 continue
-            if drawn:
-                await self._write(artifact, drawn)
+            if content:
+                drawn.append((artifact, content))
+        return drawn
 
-    async def _write(self, artifact: _Artifact, content: Mapping[str, Any]) -> None:
-        """Send what has changed. Not by Prefect's own functions, which emit an event for each change."""
+    async def _write(self, artifact: _Artifact, content: Mapping[str, Any]) -> bool:
+        """Send what has changed; say whether it is there. Not by Prefect's functions, which emit an event each time."""
         if content == artifact.written:
-            return
+            return True
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # the next second is the retry
+            with one_try():  # the next second is the retry
                 if artifact.id is None:
                     artifact.id = await self._create(artifact, content)
                 else:
@@ -146,6 +162,8 @@ class RunArtifacts:
             artifact.written = content
         except Exception as exc:  # noqa: BLE001  whatever keeps a picture from being shown must not end a render
             self._logger.debug("%s could not be written: %s", artifact.key, exc)
+            return False
+        return True
 
     async def _create(self, artifact: _Artifact, content: Mapping[str, Any]) -> UUID:
         wanted = ArtifactCreate(
@@ -178,7 +196,8 @@ class RunArtifacts:
 
     def _draw_video(self, _now: float) -> dict[str, Any]:
         if self._is_over and (video := self._run.video) is not None:
-            return {"data": _describe_video(video, self._sheet()), "description": video.path}
+            sheet = self._sheet.result() if self._sheet is not None else None
+            return {"data": _describe_video(video, sheet), "description": video.path}
         newest = self._newest()
         if newest is None:
             return {}
@@ -199,12 +218,19 @@ class RunArtifacts:
                 found = ended, record.result
         return found[1] if found else None
 
-    def _sheet(self) -> bytes | None:
-        paths: list[Path] = [record.result.path for record in self._run.records.values() if record.result]
-        try:
-            return contact_sheet(paths) if paths else None
-        except (OSError, ValueError):
-            return None  # somebody has taken the chunks away; the video is there
+
+def _draw_sheet(run: JobRun) -> bytes | None:
+    paths: list[Path] = [record.result.path for record in run.records.values() if record.result]
+    try:
+        return contact_sheet(paths) if paths else None
+    except (OSError, ValueError):
+        return None  # somebody has taken the chunks away; the video is there
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
 
 
 def _describe_video(video: OutputReport, sheet: bytes | None) -> str:

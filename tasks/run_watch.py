@@ -33,7 +33,7 @@ LATE_LINES_SECONDS = 3.0
 
 
 async def read_progress(client: PrefectClient, run: FlowRun) -> JobProgress | None:
-    """How far a run is, up to a second old; None for one that has not begun to render."""
+    """How far a run is, up to two seconds old; None for one that has not begun to render."""
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
     found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
     return JobProgress.parse(found[0].description or "") if found else None

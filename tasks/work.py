@@ -11,7 +11,6 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort
 from prefect.results import get_result_store
 from prefect.runtime import flow_run
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from helios.models.report import RunState
 from tasks.accepted import AcceptedChunks, job_key
@@ -19,6 +18,7 @@ from tasks.dead_run_automation import ensure_automation
 from tasks.hold import Hold, Holder, JobHeldError
 from tasks.job_run import JobRun, Limits
 from tasks.last_states import complete_states
+from tasks.one_try import one_try
 from tasks.prepared_job import PreparedJob
 from tasks.run_log import RunLogger
 from tasks.supervision import UNREACHABLE, Supervisor
@@ -69,7 +69,7 @@ class Work:
     async def tell(self, state: State[None]) -> None:
         """Set the run's state in Prefect, unless somebody has asked for another one, or nobody listens."""
         run_id = UUID(self.run.run_id)
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), suppress(*UNREACHABLE):
+        with one_try(), suppress(*UNREACHABLE):
             found = (await self.client.read_flow_run(run_id)).state
             if found is not None and found.type is StateType.RUNNING:
                 await self.client.set_flow_run_state(run_id, state, force=True)
@@ -130,7 +130,7 @@ async def _release(hold: Hold, client: PrefectClient, logger: RunLogger) -> None
     """Give the hold up, also if that takes a few tries; one that stays is taken over, or dropped by who looks."""
     for _ in range(RELEASE_TRIES):
         await _until_reachable(client, logger)
-        with suppress(*UNREACHABLE), temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+        with suppress(*UNREACHABLE), one_try():
             await hold.release()
             return
 
@@ -138,7 +138,7 @@ async def _release(hold: Hold, client: PrefectClient, logger: RunLogger) -> None
 async def _until_reachable(client: PrefectClient, logger: RunLogger) -> None:
     """Wait until Prefect's API answers, so that the end of a job can be told to it."""
     deadline, said = time.monotonic() + REACH_SECONDS, False
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+    with one_try():
         while time.monotonic() < deadline:
             if await client.api_healthcheck() is None:
                 return

@@ -124,6 +124,6 @@ async def test_a_command_s_lines_are_in_its_task_run_s_log(tmp_path: Path) -> No
     """The first and the last, and where the others are."""
     job = make_job((5,), extra=["--misbehave", "flood:1"])
     _, report = await render(tmp_path, job)
-    lines = await logged(report, "Accepted: frames 0 to 4")
+    lines = [line for record in await logged(report, "Accepted: frames 0 to 4") for line in record.splitlines()]
     assert sum(line == "x" * 99 for line in lines) == 40
     assert any(line.startswith("… 9960 lines left out; all are in ") for line in lines)
