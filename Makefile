@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.cloud
 RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEMO)/music.wav
 
-.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench format clean
+.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench bench-quick format clean
 
 help:
 	@echo "make demo            render the example video"
@@ -23,7 +23,7 @@ help:
 	@echo "make test-slow       run the tests that take minutes"
 	@echo "make faults          render 1,000 jobs while things die (an hour); ARGS='--jobs 50' for fewer"
 	@echo "make check           format, lint, types, import rules"
-	@echo "make bench           measure"
+	@echo "make bench           measure, in 40 minutes; make bench-quick in five"
 	@echo "make format          put the code into shape"
 
 $(INSTALLED): pyproject.toml constraints.txt hatch_build.py
@@ -78,6 +78,9 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks $(ARGS)
+
+bench-quick: $(INSTALLED)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m benchmarks --quick $(ARGS)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

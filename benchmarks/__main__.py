@@ -1,54 +1,65 @@
-"""`python -m benchmarks [--runs N] [SUITE …]`: measure, and print a report in Markdown."""
+"""`python -m benchmarks [--quick | --full] [--output FOLDER] [SUITE …]`: measure, and write a report.
+
+Each suite runs in a process of its own, with a Prefect home and a server of its own.
+"""
 
 import argparse
-import asyncio
 import os
-import platform
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
 
-os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+from benchmarks.plots import draw
+from benchmarks.report import Report, Suite, describe_machine
 
-from prefect.settings import PREFECT_API_URL
-
-from benchmarks import cold_start, invocations, management, memory, overhead, real_work, stitch, transfers
-from cli.server import prefect_server
-
-SUITES = ("stitch", "overhead", "memory", "real-work", "invocations", "transfers", "cold-start", "management")
+SUITES = (
+    "real-work", "overhead", "overhead-postgresql", "start", "stitch", "invocations", "transfers", "stragglers",
+    "cold-start", "memory", "management",
+)  # fmt: skip
+BY_NAME_ALONE = {"management"}
+"""It takes minutes, and is about Prefect's database."""
+OUTPUT = Path("build/bench")
 
 
 def main() -> None:
     """Run the suites that were asked for, all of them by default."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure, and write a report.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
-    parser.add_argument("--runs", type=int, default=5, help="of each contestant, interleaved (default 5)")
+    parser.add_argument("--quick", action="store_true", help="in five minutes: small sizes, two runs")
+    parser.add_argument("--full", action="store_true", help="in many hours: all sizes, crossed")
+    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"for report.md, report.json, plots ({OUTPUT})")
     words = parser.parse_args()
     if unknown := set(words.suites) - set(SUITES):
         parser.error(f"unknown suite {min(unknown)}; known: {', '.join(SUITES)}")
-    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {platform.system()}\n", flush=True)
-    with prefect_server():
-        # For the processes that a suite starts.
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-        for suite in words.suites or SUITES:
-            print(_measure(suite, runs=words.runs), flush=True)
+    if words.quick and words.full:
+        parser.error("--quick and --full exclude each other")
+    extent = "quick" if words.quick else "full" if words.full else "standard"
+    wanted = words.suites or [name for name in SUITES if words.full or name not in BY_NAME_ALONE]
+    report = Report(machine=describe_machine(), extent=extent, suites=())
+    for name in wanted:
+        report = report.model_copy(update={"suites": (*report.suites, _run(name, extent))})
+        # After each: what was measured is there, also if somebody stops it.
+        report.write(words.output)
+        print(report.suites[-1].to_markdown(), flush=True)
+    plots = draw(report, words.output)
+    print(f"{words.output}: report.md, report.json", *(path.name for path in plots), sep=", ")
 
 
-def _measure(suite: str, *, runs: int) -> str:
-    match suite:
-        case "stitch":
-            return asyncio.run(stitch.measure(runs=runs))
-        case "overhead":
-            return asyncio.run(overhead.measure(runs=runs))
-        case "invocations":
-            return asyncio.run(invocations.measure(runs=runs))
-        case "transfers":
-            return asyncio.run(transfers.measure(runs=runs))
-        case "cold-start":
-            return asyncio.run(cold_start.measure(runs=runs))
-        case "management":
-            return management.measure()
-        case "memory":
-            return asyncio.run(memory.measure())
-        case _:
-            return asyncio.run(real_work.measure(runs=runs))
+def _run(name: str, extent: str) -> Suite:
+    """Run a suite in a fresh process, with nothing of this one's heap or of the user's Prefect."""
+    started = time.monotonic()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with tempfile.TemporaryDirectory(prefix="helios-bench-", ignore_cleanup_errors=True) as home:
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.suite", name, extent], stdout=subprocess.PIPE, check=False,
+            env={**inherited, "PREFECT_HOME": home, "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"},
+        )  # fmt: skip
+    if done.returncode != 0:
+        sys.exit(f"The suite {name} failed with code {done.returncode}; what it said stands above")
+    suite = Suite.model_validate_json(done.stdout)
+    return suite.model_copy(update={"seconds": time.monotonic() - started})
 
 
 if __name__ == "__main__":

@@ -2,42 +2,37 @@
 
 import asyncio
 import os
-import statistics
 import subprocess
 import sys
 import time
 
 from adapters import create_adapter
 from adapters.aws_lambda import AwsLambdaAdapter
+from benchmarks.extent import Extent
+from benchmarks.measure import WALL, Column, Figure, Table
 from helios.models.invocation import ChunkRequest
 from tests.cloud.aws import aws
 
+IMPORTED, FIRST, SECOND = "import of the handler", "first answer of a fresh function", "second answer"
 IMPORT = "import time; t = time.perf_counter(); import helios.worker.aws_lambda; print(time.perf_counter() - t)"
 
 
-async def measure(*, runs: int = 5) -> str:
-    """Medians of fresh processes."""
-    imports, first, second = [], [], []
-    for _ in range(runs):
-        imports.append(await asyncio.to_thread(_import))
+def measure(extent: Extent) -> list[Table]:
+    """Fresh processes, and a fresh function for each run."""
+    samples: dict[str, list[float]] = {IMPORTED: [], FIRST: [], SECOND: []}
+    for _ in range(extent.runs):
+        samples[IMPORTED].append(_import())
         with aws() as cloud:
             os.environ |= cloud.environment
             _, adapter = create_adapter(cloud.config)
             assert isinstance(adapter, AwsLambdaAdapter)
-            first.append(await _answer(adapter))
-            second.append(await _answer(adapter))
-    rows = {"import of the handler": imports, "first answer of a fresh function": first, "second answer": second}
-    lines = [
-        "Cold start of the handler under Lambda's emulator",
-        "",
-        "| | median ms | lowest to highest |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| {name} | {statistics.median(times) * 1000:.0f} | {min(times) * 1000:.0f} to {max(times) * 1000:.0f} |"
-        for name, times in rows.items()
-    ]
-    return "\n".join(lines) + "\n"
+            samples[FIRST].append(asyncio.run(_answer(adapter)))
+            samples[SECOND].append(asyncio.run(_answer(adapter)))
+    figures = tuple(
+        Figure(name=name, samples=tuple({WALL: seconds} for seconds in taken)) for name, taken in samples.items()
+    )
+    columns = (Column(measure=WALL, heading="ms", scale=1000, digits=0),)
+    return [Table(title="Cold start of the handler under Lambda's emulator", figures=figures, columns=columns)]
 
 
 def _import() -> float:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -11,33 +10,41 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import peak_mb
+from benchmarks.extent import Extent
+from benchmarks.measure import Column, Table, compare
+from benchmarks.meters import peak_mb
 from tests.cloud.processes import running
 
 SECONDS = 5.0
 """What each invocation sleeps: the ideal time of all of them together."""
-COUNTS = (200, 1000)
+IDEAL, INVOKED = "the ideal", "wall"
 KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "us-east-1"}
 
 
-async def measure(*, runs: int = 5) -> str:
-    """200 and 1,000 at once through the adapters aws-lambda and cloud-run; each run in a fresh process."""
-    lines = [
-        f"Invocations in flight at once, each sleeping {SECONDS:g} s; ideal {SECONDS:g} s",
-        "",
-        "| | median s | to the ideal | peak memory, MB | event loop kept waiting at most, ms |",
-        "|---|---|---|---|---|",
-    ]
-    for adapter in ("aws-lambda", "cloud-run"):
-        for count in COUNTS:
-            found = [_run(adapter, count) for _ in range(runs)]
-            wall, memory, block = (
-                statistics.median(run[name] for run in found) for name in ("wall", "memory", "block")
-            )
-            lines.append(
-                f"| {count} by {adapter} | {wall:.2f} | {wall / SECONDS:.2f} | {memory:.0f} | {block * 1000:.0f} |"
-            )
-    return "\n".join(lines) + "\n"
+def measure(extent: Extent) -> list[Table]:
+    """Through the adapters aws-lambda and cloud-run; each run in a fresh process."""
+    count = extent.invocations
+    figures = asyncio.run(
+        compare(
+            {
+                "aws-lambda": lambda: asyncio.to_thread(_run, "aws-lambda", count),
+                "cloud-run": lambda: asyncio.to_thread(_run, "cloud-run", count),
+                IDEAL: _ideal,
+            },
+            runs=extent.runs,
+        )
+    )
+    columns = (
+        Column(measure=INVOKED, heading="s"),
+        Column(measure="memory", heading="peak MB", digits=0),
+        Column(measure="block", heading="event loop kept waiting at most, ms", scale=1000, digits=0),
+    )
+    title = f"{count} invocations in flight at once, each sleeping {SECONDS:g} s"
+    return [Table(title=title, figures=figures, reference=IDEAL, ratio_of=INVOKED, columns=columns)]
+
+
+async def _ideal() -> dict[str, float]:
+    return {INVOKED: SECONDS}
 
 
 def _run(adapter: str, count: int) -> dict[str, float]:

@@ -1,32 +1,27 @@
-"""How fast questions about jobs are answered, with a million task runs in the database.
-
-`python -m benchmarks.management RUNS CHUNKS` does it in a process, and a database, of its own.
-"""
+"""How fast questions about jobs are answered, with a million task runs in the database."""
 
 import asyncio
 import os
-import shutil
 import sqlite3
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.settings import PREFECT_API_URL
 from prefect.states import Completed
 
-from cli.server import prefect_server
+from benchmarks.extent import Extent
+from benchmarks.measure import WALL, Column, Run, Table, compare
+from benchmarks.servers import server
 from flows.render import render_job
 from helios.models.report import RunState
 from tasks.dead_runs import mark_dead_runs
 from tasks.job_runs import find_run, list_runs
 from tasks.run_watch import read_chunks, read_progress
 
+RUNS = CHUNKS = 1000
+PREFECT_LIST = "prefect flow-run ls"
 TIMES = 15
 """How often each question is asked."""
 _TASK_RUNS = """
@@ -45,20 +40,19 @@ insert into task_run_state (id, type, name, task_run_id) select state_id, state_
 """
 
 
-def measure(*, runs: int = 1000, chunks: int = 1000) -> str:
-    """Measure in a process of its own, whose database nothing else uses."""
-    with tempfile.TemporaryDirectory() as home:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        return subprocess.run(
-            [sys.executable, "-m", "benchmarks.management", str(runs), str(chunks)],
-            env={**environment, "PREFECT_HOME": home}, stdout=subprocess.PIPE, text=True, check=True,
-        ).stdout  # fmt: skip
+def measure(_extent: Extent) -> list[Table]:
+    """Fill a database, and ask."""
+    with server():
+        asyncio.run(_make_runs(RUNS))
+        count = _fill(Path(os.environ["PREFECT_HOME"]), CHUNKS)
+        title = f"with {RUNS} runs and {count} task runs in an SQLite database"
+        return [asyncio.run(_questions(title)), asyncio.run(_commands(title))]
 
 
-async def _questions() -> str:
+async def _questions(title: str) -> Table:
     async with get_client() as client:
         newest = (await list_runs(client, limit=1))[0].run
-        rows = {
+        questions: dict[str, Run] = {
             "list, the newest 20": lambda: list_runs(client),
             "list, failed ones": lambda: list_runs(client, states=[RunState.FAILED]),
             "list, by a part of the name": lambda: list_runs(client, name="run-77"),
@@ -68,18 +62,9 @@ async def _questions() -> str:
             "its chunks": lambda: read_chunks(client, newest),
             "whether a run's process died": lambda: mark_dead_runs(client),
         }
-        lines = ["| question | median ms | lowest to highest |", "|---|---|---|"]
-        for name, ask in rows.items():
-            times = [await _time(ask) for _ in range(TIMES)]
-            spread = f"{min(times) * 1000:.0f} to {max(times) * 1000:.0f}"
-            lines.append(f"| {name} | {statistics.median(times) * 1000:.0f} | {spread} |")
-    return "\n".join(lines)
-
-
-async def _time(ask: Callable[[], Awaitable[object]]) -> float:
-    started = time.perf_counter()
-    await ask()
-    return time.perf_counter() - started
+        figures = await compare(questions, runs=TIMES)
+    columns = (Column(measure=WALL, heading="ms", scale=1000, digits=0),)
+    return Table(title=f"Questions about jobs, {title}", figures=figures, columns=columns)
 
 
 async def _make_runs(count: int) -> None:
@@ -100,39 +85,19 @@ def _fill(home: Path, chunks: int) -> int:
         return int(database.execute("select count(*) from task_run").fetchone()[0])
 
 
-def _commands() -> str:
+async def _commands(title: str) -> Table:
     """Whole commands, from start to end, beside one of Prefect's own."""
-    helios_job, prefect = (shutil.which(name) or name for name in ("helios-job", "prefect"))
     commands = {
-        "`helios-job list`": [helios_job, "list"],
-        "`prefect flow-run ls`": [prefect, "flow-run", "ls"],
+        "helios-job list": ["helios-job", "list"],
+        PREFECT_LIST: ["prefect", "flow-run", "ls"],
         "importing Prefect's client": [sys.executable, "-c", "import prefect.client.orchestration"],
     }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(5):
-        for name, words in commands.items():
-            started = time.perf_counter()
-            subprocess.run(words, check=True, capture_output=True)
-            times[name].append(time.perf_counter() - started)
-    lines = ["| command, as a whole | median s | lowest to highest |", "|---|---|---|"]
-    lines += [
-        f"| {name} | {statistics.median(taken):.2f} | {min(taken):.2f} to {max(taken):.2f} |"
-        for name, taken in times.items()
-    ]
-    return "\n".join(lines)
+    figures = await compare({name: _command(words) for name, words in commands.items()}, runs=5)
+    return Table(title=f"Commands as a whole, {title}", figures=figures, reference=PREFECT_LIST)
 
 
-def main() -> None:
-    """Fill a database, ask, and print a report."""
-    runs, chunks = map(int, sys.argv[1:])
-    with prefect_server():
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
-        asyncio.run(_make_runs(runs))
-        count = _fill(Path(os.environ["PREFECT_HOME"]), chunks)
-        print(f"Questions about jobs, with {runs} runs and {count} task runs in an SQLite database\n")
-        print(asyncio.run(_questions()), "\n")
-        print(_commands())
+def _command(words: list[str]) -> Run:
+    async def run() -> None:
+        await asyncio.to_thread(subprocess.run, words, check=True, capture_output=True)
 
-
-if __name__ == "__main__":
-    main()
+    return run

@@ -1,89 +1,148 @@
 """Interleaved runs, medians and ratios: a noisy machine is noisy for all that is compared."""
 
-import resource
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from pydantic import BaseModel
+
+from benchmarks.meters import ProcessMeter
+
+Run = Callable[[], Awaitable[object]]
+"""Does a thing once; a mapping that it returns has measures of its own, beside the time that it takes."""
+WALL = "wall_seconds"
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One run."""
-
-    wall_seconds: float
-    """Elapsed time."""
-    cpu_seconds: float
-    """CPU time of this process, without its children."""
-
-
-@dataclass(frozen=True)
-class Figure:
+class Figure(BaseModel, frozen=True):
     """Several runs of one thing."""
 
     name: str
     """What ran."""
-    samples: tuple[Sample, ...]
-    """Its runs."""
+    samples: tuple[dict[str, float], ...]
+    """Each run's measures, by name: elapsed time, CPU time, memory, or what the suite counts."""
 
-    def median(self, field: str = "wall_seconds") -> float:
-        """The middle run's value of a field of `Sample`."""
-        return float(statistics.median(getattr(sample, field) for sample in self.samples))
+    def median(self, measure: str = WALL) -> float:
+        """The middle run's value."""
+        return float(statistics.median(sample[measure] for sample in self.samples))
 
-    def spread(self, field: str = "wall_seconds") -> str:
+    def spread(self, measure: str = WALL) -> tuple[float, float]:
         """Lowest and highest value."""
-        values = sorted(getattr(sample, field) for sample in self.samples)
-        return f"{values[0]:.2f} to {values[-1]:.2f}"
+        values = [sample[measure] for sample in self.samples]
+        return min(values), max(values)
+
+
+class Column(BaseModel, frozen=True):
+    """A measure to show."""
+
+    measure: str
+    """Its name in samples."""
+    heading: str
+    """With its unit."""
+    scale: float = 1.0
+    """Values are multiplied by it."""
+    digits: int = 2
+    """After the point."""
+
+
+class Goal(BaseModel, frozen=True):
+    """What we want of a figure."""
+
+    text: str
+    """In words, with the bound."""
+    value: float
+    """What was measured."""
+    most: float
+    """The bound."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is within its bound."""
+        return self.value <= self.most
+
+
+class Table(BaseModel, frozen=True):
+    """Things that were measured side by side."""
+
+    title: str
+    """What was done."""
+    figures: tuple[Figure, ...]
+    """In the order of their lines."""
+    reference: str | None = None
+    """Name of the figure that the others are held against."""
+    ratio_of: str = WALL
+    """The measure of the ratios; its spread is shown."""
+    columns: tuple[Column, ...] = (Column(measure=WALL, heading="s"),)
+    """Shown beside the ratio."""
+    note: str = ""
+    """A line below."""
+    goals: tuple[Goal, ...] = ()
+    """What we want of it."""
+
+    def figure(self, name: str) -> Figure:
+        """One of its lines."""
+        return next(figure for figure in self.figures if figure.name == name)
+
+    def ratio(self, figure: Figure) -> float | None:
+        """A figure's median, in terms of the reference's."""
+        reference = next((one for one in self.figures if one.name == self.reference), None)
+        return figure.median(self.ratio_of) / reference.median(self.ratio_of) if reference else None
+
+    def to_markdown(self) -> str:
+        """A table with a line for each figure: medians, lowest to highest, and ratio."""
+        headings = ["", *(column.heading for column in self.columns), "lowest to highest", "ratio", "runs"]
+        lines = [f"**{self.title}**", "", _row(headings), _row(["---"] * len(headings))]
+        for figure in self.figures:
+            shown = next((one for one in self.columns if one.measure == self.ratio_of), self.columns[0])
+            low, high = (f"{value * shown.scale:.{shown.digits}f}" for value in figure.spread(self.ratio_of))
+            values = [_value(figure, column) for column in self.columns]
+            ratio = self.ratio(figure)
+            last = [f"{low} to {high}", f"{ratio:.3f}" if ratio is not None else "", str(len(figure.samples))]
+            lines.append(_row([figure.name, *values, *last]))
+        return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
 
 
 async def compare(
-    contestants: Mapping[str, Callable[[], Awaitable[None]]],
+    contestants: Mapping[str, Run],
     *,
     runs: int,
     settle: Callable[[], Awaitable[None]] | None = None,
-) -> list[Figure]:
+    meters: Sequence[ProcessMeter] = (),
+    settled_meters: Sequence[ProcessMeter] = (),
+) -> tuple[Figure, ...]:
     """Run every contestant in turn, `runs` times over.
 
     Args:
         contestants: What to run, by name.
         runs: How often.
-        settle: Awaited after each run, outside the measurement, so that no run pays for the one before.
+        settle: Awaited after each run, outside of its time, so that no run pays for the one before.
+        meters: Processes to look at from a run's start to its end.
+        settled_meters: Likewise, but to the end of `settle`: what a run makes others do after it.
     """
-    samples: dict[str, list[Sample]] = {name: [] for name in contestants}
+    samples: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     for _ in range(runs):
         for name, run in contestants.items():
-            samples[name].append(await _sample(run))
+            for meter in (*meters, *settled_meters):
+                meter.start()
+            started = time.perf_counter()
+            own = await run()
+            taken = {WALL: time.perf_counter() - started}
+            if isinstance(own, Mapping):
+                taken |= own
+            for meter in meters:
+                taken |= meter.read()
             if settle is not None:
                 await settle()
-    return [Figure(name, tuple(taken)) for name, taken in samples.items()]
+            for meter in settled_meters:
+                taken |= meter.read()
+            samples[name].append(taken)
+    return tuple(Figure(name=name, samples=tuple(taken)) for name, taken in samples.items())
 
 
-async def _sample(run: Callable[[], Awaitable[None]]) -> Sample:
-    cpu, wall = _cpu_seconds(), time.perf_counter()
-    await run()
-    return Sample(time.perf_counter() - wall, _cpu_seconds() - cpu)
+def _value(figure: Figure, column: Column) -> str:
+    if column.measure not in figure.samples[0]:
+        return ""
+    return f"{figure.median(column.measure) * column.scale:.{column.digits}f}"
 
 
-def _cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def table(title: str, figures: list[Figure]) -> str:
-    """Write figures as a table, each with its ratio to the last one, the reference."""
-    reference = figures[-1].median()
-    lines = [title, "", "| | median s | lowest to highest | ratio |", "|---|---|---|---|"]
-    lines += [
-        f"| {figure.name} | {figure.median():.2f} | {figure.spread()} | {figure.median() / reference:.3f} |"
-        for figure in figures
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def peak_mb() -> float:
-    """Peak resident memory of this process; on Linux without what it inherits from its parent's peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

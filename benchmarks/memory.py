@@ -6,21 +6,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import peak_mb
+from benchmarks.extent import Extent
+from benchmarks.measure import Column, Figure, Table
+from benchmarks.meters import peak_mb
+from benchmarks.servers import server
 from flows.render import render_job
 from helios.models.report import JobReport
 from tests.jobs import make_job, write_job
 
-CHUNKS = 4
+CHUNKS, PEAK = 4, "peak_mb"
 
 
-async def measure() -> str:
+def measure(_extent: Extent) -> list[Table]:
     """Peak memory after chunks that print nothing, and after chunks that print hundreds of megabytes each."""
-    lines = ["Memory of the flow process", "", "| each chunk prints | peak MB |", "|---|---|"]
-    for megabytes in (0, 10, 200):
-        peak = await asyncio.to_thread(_peak, megabytes)
-        lines.append(f"| {megabytes} MB | {peak:.0f} |")
-    return "\n".join(lines) + "\n"
+    figures = []
+    with server():
+        for megabytes in (0, 10, 200):
+            peak = _peak(megabytes)
+            figures.append(Figure(name=f"{megabytes} MB", samples=({PEAK: peak},)))
+    columns = (Column(measure=PEAK, heading="peak MB", digits=0),)
+    title = "Memory of the flow's process, by what each chunk prints"
+    return [Table(title=title, figures=tuple(figures), ratio_of=PEAK, columns=columns)]
 
 
 def _peak(megabytes: int) -> float:

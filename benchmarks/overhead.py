@@ -1,4 +1,4 @@
-"""What one chunk costs beside its command: many chunks of next to nothing, and tasks that are nothing but tasks.
+"""What one chunk costs beside its command: many chunks of next to nothing, against bare tasks and no tasks at all.
 
 The chunks' command makes a hard link to a finished one-frame video: a process as cheap as `true`, whose output
 can be verified, since a chunk without output is never accepted.
@@ -7,17 +7,19 @@ can be verified, since a chunk without output is never accepted.
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from prefect import flow, task
-from prefect.cache_policies import NO_CACHE, CacheKeyFnPolicy
+from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from benchmarks.measure import compare, peak_mb, table
+from benchmarks.extent import Extent, Links
+from benchmarks.measure import WALL, Column, Goal, Run, Table, compare
+from benchmarks.meters import ProcessMeter
+from benchmarks.servers import Server, recorded, server
 from flows.render import render_job
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
@@ -26,32 +28,83 @@ from tasks.last_states import count_ended
 from tests.jobs import write_job
 from tests.video import Clip, write_clip
 
-IN_FLIGHT = 10
+OURS, TASKS, LOOP = (
+    "this flow",
+    "bare Prefect tasks: the same work, kept and recorded",
+    "a bare asyncio loop: the same work",
+)
+THOUSAND = 1000
+VISIBLE, MISSING = "seconds_until_visible", "missing"
 
 
-async def measure(*, chunks: int = 1000, runs: int = 5) -> str:
-    """Compare our flow with bare Prefect tasks that are awaited the same way."""
+def measure(extent: Extent) -> list[Table]:
+    """On SQLite, a file as `helios-job up` has it."""
+    with server() as running:
+        tables = [asyncio.run(_measure(links, running, "SQLite", runs=extent.runs)) for links in extent.links]
+    return [*tables[:-1], tables[-1].model_copy(update={"goals": _goals(extent.links, tables)})]
+
+
+def measure_on_postgresql(extent: Extent) -> list[Table]:
+    """On PostgreSQL, a cluster of the bench's own that does not wait for the disk."""
+    with server(on_postgresql=True) as running:
+        return [
+            asyncio.run(_measure(links, running, "PostgreSQL", runs=extent.runs))
+            for links in extent.links_on_postgresql
+        ]
+
+
+async def _measure(links: Links, running: Server, database: str, *, runs: int) -> Table:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
-        job = write_job(folder, link_job(chunks))
+        job = write_job(folder, link_job(links.chunks))
+        contestants: dict[str, Run] = {OURS: lambda: _ours(job, links)}
+        if links.with_references:
+            contestants |= {TASKS: lambda: _tasks(links, folder), LOOP: lambda: _loop(links, folder)}
         figures = await compare(
-            {
-                "this flow": lambda: _ours(job, chunks),
-                "bare tasks that do nothing": lambda: _bare(_nothing, chunks),
-                "bare tasks that run `true`": lambda: _bare(_true, chunks),
-                "bare tasks that run and verify the same": lambda: _bare(_same_work, chunks, folder),
-                "… and keep their results": lambda: _bare(_same_work_kept, chunks, folder),
-                "… until the server has recorded them": lambda: _recorded_tasks(chunks, str(folder)),
-            },
-            runs=runs,
-            settle=recorded,
-        )
-    lines = [table(f"{chunks} chunks of next to nothing, {IN_FLIGHT} at a time", figures)]
-    lines += ["| | CPU of the flow process, ms a chunk |", "|---|---|"]
-    lines += [f"| {figure.name} | {figure.median('cpu_seconds') / chunks * 1000:.2f} |" for figure in figures]
-    lines.append(f"\nPeak memory of this process: {peak_mb():.0f} MB\n")
-    return "\n".join(lines)
+            contestants, runs=runs, settle=recorded, meters=[ProcessMeter("flow")],
+            settled_meters=running.meters,
+        )  # fmt: skip
+    per_chunk = 1000 / links.chunks
+    columns = [
+        Column(measure=WALL, heading="s"),
+        Column(measure=WALL, heading="ms a chunk", scale=per_chunk),
+        Column(measure="flow_cpu_seconds", heading="CPU, flow, ms a chunk", scale=per_chunk),
+        *(
+            Column(measure=f"{meter.name}_cpu_seconds", heading=f"CPU, {meter.name}, ms a chunk", scale=per_chunk)
+            for meter in running.meters
+        ),
+        Column(measure="flow_peak_mb", heading="flow, MB", digits=0),
+        Column(measure="server_peak_mb", heading="server, MB", digits=0),
+        Column(measure="flow_written_mb", heading="flow writes, kB a chunk", scale=per_chunk),
+        Column(measure="server_written_mb", heading="server writes, kB a chunk", scale=per_chunk),
+        Column(measure=VISIBLE, heading="s until all task runs are seen"),
+        Column(measure=MISSING, heading="missing", digits=0),
+    ]
+    title = f"{links.chunks} chunks of next to nothing, {links.at_once} at a time, {database}"
+    return Table(title=title, figures=figures, reference=TASKS, columns=tuple(columns))
+
+
+def _goals(links: tuple[Links, ...], tables: list[Table]) -> tuple[Goal, ...]:
+    """Of the largest job, and of the step to it from the one of a thousand chunks."""
+    largest, table = links[-1], tables[-1]
+    ours, job = table.figure(OURS), f"{largest.chunks} chunks"
+    cpu = ours.median("flow_cpu_seconds") / largest.chunks * 1000
+    goals = [
+        Goal(text=f"{job}: at most 8 ms of CPU a chunk in the flow's process", value=cpu, most=8),
+        Goal(text=f"{job}: the flow's process within 400 MB", value=ours.median("flow_peak_mb"), most=400),
+        Goal(text=f"{job}: the server within 1,500 MB", value=ours.median("server_peak_mb"), most=1500),
+        Goal(text=f"{job}: no task run missing", value=ours.median(MISSING), most=0),
+    ]
+    smaller = [(one, other) for one, other in zip(links, tables, strict=True) if one.chunks == THOUSAND]
+    if largest.chunks > THOUSAND and smaller:
+        one, other = smaller[0]
+        steps = {"elapsed": WALL, "CPU of the flow": "flow_cpu_seconds", "CPU of the server": "server_cpu_seconds"}
+        for name, measure in steps.items():
+            grown = ours.median(measure) / largest.chunks / (other.figure(OURS).median(measure) / one.chunks)
+            text = f"a chunk of {largest.chunks} costs at most 1.15 times one of {one.chunks}: {name}"
+            goals.append(Goal(text=text, value=grown, most=1.15))
+    return tuple(goals)
 
 
 def link_job(chunks: int) -> dict[str, object]:
@@ -65,26 +118,32 @@ def link_job(chunks: int) -> dict[str, object]:
     }
 
 
-async def _ours(job: Path, chunks: int) -> None:
-    report = await render_job(str(job), concurrency=IN_FLIGHT)
+async def _ours(job: Path, links: Links) -> dict[str, float]:
+    report = await render_job(str(job), concurrency=links.at_once)
     assert isinstance(report, JobReport)
-    assert report.frames == chunks
+    assert report.frames == links.chunks
+    return await _visible(report.run_id, links.chunks)
 
 
-@task(persist_result=False, cache_policy=NO_CACHE)
-async def _nothing(number: int, _folder: str) -> int:
-    return number
+async def _tasks(links: Links, folder: Path) -> dict[str, float]:
+    """As the flow does, which returns when its states can be seen."""
+    return await _visible(await bare_tasks(links.chunks, links.at_once, str(folder)), links.chunks)
 
 
-@task(persist_result=False, cache_policy=NO_CACHE)
-async def _true(number: int, _folder: str) -> int:
-    process = await asyncio.create_subprocess_exec("true")
-    await process.wait()
-    return number
+async def _visible(run_id: str, chunks: int, *, most: float = 60.0) -> dict[str, float]:
+    """Wait until all task runs of a flow run can be seen with their last states; how long that took."""
+    started = time.monotonic()
+    async with get_client() as client:
+        while (found := await count_ended(client, run_id)) < chunks and time.monotonic() - started < most:  # noqa: ASYNC110  the server has no event to wait for
+            await asyncio.sleep(0.2)
+    return {VISIBLE: time.monotonic() - started, MISSING: chunks - found}
 
 
-@task(persist_result=False, cache_policy=NO_CACHE)
-async def _same_work(number: int, folder: str) -> int:
+async def _loop(links: Links, folder: Path) -> None:
+    await _pull(links.chunks, links.at_once, lambda number: _work(number, str(folder)))
+
+
+async def _work(number: int, folder: str) -> int:
     path = Path(folder) / f"bare{number}.mp4"
     path.unlink(missing_ok=True)
     await run_command(["ln", "clip.mp4", path.name], cwd=folder)
@@ -92,48 +151,28 @@ async def _same_work(number: int, folder: str) -> int:
     return number
 
 
-_same_work_kept = _same_work.with_options(
+_task = task(
     persist_result=True,
     result_serializer="json",
     cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, given: f"bare/{flow_run.id}-{given['number']}"),
     refresh_cache=True,
-)
+)(_work)
 """A task whose result Prefect keeps, which is what makes a job resumable."""
 
 
-async def _bare(work: Any, count: int, folder: Path | None = None) -> None:
-    await bare_tasks(work, count, str(folder or ""))
-
-
-async def _recorded_tasks(count: int, folder: str) -> None:
-    """As the flow does, which returns when its states can be seen."""
-    run_id = await bare_tasks(_same_work_kept, count, folder)
-    async with get_client() as client:
-        while await count_ended(client, run_id) < count:  # noqa: ASYNC110  the server has no event to wait for
-            await asyncio.sleep(0.2)
-
-
 @flow(validate_parameters=False)
-async def bare_tasks(work: Any, count: int, folder: str = "") -> str:
+async def bare_tasks(count: int, at_once: int, folder: str) -> str:
     """Await as many tasks in the same way, and nothing else; return the flow run's id."""
-
-    async def pull(numbers: Iterator[int]) -> None:
-        for number in numbers:
-            await work(number, folder)
-
-    numbers = iter(range(count))
-    async with asyncio.TaskGroup() as pullers:
-        for _ in range(IN_FLIGHT):
-            pullers.create_task(pull(numbers))
+    await _pull(count, at_once, lambda number: _task(number, folder))
     return str(flow_run.id)
 
 
-async def recorded() -> None:
-    """Wait until the server has worked off what the last run sent it: no new task run for two seconds."""
-    count, since = -1, time.monotonic()
-    async with get_client() as client:
-        while time.monotonic() - since < 2:
-            now = int((await client.request("POST", "/task_runs/count", json={})).json())
-            if now != count:
-                count, since = now, time.monotonic()
-            await asyncio.sleep(0.5)
+async def _pull(count: int, at_once: int, work: Callable[[int], Awaitable[object]]) -> None:
+    async def pull(numbers: Iterator[int]) -> None:
+        for number in numbers:
+            await work(number)
+
+    numbers = iter(range(count))
+    async with asyncio.TaskGroup() as pullers:
+        for _ in range(at_once):
+            pullers.create_task(pull(numbers))

@@ -9,7 +9,8 @@ from typing import Any
 import obstore
 from obstore.store import S3Store
 
-from benchmarks.measure import compare, table
+from benchmarks.extent import Extent
+from benchmarks.measure import Table, compare
 from helios.bounded import map_bounded
 from helios.models.worker import Artifact
 from helios.storage import TRANSFERS_AT_ONCE, Storage
@@ -18,10 +19,15 @@ from tests.cloud.aws import BUCKET, KEYS, make_bucket
 from tests.cloud.processes import running
 
 FILES, MEGABYTES = 100, 5
+OURS, ALONE = "this project", "obstore alone, which checks no digests"
 
 
-async def measure(*, runs: int = 5) -> str:
+def measure(extent: Extent) -> list[Table]:
     """100 files of 5 MB up and down."""
+    return asyncio.run(_measure(extent.runs))
+
+
+async def _measure(runs: int) -> list[Table]:
     with (
         tempfile.TemporaryDirectory() as name,
         running("tests.cloud.object_storage") as server,
@@ -34,20 +40,20 @@ async def measure(*, runs: int = 5) -> str:
             path.write_bytes(os.urandom(MEGABYTES * 1_000_000))
         ours = Storage(StorageSettings(url=f"s3://{BUCKET}/ours", endpoint=server["url"]))
         bare = S3Store(BUCKET, prefix="bare", endpoint=server["url"], client_options={"allow_http": True})
-        up = await compare(
-            {"upload, this project": lambda: _upload(ours, paths), "upload, obstore alone": lambda: _put(bare, paths)},
-            runs=runs,
-        )
+        up = await compare({OURS: lambda: _upload(ours, paths), ALONE: lambda: _put(bare, paths)}, runs=runs)
         stored = await map_bounded(lambda path: ours.upload(path, path.name), paths, limit=TRANSFERS_AT_ONCE)
         down = await compare(
             {
-                "download, this project": lambda: _download(ours, stored, folder),
-                "download, obstore alone": lambda: _get(bare, paths, folder),
+                OURS: lambda: _download(ours, stored, folder),
+                ALONE: lambda: _get(bare, paths, folder),
             },
             runs=runs,
         )
     title = f"{FILES} files of {MEGABYTES} MB, {TRANSFERS_AT_ONCE} at a time, over S3 on loopback"
-    return table(f"{title}: up", up) + "\n" + table(f"{title}: down", down)
+    return [
+        Table(title=f"{title}: up", figures=up, reference=ALONE),
+        Table(title=f"{title}: down, with digests checked", figures=down, reference=ALONE),
+    ]
 
 
 async def _upload(storage: Storage, paths: list[Path]) -> None:
@@ -77,7 +83,3 @@ async def _get(store: S3Store, paths: list[Path], folder: Path) -> None:
                 file.write(piece)
 
     await map_bounded(get, paths, limit=TRANSFERS_AT_ONCE)
-
-
-if __name__ == "__main__":
-    print(asyncio.run(measure()))

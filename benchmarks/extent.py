@@ -1,0 +1,111 @@
+"""How much the bench does: `make bench` in 40 minutes, `make bench-quick` in five, `--full` in hours."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Encodes:
+    """Real encodes of one video."""
+
+    chunks: int
+    """How many it is cut into."""
+    frames: int
+    """Of each chunk."""
+    at_once: int
+    """Chunks at a time."""
+    with_whole: bool = False
+    """Whether one process renders all of it, too."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """Chunks of next to nothing."""
+
+    chunks: int
+    """How many."""
+    at_once: int
+    """At a time."""
+    with_references: bool = True
+    """Whether bare Prefect tasks, and a bare loop, run beside it."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """A video that is stitched."""
+
+    chunks: int
+    """Files."""
+    frames: int
+    """Of each."""
+    size: tuple[int, int] = (1280, 720)
+    """Pixels, width and height."""
+    is_noise: bool = False
+    """Whether the pictures can't be made small."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """One choice of all sizes."""
+
+    runs: int
+    """Of each contestant, interleaved."""
+    encodes: tuple[Encodes, ...]
+    """Sizes of real work."""
+    links: tuple[Links, ...]
+    """Sizes of the overhead's jobs, on SQLite."""
+    links_on_postgresql: tuple[Links, ...]
+    """Likewise on PostgreSQL."""
+    joins: tuple[Join, ...]
+    """Videos to stitch."""
+    invocations: int
+    """In flight at once."""
+    stragglers: int
+    """Chunks, of which one in twenty is slow."""
+    start_chunks: int
+    """Chunks of 720p of the job whose end is looked at."""
+
+
+LARGE = Join(chunks=200, frames=15, is_noise=True)
+
+STANDARD = Extent(
+    runs=5,
+    encodes=(
+        Encodes(16, 34, 2, with_whole=True),
+        Encodes(16, 12, 1),
+        Encodes(16, 17, 4),
+        Encodes(64, 8, 2),
+        Encodes(256, 1, 2),
+    ),
+    links=(
+        Links(100, 10),
+        Links(1000, 10),
+        Links(1000, 100, with_references=False),
+        Links(10_000, 10, with_references=False),
+    ),
+    links_on_postgresql=(Links(1000, 10),),
+    joins=(Join(10, 30), Join(200, 30), Join(2000, 30, (64, 64)), Join(10_000, 3, (64, 64)), LARGE),
+    invocations=1000,
+    stragglers=60,
+    start_chunks=200,
+)
+QUICK = Extent(
+    runs=2,
+    encodes=(Encodes(16, 12, 2, with_whole=True),),
+    links=(Links(100, 10), Links(1000, 10)),
+    links_on_postgresql=(Links(100, 10),),
+    joins=(Join(200, 30),),
+    invocations=200,
+    stragglers=20,
+    start_chunks=20,
+)
+FULL = Extent(
+    runs=5,
+    encodes=tuple(Encodes(chunks, 34, at_once, with_whole=True) for chunks in (16, 64, 256) for at_once in (1, 2, 4)),
+    links=tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100)),
+    links_on_postgresql=tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100)),
+    joins=STANDARD.joins,
+    invocations=1000,
+    stragglers=100,
+    start_chunks=200,
+)
+EXTENTS = {"standard": STANDARD, "quick": QUICK, "full": FULL}

@@ -1,0 +1,85 @@
+"""A Prefect server of the bench's own, as this program starts them, on SQLite or on PostgreSQL."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL
+
+from benchmarks.meters import ProcessMeter
+from cli.server import prefect_server
+from tests.postgres import find_programs, postgres
+
+DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
+QUIET_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that runs."""
+
+    meters: tuple[ProcessMeter, ...]
+    """The server's process, and that of its database where it has one."""
+
+
+def has_postgresql() -> bool:
+    """Whether Debian's package is installed."""
+    return find_programs() is not None
+
+
+@contextmanager
+def server(*, on_postgresql: bool = False) -> Iterator[Server]:
+    """Have a server within the block, which is the configured one for this process and those that it starts."""
+    if not on_postgresql:
+        with _server() as pid:
+            yield Server((ProcessMeter("server", pid),))
+        return
+    programs = find_programs()
+    assert programs is not None
+    with postgres(programs) as database:
+        os.environ[DATABASE] = database
+        try:
+            with _server() as pid:
+                postmaster = next(process for process in psutil.process_iter() if _is_of(process, database))
+                databases = ProcessMeter("database", postmaster.pid, with_children=True)
+                yield Server((ProcessMeter("server", pid), databases))
+        finally:
+            del os.environ[DATABASE]
+
+
+@contextmanager
+def _server() -> Iterator[int]:
+    with prefect_server():
+        own = psutil.Process().children()
+        (pid,) = (process.pid for process in own if "cli.embedded_server" in process.cmdline())
+        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+        try:
+            yield pid
+        finally:
+            del os.environ["PREFECT_API_URL"]
+
+
+def _is_of(process: psutil.Process, database: str) -> bool:
+    """Whether a process is the postmaster of an address."""
+    port = database.rpartition("/")[0].rpartition(":")[2]
+    try:
+        words = process.cmdline()
+        return process.name() == "postgres" and "-p" in words and words[words.index("-p") + 1] == port
+    except (psutil.Error, IndexError):
+        return False
+
+
+async def recorded() -> None:
+    """Wait until a server has worked off what it was sent: no new task run for two seconds."""
+    count, since = -1, time.monotonic()
+    async with get_client() as client:
+        while time.monotonic() - since < QUIET_SECONDS:
+            now = int((await client.request("POST", "/task_runs/count", json={})).json())
+            if now != count:
+                count, since = now, time.monotonic()
+            await asyncio.sleep(0.5)

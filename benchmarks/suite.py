@@ -1,0 +1,47 @@
+"""One suite in this process: `python -m benchmarks.suite NAME EXTENT` prints its tables as JSON."""
+
+import sys
+
+from benchmarks import (
+    cold_start,
+    invocations,
+    management,
+    memory,
+    overhead,
+    real_work,
+    start,
+    stitch,
+    stragglers,
+    transfers,
+)
+from benchmarks.extent import EXTENTS
+from benchmarks.report import Suite
+from benchmarks.servers import has_postgresql
+
+MEASURES = {
+    "real-work": real_work.measure,
+    "overhead": overhead.measure,
+    "overhead-postgresql": overhead.measure_on_postgresql,
+    "start": start.measure,
+    "stitch": stitch.measure,
+    "invocations": invocations.measure,
+    "transfers": transfers.measure,
+    "stragglers": stragglers.measure,
+    "cold-start": cold_start.measure,
+    "memory": memory.measure,
+    "management": management.measure,
+}
+
+
+def main() -> None:
+    """Measure, and print."""
+    name, extent = sys.argv[1], EXTENTS[sys.argv[2]]
+    if name == "overhead-postgresql" and not has_postgresql():
+        suite = Suite(name=name, skipped="Not measured: Debian's package postgresql is not installed.")
+    else:
+        suite = Suite(name=name, tables=tuple(MEASURES[name](extent)))
+    print(suite.model_dump_json())
+
+
+if __name__ == "__main__":
+    main()
