@@ -71,10 +71,10 @@ STANDARD = Extent(
     runs=5,
     encodes=(
         Encodes(16, 34, 2, with_whole=True),
-        Encodes(16, 12, 1),
+        Encodes(16, 8, 1),
         Encodes(16, 17, 4),
-        Encodes(64, 8, 2),
-        Encodes(256, 1, 2),
+        Encodes(64, 4, 2),
+        Encodes(256, 1, 4),
     ),
     links=(
         Links(100, 10),
@@ -90,7 +90,7 @@ STANDARD = Extent(
 )
 QUICK = Extent(
     runs=2,
-    encodes=(Encodes(16, 12, 2, with_whole=True),),
+    encodes=(Encodes(16, 8, 2, with_whole=True),),
     links=(Links(100, 10), Links(1000, 10)),
     links_on_postgresql=(Links(100, 10),),
     joins=(Join(200, 30),),
