@@ -16,10 +16,10 @@ from benchmarks.report import Report, Suite, describe_machine
 
 SUITES = (
     "real-work", "overhead", "overhead-postgresql", "start", "stitch", "invocations", "transfers", "stragglers",
-    "cold-start", "memory", "management",
+    "cold-start", "memory", "server-settings", "management",
 )  # fmt: skip
-BY_NAME_ALONE = {"management"}
-"""It takes minutes, and is about Prefect's database."""
+BY_NAME_ALONE = {"server-settings", "management"}
+"""They take minutes, and are about Prefect's server and database."""
 OUTPUT = Path("build/bench")
 
 

@@ -70,9 +70,8 @@ LARGE = Join(chunks=200, frames=15, is_noise=True)
 STANDARD = Extent(
     runs=5,
     encodes=(
-        Encodes(16, 34, 2, with_whole=True),
-        Encodes(16, 8, 1),
-        Encodes(16, 17, 4),
+        Encodes(16, 34, 2),
+        Encodes(16, 8, 1, with_whole=True),
         Encodes(64, 4, 2),
         Encodes(256, 1, 4),
     ),

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from benchmarks.meters import ProcessMeter
 
 Run = Callable[[], Awaitable[object]]
-"""Does a thing once; a mapping that it returns has measures of its own, beside the time that it takes."""
+"""Does a thing once; a mapping that it returns has measures of its own, which count for those taken here."""
 WALL = "wall_seconds"
 
 
@@ -126,14 +126,14 @@ async def compare(
             started = time.perf_counter()
             own = await run()
             taken = {WALL: time.perf_counter() - started}
-            if isinstance(own, Mapping):
-                taken |= own
             for meter in meters:
                 taken |= meter.read()
             if settle is not None:
                 await settle()
             for meter in settled_meters:
                 taken |= meter.read()
+            if isinstance(own, Mapping):
+                taken |= own
             samples[name].append(taken)
     return tuple(Figure(name=name, samples=tuple(taken)) for name, taken in samples.items())
 

@@ -5,6 +5,8 @@ can be verified, since a chunk without output is never accepted.
 """
 
 import asyncio
+import json
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -58,7 +60,8 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
         folder = Path(name)
         write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
         job = write_job(folder, link_job(links.chunks))
-        contestants: dict[str, Run] = {OURS: lambda: _ours(job, links)}
+        apart = links.chunks > THOUSAND
+        contestants: dict[str, Run] = {OURS: lambda: _run_apart(job, links) if apart else run_links(job, links)}
         if links.with_references:
             contestants |= {TASKS: lambda: _tasks(links, folder), LOOP: lambda: _loop(links, folder)}
         figures = await compare(
@@ -118,11 +121,22 @@ def link_job(chunks: int) -> dict[str, object]:
     }
 
 
-async def _ours(job: Path, links: Links) -> dict[str, float]:
+async def run_links(job: Path, links: Links) -> dict[str, float]:
+    """Render a job of links; how long after its end all its task runs could be seen, and how many never were."""
     report = await render_job(str(job), concurrency=links.at_once)
     assert isinstance(report, JobReport)
     assert report.frames == links.chunks
     return await _visible(report.run_id, links.chunks)
+
+
+async def _run_apart(job: Path, links: Links) -> dict[str, float]:
+    """The same in a fresh process, whose memory is that of one job."""
+    words = [sys.executable, "-m", "benchmarks.overhead", str(job), str(links.chunks), str(links.at_once)]
+    process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert process.returncode == 0, words
+    found: dict[str, float] = json.loads(said.splitlines()[-1])
+    return found
 
 
 async def _tasks(links: Links, folder: Path) -> dict[str, float]:
@@ -176,3 +190,15 @@ async def _pull(count: int, at_once: int, work: Callable[[int], Awaitable[object
     async with asyncio.TaskGroup() as pullers:
         for _ in range(at_once):
             pullers.create_task(pull(numbers))
+
+
+def main() -> None:
+    """One job in this process: `python -m benchmarks.overhead JOB CHUNKS AT_ONCE` prints what it took as JSON."""
+    job, chunks, at_once = sys.argv[1:]
+    links = Links(int(chunks), int(at_once))
+    (figure,) = asyncio.run(compare({OURS: lambda: run_links(Path(job), links)}, runs=1, meters=[ProcessMeter("flow")]))
+    print(json.dumps(figure.samples[0]))
+
+
+if __name__ == "__main__":
+    main()

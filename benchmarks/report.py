@@ -21,9 +21,10 @@ class Suite(BaseModel, frozen=True):
     skipped: str = ""
     """Why nothing was measured."""
 
-    def to_markdown(self) -> str:
+    def to_markdown(self, *, heading: bool = True) -> str:
         """Its tables."""
-        lines = [f"### {self.name} ({self.seconds:.0f} s)", "", *([self.skipped, ""] if self.skipped else [])]
+        lines = [f"### {self.name} ({self.seconds:.0f} s)", ""] if heading else []
+        lines += [self.skipped, ""] if self.skipped else []
         return "\n".join([*lines, *(table.to_markdown() for table in self.tables)])
 
 
@@ -39,12 +40,14 @@ class Report(BaseModel, frozen=True):
 
     def to_markdown(self) -> str:
         """All tables."""
-        lines = [f"Machine: {self.machine}. Extent: {self.extent}.", ""]
-        if goals := [goal for suite in self.suites for table in suite.tables for goal in table.goals]:
-            lines += ["| goal | measured | |", "| --- | --- | --- |"]
-            lines += [f"| {goal.text} | {goal.value:.3g} | {'met' if goal.is_met else 'missed'} |" for goal in goals]
-        lines.append("")
+        lines = [f"Machine: {self.machine}. Extent: {self.extent}.", "", self.goals_to_markdown(), ""]
         return "\n".join([*lines, *(suite.to_markdown() for suite in self.suites)])
+
+    def goals_to_markdown(self) -> str:
+        """What was wanted, and what was measured; nothing without goals."""
+        goals = [goal for suite in self.suites for table in suite.tables for goal in table.goals]
+        rows = [f"| {goal.text} | {goal.value:.3g} | {'met' if goal.is_met else 'missed'} |" for goal in goals]
+        return "\n".join(["| goal | measured | |", "| --- | --- | --- |", *rows]) if rows else ""
 
     def write(self, folder: Path) -> None:
         """Write `report.md` and `report.json`."""

@@ -9,6 +9,7 @@ from benchmarks import (
     memory,
     overhead,
     real_work,
+    server_settings,
     start,
     stitch,
     stragglers,
@@ -29,6 +30,7 @@ MEASURES = {
     "stragglers": stragglers.measure,
     "cold-start": cold_start.measure,
     "memory": memory.measure,
+    "server-settings": server_settings.measure,
     "management": management.measure,
 }
 

@@ -193,7 +193,8 @@ async def _carry_out(
             await render_all(work, in_flight=in_flight, retry_delay_seconds=retry_delay_seconds)
             if reused := sum(record.reused for record in run.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
-            page.begin_sheet()
+            if run.job.output is not None:
+                page.begin_sheet()
             await _join(work)
             await _clean(run, logger)
     except asyncio.CancelledError:

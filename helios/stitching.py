@@ -137,6 +137,7 @@ class _Join:
 
     def __init__(self, path: Path, *, output: Path, fps: Fraction, first: StitchInput, audio_file: Path | None) -> None:
         self._fps = fps
+        self._tick = 1 / fps
         self._frames = 0
         self._first = first
         self.warnings: list[str] = []
@@ -153,7 +154,7 @@ class _Join:
             self._output: OutputContainer = av.open(str(path.absolute()), "w", format=name)
             try:
                 self._video: VideoStream = self._output.add_stream_from_template(chunk.video, opaque=True)
-                self._video.time_base = 1 / fps
+                self._video.time_base = self._tick
                 self._add_sound(audio_file, sound_encoder)
                 self._output.start_encoding()
             except BaseException:
@@ -175,7 +176,7 @@ class _Join:
         with ChunkFile(part.path, fps=self._fps, frames=part.frames) as chunk:
             self._check_fits(chunk, part)
             end = self._samples_at(self._frames + part.frames)
-            decoded = 0
+            decoded, tick = 0, self._tick
             for packet, index in chunk.packets():
                 if index is None:
                     if self.soundtrack is not None and self._sound_file is None:
@@ -183,7 +184,7 @@ class _Join:
                             self.soundtrack.feed(cast(AudioFrame, frame), until=end)
                     continue
                 packet.stream = self._video
-                packet.time_base = 1 / self._fps
+                packet.time_base = tick
                 packet.pts = self._frames + index
                 packet.dts = self._frames + decoded - self._reorder
                 packet.duration = 1

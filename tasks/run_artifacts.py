@@ -1,8 +1,8 @@
 """What a person sees on a run's page in Prefect's UI: its progress, its chunks, its timeline, its pictures.
 
 Four artifacts, each changed in place, so that a run has no more of them at its end than at its begin. They are small,
-and drawn and written at most every two seconds and at most a fiftieth of the time, whatever the job's size; rendering
-does not depend on them: when Prefect's API can't be reached, they stay behind.
+and drawn and written at most every two seconds and at most a two-hundredth of the time, whatever the job's size;
+rendering does not depend on them: when Prefect's API can't be reached, they stay behind.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-
 """The artifacts' keys."""
 WRITE_SECONDS = 2.0
 """At least this long between two writes of an artifact, however many chunks finish."""
-SHARE = 1 / 50
+SHARE = 1 / 200
 """At most this much of the time goes into drawing and writing, which commands on this machine would have had …"""
 LONGEST_PAUSE_SECONDS = 20.0
 """… unless nothing new were to be seen for longer than this."""

@@ -46,6 +46,9 @@ class ChunkFile:
         except BaseException:
             self._container.close()
             raise
+        # Of whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
+        self._step = (self.video.time_base or Fraction(1)) * fps
+        """Frames a tick of the file's time stamps."""
         self._indices: list[int] = []
         self._start: int | None = None
 
@@ -87,10 +90,13 @@ class ChunkFile:
             if not packet.is_keyframe:
                 raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
             self._start = packet.pts
-        tick = self.video.time_base or Fraction(1)
-        seconds = (packet.pts - self._start) * tick
-        index = round(seconds * self.fps)
-        if abs(seconds - index / self.fps) > tick + RATE_TOLERANCE * abs(seconds):
+        ticks, frames, per = packet.pts - self._start, self._step.numerator, self._step.denominator
+        index = (2 * ticks * frames + per) // (2 * per)  # the nearest
+        # It may be off by one tick, and by the tolerance of the rate: both sides in frames, times `per`, times the
+        # tolerance's denominator.
+        slack = frames * (RATE_TOLERANCE.denominator + RATE_TOLERANCE.numerator * abs(ticks))
+        if RATE_TOLERANCE.denominator * abs(ticks * frames - index * per) > slack:
+            seconds = ticks * (self.video.time_base or Fraction(1))
             raise OutputError(
                 f"{self.path.name}: a frame is at {float(seconds):.4f} s, which no frame is at "
                 f"{_rate(self.fps)}; the file's own rate is {_rate(self.video.average_rate)}"

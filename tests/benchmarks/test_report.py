@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.document import fill, merge
 from benchmarks.measure import WALL, Column, Figure, Goal, Table, compare
 from benchmarks.plots import draw
 from benchmarks.report import Report, Suite
@@ -85,3 +86,17 @@ def test_files(tmp_path: Path) -> None:
     before = (tmp_path / "overhead.svg").read_bytes()
     draw(report, tmp_path)
     assert (tmp_path / "overhead.svg").read_bytes() == before
+
+
+def test_a_document_is_filled_between_its_marks() -> None:
+    """Of a suite that was measured again, the last counts; what has no mark, and the text around, stay."""
+    goal = Goal(text="fast", value=1.0, most=2.0)
+    first = Report(machine="here", extent="quick", suites=(Suite(name="stitch", tables=(_table(title="old"),)),))
+    again = Report(machine="here", extent="quick", suites=(Suite(name="stitch", tables=(_table(goals=(goal,)),)),))
+    text = "Before.\n<!-- stitch -->\nstale\n<!-- /stitch -->\nAfter.\n<!-- goals -->\n<!-- /goals -->\n"
+    filled = fill(text, merge([first, again]))
+    assert filled.startswith("Before.\n<!-- stitch -->\n\n**a thing**\n")
+    assert "<!-- /stitch -->\nAfter.\n" in filled
+    assert "stale" not in filled
+    assert "| fast | 1 | met |" in filled
+    assert fill(filled, again) == filled

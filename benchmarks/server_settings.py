@@ -1,0 +1,72 @@
+"""What each of the settings with which this program starts Prefect's server is worth, on SQLite."""
+
+import asyncio
+import tempfile
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from unittest.mock import patch
+
+from benchmarks.extent import Extent, Links
+from benchmarks.measure import WALL, Column, Figure, Table, compare
+from benchmarks.meters import ProcessMeter
+from benchmarks.overhead import link_job, run_links
+from benchmarks.servers import recorded, server
+from cli.server_settings import EMBEDDED
+from tests.jobs import write_job
+from tests.video import Clip, write_clip
+
+LINKS = Links(1000, 10)
+OURS = "as this program starts it"
+_RECORDER, _PERSISTER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER", "PREFECT_SERVER_SERVICES_EVENT_PERSISTER"
+RECORDER = {f"{_RECORDER}_READ_BATCH_SIZE": "1", f"{_RECORDER}_BATCH_SIZE": "1", f"{_RECORDER}_FLUSH_INTERVAL": "5"}
+PERSISTER = {
+    f"{_PERSISTER}_READ_BATCH_SIZE": "1",
+    f"{_PERSISTER}_BATCH_SIZE": "20",
+    f"{_PERSISTER}_FLUSH_INTERVAL": "5",
+}
+TRIGGERS = {"PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "1"}
+VARIANTS: dict[str, Mapping[str, str]] = {
+    OURS: {},
+    "without batches of task runs": RECORDER,
+    "without batches of events": PERSISTER,
+    "without batches for automations": TRIGGERS,
+    "Prefect's own settings": {**RECORDER, **PERSISTER, **TRIGGERS},
+}
+"""Prefect's defaults in the place of ours."""
+
+
+def measure(extent: Extent) -> list[Table]:
+    """A job of a thousand chunks of next to nothing, on a fresh server each time."""
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
+        job = write_job(folder, link_job(LINKS.chunks))
+        for _ in range(extent.runs):
+            for variant, settings in VARIANTS.items():
+                figures[variant] += _run(job, settings)
+    columns = (
+        Column(measure=WALL, heading="s until all is recorded"),
+        Column(measure="server_cpu_seconds", heading="CPU, server, ms a chunk", scale=1000 / LINKS.chunks),
+        Column(measure="server_written_mb", heading="server writes, kB a chunk", scale=1000 / LINKS.chunks),
+    )
+    return [
+        Table(
+            title=f"{LINKS.chunks} chunks of next to nothing, by the server's settings",
+            figures=tuple(Figure(name=name, samples=tuple(samples)) for name, samples in figures.items()),
+            reference=OURS,
+            columns=columns,
+        )
+    ]
+
+
+def _run(job: Path, settings: Mapping[str, str]) -> tuple[dict[str, float], ...]:
+    with patch.dict(EMBEDDED, settings), server() as running:
+        (figure,) = asyncio.run(
+            compare(
+                {"": lambda: run_links(job, LINKS)}, runs=1, settle=recorded, meters=[ProcessMeter("flow")],
+                settled_meters=running.meters,
+            )
+        )  # fmt: skip
+    return figure.samples
