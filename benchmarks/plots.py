@@ -13,6 +13,8 @@ from benchmarks.report import Report
 # Text stays text; the same report gives the same file.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "helios", "font.family": "sans-serif", "font.size": 9})
 COLOURS = ("#2a6fbb", "#8a8a8a", "#d08a1f", "#5f9e6e")
+BARS = ("#8ab8e6", "#d4d4d4")
+"""Ours and others', light enough for text on them."""
 RATIOS = {"real-work": "Real encodes", "stitch": "Stitching", "stragglers": "One chunk in twenty ten times as long"}
 OVERHEAD = {"overhead": "SQLite", "overhead-postgresql": "PostgreSQL"}
 
@@ -46,12 +48,12 @@ def _ratios(tables: tuple[Table, ...], title: str) -> Canvas:
         figure = table.figures[number]
         ratio = table.ratio(figure) or 1.0
         low, high = (value * ratio / figure.median(table.ratio_of) for value in figure.spread(table.ratio_of))
-        colour = COLOURS[0] if number == 0 else COLOURS[1]
+        colour = BARS[min(number, 1)]
         axes.barh(row, ratio, color=colour, height=0.7, xerr=[[ratio - low], [high - ratio]], error_kw={"lw": 0.8})
         axes.text(0.01, row, f"{figure.name}: {ratio:.2f} ({figure.median(table.ratio_of):.2f} s)", va="center",
-                  color="white", fontsize=8)  # fmt: skip
+                  fontsize=8)  # fmt: skip
     axes.axvline(1, color="black", lw=0.8)
-    axes.invert_yaxis()
+    axes.set_ylim(row + 0.8, -0.9)
     axes.set_yticks([])
     axes.set_xlabel("times the reference, less is better")
     axes.set_title(title)
