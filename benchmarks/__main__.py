@@ -13,11 +13,8 @@ from pathlib import Path
 
 from benchmarks.plots import draw
 from benchmarks.report import Report, Suite, describe_machine
+from benchmarks.suite import MEASURES
 
-SUITES = (
-    "real-work", "overhead", "overhead-postgresql", "start", "stitch", "invocations", "transfers", "stragglers",
-    "cold-start", "memory", "server-settings", "management",
-)  # fmt: skip
 BY_NAME_ALONE = {"server-settings", "management"}
 """They take minutes, and are about Prefect's server and database."""
 OUTPUT = Path("build/bench")
@@ -26,17 +23,17 @@ OUTPUT = Path("build/bench")
 def main() -> None:
     """Run the suites that were asked for, all of them by default."""
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure, and write a report.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(MEASURES))
     parser.add_argument("--quick", action="store_true", help="in five minutes: small sizes, two runs")
     parser.add_argument("--full", action="store_true", help="in many hours: all sizes, crossed")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"for report.md, report.json, plots ({OUTPUT})")
     words = parser.parse_args()
-    if unknown := set(words.suites) - set(SUITES):
-        parser.error(f"unknown suite {min(unknown)}; known: {', '.join(SUITES)}")
+    if unknown := set(words.suites) - set(MEASURES):
+        parser.error(f"unknown suite {min(unknown)}; known: {', '.join(MEASURES)}")
     if words.quick and words.full:
         parser.error("--quick and --full exclude each other")
     extent = "quick" if words.quick else "full" if words.full else "standard"
-    wanted = words.suites or [name for name in SUITES if words.full or name not in BY_NAME_ALONE]
+    wanted = words.suites or [name for name in MEASURES if words.full or name not in BY_NAME_ALONE]
     report = Report(machine=describe_machine(), extent=extent, suites=())
     for name in wanted:
         report = report.model_copy(update={"suites": (*report.suites, _run(name, extent))})

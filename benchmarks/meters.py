@@ -34,7 +34,7 @@ class ProcessMeter:
         """`NAME_cpu_seconds`, `NAME_peak_mb` and `NAME_written_mb` since the start."""
         return {
             f"{self.name}_cpu_seconds": self._cpu_seconds() - self._cpu,
-            f"{self.name}_peak_mb": sum(map(_peak_mb, self._processes())),
+            f"{self.name}_peak_mb": sum(map(peak_mb, self._processes())),
             f"{self.name}_written_mb": (self._written_bytes() - self._written) / 1e6,
         }
 
@@ -61,12 +61,8 @@ class ProcessMeter:
         return total
 
 
-def peak_mb() -> float:
-    """Peak resident memory of this process."""
-    return _peak_mb(os.getpid())
-
-
-def _peak_mb(pid: int) -> float:
+def peak_mb(pid: int | None = None) -> float:
+    """Peak resident memory of a process; of this one by default."""
     with suppress(OSError):
-        return int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
+        return int(Path(f"/proc/{pid or os.getpid()}/status").read_text().split("VmHWM:")[1].split()[0]) / 1024
     return 0.0

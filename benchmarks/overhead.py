@@ -58,8 +58,7 @@ def measure_on_postgresql(extent: Extent) -> list[Table]:
 async def _measure(links: Links, running: Server, database: str, *, runs: int) -> Table:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
-        job = write_job(folder, link_job(links.chunks))
+        job = write_link_job(folder, links.chunks)
         apart = links.chunks > THOUSAND
         contestants: dict[str, Run] = {OURS: lambda: _run_apart(job, links) if apart else run_links(job, links)}
         if links.with_references:
@@ -110,15 +109,17 @@ def _goals(links: tuple[Links, ...], tables: list[Table]) -> tuple[Goal, ...]:
     return tuple(goals)
 
 
-def link_job(chunks: int) -> dict[str, object]:
-    """A job whose chunks are links to one file."""
-    return {
+def write_link_job(folder: Path, chunks: int) -> Path:
+    """Write a job whose chunks are links to one file, and that file."""
+    write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
+    job = {
         "metadata": {"totalFrames": chunks, "fps": 30, "width": 64, "height": 64, "duration": chunks / 30},
         "chunks": [
             {"id": n, "startFrame": n, "frameCount": 1, "outputFile": f"c{n}.mp4", "command": f"ln clip.mp4 c{n}.mp4"}
             for n in range(chunks)
         ],
     }
+    return write_job(folder, job)
 
 
 async def run_links(job: Path, links: Links) -> dict[str, float]:

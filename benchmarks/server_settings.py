@@ -3,18 +3,15 @@
 import asyncio
 import tempfile
 from collections.abc import Mapping
-from fractions import Fraction
 from pathlib import Path
 from unittest.mock import patch
 
 from benchmarks.extent import Extent, Links
 from benchmarks.measure import WALL, Column, Figure, Table, compare
 from benchmarks.meters import ProcessMeter
-from benchmarks.overhead import link_job, run_links
+from benchmarks.overhead import run_links, write_link_job
 from benchmarks.servers import recorded, server
 from cli.server_settings import EMBEDDED
-from tests.jobs import write_job
-from tests.video import Clip, write_clip
 
 LINKS = Links(1000, 10)
 OURS = "as this program starts it"
@@ -40,9 +37,7 @@ def measure(extent: Extent) -> list[Table]:
     """A job of a thousand chunks of next to nothing, on a fresh server each time."""
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
-        job = write_job(folder, link_job(LINKS.chunks))
+        job = write_link_job(Path(name), LINKS.chunks)
         for _ in range(extent.runs):
             for variant, settings in VARIANTS.items():
                 figures[variant] += _run(job, settings)
