@@ -30,9 +30,11 @@ from tasks.last_states import count_ended
 from tests.jobs import write_job
 from tests.video import Clip, write_clip
 
-OURS, TASKS, LOOP = (
+GROUP = 10
+OURS, TASKS, GROUPS, LOOP = (
     "this flow",
     "bare Prefect tasks: the same work, kept and recorded",
+    f"bare Prefect tasks of {GROUP} chunks each",
     "a bare asyncio loop: the same work",
 )
 THOUSAND = 1000
@@ -42,17 +44,26 @@ VISIBLE, MISSING = "seconds_until_visible", "missing"
 def measure(extent: Extent) -> list[Table]:
     """On SQLite, a file as `helios-job up` has it."""
     with server() as running:
-        tables = [asyncio.run(_measure(links, running, "SQLite", runs=extent.runs)) for links in extent.links]
-    return [*tables[:-1], tables[-1].model_copy(update={"goals": _goals(extent.links, tables)})]
+        return _tables(extent.links, running, "SQLite", runs=extent.runs)
 
 
 def measure_on_postgresql(extent: Extent) -> list[Table]:
     """On PostgreSQL, a cluster of the bench's own that does not wait for the disk."""
     with server(on_postgresql=True) as running:
-        return [
-            asyncio.run(_measure(links, running, "PostgreSQL", runs=extent.runs))
-            for links in extent.links_on_postgresql
-        ]
+        return _tables(extent.links_on_postgresql, running, "PostgreSQL", runs=extent.runs)
+
+
+def _tables(sizes: tuple[Links, ...], running: Server, database: str, *, runs: int) -> list[Table]:
+    """One for each size; the largest jobs, of each number of chunks at a time, have goals."""
+    tables = {links: asyncio.run(_measure(links, running, database, runs=runs)) for links in sizes}
+    for at_once in {links.at_once for links in sizes}:
+        *smaller, largest = sorted((links for links in sizes if links.at_once == at_once), key=lambda one: one.chunks)
+        thousand = next((links for links in smaller if links.chunks == THOUSAND), None)
+        goals = _goals(largest, tables[largest], database)
+        if thousand is not None:
+            goals += _goals_of_step(thousand, largest, tables, database)
+        tables[largest] = tables[largest].model_copy(update={"goals": goals})
+    return list(tables.values())
 
 
 async def _measure(links: Links, running: Server, database: str, *, runs: int) -> Table:
@@ -62,7 +73,11 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
         apart = links.chunks > THOUSAND
         contestants: dict[str, Run] = {OURS: lambda: _run_apart(job, links) if apart else run_links(job, links)}
         if links.with_references:
-            contestants |= {TASKS: lambda: _tasks(links, folder), LOOP: lambda: _loop(links, folder)}
+            contestants |= {
+                TASKS: lambda: _tasks(links, folder, group=1),
+                GROUPS: lambda: _tasks(links, folder, group=GROUP),
+                LOOP: lambda: _loop(links, folder),
+            }
         figures = await compare(
             contestants, runs=runs, settle=recorded, meters=[ProcessMeter("flow")],
             settled_meters=running.meters,
@@ -83,30 +98,39 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
         Column(measure=VISIBLE, heading="s until all task runs are seen"),
         Column(measure=MISSING, heading="missing", digits=0),
     ]
-    title = f"{links.chunks} chunks of next to nothing, {links.at_once} at a time, {database}"
+    title = f"{_name(links)}, {database}"
     return Table(title=title, figures=figures, reference=TASKS, columns=tuple(columns))
 
 
-def _goals(links: tuple[Links, ...], tables: list[Table]) -> tuple[Goal, ...]:
-    """Of the largest job, and of the step to it from the one of a thousand chunks."""
-    largest, table = links[-1], tables[-1]
-    ours, job = table.figure(OURS), f"{largest.chunks} chunks"
-    cpu = ours.median("flow_cpu_seconds") / largest.chunks * 1000
-    goals = [
+def _name(links: Links) -> str:
+    return f"{links.chunks:,} chunks of next to nothing, {links.at_once} at a time"
+
+
+def _goals(links: Links, table: Table, database: str) -> tuple[Goal, ...]:
+    """Of the largest job."""
+    ours, job = table.figure(OURS), f"{links.chunks:,} chunks, {links.at_once} at a time, {database}"
+    cpu = ours.median("flow_cpu_seconds") / links.chunks * 1000
+    return (
         Goal(text=f"{job}: at most 8 ms of CPU a chunk in the flow's process", value=cpu, most=8),
         Goal(text=f"{job}: the flow's process within 400 MB", value=ours.median("flow_peak_mb"), most=400),
         Goal(text=f"{job}: the server within 1,500 MB", value=ours.median("server_peak_mb"), most=1500),
         Goal(text=f"{job}: no task run missing", value=ours.median(MISSING), most=0),
-    ]
-    smaller = [(one, other) for one, other in zip(links, tables, strict=True) if one.chunks == THOUSAND]
-    if largest.chunks > THOUSAND and smaller:
-        one, other = smaller[0]
-        steps = {"elapsed": WALL, "CPU of the flow": "flow_cpu_seconds", "CPU of the server": "server_cpu_seconds"}
-        for name, measure in steps.items():
-            grown = ours.median(measure) / largest.chunks / (other.figure(OURS).median(measure) / one.chunks)
-            text = f"a chunk of {largest.chunks} costs at most 1.15 times one of {one.chunks}: {name}"
-            goals.append(Goal(text=text, value=grown, most=1.15))
-    return tuple(goals)
+    )
+
+
+def _goals_of_step(smaller: Links, larger: Links, tables: dict[Links, Table], database: str) -> tuple[Goal, ...]:
+    """Of what a chunk costs in a larger job."""
+    steps = {"elapsed": WALL, "CPU of the flow": "flow_cpu_seconds", "CPU of the server": "server_cpu_seconds"}
+    jobs = f"{larger.at_once} at a time, {database}"
+    text = f"a chunk of {larger.chunks:,} costs at most 1.15 times one of {smaller.chunks:,}, {jobs}"
+
+    def cost(links: Links, measure: str) -> float:
+        return tables[links].figure(OURS).median(measure) / links.chunks
+
+    return tuple(
+        Goal(text=f"{text}: {name}", value=cost(larger, measure) / cost(smaller, measure), most=1.15)
+        for name, measure in steps.items()
+    )
 
 
 def write_link_job(folder: Path, chunks: int) -> Path:
@@ -140,29 +164,32 @@ async def _run_apart(job: Path, links: Links) -> dict[str, float]:
     return found
 
 
-async def _tasks(links: Links, folder: Path) -> dict[str, float]:
+async def _tasks(links: Links, folder: Path, *, group: int) -> dict[str, float]:
     """As the flow does, which returns when its states can be seen."""
-    return await _visible(await bare_tasks(links.chunks, links.at_once, str(folder)), links.chunks)
+    tasks = links.chunks // group
+    return await _visible(await bare_tasks(tasks, links.at_once, str(folder), group), tasks)
 
 
-async def _visible(run_id: str, chunks: int, *, most: float = 60.0) -> dict[str, float]:
+async def _visible(run_id: str, tasks: int, *, most: float = 60.0) -> dict[str, float]:
     """Wait until all task runs of a flow run can be seen with their last states; how long that took."""
     started = time.monotonic()
     async with get_client() as client:
-        while (found := await count_ended(client, run_id)) < chunks and time.monotonic() - started < most:  # noqa: ASYNC110  the server has no event to wait for
+        while (found := await count_ended(client, run_id)) < tasks and time.monotonic() - started < most:  # noqa: ASYNC110  the server has no event to wait for
             await asyncio.sleep(0.2)
-    return {VISIBLE: time.monotonic() - started, MISSING: chunks - found}
+    return {VISIBLE: time.monotonic() - started, MISSING: tasks - found}
 
 
 async def _loop(links: Links, folder: Path) -> None:
-    await _pull(links.chunks, links.at_once, lambda number: _work(number, str(folder)))
+    await _pull(links.chunks, links.at_once, lambda number: _work(number, str(folder), 1))
 
 
-async def _work(number: int, folder: str) -> int:
-    path = Path(folder) / f"bare{number}.mp4"
-    path.unlink(missing_ok=True)
-    await run_command(["ln", "clip.mp4", path.name], cwd=folder)
-    await asyncio.to_thread(verify_output, path, frames=1, fps=Fraction(30), width=64, height=64)
+async def _work(number: int, folder: str, group: int) -> int:
+    """Render a group of chunks, one after the other."""
+    for chunk in range(number * group, (number + 1) * group):
+        path = Path(folder) / f"bare{chunk}.mp4"
+        path.unlink(missing_ok=True)
+        await run_command(["ln", "clip.mp4", path.name], cwd=folder)
+        await asyncio.to_thread(verify_output, path, frames=1, fps=Fraction(30), width=64, height=64)
     return number
 
 
@@ -176,9 +203,9 @@ _task = task(
 
 
 @flow(validate_parameters=False)
-async def bare_tasks(count: int, at_once: int, folder: str) -> str:
+async def bare_tasks(count: int, at_once: int, folder: str, group: int) -> str:
     """Await as many tasks in the same way, and nothing else; return the flow run's id."""
-    await _pull(count, at_once, lambda number: _task(number, folder))
+    await _pull(count, at_once, lambda number: _task(number, folder, group))
     return str(flow_run.id)
 
 

@@ -103,7 +103,7 @@ def _points(tables: tuple[Table, ...], name: str, measure: str) -> Iterator[tupl
             continue
         for figure in table.figures:
             if figure.name == name:
-                chunks = int(words[0])
+                chunks = int(words[0].replace(",", ""))
                 yield chunks, figure.median(measure) / chunks * 1000
 
 

@@ -47,7 +47,8 @@ async def _measure(encodes: Encodes, *, runs: int) -> Table:
             contestants["one process, not cut"] = lambda: _until_there(folder / "whole.mp4", _whole(folder, encodes))
         figures = await compare(contestants, runs=runs)
     seconds = figures[1].median() * min(encodes.at_once, encodes.chunks) / encodes.chunks
-    title = f"{encodes.chunks} chunks of {encodes.frames} frames of 720p H.264, {encodes.at_once} at a time"
+    frames = "1 frame" if encodes.frames == 1 else f"{encodes.frames} frames"
+    title = f"{encodes.chunks} chunks of {frames} of 720p H.264, {encodes.at_once} at a time"
     note = f"A chunk's command takes {seconds:.1f} s."
     columns = (
         Column(measure=VIDEO, heading="s until the video is there"),
