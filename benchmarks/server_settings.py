@@ -1,10 +1,12 @@
-"""What each of the settings with which this program starts Prefect's server is worth, on SQLite."""
+"""What each of the settings with which this program starts Prefect's server is worth, and what logging to it costs."""
 
 import asyncio
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from unittest.mock import patch
+
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from benchmarks.extent import Extent, Links
 from benchmarks.measure import WALL, Column, Figure, Table, compare
@@ -14,7 +16,7 @@ from benchmarks.servers import recorded, server
 from cli.server_settings import EMBEDDED
 
 LINKS = Links(1000, 10)
-OURS = "as this program starts it"
+OURS, SILENT = "as this program starts it", "with no log lines in Prefect"
 _RECORDER, _PERSISTER = "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER", "PREFECT_SERVER_SERVICES_EVENT_PERSISTER"
 RECORDER = {f"{_RECORDER}_READ_BATCH_SIZE": "1", f"{_RECORDER}_BATCH_SIZE": "1", f"{_RECORDER}_FLUSH_INTERVAL": "5"}
 PERSISTER = {
@@ -29,8 +31,9 @@ VARIANTS: dict[str, Mapping[str, str]] = {
     "without batches of events": PERSISTER,
     "without batches for automations": TRIGGERS,
     "Prefect's own settings": {**RECORDER, **PERSISTER, **TRIGGERS},
+    SILENT: {},
 }
-"""Prefect's defaults in the place of ours."""
+"""Prefect's defaults in the place of ours; the last one is a setting of the flow's process."""
 
 
 def measure(extent: Extent) -> list[Table]:
@@ -40,15 +43,16 @@ def measure(extent: Extent) -> list[Table]:
         job = write_link_job(Path(name), LINKS.chunks)
         for _ in range(extent.runs):
             for variant, settings in VARIANTS.items():
-                figures[variant] += _run(job, settings)
+                figures[variant] += _run(job, settings, has_log=variant != SILENT)
     columns = (
         Column(measure=WALL, heading="s until all is recorded"),
+        Column(measure="flow_cpu_seconds", heading="CPU, flow, ms a chunk", scale=1000 / LINKS.chunks),
         Column(measure="server_cpu_seconds", heading="CPU, server, ms a chunk", scale=1000 / LINKS.chunks),
         Column(measure="server_written_mb", heading="server writes, kB a chunk", scale=1000 / LINKS.chunks),
     )
     return [
         Table(
-            title=f"{LINKS.chunks} chunks of next to nothing, by the server's settings",
+            title=f"{LINKS.chunks:,} chunks of next to nothing, by the server's settings",
             figures=tuple(Figure(name=name, samples=tuple(samples)) for name, samples in figures.items()),
             reference=OURS,
             columns=columns,
@@ -56,8 +60,9 @@ def measure(extent: Extent) -> list[Table]:
     ]
 
 
-def _run(job: Path, settings: Mapping[str, str]) -> tuple[dict[str, float], ...]:
-    with patch.dict(EMBEDDED, settings), server() as running:
+def _run(job: Path, settings: Mapping[str, str], *, has_log: bool) -> tuple[dict[str, float], ...]:
+    in_flow = temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: has_log})
+    with patch.dict(EMBEDDED, settings), server() as running, in_flow:
         (figure,) = asyncio.run(
             compare(
                 {"": lambda: run_links(job, LINKS)}, runs=1, settle=recorded, meters=[ProcessMeter("flow")],

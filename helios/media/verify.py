@@ -1,11 +1,17 @@
 """Decide whether a chunk's output is what its chunk ordered."""
 
+from __future__ import annotations  # av.Packet is generic in its stubs alone
+
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.packet import Packet
+from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
 
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
@@ -27,7 +33,7 @@ class VerifiedOutput:
     audio: AudioParameters | None
     """Likewise; None without sound."""
 
-    def check_sibling(self, other: "VerifiedOutput", *, name: str, other_name: str) -> None:
+    def check_sibling(self, other: VerifiedOutput, *, name: str, other_name: str) -> None:
         """Refuse an output that can't follow an accepted one in one stream.
 
         Raises:
@@ -54,15 +60,13 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
         found = (chunk.parameters.width, chunk.parameters.height)
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
-        first = None
+        first, decoder = None, chunk.video.codec_context
         # With frame threads a decoder would hold frames back.
-        chunk.video.codec_context.thread_count = 1
+        decoder.thread_count = 1
         try:
             for packet, index in chunk.packets():
                 if first is None and index is not None:
-                    first = next(iter(chunk.video.codec_context.decode(packet)), None)
-            if first is None:
-                first = next(iter(chunk.video.codec_context.decode(None)), None)
+                    first = _decode_alone(decoder, packet)
         except av.FFmpegError as exc:
             raise OutputError(f"{path.name}: its first frame can't be decoded ({exc.strerror})") from exc
         if first is None:
@@ -77,3 +81,10 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
             video=chunk.parameters,
             audio=chunk.audio_parameters,
         )
+
+
+def _decode_alone(decoder: VideoCodecContext, packet: Packet[Stream]) -> VideoFrame | None:
+    """Decode a packet without those after it, which a decoder waits for where frames are stored out of order."""
+    frame = next(iter(decoder.decode(packet)), None) or next(iter(decoder.decode(None)), None)
+    decoder.flush_buffers()
+    return frame
