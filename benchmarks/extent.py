@@ -71,8 +71,8 @@ STANDARD = Extent(
     runs=5,
     encodes=(
         Encodes(16, 34, 2),
-        Encodes(16, 8, 1, with_whole=True),
-        Encodes(64, 4, 2),
+        Encodes(16, 4, 1, with_whole=True),
+        Encodes(64, 2, 2),
         Encodes(256, 1, 4),
     ),
     links=(
@@ -84,7 +84,7 @@ STANDARD = Extent(
     links_on_postgresql=(Links(1000, 10),),
     joins=(Join(10, 30), Join(200, 30), Join(2000, 30, (64, 64)), Join(10_000, 3, (64, 64)), LARGE),
     invocations=1000,
-    stragglers=60,
+    stragglers=40,
     start_chunks=200,
 )
 QUICK = Extent(

@@ -87,7 +87,10 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
             frame = VideoFrame.from_ndarray(pixels, format="rgb24")
             frame.pts, frame.time_base = index, 1 / clip.fps
             output.mux(video.encode(frame))
-        output.mux(video.encode(None))
+        for packet in video.encode(None):
+            if count == 1:
+                packet.dts = packet.pts  # libx265 gives a single frame a decoding time that it never set
+            output.mux(packet)
         if sound is not None and clip.sample_rate is not None:
             first = round((start - zero) * clip.sample_rate / clip.fps)
             last = round((start + count - zero) * clip.sample_rate / clip.fps)

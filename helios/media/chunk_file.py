@@ -46,9 +46,9 @@ class ChunkFile:
         except BaseException:
             self._container.close()
             raise
-        # Of whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
-        self._step = (self.video.time_base or Fraction(1)) * fps
-        """Frames a tick of the file's time stamps."""
+        # Whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
+        self._step_frames, self._step_ticks = ((self.video.time_base or Fraction(1)) * fps).as_integer_ratio()
+        """So many frames in so many ticks of the file's time stamps."""
         self._indices: list[int] = []
         self._start: int | None = None
 
@@ -78,20 +78,29 @@ class ChunkFile:
                     continue  # PyAV ends each stream with an empty packet
                 if packet.is_corrupt:
                     raise OutputError(f"{self.path.name} is truncated or damaged: a packet is incomplete")
-                yield packet, self._frame_index(packet) if packet.stream is self.video else None
+                yield packet, self._frame_index(packet) if self.audio is None or packet.stream is self.video else None
         except av.FFmpegError as exc:
             raise OutputError(f"{self.path.name} is truncated or damaged: {exc.strerror}") from exc
         self._check_count()
 
     def _frame_index(self, packet: Packet[Stream]) -> int:
-        if packet.pts is None:
+        pts = packet.pts
+        if pts is None:
             raise OutputError(f"{self.path.name}: a frame has no time stamp; use mp4, mov, mkv or webm")
         if self._start is None:
             if not packet.is_keyframe:
                 raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
-            self._start = packet.pts
-        ticks, frames, per = packet.pts - self._start, self._step.numerator, self._step.denominator
-        index = (2 * ticks * frames + per) // (2 * per)  # the nearest
+            self._start = pts
+        index, rest = divmod((pts - self._start) * self._step_frames, self._step_ticks)
+        if rest:
+            index = self._nearest_index(pts - self._start)
+        self._indices.append(index)
+        return index
+
+    def _nearest_index(self, ticks: int) -> int:
+        """The frame whose time is next to a time stamp between two frames'."""
+        frames, per = self._step_frames, self._step_ticks
+        index = (2 * ticks * frames + per) // (2 * per)
         # It may be off by one tick, and by the tolerance of the rate: both sides in frames, times `per`, times the
         # tolerance's denominator.
         slack = frames * (RATE_TOLERANCE.denominator + RATE_TOLERANCE.numerator * abs(ticks))
@@ -101,7 +110,6 @@ class ChunkFile:
                 f"{self.path.name}: a frame is at {float(seconds):.4f} s, which no frame is at "
                 f"{_rate(self.fps)}; the file's own rate is {_rate(self.video.average_rate)}"
             )
-        self._indices.append(index)
         return index
 
     def _check_count(self) -> None:
