@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+THOUSAND = 1000
+SMALLER = f"this flow, {THOUSAND:,} chunks"
+"""Runs beside every larger job of chunks of next to nothing."""
+
 
 @dataclass(frozen=True)
 class Encodes:
@@ -26,7 +30,7 @@ class Links:
     at_once: int
     """At a time."""
     with_references: bool = True
-    """Whether bare Prefect tasks, and a bare loop, run beside it."""
+    """Whether bare Prefect tasks, and a bare loop, run beside it, up to a thousand chunks."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ STANDARD = Extent(
         Links(100, 10),
         Links(1000, 10),
         Links(1000, 100, with_references=False),
-        Links(10_000, 10, with_references=False),
+        Links(10_000, 10),
     ),
     links_on_postgresql=(Links(1000, 10),),
     joins=(Join(10, 30), Join(200, 30), Join(2000, 30, (64, 64)), Join(10_000, 3, (64, 64)), LARGE),
@@ -97,11 +101,7 @@ QUICK = Extent(
     stragglers=20,
     start_chunks=20,
 )
-CROSSED = tuple(
-    Links(chunks, at_once, with_references=chunks <= 1000)
-    for chunks in (100, 1000, 5000, 10_000)
-    for at_once in (10, 100)
-)
+CROSSED = tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100))
 FULL = Extent(
     runs=5,
     encodes=(

@@ -18,8 +18,8 @@ from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.orchestration import get_client
 from prefect.runtime import flow_run
 
-from benchmarks.extent import Extent, Links
-from benchmarks.measure import WALL, Column, Goal, Run, Table, compare
+from benchmarks.extent import SMALLER, THOUSAND, Extent, Links
+from benchmarks.measure import WALL, Column, Figure, Goal, Run, Table, compare
 from benchmarks.meters import ProcessMeter
 from benchmarks.servers import Server, recorded, server
 from flows.render import render_job
@@ -37,7 +37,8 @@ OURS, TASKS, GROUPS, LOOP = (
     f"bare Prefect tasks of {GROUP} chunks each",
     "a bare asyncio loop: the same work",
 )
-THOUSAND = 1000
+A_CHUNK = "a_chunk_"
+"""Begins the measures that are told for a chunk."""
 VISIBLE, MISSING = "seconds_until_visible", "missing"
 
 
@@ -57,80 +58,90 @@ def _tables(sizes: tuple[Links, ...], running: Server, database: str, *, runs: i
     """One for each size; the largest jobs, of each number of chunks at a time, have goals."""
     tables = {links: asyncio.run(_measure(links, running, database, runs=runs)) for links in sizes}
     for at_once in {links.at_once for links in sizes}:
-        *smaller, largest = sorted((links for links in sizes if links.at_once == at_once), key=lambda one: one.chunks)
-        thousand = next((links for links in smaller if links.chunks == THOUSAND), None)
-        goals = _goals(largest, tables[largest], database)
-        if thousand is not None:
-            goals += _goals_of_step(thousand, largest, tables, database)
-        tables[largest] = tables[largest].model_copy(update={"goals": goals})
+        largest = max((links for links in sizes if links.at_once == at_once), key=lambda links: links.chunks)
+        table = tables[largest]
+        tables[largest] = table.model_copy(update={"goals": _goals(largest, table, database)})
     return list(tables.values())
 
 
 async def _measure(links: Links, running: Server, database: str, *, runs: int) -> Table:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        job = write_link_job(folder, links.chunks)
-        apart = links.chunks > THOUSAND
-        contestants: dict[str, Run] = {OURS: lambda: _run_apart(job, links) if apart else run_links(job, links)}
-        if links.with_references:
-            contestants |= {
-                TASKS: lambda: _tasks(links, folder, group=1),
-                GROUPS: lambda: _tasks(links, folder, group=GROUP),
-                LOOP: lambda: _loop(links, folder),
-            }
+        contestants = _contestants(links, folder)
         figures = await compare(
-            contestants, runs=runs, settle=recorded, meters=[ProcessMeter("flow")],
-            settled_meters=running.meters,
+            {name: run for name, (_, run) in contestants.items()}, runs=runs, settle=recorded,
+            meters=[ProcessMeter("flow")], settled_meters=running.meters,
         )  # fmt: skip
-    per_chunk = 1000 / links.chunks
+    processes = ["flow", *(meter.name for meter in running.meters)]
     columns = [
         Column(measure=WALL, heading="s"),
-        Column(measure=WALL, heading="ms a chunk", scale=per_chunk),
-        Column(measure="flow_cpu_seconds", heading="CPU, flow, ms a chunk", scale=per_chunk),
+        Column(measure=A_CHUNK + WALL, heading="ms a chunk"),
+        *(Column(measure=f"{A_CHUNK}{name}_cpu_seconds", heading=f"CPU, {name}, ms a chunk") for name in processes),
+        *(Column(measure=f"{name}_peak_mb", heading=f"{name}, MB", digits=0) for name in ("flow", "server")),
         *(
-            Column(measure=f"{meter.name}_cpu_seconds", heading=f"CPU, {meter.name}, ms a chunk", scale=per_chunk)
-            for meter in running.meters
+            Column(measure=f"{A_CHUNK}{name}_written_mb", heading=f"{name} writes, kB a chunk")
+            for name in ("flow", "server")
         ),
-        Column(measure="flow_peak_mb", heading="flow, MB", digits=0),
-        Column(measure="server_peak_mb", heading="server, MB", digits=0),
-        Column(measure="flow_written_mb", heading="flow writes, kB a chunk", scale=per_chunk),
-        Column(measure="server_written_mb", heading="server writes, kB a chunk", scale=per_chunk),
         Column(measure=VISIBLE, heading="s until all task runs are seen"),
         Column(measure=MISSING, heading="missing", digits=0),
     ]
-    title = f"{_name(links)}, {database}"
-    return Table(title=title, figures=figures, reference=TASKS, columns=tuple(columns))
+    return Table(
+        title=f"{links.chunks:,} chunks of next to nothing, {links.at_once} at a time, {database}",
+        figures=tuple(_with_cost(figure, contestants[figure.name][0]) for figure in figures),
+        reference=TASKS if TASKS in contestants else SMALLER,
+        ratio_of=A_CHUNK + WALL,
+        columns=tuple(columns),
+    )
 
 
-def _name(links: Links) -> str:
-    return f"{links.chunks:,} chunks of next to nothing, {links.at_once} at a time"
+def _contestants(links: Links, folder: Path) -> dict[str, tuple[int, Run]]:
+    """What runs in turn, and how many chunks each renders."""
+    job = write_link_job(folder, links.chunks)
+    if links.chunks > THOUSAND:
+        smaller = Links(THOUSAND, links.at_once)
+        (folder / "smaller").mkdir()
+        smaller_job = write_link_job(folder / "smaller", THOUSAND)
+        return {
+            OURS: (links.chunks, lambda: _run_apart(job, links)),
+            SMALLER: (THOUSAND, lambda: _run_apart(smaller_job, smaller)),
+        }
+    contestants: dict[str, tuple[int, Run]] = {OURS: (links.chunks, lambda: run_links(job, links))}
+    if links.with_references:
+        contestants |= {
+            TASKS: (links.chunks, lambda: _tasks(links, folder, group=1)),
+            GROUPS: (links.chunks, lambda: _tasks(links, folder, group=GROUP)),
+            LOOP: (links.chunks, lambda: _loop(links, folder)),
+        }
+    return contestants
+
+
+def _with_cost(figure: Figure, chunks: int) -> Figure:
+    """Add what a chunk costs: of seconds and megabytes, a thousandth part of each."""
+    samples = []
+    for sample in figure.samples:
+        costs = {name: value for name, value in sample.items() if name.endswith(("_seconds", "_written_mb"))}
+        samples.append(sample | {A_CHUNK + name: value / chunks * 1000 for name, value in costs.items()})
+    return figure.model_copy(update={"samples": tuple(samples)})
 
 
 def _goals(links: Links, table: Table, database: str) -> tuple[Goal, ...]:
     """Of the largest job."""
     ours, job = table.figure(OURS), f"{links.chunks:,} chunks, {links.at_once} at a time, {database}"
-    cpu = ours.median("flow_cpu_seconds") / links.chunks * 1000
-    return (
+    cpu = ours.median(f"{A_CHUNK}flow_cpu_seconds")
+    goals = [
         Goal(text=f"{job}: at most 8 ms of CPU a chunk in the flow's process", value=cpu, most=8),
         Goal(text=f"{job}: the flow's process within 400 MB", value=ours.median("flow_peak_mb"), most=400),
         Goal(text=f"{job}: the server within 1,500 MB", value=ours.median("server_peak_mb"), most=1500),
         Goal(text=f"{job}: no task run missing", value=ours.median(MISSING), most=0),
-    )
-
-
-def _goals_of_step(smaller: Links, larger: Links, tables: dict[Links, Table], database: str) -> tuple[Goal, ...]:
-    """Of what a chunk costs in a larger job."""
-    steps = {"elapsed": WALL, "CPU of the flow": "flow_cpu_seconds", "CPU of the server": "server_cpu_seconds"}
-    jobs = f"{larger.at_once} at a time, {database}"
-    text = f"a chunk of {larger.chunks:,} costs at most 1.15 times one of {smaller.chunks:,}, {jobs}"
-
-    def cost(links: Links, measure: str) -> float:
-        return tables[links].figure(OURS).median(measure) / links.chunks
-
-    return tuple(
-        Goal(text=f"{text}: {name}", value=cost(larger, measure) / cost(smaller, measure), most=1.15)
-        for name, measure in steps.items()
-    )
+    ]
+    if links.chunks > THOUSAND:
+        smaller = table.figure(SMALLER)
+        steps = {"elapsed": WALL, "CPU of the flow": "flow_cpu_seconds", "CPU of the server": "server_cpu_seconds"}
+        for name, measure in steps.items():
+            grown = ours.median(A_CHUNK + measure) / smaller.median(A_CHUNK + measure)
+            text = f"{job}: at most 1.15 times the cost of a chunk of {THOUSAND:,}: {name}"
+            goals.append(Goal(text=text, value=grown, most=1.15))
+    return tuple(goals)
 
 
 def write_link_job(folder: Path, chunks: int) -> Path:

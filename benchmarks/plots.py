@@ -7,6 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from benchmarks.extent import SMALLER
 from benchmarks.measure import WALL, Table
 from benchmarks.report import Report
 
@@ -80,7 +81,7 @@ def _per_chunk(tables: tuple[Table, ...], title: str) -> Canvas:
         "server_cpu_seconds": "CPU of the server",
     }
     panels = canvas.subplots(1, len(measures), sharey=True)
-    names = list(dict.fromkeys(figure.name for table in tables for figure in table.figures))
+    names = list(dict.fromkeys(figure.name for table in tables for figure in table.figures if figure.name != SMALLER))
     for axes, (measure, heading) in zip(panels, measures.items(), strict=True):
         for name, colour in zip(names, COLOURS, strict=False):
             points = sorted(_points(tables, name, measure))

@@ -6,6 +6,7 @@ written when it is killed is lost; and what a process that died had to tell was 
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from tasks.task_states import tell_last_state
 
 RECORD_SECONDS = 20.0
 """How long the last event may take into the database."""
+QUIET_SECONDS = 3.0
+"""What does not arrive for so long was lost."""
+LOOK_SECONDS = 0.2
 PAGE = 200
 DEAD = "Its process died; the job was resumed"
 
@@ -35,24 +39,21 @@ async def complete_states(client: PrefectClient, run: JobRun, *, is_first: bool)
             its tasks have ended.
         is_first: No process worked on it before.
     """
-    await _until_recorded(client, run)
-    if is_first and await count_ended(client, run.run_id) >= len(run.ended_tasks):
+    await _until_last_is_recorded(client, run)
+    if is_first and await _are_all_recorded(client, run):
         return
-    recorded = await _task_runs(client, UUID(run.run_id))
+    recorded: set[UUID] = set()
+    async for found in _task_runs(client, UUID(run.run_id)):
+        recorded.add(found.id)
+        if found.state is None or not found.state.is_final():
+            ended = run.ended_tasks.get(found.id) or Crashed(message=DEAD)
+            await client.set_task_run_state(found.id, ended, force=True)
     for number, state in run.ended_tasks.items():
-        found = recorded.get(number)
-        if found is not None and found.state is not None and found.state.is_final():
-            continue
-        if found is not None:
-            await client.set_task_run_state(number, state, force=True)
-        elif (task_run := run.begun_tasks.get(number)) is not None:
+        if number not in recorded and (task_run := run.begun_tasks.get(number)) is not None:
             # Under another id: the server takes the same one for the event that it has had.
             again = state.fresh_copy()
             again.timestamp = state.timestamp
             tell_last_state(task_run, again, before=None)
-    for number, found in recorded.items():
-        if number not in run.ended_tasks and not (found.state is not None and found.state.is_final()):
-            await client.set_task_run_state(number, Crashed(message=DEAD), force=True)
 
 
 async def count_ended(client: PrefectClient, run_id: str) -> int:
@@ -68,20 +69,33 @@ async def count_ended(client: PrefectClient, run_id: str) -> int:
     return int(answer.json())
 
 
-async def _until_recorded(client: PrefectClient, run: JobRun) -> None:
-    """Wait for the last event: what was told before it is in the database then, or lost."""
+async def _until_last_is_recorded(client: PrefectClient, run: JobRun) -> None:
+    """Wait for the last event: what was told before it is in the database soon, or lost."""
     deadline = time.monotonic() + RECORD_SECONDS
     while run.ended_tasks and time.monotonic() < deadline:
         with suppress(ObjectNotFound):
             last = await client.read_task_run(next(reversed(run.ended_tasks)))
             if last.state is not None and last.state.is_final():
                 return
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _task_runs(client: PrefectClient, run_id: UUID) -> dict[UUID, TaskRun]:
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
-    found: dict[UUID, TaskRun] = {}
-    while page := await client.read_task_runs(flow_run_filter=of_run, limit=PAGE, offset=len(found)):
-        found |= {task_run.id: task_run for task_run in page}
-    return found
+async def _are_all_recorded(client: PrefectClient, run: JobRun) -> bool:
+    """Wait while more arrive: a busy server writes a batch down after a later one."""
+    most, since = -1, time.monotonic()
+    while time.monotonic() - since < QUIET_SECONDS:
+        found = await count_ended(client, run.run_id)
+        if found >= len(run.ended_tasks):
+            return True
+        if found > most:
+            most, since = found, time.monotonic()
+        await asyncio.sleep(LOOK_SECONDS)
+    return False
+
+
+async def _task_runs(client: PrefectClient, run_id: UUID) -> AsyncIterator[TaskRun]:
+    of_run, offset = FlowRunFilter(id=FlowRunFilterId(any_=[run_id])), 0
+    while page := await client.read_task_runs(flow_run_filter=of_run, limit=PAGE, offset=offset):
+        offset += len(page)
+        for task_run in page:
+            yield task_run
