@@ -1,0 +1,98 @@
+"""The end of a job waits for its states, and reads them all only where some are lost.
+
+A stand-in answers for Prefect's server: a real one lags when it likes. Real runs whose states were lost are in
+tests/flows/test_resume.py.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.states import Completed
+
+from tasks import last_states
+from tasks.job_run import JobRun
+
+TASKS = 10
+
+
+@dataclass
+class _Run:
+    """What the end of a run looks at."""
+
+    run_id: str = field(default_factory=lambda: str(uuid4()))
+    ended_tasks: dict[UUID, State[Any]] = field(default_factory=lambda: {uuid4(): Completed() for _ in range(TASKS)})
+    begun_tasks: dict[UUID, TaskRun] = field(default_factory=dict)
+
+
+@dataclass
+class _Server:
+    """Prefect's, which has written down as many states as `counts` says, a number for each question."""
+
+    counts: Iterator[int]
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, path: str) -> object:
+        self.asked.append(path)
+        match path.split("/")[2:]:
+            case ["task_runs", "count"]:
+                return next(self.counts)
+            case ["task_runs", "filter"]:
+                return []
+            case _:
+                last = TaskRun(id=uuid4(), task_key="render-chunk", dynamic_key="1", state=Completed())
+                return last.model_dump(mode="json", include={"id", "task_key", "dynamic_key", "state"})
+
+
+async def _end(counts: Iterator[int]) -> list[str]:
+    """End a run whose states arrive in this way; return what was asked, in this order."""
+    server = _Server(counts)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            body = json.dumps(server.answer(self.path)).encode()
+            self.send_response(200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.server_port}/api"
+        try:
+            plain = {"client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
+            with temporary_settings({PREFECT_API_URL: url, **plain}):
+                async with get_client() as client:
+                    await last_states.complete_states(client, cast(JobRun, _Run()), is_first=True)
+        finally:
+            listening.shutdown()
+            thread.join()
+    return [path.removeprefix("/api/task_runs/") for path in server.asked[1:]]
+
+
+async def test_states_that_come_late_are_waited_for() -> None:
+    """A busy server writes a batch down after a later one; reading 10,000 task runs would take it ten seconds more."""
+    assert await _end(iter([7, 7, 9, TASKS])) == ["count"] * 4
+
+
+async def test_states_that_are_lost_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(last_states, "QUIET_SECONDS", 0.5)
+    asked = await _end(iter([7] * 100))
+    assert asked[-1] == "filter"
+    assert set(asked[:-1]) == {"count"}
