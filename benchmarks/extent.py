@@ -93,8 +93,8 @@ STANDARD = Extent(
 )
 QUICK = Extent(
     runs=2,
-    encodes=(Encodes(16, 8, 2, with_whole=True),),
-    links=(Links(100, 10), Links(1000, 10)),
+    encodes=(Encodes(16, 8, 2),),
+    links=(Links(100, 10), Links(1000, 10, with_references=False)),
     links_on_postgresql=(Links(100, 10),),
     joins=(Join(200, 30),),
     invocations=200,

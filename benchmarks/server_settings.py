@@ -24,13 +24,11 @@ PERSISTER = {
     f"{_PERSISTER}_BATCH_SIZE": "20",
     f"{_PERSISTER}_FLUSH_INTERVAL": "5",
 }
-TRIGGERS = {"PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "1"}
 VARIANTS: dict[str, Mapping[str, str]] = {
     OURS: {},
     "without batches of task runs": RECORDER,
     "without batches of events": PERSISTER,
-    "without batches for automations": TRIGGERS,
-    "Prefect's own settings": {**RECORDER, **PERSISTER, **TRIGGERS},
+    "Prefect's own settings": {**RECORDER, **PERSISTER},
     SILENT: {},
 }
 """Prefect's defaults in the place of ours; the last one is a setting of the flow's process."""
