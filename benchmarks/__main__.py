@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Measure, and write a report.")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(MEASURES))
     parser.add_argument("--quick", action="store_true", help="in five minutes: small sizes, two runs")
-    parser.add_argument("--full", action="store_true", help="in three hours: all sizes, crossed")
+    parser.add_argument("--full", action="store_true", help="in three hours: more sizes, crossed")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"for report.md, report.json, plots ({OUTPUT})")
     words = parser.parse_args()
     if unknown := set(words.suites) - set(MEASURES):
