@@ -28,12 +28,12 @@ class ProcessMeter:
             with suppress(OSError):
                 # proc(5), clear_refs: 5 forgets the peak of the resident memory.
                 Path(f"/proc/{pid}/clear_refs").write_text("5")
-        self._cpu, self._written = self._cpu_seconds(), self._written_bytes()
+        self._cpu, self._written = self.cpu_seconds(), self._written_bytes()
 
     def read(self) -> dict[str, float]:
         """`NAME_cpu_seconds`, `NAME_peak_mb` and `NAME_written_mb` since the start."""
         return {
-            f"{self.name}_cpu_seconds": self._cpu_seconds() - self._cpu,
+            f"{self.name}_cpu_seconds": self.cpu_seconds() - self._cpu,
             f"{self.name}_peak_mb": sum(map(peak_mb, self._processes())),
             f"{self.name}_written_mb": (self._written_bytes() - self._written) / 1e6,
         }
@@ -42,7 +42,8 @@ class ProcessMeter:
         children = psutil.Process(self._pid).children(recursive=True) if self._with_children else []
         return [self._pid, *(child.pid for child in children)]
 
-    def _cpu_seconds(self) -> float:
+    def cpu_seconds(self) -> float:
+        """CPU time since the process began."""
         total = 0.0
         for pid in self._processes():
             with suppress(psutil.Error):

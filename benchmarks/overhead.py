@@ -21,7 +21,7 @@ from prefect.runtime import flow_run
 from benchmarks.extent import SMALLER, THOUSAND, Extent, Links
 from benchmarks.measure import WALL, Column, Figure, Goal, Run, Table, compare
 from benchmarks.meters import ProcessMeter
-from benchmarks.servers import Server, recorded, server
+from benchmarks.servers import Server, server
 from flows.render import render_job
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
@@ -69,7 +69,7 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
         folder = Path(name)
         contestants = _contestants(links, folder)
         figures = await compare(
-            {name: run for name, (_, run) in contestants.items()}, runs=runs, settle=recorded,
+            {name: run for name, (_, run) in contestants.items()}, runs=runs, settle=running.settled,
             meters=[ProcessMeter("flow")], settled_meters=running.meters,
         )  # fmt: skip
     processes = ["flow", *(meter.name for meter in running.meters)]

@@ -12,7 +12,7 @@ from benchmarks.extent import Extent, Links
 from benchmarks.measure import WALL, Column, Figure, Table, compare
 from benchmarks.meters import ProcessMeter
 from benchmarks.overhead import run_links, write_link_job
-from benchmarks.servers import recorded, server
+from benchmarks.servers import server
 from cli.server_settings import EMBEDDED
 
 LINKS = Links(1000, 10)
@@ -63,7 +63,7 @@ def _run(job: Path, settings: Mapping[str, str], *, has_log: bool) -> tuple[dict
     with patch.dict(EMBEDDED, settings), server() as running, in_flow:
         (figure,) = asyncio.run(
             compare(
-                {"": lambda: run_links(job, LINKS)}, runs=1, settle=recorded, meters=[ProcessMeter("flow")],
+                {"": lambda: run_links(job, LINKS)}, runs=1, settle=running.settled, meters=[ProcessMeter("flow")],
                 settled_meters=running.meters,
             )
         )  # fmt: skip
