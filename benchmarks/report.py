@@ -46,7 +46,7 @@ class Report(BaseModel, frozen=True):
     def goals_to_markdown(self) -> str:
         """What was wanted, and what was measured; nothing without goals."""
         goals = [goal for suite in self.suites for table in suite.tables for goal in table.goals]
-        rows = [f"| {goal.text} | {goal.value:.3g} | {'met' if goal.is_met else 'missed'} |" for goal in goals]
+        rows = [f"| {goal.text} | {goal.value:.4g} | {'met' if goal.is_met else 'missed'} |" for goal in goals]
         return "\n".join(["| goal | measured | |", "| --- | --- | --- |", *rows]) if rows else ""
 
     def write(self, folder: Path) -> None:
