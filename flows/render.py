@@ -246,8 +246,11 @@ async def _join(work: Work) -> None:
         return
     async with run.underway():
         run.progress.enter("stitching" if run.job.output is not None else "merging")
-        await work.tell(stitching())
-        ended: State[Any] = await cast(Any, join)(run, return_state=True)
+        told = asyncio.create_task(work.tell(stitching()))  # beside the join, which does not wait for it
+        try:
+            ended: State[Any] = await cast(Any, join)(run, return_state=True)
+        finally:
+            await told
         run.end_task(ended)
         if ended.is_failed():
             raise await ended.aresult(raise_on_failure=False)

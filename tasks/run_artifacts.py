@@ -19,6 +19,7 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
+from prefect.runtime import flow_run
 
 from helios.media.stills import contact_sheet, still
 from helios.models.report import ChunkResult, OutputReport, RunState
@@ -120,6 +121,8 @@ class RunArtifacts:
 
     async def _adopt(self) -> None:
         """Go on with the artifacts of a run that is resumed."""
+        if flow_run.run_count <= 1:
+            return
         of_run = ArtifactFilter(
             flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self._run.run_id)]),
             key=ArtifactFilterKey(any_=[PROGRESS, CHUNKS, TIMELINE, VIDEO]),
@@ -202,9 +205,9 @@ class RunArtifacts:
         if newest is None:
             return {}
         if self._still is None or self._still[0] is not newest:
-            self._still = newest, still(newest.path, which="last")
+            self._still = newest, still(newest.path)
         chunk = self._run.records[newest.chunk_id].chunk
-        caption = f"Newest frame: {chunk.end_frame - 1}, of chunk {chunk.id}"
+        caption = f"Newest chunk: {chunk.id}, from frame {chunk.start_frame}"
         return {"data": _jpeg(self._still[1], caption), "description": caption}
 
     def _newest(self) -> ChunkResult | None:

@@ -5,9 +5,7 @@ What is read here was verified before; a file that has gone meanwhile raises wha
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import reduce
 from pathlib import Path
-from typing import Literal
 
 import av
 from av.filter import Graph
@@ -24,22 +22,19 @@ GAP = 4
 BEST, WORST = 3, 8
 """FFmpeg's quality scale of JPEG: 2 is the best, 31 the worst."""
 
-Which = Literal["first", "last"]
 
-
-def still(video: Path, *, which: Which, width: int = STILL_WIDTH) -> bytes:
-    """Make a JPEG of a video's first or last frame.
+def still(video: Path, *, width: int = STILL_WIDTH) -> bytes:
+    """Make a JPEG of a video's first frame: any other would cost the decoding of those before it.
 
     Args:
         video: A file that FFmpeg can read.
-        which: The first frame, or the last.
         width: Pixels; a smaller video is not enlarged. The height follows from the video's shape.
 
     Raises:
         OSError: The file can't be read.
         ValueError: It has no frame.
     """
-    return _jpeg(_scaled(_frame(video, which), width))
+    return _jpeg(_scaled(_first_frame(video), width))
 
 
 def contact_sheet(videos: Sequence[Path]) -> bytes:
@@ -55,7 +50,7 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     count = min(len(videos), SHEET_STILLS)
     chosen = [videos[len(videos) * number // count] for number in range(count)]
     columns = min(count, SHEET_COLUMNS)
-    frames = [_scaled(_frame(video, "first"), TILE_WIDTH) for video in chosen]
+    frames = [_scaled(_first_frame(video), TILE_WIDTH) for video in chosen]
     first, graph = frames[0], Graph()
     source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 1))
     tiles = graph.add("tile", f"{columns}x{-(-count // columns)}:padding={GAP}:margin={GAP}:color=black")
@@ -70,16 +65,9 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     return _jpeg(sheet)
 
 
-def _frame(video: Path, which: Which) -> VideoFrame:
+def _first_frame(video: Path) -> VideoFrame:
     with av.open(str(video)) as container:
-        stream = container.streams.video[0]
-        if which == "last" and stream.duration:
-            # To the key frame before the end: what comes before it is not decoded.
-            container.seek((stream.start_time or 0) + stream.duration, stream=stream)
-        frames = container.decode(stream)
-        found = next(frames, None)
-        if which == "last":
-            found = reduce(lambda _, later: later, frames, found)
+        found = next(container.decode(video=0), None)
     if found is None:
         raise ValueError(f"{video} has no frame")
     return found

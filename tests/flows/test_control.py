@@ -234,7 +234,11 @@ async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
         work = asyncio.create_task(start_flow(run, run.parameters))
         while not (tmp_path / "merging").exists():
             await asyncio.sleep(0.05)
-        assert (await find_run(client, str(run.id))).state is RunState.STITCHING
+
+        async def is_told() -> bool:
+            return (await find_run(client, str(run.id))).state is RunState.STITCHING
+
+        await eventually(is_told)
         await work
         assert (await find_run(client, str(run.id))).state is RunState.COMPLETED
 

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import FlowRunSort
 
 from helios.models.report import JobReport
 from helios.storage import hash_file
@@ -94,7 +95,7 @@ async def test_a_reused_chunk_is_shown_as_such(tmp_path: Path) -> None:
 
 
 async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
-    """Chunks in flight, and the newest frame."""
+    """Chunks in flight, and the newest chunk's picture."""
     words = ["--misbehave", "slow:120", "--only", "5"]
     job = make_job([5] * 2, extra=words, id=f"running {tmp_path.name}")
     running = asyncio.create_task(render(tmp_path, job))
@@ -102,15 +103,13 @@ async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
 
     async def is_shown() -> bool:
         async with get_client() as client:
-            body = {"artifacts": {"key": {"any_": [VIDEO]}}, "sort": "CREATED_DESC", "limit": 20}
-            found = (await client.request("POST", "/artifacts/filter", json=body)).json()
-        for one in found:
-            seen.update(await artifacts_of(one["flow_run_id"]))
-            if "Newest frame: 4, of chunk 0" in (one["description"] or "") and CHUNKS in seen:
-                rows = json.loads(seen[CHUNKS]["data"])
-                if [row["state"] for row in rows] == ["completed", "running"]:
-                    return True
-        return False
+            newest = await client.read_flow_runs(sort=FlowRunSort.START_TIME_DESC, limit=20)
+        for run in newest:
+            if run.parameters.get("job") == str(tmp_path / "job.json"):
+                seen.update(await artifacts_of(str(run.id)))
+        if "Newest chunk: 0, from frame 0" not in seen.get(VIDEO, {}).get("description", "") or CHUNKS not in seen:
+            return False
+        return [row["state"] for row in json.loads(seen[CHUNKS]["data"])] == ["completed", "running"]
 
     try:
         await eventually(is_shown)
