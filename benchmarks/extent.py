@@ -19,6 +19,8 @@ class Encodes:
     """Chunks at a time."""
     with_whole: bool = False
     """Whether one process renders all of it, too."""
+    with_bare_tasks: bool = False
+    """Whether bare Prefect tasks run the same commands, too."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ FULL = Extent(
     runs=5,
     encodes=(
         Encodes(16, 34, 1, with_whole=True),
-        Encodes(16, 34, 2),
+        Encodes(16, 34, 2, with_bare_tasks=True),
         Encodes(16, 34, 4),
         Encodes(64, 4, 1),
         Encodes(64, 34, 2),

@@ -1,4 +1,9 @@
-"""Interleaved runs, medians and ratios: a noisy machine is noisy for all that is compared."""
+"""Interleaved runs, medians and ratios: a noisy machine is noisy for all that is compared.
+
+A ratio is the median of the ratios in each round, whose runs met the machine in the same mood. The ratio of two
+medians, which may be of different rounds, said 1.04, 1.06 and 1.06 where this one said 1.03 three times (16 chunks
+of two seconds, on a machine that grew slower and faster by a fifth).
+"""
 
 import statistics
 import time
@@ -29,6 +34,11 @@ class Figure(BaseModel, frozen=True):
         """Lowest and highest value."""
         values = [sample[measure] for sample in self.samples]
         return min(values), max(values)
+
+    def ratios(self, reference: "Figure", measure: str = WALL) -> tuple[float, ...]:
+        """Each run's value, in terms of the reference's in the same round."""
+        rounds = zip(self.samples, reference.samples, strict=True)
+        return tuple(own[measure] / other[measure] for own, other in rounds)
 
 
 class Column(BaseModel, frozen=True):
@@ -82,23 +92,34 @@ class Table(BaseModel, frozen=True):
         """One of its lines."""
         return next(figure for figure in self.figures if figure.name == name)
 
-    def ratio(self, figure: Figure) -> float | None:
-        """A figure's median, in terms of the reference's."""
+    def ratios(self, figure: Figure) -> tuple[float, ...]:
+        """A figure's runs, in terms of the reference's; lowest first, and none without a reference."""
         reference = next((one for one in self.figures if one.name == self.reference), None)
-        return figure.median(self.ratio_of) / reference.median(self.ratio_of) if reference else None
+        return tuple(sorted(figure.ratios(reference, self.ratio_of))) if reference else ()
+
+    def ratio(self, figure: Figure) -> float | None:
+        """The median of a figure's ratios."""
+        ratios = self.ratios(figure)
+        return statistics.median(ratios) if ratios else None
 
     def to_markdown(self) -> str:
-        """A table with a line for each figure: medians, lowest to highest, and ratio."""
+        """A table with a line for each figure: medians and ratio, each with the lowest and the highest."""
         headings = ["", *(column.heading for column in self.columns), "lowest to highest", "ratio", "runs"]
         lines = [f"**{self.title}**", "", _row(headings), _row(["---"] * len(headings))]
         for figure in self.figures:
             shown = next((one for one in self.columns if one.measure == self.ratio_of), self.columns[0])
             low, high = (f"{value * shown.scale:.{shown.digits}f}" for value in figure.spread(self.ratio_of))
             values = [_value(figure, column) for column in self.columns]
-            ratio = self.ratio(figure)
-            last = [f"{low} to {high}", f"{ratio:.3f}" if ratio is not None else "", str(len(figure.samples))]
-            lines.append(_row([figure.name, *values, *last]))
+            lines.append(
+                _row([figure.name, *values, f"{low} to {high}", self._ratio(figure), str(len(figure.samples))])
+            )
         return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
+
+    def _ratio(self, figure: Figure) -> str:
+        ratio, ratios = self.ratio(figure), self.ratios(figure)
+        if ratio is None or figure.name == self.reference:
+            return "1" if ratio is not None else ""
+        return f"{ratio:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
 
 
 async def compare(
@@ -109,7 +130,7 @@ async def compare(
     meters: Sequence[ProcessMeter] = (),
     settled_meters: Sequence[ProcessMeter] = (),
 ) -> tuple[Figure, ...]:
-    """Run every contestant in turn, `runs` times over.
+    """Run every contestant in turn, `runs` times over; backwards every second time, so that no one always comes first.
 
     Args:
         contestants: What to run, by name.
@@ -119,8 +140,9 @@ async def compare(
         settled_meters: Likewise, but to the end of `settle`: what a run makes others do after it.
     """
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
-    for _ in range(runs):
-        for name, run in contestants.items():
+    for number in range(runs):
+        order = list(contestants.items())
+        for name, run in reversed(order) if number % 2 else order:
             for meter in (*meters, *settled_meters):
                 meter.start()
             started = time.perf_counter()

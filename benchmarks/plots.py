@@ -38,7 +38,7 @@ def _save(canvas: Canvas, path: Path) -> Path:
 
 
 def _ratios(tables: tuple[Table, ...], title: str) -> Canvas:
-    """A bar for each figure, as long as its ratio; a whisker from its fastest to its slowest run."""
+    """A bar for each figure, as long as its ratio; a whisker from its lowest to its highest."""
     height = sum(len(table.figures) + 1.2 for table in tables) * 0.24 + 0.8
     canvas = Canvas(figsize=(8, height), layout="constrained")
     axes = canvas.add_subplot()
@@ -47,10 +47,11 @@ def _ratios(tables: tuple[Table, ...], title: str) -> Canvas:
             axes.text(0, row, table.title, va="center", fontweight="bold")
             continue
         figure = table.figures[number]
-        ratio = table.ratio(figure) or 1.0
-        low, high = (value * ratio / figure.median(table.ratio_of) for value in figure.spread(table.ratio_of))
+        ratio, ratios = table.ratio(figure) or 1.0, table.ratios(figure) or (1.0,)
         colour = BARS[min(number, 1)]
-        axes.barh(row, ratio, color=colour, height=0.7, xerr=[[ratio - low], [high - ratio]], error_kw={"lw": 0.8})
+        axes.barh(
+            row, ratio, color=colour, height=0.7, xerr=[[ratio - ratios[0]], [ratios[-1] - ratio]], error_kw={"lw": 0.8}
+        )
         axes.text(0.01, row, f"{figure.name}: {ratio:.2f} ({figure.median(table.ratio_of):.2f} s)", va="center",
                   fontsize=8)  # fmt: skip
     axes.axvline(1, color="black", lw=0.8)

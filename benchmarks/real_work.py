@@ -9,8 +9,11 @@ import time
 from collections.abc import Awaitable
 from pathlib import Path
 
+from prefect import flow, task
+
 from benchmarks.extent import Encodes, Extent
 from benchmarks.measure import WALL, Column, Goal, Run, Table, compare
+from benchmarks.overhead import pull
 from benchmarks.servers import server
 from flows.render import render_job
 from helios.models import JobSpec
@@ -21,13 +24,17 @@ from tests.jobs import write_job
 RENDER = f"{shlex.quote(sys.executable)} -m examples.orrery frames {{start}} {{count}} {{output}}"
 GOAL, GOAL_SECONDS = 1.03, 1.8
 """For chunks of two seconds, which are a little less on a good day."""
+WARM_UP = Encodes(chunks=4, frames=1, at_once=2)
+"""Before all others: a farm that is up has rendered before. What a first job costs is told in the suite `start`."""
 VIDEO = "seconds_until_video"
 XARGS = "xargs -P, then a concatenation"
+TASKS = "bare Prefect tasks, then the same concatenation"
 
 
 def measure(extent: Extent) -> list[Table]:
     """720p H.264, from the flow's start to its report."""
     with server():
+        asyncio.run(_measure(WARM_UP, runs=1))
         return [asyncio.run(_measure(encodes, runs=extent.runs)) for encodes in extent.encodes]
 
 
@@ -45,6 +52,8 @@ async def _measure(encodes: Encodes, *, runs: int) -> Table:
         }
         if encodes.with_whole:
             contestants["one process, not cut"] = lambda: _until_there(folder / "whole.mp4", _whole(folder, encodes))
+        if encodes.with_bare_tasks:
+            contestants[TASKS] = lambda: _until_there(folder / "plain.mp4", _bare_tasks(folder, spec, encodes))
         figures = await compare(contestants, runs=runs)
     seconds = figures[1].median() * min(encodes.at_once, encodes.chunks) / encodes.chunks
     frames = "1 frame" if encodes.frames == 1 else f"{encodes.frames} frames"
@@ -78,6 +87,25 @@ async def _xargs(folder: Path, spec: JobSpec, encodes: Encodes) -> None:
     commands = "\0".join(chunk.command for chunk in spec.chunks)
     words = ["xargs", "-0", "-P", str(encodes.at_once), "-I", "{}", "sh", "-c", "{} >/dev/null"]
     await _run(folder, *words, data=commands)
+    await _concatenate(folder, spec)
+
+
+async def _bare_tasks(folder: Path, spec: JobSpec, encodes: Encodes) -> None:
+    await _commands(str(folder), [chunk.command for chunk in spec.chunks], encodes.at_once)
+    await _concatenate(folder, spec)
+
+
+@flow(validate_parameters=False)
+async def _commands(folder: str, commands: list[str], at_once: int) -> None:
+    await pull(len(commands), at_once, lambda number: _command(folder, commands[number]))
+
+
+@task
+async def _command(folder: str, command: str) -> None:
+    await _run(Path(folder), "sh", "-c", f"{command} >/dev/null")
+
+
+async def _concatenate(folder: Path, spec: JobSpec) -> None:
     if shutil.which("ffmpeg") is None:
         await _run(folder, "sh", "-c", "cat c????.mp4 > plain.mp4")
         return

@@ -7,10 +7,8 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from tests.cloud.aws import Aws, Faulty, aws
 from tests.cloud.google import Google
 from tests.helios.worker.stored import store_command, store_script
+from tests.http_server import Answer, answering
 
 SLEEPS = "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(float(sys.argv[2]))"
 
@@ -440,35 +439,22 @@ async def test_credentials_that_expire_during_a_job(
     """Short-lived keys of a container are renewed for Lambda and for S3 alike, while chunks go on."""
     given = 0
 
-    class Container(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
+    def respond(*_request: object) -> Answer:
+        nonlocal given
+        given += 1
+        # botocore renews keys that have less than ten minutes left before it uses them.
+        ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
+        keys = {"AccessKeyId": f"TEMPORARY{given}", "SecretAccessKey": "x", "Token": "y",
+                "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
+        return 200, {}, json.dumps(keys).encode()
 
-        def do_GET(self) -> None:
-            nonlocal given
-            given += 1
-            # botocore renews keys that have less than ten minutes left before it uses them.
-            ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=5)
-            keys = {"AccessKeyId": f"TEMPORARY{given}", "SecretAccessKey": "x", "Token": "y",
-                    "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
-            body = json.dumps(keys).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = HTTPServer(("127.0.0.1", 0), Container)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.delenv(name)
-        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{server.server_port}/")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with answering(respond) as container:
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{container}/")
         adapter = make(amazon.config)
         for _ in range(3):
             job = await asyncio.to_thread(counted, adapter, tmp_path / "n")
             assert (await adapter.execute(job)).artifact is not None
-    finally:
-        server.shutdown()
-        server.server_close()
     used = [key for key in amazon.functions.state()["seen"] if key.startswith("key TEMPORARY")]
     assert len(used) >= 3, used

@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import crypt, jwt
 
-from tests.cloud.http_service import Answer, Faults, serve
+from tests.cloud.http_service import Faults, serve
 from tests.cloud.processes import settings
+from tests.http_server import Answer
 
 EMAIL, PROJECT, KEY_ID = "orchestrator@p.iam.gserviceaccount.com", "p", "k1"
 ACCESS_TOKEN = "an-access-token"

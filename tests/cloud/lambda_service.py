@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.cloud.emulator import emulator
-from tests.cloud.http_service import Answer, Faults, serve
+from tests.cloud.http_service import Faults, serve
 from tests.cloud.processes import free_port, settings, wait_until_listening
+from tests.http_server import Answer
 
 HANDLER = "helios.worker.aws_lambda.handler"
 SYNC_LIMIT, EVENT_LIMIT = 6 * 1024 * 1024, 1024 * 1024

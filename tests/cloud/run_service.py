@@ -17,8 +17,9 @@ from typing import Any
 import google.auth.transport.requests
 from google.oauth2 import id_token
 
-from tests.cloud.http_service import Answer, Faults, serve
+from tests.cloud.http_service import Faults, serve
 from tests.cloud.processes import free_port, settings, wait_until_listening
+from tests.http_server import Answer
 
 
 class Instance:

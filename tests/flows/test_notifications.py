@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from tasks.dead_runs import mark_dead_runs
 from tests.cli.command import until
 from tests.cloud.processes import ROOT, free_port
 from tests.flows.running import eventually, render
+from tests.http_server import Answer, answering
 from tests.jobs import make_job, write_job
 from tests.test_deployment import prefect
 
@@ -131,38 +131,20 @@ async def test_a_webhook_that_can_t_be(tmp_path: Path, parameters: dict[str, obj
     assert not (tmp_path / "chunk 0.mp4").exists()
 
 
-class Unreliable(BaseHTTPRequestHandler):
-    """Answers 503 twice, and then takes what comes."""
-
-    asked: list[dict[str, str]] = []  # noqa: RUF012  of the whole test
-    bodies: list[bytes] = []  # noqa: RUF012  of the whole test
-
-    def do_POST(self) -> None:
-        """Take one message, or not."""
-        self.asked.append({name.lower(): value for name, value in self.headers.items()})
-        self.bodies.append(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(503 if len(self.asked) <= 2 else 200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
-
-
 async def test_an_answer_that_fails_is_followed_by_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same id, so that the receiver can tell; and a signature that nobody else can make."""
     monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", "a plain secret")
-    with HTTPServer(("127.0.0.1", 0), Unreliable) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            await render(tmp_path, make_job([5]), webhook=f"http://127.0.0.1:{server.server_port}/")
-        finally:
-            server.shutdown()
-            thread.join()
-    assert len(Unreliable.asked) == 3
-    assert len({headers["webhook-id"] for headers in Unreliable.asked}) == 1
-    headers, body = Unreliable.asked[-1], Unreliable.bodies[-1]
+    asked: list[tuple[dict[str, str], bytes]] = []
+
+    def refuse_twice(_method: str, _path: str, headers: dict[str, str], body: bytes) -> Answer:
+        asked.append((headers, body))
+        return 503 if len(asked) <= 2 else 200, {}, b""
+
+    with answering(refuse_twice) as url:
+        await render(tmp_path, make_job([5]), webhook=f"{url}/")
+    assert len(asked) == 3
+    assert len({headers["webhook-id"] for headers, _ in asked}) == 1
+    headers, body = asked[-1]
     assert is_genuine(b"a plain secret", headers, body, now=time.time())
     assert not is_genuine(b"another secret", headers, body, now=time.time())
     assert not is_genuine(b"a plain secret", headers, body + b" ", now=time.time())
@@ -173,27 +155,14 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
     """`prefect automation create` takes it; a failed job's message arrives where its block says."""
     got: list[bytes] = []
 
-    class Channel(BaseHTTPRequestHandler):
-        """Keeps what it is sent."""
+    def keep(_method: str, _path: str, _headers: dict[str, str], body: bytes) -> Answer:
+        got.append(body)
+        return 200, {}, b""
 
-        def do_POST(self) -> None:
-            """Keep it."""
-            got.append(self.rfile.read(int(self.headers["content-length"])))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Print nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Channel) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with answering(keep) as url:
         try:
-            block = CustomWebhookNotificationBlock(
-                name="channel", url=f"http://127.0.0.1:{server.server_port}/",
-                json_data={"subject": "{{subject}}", "body": "{{body}}"},
-            )  # fmt: skip
+            data = {"subject": "{{subject}}", "body": "{{body}}"}
+            block = CustomWebhookNotificationBlock(name="channel", url=f"{url}/", json_data=data)
             block_id = await block.asave("channel", overwrite=True)
             text = (ROOT / "deploy" / "notifications.yaml").read_text().replace("BLOCK", str(block_id), -1)
             (tmp_path / "automations.yaml").write_text(text)
@@ -206,8 +175,6 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
 
             await eventually(is_told)
         finally:
-            server.shutdown()
-            thread.join()
             async with get_client() as client:
                 for found in await client.read_automations():
                     if found.name.startswith("helios-render: a job"):

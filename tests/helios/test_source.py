@@ -1,48 +1,32 @@
 """Where a job document comes from, and what is said when there is none."""
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from helios.errors import RequestError, SpecError, WorkerUnavailableError
 from helios.source import MAX_DOCUMENT_BYTES, load_job_spec, parse_job_spec
+from tests.http_server import Answer, answering
 from tests.jobs import make_job, write_job
 
 
-class Site(BaseHTTPRequestHandler):
-    """A web server with a job, a page, and trouble."""
-
-    def do_GET(self) -> None:
-        """Answer by path."""
-        answers = {
-            "/job.json": (200, "application/json", json.dumps(make_job()).encode()),
-            "/page": (200, "text/html", b"<!doctype html><title>Sign in</title>"),
-            "/down": (503, "text/plain", b"later"),
-        }
-        status, kind, body = answers.get(self.path, (404, "text/html", b"<h1>Not found</h1>"))
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
+def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
+    """A job, a page, and trouble."""
+    answers = {
+        "/job.json": (200, "application/json", json.dumps(make_job()).encode()),
+        "/page": (200, "text/html", b"<!doctype html><title>Sign in</title>"),
+        "/down": (503, "text/plain", b"later"),
+    }
+    status, kind, body = answers.get(path, (404, "text/html", b"<h1>Not found</h1>"))
+    return status, {"content-type": kind}, body
 
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(respond) as url:
+        yield url
 
 
 def test_reads_a_path_a_url_and_an_object(tmp_path: Path, site: str) -> None:

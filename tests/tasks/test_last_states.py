@@ -5,10 +5,8 @@ tests/flows/test_resume.py.
 """
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 from uuid import UUID, uuid4
 
@@ -20,6 +18,7 @@ from prefect.states import Completed
 
 from tasks import last_states
 from tasks.job_run import JobRun
+from tests.http_server import Answer, answering
 
 TASKS = 10
 
@@ -56,33 +55,14 @@ async def _end(counts: Iterator[int]) -> list[str]:
     """End a run whose states arrive in this way; return what was asked, in this order."""
     server = _Server(counts)
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
-            body = json.dumps(server.answer(self.path)).encode()
-            self.send_response(200)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
+        return 200, {}, json.dumps(server.answer(path)).encode()
 
-        def do_POST(self) -> None:
-            self.do_GET()
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-        thread = threading.Thread(target=listening.serve_forever)
-        thread.start()
-        url = f"http://127.0.0.1:{listening.server_port}/api"
-        try:
-            plain = {"client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
-            with temporary_settings({PREFECT_API_URL: url, **plain}):
-                async with get_client() as client:
-                    await last_states.complete_states(client, cast(JobRun, _Run()), is_first=True)
-        finally:
-            listening.shutdown()
-            thread.join()
+    with answering(respond) as url:
+        plain = {"client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
+        with temporary_settings({PREFECT_API_URL: f"{url}/api", **plain}):
+            async with get_client() as client:
+                await last_states.complete_states(client, cast(JobRun, _Run()), is_first=True)
     return [path.removeprefix("/api/task_runs/") for path in server.asked[1:]]
 
 

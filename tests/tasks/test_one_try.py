@@ -1,8 +1,6 @@
 """One question to Prefect's API is one request, and its answer comes at once."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import uuid4
 
 import httpx
@@ -11,34 +9,22 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from tasks.one_try import FOR_ONE_TRY, one_try
+from tests.http_server import Answer, answering
 
 ASKED: list[str] = []
 
 
-class _Busy(BaseHTTPRequestHandler):
-    """Prefect's server while SQLite is busy."""
-
-    def do_GET(self) -> None:
-        ASKED.append(self.path)
-        body = b'{"exception_message": "Service Unavailable"}'
-        self.send_response(503)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def busy_server() -> Iterator[str]:
+    """Prefect's server while SQLite is busy."""
     ASKED.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Busy) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/api"
-        server.shutdown()
-        thread.join()
+
+    def refuse(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
+        ASKED.append(path)
+        return 503, {}, b'{"exception_message": "Service Unavailable"}'
+
+    with answering(refuse) as url:
+        yield f"{url}/api"
 
 
 async def test_a_busy_server_says_so_at_once(busy_server: str) -> None:

@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace, remove_abandoned
 from tests.helios.worker.stored import store_command, store_job, store_script
+from tests.http_server import Answer, answering
 from tests.jobs import make_job
 from tests.video import read_numbers
 
@@ -299,21 +298,10 @@ async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storag
     """Read over HTTP where that is allowed; a redirect, which could lead anywhere, is not followed."""
     document = json.dumps(make_job((10,))).encode()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
+    def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
+        return 302 if path == "/moved.json" else 200, {"location": "/job.json"}, document
 
-        def do_GET(self) -> None:
-            self.send_response(302 if self.path == "/moved.json" else 200)
-            self.send_header("location", "/job.json")
-            self.send_header("content-length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f"http://127.0.0.1:{server.server_port}"
+    with answering(respond) as url:
         runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "job_prefixes": (url, storage.url)}))
         place = join_url(storage.url, "attempt")
         answer = await runtime.run(ChunkRequest(job_path=f"{url}/job.json", attempt_url=place))
@@ -324,9 +312,6 @@ async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storag
         ):
             answer = await runtime.run(request)
             assert says in str(answer.error)
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 # -- input files --
