@@ -95,8 +95,8 @@ STANDARD = Extent(
 )
 QUICK = Extent(
     runs=2,
-    encodes=(Encodes(16, 4, 2),),
-    links=(Links(100, 10), Links(1000, 10, with_references=False)),
+    encodes=(Encodes(8, 4, 2),),
+    links=(Links(100, 10), Links(300, 10, with_references=False)),
     links_on_postgresql=(Links(100, 10),),
     joins=(Join(200, 30),),
     invocations=200,

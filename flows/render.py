@@ -249,8 +249,9 @@ async def _join(work: Work) -> None:
         told = asyncio.create_task(work.tell(stitching()))  # beside the join, which does not wait for it
         try:
             ended: State[Any] = await cast(Any, join)(run, return_state=True)
-        finally:
             await told
+        finally:
+            told.cancel()
         run.end_task(ended)
         if ended.is_failed():
             raise await ended.aresult(raise_on_failure=False)

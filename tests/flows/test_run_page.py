@@ -19,7 +19,7 @@ from helios.storage import hash_file
 from tasks.run_artifacts import CHUNKS, PROGRESS, TIMELINE, VIDEO
 from tasks.timeline import Kind
 from tasks.timeline_picture import COLOURS
-from tests.flows.running import eventually, render
+from tests.flows.running import eventually, render, resume
 from tests.jobs import make_job
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -92,6 +92,19 @@ async def test_a_reused_chunk_is_shown_as_such(tmp_path: Path) -> None:
     assert [row["state"] for row in json.loads(found[CHUNKS]["data"])] == ["reused", "reused"]
     assert pictures(found[TIMELINE]["data"])["svg+xml"].decode().count(COLOURS[Kind.REUSED]) == 2 + 1
     assert "2 of 2 chunks were reused" in found[TIMELINE]["data"]
+
+
+async def test_a_resumed_run_goes_on_with_its_page(tmp_path: Path) -> None:
+    """No artifact is made a second time."""
+    job = make_job([5] * 2, extra=["--misbehave", "fail-times:1", "--only", "5"])
+    _, report = await render(tmp_path, job, concurrency=1)
+    before = await artifacts_of(report.run_id)
+    assert before[PROGRESS]["data"] == 50
+    state, _ = await resume(report)
+    assert state.is_completed()
+    after = await artifacts_of(report.run_id)
+    assert {key: after[key]["id"] for key in before} == {key: one["id"] for key, one in before.items()}
+    assert after[PROGRESS]["data"] == 100
 
 
 async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
