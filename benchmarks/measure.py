@@ -1,8 +1,8 @@
 """Interleaved runs, medians and ratios: a noisy machine is noisy for all that is compared.
 
 A ratio is the median of the ratios in each round, whose runs met the machine in the same mood. The ratio of two
-medians, which may be of different rounds, said 1.04, 1.06 and 1.06 where this one said 1.03 three times (16 chunks
-of two seconds, on a machine that grew slower and faster by a fifth).
+medians, which may be of different rounds, said 1.047, 1.041, 1.062 and 1.062 in four takes where this one said 1.043,
+1.032, 1.034 and 1.029 (16 chunks of two seconds, on a machine that grew slower and faster by a fifth).
 """
 
 import statistics
