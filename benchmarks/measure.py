@@ -116,10 +116,10 @@ class Table(BaseModel, frozen=True):
         return "\n".join([*lines, *(["", self.note] if self.note else []), ""])
 
     def _ratio(self, figure: Figure) -> str:
-        ratio, ratios = self.ratio(figure), self.ratios(figure)
-        if ratio is None or figure.name == self.reference:
-            return "1" if ratio is not None else ""
-        return f"{ratio:.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})"
+        if figure.name == self.reference:
+            return "1"
+        ratios = self.ratios(figure)
+        return f"{statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f})" if ratios else ""
 
 
 async def compare(

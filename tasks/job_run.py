@@ -56,6 +56,7 @@ class JobRun:
         run_id: The flow run's id.
         key: The job's name in records, the same for all its runs.
         token: Tells this execution of the flow run from others.
+        is_first: No process worked on the flow run before.
         limits: How often and how long a chunk may be tried.
         client: Prefect's.
         logger: For what people should know.
@@ -69,6 +70,7 @@ class JobRun:
         run_id: str,
         key: str,
         token: str,
+        is_first: bool = True,
         limits: Limits | None = None,
         client: PrefectClient,
         logger: RunLogger,
@@ -79,6 +81,8 @@ class JobRun:
         self.key = key
         """The job's name in records."""
         self.token = token
+        self.is_first = is_first
+        """Whether no process worked on the flow run before."""
         self.owner = key.rpartition("-")[2]
         """Names the job in the names of its attempts' files."""
         self.limits = limits or Limits()

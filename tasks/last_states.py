@@ -28,7 +28,7 @@ PAGE = 200
 DEAD = "Its process died; the job was resumed"
 
 
-async def complete_states(client: PrefectClient, run: JobRun, *, is_first: bool) -> None:
+async def complete_states(client: PrefectClient, run: JobRun) -> None:
     """Tell again what is missing of this process's task runs, and end those of processes that died.
 
     Where nothing is missing this takes as long as the server needs to write the last event down, a second or two.
@@ -37,10 +37,9 @@ async def complete_states(client: PrefectClient, run: JobRun, *, is_first: bool)
         client: Prefect's.
         run: The flow run that this is called in (its events name the run of their context), at its end; all of
             its tasks have ended.
-        is_first: No process worked on it before.
     """
     await _until_last_is_recorded(client, run)
-    if is_first and await _are_all_recorded(client, run):
+    if run.is_first and await _are_all_recorded(client, run):
         return
     recorded: set[UUID] = set()
     async for found in _task_runs(client, UUID(run.run_id)):

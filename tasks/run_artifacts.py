@@ -19,7 +19,6 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
-from prefect.runtime import flow_run
 
 from helios.media.stills import contact_sheet, still
 from helios.models.report import ChunkResult, OutputReport, RunState
@@ -121,7 +120,7 @@ class RunArtifacts:
 
     async def _adopt(self) -> None:
         """Go on with the artifacts of a run that is resumed."""
-        if flow_run.run_count <= 1:
+        if self._run.is_first:
             return
         of_run = ArtifactFilter(
             flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(self._run.run_id)]),

@@ -115,13 +115,13 @@ async def job_run(
             await ensure_automation(client)
         accepted = AcceptedChunks(job, key=key, run_id=run_id, store=get_result_store(), only_own=anew, logger=logger)
         await accepted.open()
-        run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, limits=limits, client=client, logger=logger,
-                     cancel=cancel)  # fmt: skip
+        run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, is_first=flow_run.run_count <= 1,
+                     limits=limits, client=client, logger=logger, cancel=cancel)  # fmt: skip
         async with run.slots.kept():
             yield Work(run, hold, accepted, client, logger)
         await _until_reachable(client, logger)
         with suppress(*UNREACHABLE):
-            await complete_states(client, run, is_first=flow_run.run_count <= 1)
+            await complete_states(client, run)
     finally:
         await _release(hold, client, logger)
 

@@ -28,6 +28,7 @@ class _Run:
     """What the end of a run looks at."""
 
     run_id: str = field(default_factory=lambda: str(uuid4()))
+    is_first: bool = True
     ended_tasks: dict[UUID, State[Any]] = field(default_factory=lambda: {uuid4(): Completed() for _ in range(TASKS)})
     begun_tasks: dict[UUID, TaskRun] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ async def _end(counts: Iterator[int]) -> list[str]:
         plain = {"client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
         with temporary_settings({PREFECT_API_URL: f"{url}/api", **plain}):
             async with get_client() as client:
-                await last_states.complete_states(client, cast(JobRun, _Run()), is_first=True)
+                await last_states.complete_states(client, cast(JobRun, _Run()))
     return [path.removeprefix("/api/task_runs/") for path in server.asked[1:]]
 
 
