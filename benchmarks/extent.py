@@ -78,8 +78,7 @@ STANDARD = Extent(
     encodes=(
         Encodes(16, 34, 2),
         Encodes(16, 4, 1, with_whole=True),
-        Encodes(64, 2, 2),
-        Encodes(256, 1, 4),
+        Encodes(64, 4, 4),
     ),
     links=(
         Links(100, 10),
