@@ -117,7 +117,7 @@ FULL = Extent(
         Encodes(256, 1, 4),
     ),
     links=CROSSED,
-    links_on_postgresql=tuple(links for links in CROSSED if links.chunks != 5000),
+    links_on_postgresql=CROSSED,
     joins=STANDARD.joins,
     invocations=1000,
     stragglers=100,
