@@ -95,7 +95,7 @@ STANDARD = Extent(
 QUICK = Extent(
     runs=2,
     encodes=(Encodes(8, 4, 2),),
-    links=(Links(100, 10), Links(300, 10, with_references=False)),
+    links=(Links(100, 10),),
     links_on_postgresql=(Links(100, 10),),
     joins=(Join(200, 30),),
     invocations=200,
