@@ -11,14 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.extent import EXTENTS
 from benchmarks.plots import draw
 from benchmarks.report import Report, Suite, describe_machine
 from benchmarks.suite import MEASURES
 
-BY_NAME_ALONE = {"server-settings", "management"}
-"""They take minutes, and are about Prefect's server and database."""
-NOT_IN_QUICK = {"stragglers", "memory"}
-"""Their chunks wait, or print hundreds of megabytes: half a minute each, at any size."""
 OUTPUT = Path("build/bench")
 
 
@@ -35,8 +32,7 @@ def main() -> None:
     if words.quick and words.full:
         parser.error("--quick and --full exclude each other")
     extent = "quick" if words.quick else "full" if words.full else "standard"
-    left_out = {"quick": BY_NAME_ALONE | NOT_IN_QUICK, "standard": BY_NAME_ALONE, "full": set()}[extent]
-    wanted = words.suites or [name for name in MEASURES if name not in left_out]
+    wanted = words.suites or [name for name in MEASURES if name not in EXTENTS[extent].left_out]
     report = Report(machine=describe_machine(), extent=extent, suites=())
     for name in wanted:
         report = report.model_copy(update={"suites": (*report.suites, _run(name, extent))})

@@ -69,8 +69,12 @@ class Extent:
     """Chunks, of which one in twenty is slow."""
     start_chunks: int
     """Chunks of 720p of the job whose end is looked at."""
+    left_out: frozenset[str] = frozenset()
+    """Suites that run only when they are named."""
 
 
+ABOUT_PREFECT = frozenset({"server-settings", "management"})
+"""Suites that take minutes, and are about Prefect's server and database."""
 LARGE = Join(chunks=200, frames=15, is_noise=True)
 
 STANDARD = Extent(
@@ -91,6 +95,7 @@ STANDARD = Extent(
     invocations=1000,
     stragglers=40,
     start_chunks=200,
+    left_out=ABOUT_PREFECT,
 )
 QUICK = Extent(
     runs=2,
@@ -101,6 +106,8 @@ QUICK = Extent(
     invocations=200,
     stragglers=20,
     start_chunks=20,
+    # Their chunks wait, or print hundreds of megabytes: half a minute each, at any size.
+    left_out=ABOUT_PREFECT | {"stragglers", "memory"},
 )
 CROSSED = tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100))
 FULL = Extent(
