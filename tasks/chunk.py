@@ -125,7 +125,11 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int, times: Atte
         if run.stored is not None:
             await _fetch(ended, run.stored, place)
         times.fetched, started = run.progress.seconds, time.monotonic()
-        verified = await verify(place, chunk, run)
+        # A worker runtime that put the output into storage has decoded it, and the digest was compared on the way here:
+        # the same bytes would decode to the same frames. It says where its time went; a worker that does not is not
+        # known to have looked.
+        decoded = run.stored is not None and ended.timings is not None
+        verified = await verify(place, chunk, run, decode=not decoded)
         run.check_fits(f"chunk {chunk.id}", verified)
         place.replace(output)
     except BaseException:
@@ -204,15 +208,27 @@ async def _execute(argv: list[str], place: Path, chunk: RenderJobChunk, run: Job
         return await run.job.adapter.execute(job, on_output=sink)
 
 
-async def verify(place: Path, chunk: RenderJobChunk, run: JobRun) -> VerifiedOutput:
+async def verify(place: Path, chunk: RenderJobChunk, run: JobRun, *, decode: bool) -> VerifiedOutput:
     """Look at an output as a whole.
+
+    Args:
+        place: Where it lies.
+        chunk: What was ordered.
+        run: The job's run.
+        decode: Whether its frames are decoded, too.
 
     Raises:
         OutputError: It is not what the job ordered.
     """
     metadata = run.job.spec.metadata
     return await asyncio.to_thread(
-        verify_output, place, frames=chunk.frame_count, fps=metadata.fps, width=metadata.width, height=metadata.height
+        verify_output,
+        place,
+        frames=chunk.frame_count,
+        fps=metadata.fps,
+        width=metadata.width,
+        height=metadata.height,
+        decode=decode,
     )
 
 
@@ -225,7 +241,8 @@ async def find_accepted(chunk: RenderJobChunk, run: JobRun, accepted: AcceptedCh
         logger.warning("Chunk %d is rendered again: its record names %s", chunk.id, result.artifact.url)
         return False
     try:
-        verified = await verify(output, chunk, run)
+        # It was decoded before it was accepted; its digest, which is compared below, stands for that.
+        verified = await verify(output, chunk, run, decode=False)
     except (HeliosError, OSError) as exc:
         logger.warning("Chunk %d is rendered again: %s", chunk.id, exc)
         return False

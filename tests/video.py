@@ -117,6 +117,30 @@ def _same_priority() -> Iterator[None]:
             os.sched_setscheduler(0, policy, parameters)
 
 
+def damage(path: Path, number: int, *, sound: bool = False) -> int:
+    """Overwrite the second half of a packet with zeros; the file keeps its size, its index and its time stamps.
+
+    Args:
+        path: A video file.
+        number: Of the packet in the file, counted from 0; negative from the end.
+        sound: A packet of the sound track, not of the video.
+
+    Returns:
+        The index of its frame in the order shown.
+    """
+    with av.open(str(path)) as media:
+        stream = media.streams.audio[0] if sound else media.streams.video[0]
+        packets = [packet for packet in media.demux(stream) if packet.size]
+    stamps = sorted(packet.pts or 0 for packet in packets)
+    packet, data = packets[number], bytearray(path.read_bytes())
+    assert packet.pos is not None
+    start = data.index(bytes(packet), packet.pos)  # in Matroska a header comes before
+    half = packet.size // 2
+    data[start + half : start + packet.size] = bytes(packet.size - half)
+    path.write_bytes(data)
+    return stamps.index(packet.pts or 0)
+
+
 def write_tone(path: Path, *, seconds: float, rate: int = 48000) -> Path:
     """Write a sound file of a 440 Hz sine."""
     with av.open(str(path), "w") as output:

@@ -1,20 +1,15 @@
 """Decide whether a chunk's output is what its chunk ordered."""
 
-from __future__ import annotations  # av.Packet is generic in its stubs alone
+from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import av
-from av.packet import Packet
-from av.stream import Stream
-from av.video.codeccontext import VideoCodecContext
-from av.video.frame import VideoFrame
-
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
+from helios.media.decoding import ChunkDecoding
 from helios.media.parameters import AudioParameters, VideoParameters
 
 
@@ -48,10 +43,18 @@ class VerifiedOutput:
             )
 
 
-def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height: int) -> VerifiedOutput:
-    """Count the frames of an output, check their times and size, and decode the first.
+def verify_output(
+    path: Path, *, frames: int, fps: Fraction, width: int, height: int, decode: bool = True
+) -> VerifiedOutput:
+    """Count the frames of an output, check their times and size, and decode all of them, and the sound.
 
-    The rest is read but not decoded: that would cost a good part of the rendering time again.
+    Args:
+        path: The file.
+        frames: Number of frames ordered.
+        fps: Frame rate ordered, in frames per second.
+        width: Pixels ordered.
+        height: Pixels ordered.
+        decode: False leaves decoding out: for bytes that were decoded once, and are compared by their digest.
 
     Raises:
         OutputError: It is missing, damaged, or not what was ordered.
@@ -60,17 +63,12 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
         found = (chunk.parameters.width, chunk.parameters.height)
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
-        first, decoder = None, chunk.video.codec_context
-        # With frame threads a decoder would hold frames back.
-        decoder.thread_count = 1
-        try:
-            for packet, index in chunk.packets():
-                if first is None and index is not None:
-                    first = _decode_alone(decoder, packet)
-        except av.FFmpegError as exc:
-            raise OutputError(f"{path.name}: its first frame can't be decoded ({exc.strerror})") from exc
-        if first is None:
-            raise OutputError(f"{path.name}: no frame can be decoded")
+        decoding = ChunkDecoding(chunk) if decode else None
+        for packet, index in chunk.packets():
+            if decoding:
+                decoding.feed(packet, index)
+        if decoding:
+            decoding.finish()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             size = file.tell()
@@ -81,10 +79,3 @@ def verify_output(path: Path, *, frames: int, fps: Fraction, width: int, height:
             video=chunk.parameters,
             audio=chunk.audio_parameters,
         )
-
-
-def _decode_alone(decoder: VideoCodecContext, packet: Packet[Stream]) -> VideoFrame | None:
-    """Decode a packet without those after it, which a decoder waits for where frames are stored out of order."""
-    frame = next(iter(decoder.decode(packet)), None) or next(iter(decoder.decode(None)), None)
-    decoder.flush_buffers()
-    return frame

@@ -58,7 +58,7 @@ class WorkerTimings(WireModel):
     render_ms: Annotated[int, Field(ge=0)] = 0
     """The command."""
     verify_ms: Annotated[int, Field(ge=0)] = 0
-    """Counting the output's frames."""
+    """Counting and decoding the output's frames."""
     upload_ms: Annotated[int, Field(ge=0)] = 0
     """Output and log."""
 

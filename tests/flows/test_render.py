@@ -105,6 +105,7 @@ BAD_OUTPUTS = {
     "empty": "is empty",
     "garbage": "can't be read as a video",
     "truncated": "can't be read as a video|truncated",
+    "damaged": r"is damaged: frame \d \(of 10, counted from 0\)",
     "short": "has 9 frames; expected exactly 10",
     "long": "has 11 frames; expected exactly 10",
     "size": "is 80×64 pixels; expected 64×64",
@@ -127,6 +128,15 @@ async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) 
     assert not (tmp_path / "video.mp4").exists()
     assert not (tmp_path / "chunk 1.mp4").exists()
     assert leftovers(tmp_path) == []
+
+
+async def test_a_chunk_that_is_damaged_in_the_middle_is_rendered_again(tmp_path: Path) -> None:
+    """The attempt whose file does not decode is not accepted; the next one is, and the video is exact."""
+    job = make_job(outputFile="video.mp4", extra=["--misbehave", "damaged-times:1", "--only", "10"])
+    state, report = await render(tmp_path, job, retries=1)
+    assert state.is_completed(), state.message
+    assert [chunk.attempts for chunk in report.chunks] == [1, 2, 1]
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
 
 
 async def test_a_matroska_chunk_that_was_cut_off(tmp_path: Path) -> None:

@@ -82,6 +82,13 @@ def misbehave(words: argparse.Namespace) -> None:
             whole = output.with_suffix(".mkv").read_bytes()
             output.write_bytes(whole[: len(whole) * 2 // 3])
             output.with_suffix(".mkv").unlink()
+        case ["damaged"]:
+            write_damaged(words)
+        case ["damaged-times", times]:
+            if tried(words) > int(times):
+                write(words)
+            else:
+                write_damaged(words)
         case ["short"]:
             write(words, count=count - 1)
         case ["long"]:
@@ -99,10 +106,7 @@ def misbehave(words: argparse.Namespace) -> None:
             print("the scene can't be loaded: é", file=sys.stderr, flush=True)
             sys.exit(int(code))
         case ["fail-times", times]:
-            tries = Path(f"{output.parent / 'tries'}-{start}")
-            with tries.open("ab") as file:
-                file.write(b".")
-            if tries.stat().st_size <= int(times):
+            if tried(words) <= int(times):
                 sys.exit("not yet")
             write(words)
         case ["slow", seconds]:
@@ -126,6 +130,22 @@ def misbehave(words: argparse.Namespace) -> None:
             write(words)
         case _:
             sys.exit(f"unknown misbehaviour {words.misbehave}")
+
+
+def tried(words: argparse.Namespace) -> int:
+    """How often this chunk was tried, this time included."""
+    tries = Path(f"{words.output.parent / 'tries'}-{words.start}")
+    with tries.open("ab") as file:
+        file.write(b".")
+    return tries.stat().st_size
+
+
+def write_damaged(words: argparse.Namespace) -> None:
+    """Write the frames; half of one in the middle is zeros."""
+    write(words)
+    from tests.video import damage
+
+    damage(words.output, words.count // 2)
 
 
 def hang() -> None:

@@ -99,7 +99,7 @@ async def test_a_command_that_fails(runtime: WorkerRuntime, settings: WorkerSett
     assert workspaces(settings) == []
 
 
-@pytest.mark.parametrize("how", ["no-output", "empty", "garbage", "short", "long", "size", "rate"])
+@pytest.mark.parametrize("how", ["no-output", "empty", "garbage", "damaged", "short", "long", "size", "rate"])
 async def test_exit_code_0_is_not_enough(runtime: WorkerRuntime, storage: Storage, how: str) -> None:
     """An output that is not what was ordered is never uploaded."""
     answer = await runtime.run(request_for(store_job(storage, make_job((10,), extra=["--misbehave", how]))))
