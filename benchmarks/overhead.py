@@ -1,6 +1,6 @@
 """What one chunk costs beside its command: many chunks of next to nothing, against bare tasks and no tasks at all.
 
-The chunks' command makes a hard link to a finished one-frame video: a process as cheap as `true`, whose output
+The chunks' command copies a finished one-frame video: a process about as cheap as `true`, whose output
 can be verified, since a chunk without output is never accepted.
 """
 
@@ -149,12 +149,12 @@ def _goals(links: Links, table: Table, database: str, *, is_largest: bool) -> tu
 
 
 def write_link_job(folder: Path, chunks: int) -> Path:
-    """Write a job whose chunks are links to one file, and that file."""
+    """Write a job whose chunks are copies of one file, and that file."""
     write_clip(folder / "clip.mp4", Clip(fps=Fraction(30)), start=0, count=1)
     job = {
         "metadata": {"totalFrames": chunks, "fps": 30, "width": 64, "height": 64, "duration": chunks / 30},
         "chunks": [
-            {"id": n, "startFrame": n, "frameCount": 1, "outputFile": f"c{n}.mp4", "command": f"ln clip.mp4 c{n}.mp4"}
+            {"id": n, "startFrame": n, "frameCount": 1, "outputFile": f"c{n}.mp4", "command": f"cp clip.mp4 c{n}.mp4"}
             for n in range(chunks)
         ],
     }
@@ -162,7 +162,7 @@ def write_link_job(folder: Path, chunks: int) -> Path:
 
 
 async def run_links(job: Path, links: Links) -> dict[str, float]:
-    """Render a job of links; how long after its end all its task runs could be seen, and how many never were."""
+    """Render such a job; how long after its end all its task runs could be seen, and how many never were."""
     report = await render_job(str(job), concurrency=links.at_once)
     assert isinstance(report, JobReport)
     assert report.frames == links.chunks
@@ -203,7 +203,7 @@ async def _work(number: int, folder: str, group: int) -> int:
     for chunk in range(number * group, (number + 1) * group):
         path = Path(folder) / f"bare{chunk}.mp4"
         path.unlink(missing_ok=True)
-        await run_command(["ln", "clip.mp4", path.name], cwd=folder)
+        await run_command(["cp", "clip.mp4", path.name], cwd=folder)
         await asyncio.to_thread(verify_output, path, frames=1, fps=Fraction(30), width=64, height=64)
     return number
 

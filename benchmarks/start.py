@@ -84,7 +84,7 @@ def _table(title: str, about: str, figures: tuple[Figure, ...], *, first: float)
 
 
 def _job(folder: Path, chunks: int) -> Path:
-    """Each chunk says when it ran, and links to one file."""
+    """Each chunk says when it ran, and copies one file."""
     return write_job(
         folder,
         {
@@ -97,7 +97,7 @@ def _job(folder: Path, chunks: int) -> Path:
                     "startFrame": n * FRAMES,
                     "frameCount": FRAMES,
                     "outputFile": f"c{n}.mp4",
-                    "command": shlex.join(["sh", "-c", 'date +%s%N >>stamps; ln -f source.mp4 "$0"', f"c{n}.mp4"]),
+                    "command": shlex.join(["sh", "-c", 'date +%s%N >>stamps; cp source.mp4 "$0"', f"c{n}.mp4"]),
                 }
                 for n in range(chunks)
             ],

@@ -16,7 +16,9 @@ from av.video.stream import VideoStream
 from benchmarks.extent import Extent, Join
 from benchmarks.measure import Goal, Run, Table, compare
 from examples.orrery.__main__ import render_frames
+from helios.models.worker import Artifact
 from helios.stitching import FfmpegStitcher, StitchInput
+from helios.storage import hash_file
 from tests.video import Clip, write_clip
 
 OPEN_FILES = 256
@@ -65,11 +67,13 @@ def _make_chunks(join: Join, folder: Path) -> list[StitchInput]:
         render_frames(0, join.frames, str(source))
     else:
         write_clip(source, Clip(width=join.size[0], height=join.size[1]), start=0, count=join.frames)
+    digest, size = hash_file(source)
     inputs = []
     for index in range(join.chunks):
         path = folder / f"c{index:05d}.mp4"
         path.hardlink_to(source)
-        inputs.append(StitchInput(path, join.frames, f"chunk {index}"))
+        record = Artifact(url=path.as_uri(), bytes=size, sha256=digest)
+        inputs.append(StitchInput(path, join.frames, f"chunk {index}", record))
     return inputs
 
 

@@ -9,9 +9,8 @@ import errno
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol, cast
@@ -22,23 +21,14 @@ from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
 from helios.errors import HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.soundtrack import Soundtrack, open_sound
 from helios.models.report import OutputReport
 
-
-@dataclass(frozen=True)
-class StitchInput:
-    """An accepted chunk output."""
-
-    path: Path
-    """The file."""
-    frames: int
-    """Frames that it holds."""
-    name: str
-    """How messages call it: `chunk 3`."""
+__all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher", "check_sound"]
 
 
 class StitchCancelledError(HeliosError):
@@ -71,7 +61,8 @@ class VideoStitcher(Protocol):
             stop: Set by another thread to end the stitch early.
 
         Raises:
-            OutputError: A chunk is damaged, has another number of frames, or does not fit the first.
+            OutputError: A chunk is damaged, has another number of frames, does not fit the first, or was changed since
+                it was accepted.
             RequestError: The container or the sound can't be used.
             WorkerUnavailableError: The output can't be written.
             StitchCancelledError: `stop` was set.
@@ -109,13 +100,13 @@ class FfmpegStitcher:
         frames = sum(chunk.frames for chunk in inputs)
         temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
-            with _write_errors(output):
-                join = _Join(temporary, output=output, fps=fps, first=inputs[0], audio_file=audio_file)
+            with _write_errors(output), closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks:
+                first, chunk = next(chunks)
+                join = _Join(temporary, output=output, fps=fps, first=first, chunk=chunk, audio_file=audio_file)
                 with join:
-                    for chunk in inputs:
-                        if stop is not None and stop.is_set():
-                            raise StitchCancelledError(f"Stitching {output.name} was stopped")
-                        join.append(chunk)
+                    join.append(first, chunk)
+                    for part, chunk in chunks:
+                        join.append(part, chunk)
                     join.finish()
             audio_codec = _verify(temporary, frames=frames, fps=fps, sound=join.soundtrack is not None)
             with _write_errors(output):
@@ -132,10 +123,32 @@ class FfmpegStitcher:
         )
 
 
+def _chunks(
+    inputs: Sequence[StitchInput], *, fps: Fraction, stop: threading.Event | None, output: Path
+) -> Generator[tuple[StitchInput, ChunkFile], None, None]:
+    """Open every chunk once, in order; after its packets were read, make sure that nobody wrote to it meanwhile."""
+    with closing(open_in_turn(inputs)) as opened:
+        for part, accepted in opened:
+            if stop is not None and stop.is_set():
+                raise StitchCancelledError(f"Stitching {output.name} was stopped")
+            with ChunkFile(part.path, fps=fps, frames=part.frames, file=accepted.file) as chunk:
+                yield part, chunk
+            accepted.check_unchanged()
+
+
 class _Join:
     """One output being written, and where its next frame and its next sample go."""
 
-    def __init__(self, path: Path, *, output: Path, fps: Fraction, first: StitchInput, audio_file: Path | None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        output: Path,
+        fps: Fraction,
+        first: StitchInput,
+        chunk: ChunkFile,
+        audio_file: Path | None,
+    ) -> None:
         self._fps = fps
         self._tick = 1 / fps
         self._frames = 0
@@ -145,21 +158,20 @@ class _Join:
         self._sound_file: InputContainer | None = None
         self._sound_frames: Iterator[AudioFrame] = iter(())
         name, sound_encoder = container_of(path)
-        with ChunkFile(first.path, fps=fps, frames=first.frames) as chunk:
-            check_container(output, chunk.parameters.codec)
-            self._parameters: VideoParameters = chunk.parameters
-            self._sound: AudioParameters | None = chunk.audio_parameters
-            # Frames by which decoding runs ahead of showing, with B-frames.
-            self._reorder = chunk.video.codec_context.reorder_depth
-            self._output: OutputContainer = av.open(str(path.absolute()), "w", format=name)
-            try:
-                self._video: VideoStream = self._output.add_stream_from_template(chunk.video, opaque=True)
-                self._video.time_base = self._tick
-                self._add_sound(audio_file, sound_encoder)
-                self._output.start_encoding()
-            except BaseException:
-                self._output.close()
-                raise
+        check_container(output, chunk.parameters.codec)
+        self._parameters: VideoParameters = chunk.parameters
+        self._sound: AudioParameters | None = chunk.audio_parameters
+        # Frames by which decoding runs ahead of showing, with B-frames.
+        self._reorder = chunk.video.codec_context.reorder_depth
+        self._output: OutputContainer = av.open(str(path.absolute()), "w", format=name)
+        try:
+            self._video: VideoStream = self._output.add_stream_from_template(chunk.video, opaque=True)
+            self._video.time_base = self._tick
+            self._add_sound(audio_file, sound_encoder)
+            self._output.start_encoding()
+        except BaseException:
+            self._output.close()
+            raise
 
     def __enter__(self) -> "_Join":
         return self
@@ -171,25 +183,24 @@ class _Join:
         with suppress(OSError) if kind else nullcontext():
             self._output.close()
 
-    def append(self, part: StitchInput) -> None:
+    def append(self, part: StitchInput, chunk: ChunkFile) -> None:
         """Write one chunk behind what is there."""
-        with ChunkFile(part.path, fps=self._fps, frames=part.frames) as chunk:
-            self._check_fits(chunk, part)
-            end = self._samples_at(self._frames + part.frames)
-            decoded, tick = 0, self._tick
-            for packet, index in chunk.packets():
-                if index is None:
-                    if self.soundtrack is not None and self._sound_file is None:
-                        for frame in packet.decode():
-                            self.soundtrack.feed(cast(AudioFrame, frame), until=end)
-                    continue
-                packet.stream = self._video
-                packet.time_base = tick
-                packet.pts = self._frames + index
-                packet.dts = self._frames + decoded - self._reorder
-                packet.duration = 1
-                decoded += 1
-                self._output.mux_one(packet)
+        self._check_fits(chunk, part)
+        end = self._samples_at(self._frames + part.frames)
+        decoded, tick = 0, self._tick
+        for packet, index in chunk.packets():
+            if index is None:
+                if self.soundtrack is not None and self._sound_file is None:
+                    for frame in packet.decode():
+                        self.soundtrack.feed(cast(AudioFrame, frame), until=end)
+                continue
+            packet.stream = self._video
+            packet.time_base = tick
+            packet.pts = self._frames + index
+            packet.dts = self._frames + decoded - self._reorder
+            packet.duration = 1
+            decoded += 1
+            self._output.mux_one(packet)
         self._frames += part.frames
         self._advance_sound(part, end)
 

@@ -19,6 +19,7 @@ from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
+from helios.own_file import is_shared, make_own
 from helios.process import explain_exit
 from tasks.accepted import AcceptedChunks
 from tasks.chunk_log import chunk_log
@@ -125,6 +126,8 @@ async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int, times: Atte
         if run.stored is not None:
             await _fetch(ended, run.stored, place)
         times.fetched, started = run.progress.seconds, time.monotonic()
+        if is_shared(place):
+            await asyncio.to_thread(make_own, place, run.place(output, f"{attempt}-own"))
         # A worker runtime that put the output into storage has decoded it, and the digest was compared on the way here:
         # the same bytes would decode to the same frames. It says where its time went; a worker that does not is not
         # known to have looked.

@@ -10,6 +10,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
 from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.media.accepted_file import check_accepted
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.process import explain_exit
@@ -32,15 +33,7 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
     run.begin_task()
     output = run.job.output
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
-    inputs = [
-        StitchInput(
-            path=record.result.path,
-            frames=record.result.frames,
-            name=f"chunk {record.chunk.id}",
-        )
-        for record in run.records.values()
-        if record.result is not None
-    ]
+    inputs = _accepted(run)
     place = run.job.published.url if run.job.published else output
     get_run_logger().info("Stitching %d chunks into %s", len(inputs), place)
     stop = threading.Event()
@@ -69,6 +62,15 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
     return run.video
 
 
+def _accepted(run: JobRun) -> list[StitchInput]:
+    """The accepted outputs, in frame order, with what is on record of each."""
+    return [
+        StitchInput(record.result.path, record.result.frames, f"chunk {record.chunk.id}", record.result.artifact)
+        for record in run.records.values()
+        if record.result is not None
+    ]
+
+
 async def _publish(place: Publication | None, video: Path, report: OutputReport) -> OutputReport:
     """Say what is in the finished video; where it goes into storage, take it away from here when it is there.
 
@@ -91,13 +93,14 @@ async def merge(run: JobRun) -> State[None] | None:
 
     Raises:
         CommandError: It failed.
+        OutputError: A chunk's output was changed since it was accepted; the command has not run.
         HeliosError: As `WorkerAdapter.execute`.
     """
     run.begin_task()
     command = run.job.merge
     assert command is not None  # noqa: S101  the flow merges where there is a merge command
     logger = get_run_logger()
-    logger.info("Merging with %s", command.argv[0])
+    stop = threading.Event()
     job = WorkerJob(
         command=command.argv[0],
         args=command.argv[1:],
@@ -105,8 +108,11 @@ async def merge(run: JobRun) -> State[None] | None:
         job_url=run.job.source,
     )
     try:
+        await asyncio.to_thread(check_accepted, _accepted(run), stop)
+        logger.info("Merging with %s", command.argv[0])
         ended = await command.adapter.execute(job, on_output=lambda _stream, line: logger.debug("%s", line))
     except asyncio.CancelledError:
+        stop.set()
         return Cancelled(message=run.stop_reason or JOB_CANCELLED)
     if ended.exit_code != 0:
         raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))

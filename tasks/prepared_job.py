@@ -228,7 +228,8 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
     else:
         # The caller may put the video anywhere; a job document may not: it can come from a stranger.
         output = directory.path / Path(output_file).expanduser()
-        if any(output == directory.output(chunk.output_file) for chunk in spec.chunks):
+        resolved = output.parent.resolve() / output.name
+        if any(resolved == directory.output(chunk.output_file) for chunk in spec.chunks):
             raise RequestError(f"The output file {output} is also a chunk's output; name another one")
     container_of(output)
     if output.is_dir():

@@ -19,6 +19,7 @@ from tasks.hold import Hold, Holder, JobHeldError
 from tasks.job_run import JobRun, Limits
 from tasks.last_states import complete_states
 from tasks.one_try import one_try
+from tasks.output_claims import claimed_outputs
 from tasks.prepared_job import PreparedJob
 from tasks.run_log import RunLogger
 from tasks.supervision import UNREACHABLE, Supervisor
@@ -97,6 +98,7 @@ async def job_run(
 
     Raises:
         JobHeldError: Another run works on the job.
+        OutputClaimedError: Another job writes to one of its outputs.
         RequestError: An earlier run of the job had another document.
         Abort: This very run goes on in another process.
     """
@@ -113,12 +115,14 @@ async def job_run(
     try:
         with suppress(*UNREACHABLE):
             await ensure_automation(client)
-        accepted = AcceptedChunks(job, key=key, run_id=run_id, store=get_result_store(), only_own=anew, logger=logger)
-        await accepted.open()
-        run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, is_first=flow_run.run_count <= 1,
-                     limits=limits, client=client, logger=logger, cancel=cancel)  # fmt: skip
-        async with run.slots.kept():
-            yield Work(run, hold, accepted, client, logger)
+        async with claimed_outputs(job, hold.holder, logger):
+            store = get_result_store()
+            accepted = AcceptedChunks(job, key=key, run_id=run_id, store=store, only_own=anew, logger=logger)
+            await accepted.open()
+            run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, is_first=flow_run.run_count <= 1,
+                         limits=limits, client=client, logger=logger, cancel=cancel)  # fmt: skip
+            async with run.slots.kept():
+                yield Work(run, hold, accepted, client, logger)
         await _until_reachable(client, logger)
         with suppress(*UNREACHABLE):
             await complete_states(client, run)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -29,16 +31,17 @@ class ChunkFile:
         path: The file.
         fps: Expected frame rate.
         frames: Expected number of frames.
+        file: The file, already open: it is read instead of what has the path now. It stays open.
 
     Raises:
         OutputError: It is missing, empty, not a video, or without a video stream.
     """
 
-    def __init__(self, path: Path, *, fps: Fraction, frames: int) -> None:
+    def __init__(self, path: Path, *, fps: Fraction, frames: int, file: BinaryIO | None = None) -> None:
         self.path = path
         self.fps = fps
         self.frames = frames
-        self._container = _open(path)
+        self._container = _open(path, file)
         try:
             self.video, self.audio = _streams(self._container, path)
             self.parameters = VideoParameters.of(self.video)
@@ -79,7 +82,7 @@ class ChunkFile:
                 if packet.is_corrupt:
                     raise OutputError(f"{self.path.name} is truncated or damaged: a packet is incomplete")
                 yield packet, self._frame_index(packet) if self.audio is None or packet.stream is self.video else None
-        except av.FFmpegError as exc:
+        except (av.FFmpegError, OSError) as exc:
             raise OutputError(f"{self.path.name} is truncated or damaged: {exc.strerror}") from exc
         self._check_count()
 
@@ -136,10 +139,12 @@ def _rate(rate: Fraction | None) -> str:
     return f"{float(rate):.6g} fps" if rate else "unknown"
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, file: BinaryIO | None) -> InputContainer:
     try:
-        if path.stat().st_size == 0:
+        if (path.stat() if file is None else os.fstat(file.fileno())).st_size == 0:
             raise OutputError(f"{path.name} is empty")
+        if file is not None:
+            return av.open(file, "r")  # it knows the format by the file's name, too
         # An absolute path: FFmpeg takes "a:b.mp4" for a protocol named "a".
         return av.open(str(path.absolute()), "r")
     except FileNotFoundError:

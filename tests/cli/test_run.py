@@ -160,6 +160,33 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     assert tasks == {f"chunk-{index}": "Completed" for index in range(10)} | {"stitch": "Completed"}
 
 
+def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path: Path) -> None:
+    """They know nothing of each other's runs: the second is refused by the folder, and the first is exact."""
+    (tmp_path / "gate").mkdir()
+    waits = ["--misbehave", f"until:{tmp_path / 'gate'}"]
+    first = write_job(tmp_path, make_job((5, 5), extra=waits, id="first")).rename(tmp_path / "first.json")
+    second = write_job(tmp_path, make_job((5, 5), start=50, id="second")).rename(tmp_path / "second.json")
+    for home in ("one", "two"):
+        furnish(tmp_path / home)
+    env = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "one")}
+    process = start_helios_job("run", first, "--output", tmp_path / "first.mp4", env=env)
+    until(lambda: list(tmp_path.glob(".helios/claims/*.json")) or process.poll() is not None)
+    assert process.poll() is None, process.communicate()
+    done = helios_job(
+        "run", second, "--output", tmp_path / "second.mp4",
+        env={**os.environ, **env, "PREFECT_HOME": str(tmp_path / "two")},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "more of this job's outputs are being written by the job 'first', run first-" in done.stderr
+    assert f"process {process.pid} on " in done.stderr
+    assert "Traceback" not in done.stderr
+    (tmp_path / "gate" / "all").touch()
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert read_numbers(tmp_path / "first.mp4") == list(range(10))
+    assert not (tmp_path / "second.mp4").exists()
+
+
 def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> None:
     """Even when the command is killed with SIGKILL, so that it can't stop anything."""
     write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +18,9 @@ import pytest
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.models.report import OutputReport
+from helios.models.worker import Artifact
 from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
+from helios.storage import hash_file
 from tests.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 
 SIZES = (7, 10, 1, 12)
@@ -224,9 +227,48 @@ def test_a_missing_and_a_truncated_chunk(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"c2\.mp4"):
         stitch(inputs, tmp_path / "video.mp4", H264)
     inputs[1].path.unlink()
-    with pytest.raises(OutputError, match=r"c1\.mp4 was not written"):
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was removed"):
         stitch(inputs, tmp_path / "video.mp4", H264)
     assert not (tmp_path / "video.mp4").exists()
+
+
+class _Strike(threading.Event):
+    """Never set; strikes when the stitcher asks the second time: the second chunk was hashed, and is to be copied."""
+
+    def __init__(self, strike: Callable[[], object]) -> None:
+        super().__init__()
+        self._strikes = [lambda: None, strike]
+
+    def is_set(self) -> bool:
+        if self._strikes:
+            self._strikes.pop(0)()
+        return False
+
+
+def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
+    """No video, and an error that names the chunk: its digest was right a moment before."""
+    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
+    strike = _Strike(lambda: inputs[1].path.write_bytes(other.read_bytes()))
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
+        stitch(inputs, tmp_path / "video.mp4", H264, stop=strike)
+    assert not (tmp_path / "video.mp4").exists()
+
+
+def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path: Path) -> None:
+    """The video has the frames that were accepted."""
+    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
+    stitch(inputs, tmp_path / "video.mp4", H264, stop=_Strike(lambda: other.replace(inputs[1].path)))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
+        stitch(inputs, tmp_path / "again.mp4", H264)
+
+
+def recorded(part: StitchInput) -> StitchInput:
+    """The same with a record of its acceptance."""
+    digest, size = hash_file(part.path)
+    return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
 
 
 def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
@@ -261,6 +303,7 @@ import signal, sys, resource
 from fractions import Fraction
 from pathlib import Path
 from helios.errors import WorkerUnavailableError
+from helios.models.worker import Artifact
 from helios.stitching import FfmpegStitcher, StitchInput
 if int(sys.argv[1]):
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

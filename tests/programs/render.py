@@ -109,6 +109,13 @@ def misbehave(words: argparse.Namespace) -> None:
             if tried(words) <= int(times):
                 sys.exit("not yet")
             write(words)
+        case ["link", kind]:  # what was rendered stays under another name, too
+            kept = output.parent / f"kept-{start}{output.suffix}"
+            write(words, kept)
+            if kind == "hard":
+                os.link(kept, output)
+            else:
+                os.symlink(kept.absolute(), output)
         case ["slow", seconds]:
             time.sleep(float(seconds))
             write(words)

@@ -1,0 +1,144 @@
+"""Accepted outputs at the moment they are used: the bytes that are read are the bytes that were accepted."""
+
+import hashlib
+import os
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from helios.errors import HeliosError, OutputError
+from helios.models.worker import Artifact
+
+
+@dataclass(frozen=True)
+class StitchInput:
+    """An accepted chunk output."""
+
+    path: Path
+    """The file."""
+    frames: int
+    """Frames that it holds."""
+    name: str
+    """How messages call it: `chunk 3`."""
+    artifact: Artifact | None = None
+    """Its size and digest on record; None for a file that is taken as it is."""
+
+
+class AcceptedFile:
+    """An accepted output, opened once and hashed through the open file.
+
+    Another process may give the path to another file meanwhile; it can't do so with an open file.
+
+    Args:
+        part: The output.
+
+    Raises:
+        OutputError: It can't be read, or is not what was accepted.
+    """
+
+    def __init__(self, part: StitchInput) -> None:
+        self._part = part
+        try:
+            self.file = part.path.open("rb")
+        except FileNotFoundError:
+            raise OutputError(
+                f"{part.name}: {part.path} was removed since it was accepted. Run this job again: it renders the chunk "
+                "anew"
+            ) from None
+        except OSError as exc:
+            raise OutputError(f"{part.name}: {part.path} can't be read: {exc.strerror}") from exc
+        try:
+            self._before = os.fstat(self.file.fileno())
+            self._check_digest()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def __enter__(self) -> "AcceptedFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+
+    def check_unchanged(self) -> None:
+        """Make sure that nobody has written into the file since it was hashed.
+
+        Raises:
+            OutputError: Somebody has.
+        """
+        if self._part.artifact is None:
+            return
+        before, now = self._before, os.fstat(self.file.fileno())
+        if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
+            raise self._changed(f"{now.st_size} bytes, written to while it was read")
+        if now.st_ctime_ns != before.st_ctime_ns:
+            # A new name or new rights do this, which leave the content alone; and so does a time that was set back.
+            self._check_digest()
+
+    def _check_digest(self) -> None:
+        expected = self._part.artifact
+        if expected is None:
+            return
+        try:
+            self.file.seek(0)
+            digest = hashlib.file_digest(self.file, "sha256").hexdigest()
+            size = self.file.tell()
+            self.file.seek(0)
+        except OSError as exc:
+            raise OutputError(f"{self._part.name}: {self._part.path} can't be read: {exc.strerror}") from exc
+        if (size, digest) != (expected.bytes, expected.sha256):
+            raise self._changed(
+                f"{size} bytes with sha256 {digest[:12]}… instead of {expected.bytes} with {expected.sha256[:12]}…"
+            )
+
+    def _changed(self, difference: str) -> OutputError:
+        return OutputError(
+            f"{self._part.name}: {self._part.path} was changed since it was accepted ({difference}): another program "
+            "writes to the same file. Give each job a folder or output names of its own, and run this job again: it "
+            "renders the chunk anew"
+        )
+
+
+def open_in_turn(parts: Sequence[StitchInput]) -> Generator[tuple[StitchInput, AcceptedFile], None, None]:
+    """Open one output after the other; each is closed before the next one is given out.
+
+    The next one is hashed in a thread while the caller reads this one: hashing takes about half as long as joining.
+
+    Raises:
+        OutputError: As `AcceptedFile`.
+    """
+    opened: deque[Future[AcceptedFile]] = deque()
+    with ThreadPoolExecutor(1, thread_name_prefix="digest") as ahead:
+        try:
+            for part, following in zip(parts, [*parts[1:], None], strict=True):
+                if not opened:
+                    opened.append(ahead.submit(AcceptedFile, part))
+                accepted = opened.popleft().result()
+                with accepted:
+                    if following is not None:
+                        opened.append(ahead.submit(AcceptedFile, following))
+                    yield part, accepted
+        finally:
+            for future in opened:
+                with suppress(HeliosError):
+                    future.result().file.close()
+
+
+def check_accepted(parts: Sequence[StitchInput], stop: threading.Event) -> None:
+    """Compare every output with its record; ends early when `stop` is set.
+
+    Raises:
+        OutputError: As `AcceptedFile`.
+    """
+    for part in parts:
+        if stop.is_set():
+            return
+        with AcceptedFile(part):
+            pass

@@ -1,0 +1,112 @@
+"""Two jobs in one folder, and chunks that are changed behind a job's back: no video has another job's frames."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.render import render_job
+from tests.flows.running import eventually, leftovers, render, report_of, resume
+from tests.jobs import make_job, write_job
+from tests.video import Clip, read_numbers, write_clip
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+MERGE = "sh -c 'cat c0.mp4 c1.mp4 > merged'"
+
+
+def job_that_waits(folder: Path, **fields: Any) -> dict[str, Any]:
+    """Two chunks, the second of which is not rendered before a file `all` is in the folder `gate`."""
+    (folder / "gate").mkdir(parents=True, exist_ok=True)
+    waits = ["--misbehave", f"until:{folder / 'gate'}", "--only", "5"]
+    return make_job((5, 5), name="c{index}", extra=waits, **fields)
+
+
+async def test_the_second_of_two_jobs_is_refused(tmp_path: Path) -> None:
+    """Before any of its commands has run; the first is exact. Afterwards the second may have the folder."""
+    first = asyncio.create_task(render(tmp_path, job_that_waits(tmp_path, id="first"), output_file="first.mp4"))
+    await eventually(_exists(tmp_path / "c0.mp4"))
+    (tmp_path / "notes").mkdir()
+    other = make_job((5, 5), start=100, name="c{index}", extra=["--notes", str(tmp_path / "notes")], id="second")
+    path = tmp_path / "second.json"
+    write_job(tmp_path / "notes", other).rename(path)
+    settings = {"output_file": "second.mp4", "concurrency": 2}
+    state = await render_job(str(path), **settings, return_state=True)  # type: ignore[call-overload]
+    assert state.is_failed()
+    assert "c0.mp4 and 1 more of this job's outputs are being written by the job 'first', run " in (state.message or "")
+    (tmp_path / "gate" / "all").touch()
+    state, _ = await first
+    assert state.is_completed(), state.message
+    assert read_numbers(tmp_path / "first.mp4") == list(range(10))
+    assert not (tmp_path / "second.mp4").exists()
+    assert list((tmp_path / "notes").iterdir()) == []
+    state = await render_job(str(path), **settings, return_state=True)  # type: ignore[call-overload]
+    assert state.is_completed(), state.message
+    assert read_numbers(tmp_path / "second.mp4") == list(range(100, 110))
+
+
+def _exists(path: Path) -> Callable[[], Any]:
+    async def exists() -> bool:
+        return path.exists()
+
+    return exists
+
+
+def overwrite(chunk: Path, other: Path) -> None:
+    """Write another video into the same file."""
+    inode = chunk.stat().st_ino
+    shutil.copyfile(other, chunk)
+    assert chunk.stat().st_ino == inode
+
+
+def replace(chunk: Path, other: Path) -> None:
+    """Put another file in its place."""
+    other.replace(chunk)
+
+
+@pytest.mark.parametrize("change", [overwrite, replace])
+@pytest.mark.parametrize("join", ["stitch", "merge"])
+async def test_a_chunk_that_is_changed_before_the_join(
+    tmp_path: Path, change: Callable[[Path, Path], None], join: str
+) -> None:
+    """Nothing is joined, and the error names the chunk; run again, the job renders that chunk anew, and is exact."""
+    joins = {"outputFile": "video.mp4"} if join == "stitch" else {"mergeCommand": MERGE}
+    running = asyncio.create_task(render(tmp_path, job_that_waits(tmp_path, **joins)))
+    await eventually(_exists(tmp_path / "c0.mp4"))
+    change(tmp_path / "c0.mp4", write_clip(tmp_path / "other.mp4", Clip(), start=500, count=5))
+    (tmp_path / "gate" / "all").touch()
+    state, report = await running
+    assert state.is_failed()
+    assert f"chunk 0: {tmp_path}/c0.mp4 was changed since it was accepted" in (state.message or "")
+    assert not (tmp_path / "video.mp4").exists()
+    assert not (tmp_path / "merged").exists()
+    assert leftovers(tmp_path) == []
+    state, report = await resume(report)
+    assert state.is_completed(), state.message
+    assert [chunk.reused for chunk in report.chunks] == [False, True]
+    if join == "stitch":
+        assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+    else:
+        assert (tmp_path / "merged").read_bytes() == b"".join((tmp_path / f"c{n}.mp4").read_bytes() for n in (0, 1))
+    assert read_numbers(tmp_path / "c0.mp4") == list(range(5))
+
+
+@pytest.mark.parametrize("kind", ["hard", "symbolic"])
+async def test_an_output_that_is_a_link_is_copied(tmp_path: Path, kind: str) -> None:
+    """What is written to the file through its other name afterwards does not reach the chunk."""
+    (tmp_path / "gate").mkdir()
+    job = make_job((5, 5), name="c{index}", outputFile="video.mp4")
+    waiting = job_that_waits(tmp_path)["chunks"][1]
+    job["chunks"] = [make_job((5, 5), name="c{index}", extra=["--misbehave", f"link:{kind}"])["chunks"][0], waiting]
+    path = write_job(tmp_path, job)
+    running = asyncio.create_task(render_job(str(path), concurrency=2, return_state=True))
+    await eventually(_exists(tmp_path / "c0.mp4"))
+    overwrite(tmp_path / "kept-0.mp4", write_clip(tmp_path / "other.mp4", Clip(), start=500, count=5))
+    (tmp_path / "gate" / "all").touch()
+    state = await running
+    assert state.is_completed(), state.message
+    assert (await report_of(state)).frames == 10
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+    assert leftovers(tmp_path) == []

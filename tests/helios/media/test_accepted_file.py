@@ -1,0 +1,135 @@
+"""Accepted outputs when they are used: what is read is what was accepted, or an error."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helios.errors import OutputError
+from helios.media.accepted_file import AcceptedFile, StitchInput, check_accepted, open_in_turn
+from helios.models.worker import Artifact
+from helios.storage import hash_file
+
+
+def accepted(folder: Path, *, count: int = 1) -> list[StitchInput]:
+    """Files with records."""
+    parts = []
+    for index in range(count):
+        path = folder / f"c{index}.mp4"
+        path.write_bytes(os.urandom(5000))
+        os.utime(path, (1, 1))  # long ago: a file system's clock moves in steps of some milliseconds
+        digest, size = hash_file(path)
+        record = Artifact(url=path.as_uri(), bytes=size, sha256=digest)
+        parts.append(StitchInput(path, 1, f"chunk {index}", record))
+    return parts
+
+
+def overwrite(path: Path) -> None:
+    """Write other bytes into the same file, as many as were there."""
+    with path.open("r+b") as file:
+        file.write(os.urandom(5000))
+
+
+def overwrite_and_set_back(path: Path) -> None:
+    """The same, with the time that it had before."""
+    overwrite(path)
+    os.utime(path, (1, 1))
+
+
+def replace(path: Path) -> None:
+    """Put another file at the path."""
+    other = path.with_name("other")
+    other.write_bytes(os.urandom(5000))
+    other.replace(path)
+
+
+@pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back, replace])
+def test_a_file_that_was_changed_since_it_was_accepted(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """The error names the chunk, the file, both digests, and what to do."""
+    (part,) = accepted(tmp_path)
+    change(part.path)
+    with pytest.raises(OutputError) as caught:
+        AcceptedFile(part)
+    assert part.artifact is not None
+    for words in (
+        f"chunk 0: {part.path} was changed since it was accepted",
+        f"sha256 {hash_file(part.path)[0][:12]}… instead of 5000 with {part.artifact.sha256[:12]}…",
+        "another program writes to the same file",
+        "run this job again: it renders the chunk anew",
+    ):
+        assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back])
+def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, change: Callable[[Path], None]) -> None:
+    """The look after reading notices it, though the digest was right before."""
+    (part,) = accepted(tmp_path)
+    with AcceptedFile(part) as opened:
+        opened.check_unchanged()
+        change(part.path)
+        with pytest.raises(OutputError, match="chunk 0: .* was changed since it was accepted"):
+            opened.check_unchanged()
+
+
+def test_a_path_that_is_given_to_another_file_meanwhile(tmp_path: Path) -> None:
+    """The open file is the accepted one all the same."""
+    (part,) = accepted(tmp_path)
+    content = part.path.read_bytes()
+    with AcceptedFile(part) as opened:
+        replace(part.path)
+        assert opened.file.read() == content
+        opened.check_unchanged()
+
+
+def test_a_further_name_or_other_rights_are_no_change(tmp_path: Path) -> None:
+    """A backup by hard links may run meanwhile."""
+    (part,) = accepted(tmp_path)
+    with AcceptedFile(part) as opened:
+        os.link(part.path, tmp_path / "backup")
+        part.path.chmod(0o444)
+        opened.check_unchanged()
+
+
+def test_one_after_the_other(tmp_path: Path) -> None:
+    """In order, two files open at most; the changed one ends it when its turn comes, and no file stays open."""
+    parts = accepted(tmp_path, count=9)
+    overwrite(parts[7].path)
+    seen: list[str] = []
+
+    def read_all() -> None:
+        for part, opened in open_in_turn(parts):
+            assert sum(str(tmp_path) in name for name in open_files()) <= 2
+            assert opened.file.read() == part.path.read_bytes()
+            seen.append(part.name)
+
+    with pytest.raises(OutputError, match=r"chunk 7: "):
+        read_all()
+    assert seen == [f"chunk {index}" for index in range(7)]
+    given_up = open_in_turn(parts)
+    next(given_up)
+    given_up.close()
+    assert not [name for name in open_files() if str(tmp_path) in name]
+
+
+def open_files() -> list[str]:
+    """What this process has open."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def test_all_at_once(tmp_path: Path) -> None:
+    """Every file is looked at, unless the caller has no need of it any more."""
+    parts, stop = accepted(tmp_path, count=3), threading.Event()
+    check_accepted(parts, stop)
+    parts[2].path.unlink()
+    with pytest.raises(OutputError, match=r"chunk 2: .*c2\.mp4 was removed since it was accepted"):
+        check_accepted(parts, stop)
+    stop.set()
+    check_accepted(parts, stop)
