@@ -11,6 +11,7 @@ import time
 import warnings
 from contextlib import suppress
 from typing import Any
+from uuid import UUID
 
 import click
 import psutil
@@ -52,8 +53,25 @@ async def work(pool: str, limit: int | None) -> None:
 
             is_stopping = False
 
+            def __init__(self, **settings: Any) -> None:
+                super().__init__(**settings)
+                self._underway: set[UUID] = set()
+
             async def get_and_submit_flow_runs(self) -> Any:
                 return [] if self.is_stopping else await super().get_and_submit_flow_runs()
+
+            async def run(self, flow_run: Any, configuration: Any, task_status: Any = None) -> Any:
+                self._underway.add(flow_run.id)
+                try:
+                    return await super().run(flow_run, configuration, task_status)
+                finally:
+                    self._underway.discard(flow_run.id)
+
+            async def _get_scheduled_flow_runs(self) -> Any:
+                # A run that was suspended and resumed at once still has its process, which goes on, or is at its end.
+                # Prefect's worker would give it a second slot of its limit, and fails of that.
+                found = await super()._get_scheduled_flow_runs()
+                return [one for one in found if one.flow_run.id not in self._underway]
 
     await _say_what_was_missed(pool)
     worker = JobWorker(work_pool_name=pool, limit=limit)

@@ -42,6 +42,7 @@ from tasks.run_artifacts import published
 from tasks.run_log import RunLogger
 from tasks.scheduled_time import scheduled_time
 from tasks.stored_job import StoredJob
+from tasks.supervision import leave_suspension_to_supervisor
 from tasks.termination import sigterm_cancels
 from tasks.webhook import Webhook, open_webhook
 from tasks.work import Work, job_run
@@ -114,6 +115,7 @@ async def render_job(
         webhook_data: Sent along with the webhook, at most 4 KiB.
     """
     run_log.quiet_expected_errors()
+    leave_suspension_to_supervisor()
     logger = get_run_logger()
     limits = Limits(
         retries=retries,
@@ -196,6 +198,7 @@ async def _carry_out(
             if run.job.output is not None:
                 page.begin_sheet()
             await _join(work)
+            run.is_done = True
             await _clean(run, logger)
     except asyncio.CancelledError:
         _end_cancellation()

@@ -57,6 +57,8 @@ class Holder(BaseModel):
     """What the marks of its commands' processes begin with."""
     beat: int = 0
     """Raised with every renewal."""
+    is_suspended: bool = False
+    """Whether the process is ending, for another one of the same run to go on when that is resumed."""
 
     @classmethod
     def this_process(cls, *, job: str, run_id: str, run_name: str) -> "Holder":
@@ -167,6 +169,15 @@ class Hold:
                 "Another run took this job over, since nothing was heard of this one for "
                 f"{DEAD_SECONDS:g} s; this one stops"
             ) from None
+
+    async def suspend(self) -> None:
+        """Say that this process is ending, and another one of the same run may wait for that.
+
+        Raises:
+            HoldLostError: Somebody else has taken the job over.
+        """
+        self.holder = self.holder.model_copy(update={"is_suspended": True})
+        await self.renew()
 
     async def release(self) -> None:
         """Give it up."""

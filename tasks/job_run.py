@@ -108,6 +108,8 @@ class JobRun:
         """What a run that is stopped ends as."""
         self.suspension: State[Any] | None = None
         """The state that asked for this process's end, if the job is to go on in another one."""
+        self.is_done = False
+        """Whether everything is rendered and joined: a process that only reports is not suspended."""
         self.is_stopping = False
         """Whether the run was asked to stop."""
         self.begun_tasks: dict[UUID, TaskRun] = {}

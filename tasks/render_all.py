@@ -45,7 +45,8 @@ async def render_all(work: Work, *, in_flight: int, retry_delay_seconds: float) 
         async with asyncio.TaskGroup() as pullers:
             for _ in range(min(in_flight, len(chunks))):
                 pullers.create_task(_pull(pending, work, render))
-    except ExceptionGroup as group:
+    except BaseExceptionGroup as group:
+        # Prefect's own signals too, `Pause` and `Abort`: the flow's engine knows them, and would crash with a group.
         raise group.exceptions[0] from None
 
 

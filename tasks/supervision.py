@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 
 from helios.models.report import RunState
@@ -22,12 +23,26 @@ from tasks.job_run import JobRun
 from tasks.job_state import ENDED, is_suspended, job_state, running
 from tasks.one_try import one_try
 from tasks.run_log import RunLogger
+from tasks.run_states import replace_state
 
 PAUSED = "pause"
 POLL_SECONDS = 1.0
 """Between two looks at the run's state; each costs 2 ms of CPU here, and 5 in the server."""
 UNREACHABLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
 """What Prefect's client raises while the API is away."""
+
+
+def leave_suspension_to_supervisor() -> None:
+    """Keep Prefect's engine from doing by itself, in the flow run that calls this, what a suspension asks for.
+
+    In a run of a deployment the engine watches for the state Suspended, which Pause in Prefect's UI sets. From then
+    on, and also after a resume, it raises `Pause` from every call of a task, at its end too, when the task's code has
+    done its work, and at the flow's end. `Pause` is no Exception: chunks in flight would be broken off by the first
+    that ends, and the run would crash. The engine raises it where the request that it finds in the run's context was
+    marked; its watcher marks the one that it was given at first.
+    """
+    if context := FlowRunContext.get():
+        context.flow_run_suspension_request = type(context.flow_run_suspension_request)()
 
 
 class Supervisor:
@@ -87,24 +102,31 @@ class Supervisor:
         if state.type in (StateType.CANCELLING, StateType.CANCELLED):
             run.stop(JOB_CANCELLED)
         elif state.type is StateType.PAUSED:
-            self._pause(state)
+            await self._pause(state)
         elif state.type is StateType.CRASHED:
             # Somebody took this process for dead.
             self._logger.warning("This run was marked as crashed (%s), but lives; it goes on", state.message)
-            await self._client.set_flow_run_state(UUID(run.run_id), running(), force=True)
+            await replace_state(self._client, UUID(run.run_id), state, running())
         elif job_state(state) in ENDED:
-            run.stop(f"The run was marked as {state.name} from outside", RunState.FAILED)
+            # A pause of the UI's has a time limit: then the server marks the run as Failed. What is in flight finishes.
+            if run.gate.is_set() or run.in_flight == 0:
+                why = f": {state.message}" if state.message else ""
+                run.stop(f"The run was marked as {state.name} from outside{why}", RunState.FAILED)
         elif not run.gate.is_set():
+            if state.type in (StateType.SCHEDULED, StateType.PENDING):
+                # Resumed after a suspension, while this process still had chunks in flight: no other one is needed.
+                await replace_state(self._client, UUID(run.run_id), state, running())
             self._logger.info("Continued")
             run.progress.hold_up(PAUSED, None)
             run.gate.set()
 
-    def _pause(self, state: State[Any]) -> None:
+    async def _pause(self, state: State[Any]) -> None:
         if self._run.gate.is_set():
             self._run.gate.clear()
             self._run.progress.hold_up(PAUSED, "paused")
             self._logger.info("Paused: %d chunks in flight finish, nothing new starts", self._run.in_flight)
-        if is_suspended(state) and self._run.in_flight == 0:
+        if is_suspended(state) and self._run.in_flight == 0 and not self._run.is_done:
             # The process ends, and a worker starts another one when the run is resumed.
+            await self._hold.suspend()
             self._run.suspension = state
             self._run.stop("The job was suspended")

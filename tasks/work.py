@@ -15,13 +15,14 @@ from prefect.runtime import flow_run
 from helios.models.report import RunState
 from tasks.accepted import AcceptedChunks, job_key
 from tasks.dead_run_automation import ensure_automation
-from tasks.hold import Hold, Holder, JobHeldError
+from tasks.hold import LOOK_SECONDS, Hold, Holder, JobHeldError
 from tasks.job_run import JobRun, Limits
 from tasks.last_states import complete_states
 from tasks.one_try import one_try
 from tasks.output_claims import claimed_outputs
 from tasks.prepared_job import PreparedJob
 from tasks.run_log import RunLogger
+from tasks.run_states import replace_state
 from tasks.supervision import UNREACHABLE, Supervisor
 from tasks.termination import on_worker_death
 
@@ -29,6 +30,8 @@ REACH_SECONDS = 6 * 3600.0
 """How long the end of a job waits for Prefect's API, to say so."""
 REACH_PAUSE_SECONDS = 5.0
 RELEASE_TRIES = 5
+OWN_END_SECONDS = 30.0
+"""How long a process waits for the end of the run's earlier one, which was suspended a moment before the resume."""
 
 
 class Work:
@@ -73,7 +76,7 @@ class Work:
         with one_try(), suppress(*UNREACHABLE):
             found = (await self.client.read_flow_run(run_id)).state
             if found is not None and found.type is StateType.RUNNING:
-                await self.client.set_flow_run_state(run_id, state, force=True)
+                await replace_state(self.client, run_id, found, state)
 
 
 @asynccontextmanager
@@ -105,13 +108,7 @@ async def job_run(
     run_id = str(flow_run.id)
     key = job_key(job.spec, run_id)
     hold = Hold(client, key, Holder.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
-    try:
-        await hold.take(logger)
-    except JobHeldError as exc:
-        if exc.holder.run_id != run_id:
-            raise
-        logger.error("Not started a second time: %s", exc)
-        raise Abort(str(exc)) from None
+    await _take(hold, logger)
     try:
         with suppress(*UNREACHABLE):
             await ensure_automation(client)
@@ -128,6 +125,29 @@ async def job_run(
             await complete_states(client, run)
     finally:
         await _release(hold, client, logger)
+
+
+async def _take(hold: Hold, logger: RunLogger) -> None:
+    """Take a hold; from an earlier process of the run that was suspended, once that has ended.
+
+    Raises:
+        JobHeldError: Another run works on the job.
+        Abort: The earlier process goes on.
+    """
+    deadline, said = time.monotonic() + OWN_END_SECONDS, False
+    while True:
+        try:
+            return await hold.take(logger)
+        except JobHeldError as exc:
+            if exc.holder.run_id != hold.holder.run_id:
+                raise
+            if not exc.holder.is_suspended or time.monotonic() >= deadline:
+                logger.error("Not started a second time: %s", exc)
+                raise Abort(str(exc)) from None
+            if not said:
+                logger.info("Waiting for the end of this run's earlier process, %s", exc.holder)
+                said = True
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _release(hold: Hold, client: PrefectClient, logger: RunLogger) -> None:

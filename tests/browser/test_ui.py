@@ -180,6 +180,32 @@ def test_cancel(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("cancelled")
 
 
+@pytest.mark.parametrize("page", ["dark"], indirect=True)
+def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
+    """The buttons on a run's page: what is in flight finishes, and the rest is rendered after the resume."""
+    (tmp_path / "notes").mkdir()
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
+    path = write_job(tmp_path, make_job([5] * 9, extra=words))
+    run, page = ui.submit(path, tmp_path / "video.mp4"), ui.page
+    until(lambda: list((tmp_path / "notes").iterdir()))
+    ui.open_run(run, "Logs")
+    page.get_by_role("button", name="Suspend").first.click()
+    page.locator(".p-modal").get_by_role("button", name="Submit").click()
+    until(lambda: ui.state(run) == "Suspended")
+    _is_said(ui, run, "paused")
+    (tmp_path / "all").touch()
+    ui.open_run(run, "Logs")
+    expect(page.get_by_text(re.compile("Suspended: . of 9 chunks are accepted")).first).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    ui.shoot("paused")
+    page.get_by_role("button", name="Resume").first.click()
+    page.locator(".p-modal").get_by_role("button", name="Submit").click()
+    until(lambda: ui.state(run) == "Completed")
+    assert len(list((tmp_path / "notes").iterdir())) == 9
+    assert read_numbers(tmp_path / "video.mp4") == list(range(45))
+
+
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     """It is rendered, and is on the page of runs."""

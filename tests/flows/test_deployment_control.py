@@ -1,0 +1,290 @@
+"""A worker's run of a deployment does what Prefect's UI asks of it: pause, resume, cancel, by the UI's own requests.
+
+Prefect's engine has a mind of its own in such runs: it watches for their suspension.
+"""
+
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.states import Cancelled
+
+from tasks.job_runs import Resumed, find_run, pause_run, resume_run, retry_run
+from tasks.run_watch import read_progress
+from tests.cli.command import HELIOS_JOB
+from tests.cloud.processes import ROOT
+from tests.conftest import ProcessesOf
+from tests.flows.running import eventually
+from tests.jobs import make_job, write_job
+from tests.test_deployment import prefect
+from tests.video import read_numbers
+
+POOL = "controlled"
+PULL = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+soon = partial(eventually, seconds=300)
+"""A flow's process takes its time to start."""
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
+    """A worker that has room for one process: a run that goes on must not need a second one."""
+    prefect("work-pool", "create", POOL, "--type", "process")
+    log = tmp_path_factory.mktemp("worker") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [HELIOS_JOB, "worker", "--pool", POOL, "--limit", "1"], cwd=ROOT, stdout=output, stderr=output
+        )
+    yield psutil.Process(process.pid)
+    process.terminate()
+    process.wait()
+
+
+class Job:
+    """A job that the worker carries out."""
+
+    def __init__(self, folder: Path, client: PrefectClient, run: FlowRun, worker: psutil.Process) -> None:
+        self.folder = folder
+        self.client = client
+        self.id = str(run.id)
+        self._id = run.id
+        self._worker = worker
+
+    @property
+    def begun(self) -> int:
+        """Executions of its commands."""
+        return len(list((self.folder / "notes").iterdir()))
+
+    @property
+    def process(self) -> int | None:
+        """The process id of the run, if it has a process."""
+        flows = [child for child in self._worker.children() if child.status() != psutil.STATUS_ZOMBIE]
+        return flows[0].pid if flows else None
+
+    async def until_begun(self, count: int) -> None:
+        """Wait for so many executions."""
+
+        async def have() -> bool:
+            return self.begun >= count
+
+        await soon(have)
+
+    async def until_accepted(self, count: int) -> None:
+        """Wait for so many outputs."""
+
+        async def have() -> bool:
+            return len(list(self.folder.glob("chunk ?.mp4"))) >= count
+
+        await soon(have)
+
+    async def press_pause(self, seconds: float = 300) -> None:
+        """Do what Pause on a run's page does, for so long; and wait until the run has taken note."""
+        until = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+        await self._set_state("PAUSED", "Suspended", pause_timeout=until, pause_reschedule=True)
+        await self.until_noted()
+
+    async def until_noted(self) -> None:
+        """Wait until the run has taken note that it is paused."""
+
+        async def is_noted() -> bool:
+            progress = await read_progress(self.client, await self.client.read_flow_run(self._id))
+            return progress is not None and "paused" in progress.notes.values()
+
+        await soon(is_noted)
+
+    async def press_cancel(self) -> None:
+        """Do what Cancel on a run's page does."""
+        await self._set_state("CANCELLING", "Cancelling")
+
+    async def press_resume(self) -> None:
+        """Do what Resume on a run's page does."""
+        answer = await self.client.resume_flow_run(self._id)
+        assert answer.status is SetStateStatus.ACCEPT, answer
+
+    async def until_marked(self, name: str) -> None:
+        """Wait until the server says a state, whatever the process does."""
+
+        async def is_marked() -> bool:
+            return (await self.client.read_flow_run(self._id)).state_name == name
+
+        await soon(is_marked)
+
+    async def until_it_is(self, name: str) -> None:
+        """Wait for a state, and for the end of the process where that has none."""
+
+        async def is_there() -> bool:
+            found = (await self.client.read_flow_run(self._id)).state
+            assert found is not None
+            assert found.name == name or not found.is_final(), found
+            return found.name == name and (found.is_running() or self.process is None)
+
+        await soon(is_there)
+
+    async def task_runs(self) -> list[str]:
+        """The names of the states of its task runs."""
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[self._id]))
+        return sorted(str(run.state_name) for run in await self.client.read_task_runs(flow_run_filter=of_run))
+
+    async def _set_state(self, type_: str, name: str, **details: Any) -> None:
+        state = {"type": type_, "name": name, "state_details": details}
+        await self.client.request(
+            "POST", "/flow_runs/{id}/set_state", path_params={"id": self._id}, json={"state": state, "force": True}
+        )
+
+
+@asynccontextmanager
+async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: Any) -> AsyncIterator[Job]:
+    """Have a job of a deployment underway at the worker within the block: four chunks, two at a time."""
+    (folder / "notes").mkdir()
+    words = ["--notes", str(folder / "notes"), "--misbehave", misbehave]
+    path = write_job(folder, make_job([5] * 4, extra=words, **{"outputFile": "video.mp4"} | fields))
+    parameters = {"job": str(path), "concurrency": 2, "retry_delay_seconds": 3}
+    async with get_client() as client:
+        flow = await client.create_flow_from_name("render-job")
+        deployment = await client.create_deployment(
+            flow, "controlled", work_pool_name=POOL, pull_steps=[PULL], entrypoint="flows/render.py:render_job"
+        )
+        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        job = Job(folder, client, run, worker)
+        try:
+            yield job
+        finally:
+            # The next test's run needs the worker's room.
+            await client.set_flow_run_state(run.id, Cancelled(), force=True)
+
+            async def is_gone() -> bool:
+                return job.process is None
+
+            await soon(is_gone)
+
+
+async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.Process, tmp_path: Path) -> None:
+    """What is in flight is accepted and counted, nothing new starts; no chunk is rendered twice."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        await job.press_pause()
+        (tmp_path / "all").touch()
+        await job.until_it_is("Suspended")
+        assert job.begun == 2
+        assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
+        assert await job.task_runs() == ["Completed"] * 2
+        await job.press_resume()
+        await job.until_it_is("Completed")
+        assert job.begun == 4
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+
+
+async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path: Path) -> None:
+    """The same process goes on, and the run is Running; it can be paused once more."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        process = job.process
+        await job.press_pause()
+        await job.press_resume()
+        await job.until_it_is("Running")
+        (tmp_path / "0").touch()
+        await job.until_begun(3)
+        await job.press_pause()
+        (tmp_path / "5").touch()
+        await job.until_accepted(2)
+        await job.press_resume()
+        await job.until_it_is("Running")
+        (tmp_path / "all").touch()
+        await job.until_begun(4)
+        assert job.process == process
+        await job.until_it_is("Completed")
+        assert job.begun == 4
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+
+
+async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) -> None:
+    """Prefect's server marks the run as Failed; what is in flight is accepted all the same, and a retry goes on."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        await job.press_pause(seconds=20)
+        await job.until_marked("Failed")
+        (tmp_path / "all").touch()
+        await job.until_it_is("Failed")
+        assert await job.task_runs() == ["Completed"] * 2
+        await retry_run(job.client, await find_run(job.client, job.id))
+        await job.until_begun(4)
+        await job.until_it_is("Completed")
+        assert job.begun == 4
+
+
+async def test_pause_that_keeps_the_process(worker: psutil.Process, tmp_path: Path) -> None:
+    """`helios-job pause` and `resume`: the process stays, and goes on."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        process = job.process
+        await pause_run(job.client, await find_run(job.client, job.id))
+        await job.until_noted()
+        (tmp_path / "all").touch()
+        await job.until_accepted(2)
+        assert job.process == process
+        assert await resume_run(job.client, await find_run(job.client, job.id)) is Resumed.CONTINUED
+        await job.until_begun(4)
+        assert job.process == process
+        await job.until_it_is("Completed")
+        assert job.begun == 4
+
+
+async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """With chunks in flight: they end, and so does the run."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        await job.press_pause()
+        await job.press_cancel()
+        await job.until_it_is("Cancelled")
+        assert processes_of(tmp_path) == []
+        assert await job.task_runs() == ["Cancelled"] * 2
+        assert job.begun == 2
+
+
+async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp_path: Path) -> None:
+    """It is Cancelled, and keeps what is accepted."""
+    async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
+        await job.until_begun(2)
+        await job.press_pause()
+        (tmp_path / "all").touch()
+        await job.until_it_is("Suspended")
+        await job.press_cancel()
+        await job.until_it_is("Cancelled")
+        assert await job.task_runs() == ["Completed"] * 2
+
+
+async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> None:
+    """The join finishes, and with it the job: there is nothing left to be resumed."""
+    merge = f"sh -c 'echo >> merges; until test -e {tmp_path}/go; do sleep 0.1; done'"
+    async with a_job(worker, tmp_path, "slow:0", outputFile=None, mergeCommand=merge) as job:
+
+        async def is_joining() -> bool:
+            return (tmp_path / "merges").exists()
+
+        await soon(is_joining)
+        await job.press_pause()
+        (tmp_path / "go").touch()
+        await job.until_it_is("Completed")
+        assert await job.task_runs() == ["Completed"] * 5
+        assert (tmp_path / "merges").read_text() == "\n"
+
+
+async def test_pause_while_a_chunk_waits_for_its_retry(worker: psutil.Process, tmp_path: Path) -> None:
+    """The process does not wait for it; it is tried again after the resume."""
+    async with a_job(worker, tmp_path, "fail-times:1") as job:
+        await job.until_begun(2)
+        await job.press_pause()
+        await job.until_it_is("Suspended")
+        await job.press_resume()
+        await job.until_it_is("Completed")
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))

@@ -1,0 +1,66 @@
+"""A run that is resumed the moment it is suspended has two processes for a while: its job has one at a time."""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.exceptions import Abort
+from prefect.states import Cancelled, Pending
+
+from cli.flow_process import start_flow
+from flows.render import render_job
+from tasks.hold import Hold, Holder
+from tests.flows.running import eventually
+from tests.jobs import make_job, write_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@asynccontextmanager
+async def held_by_earlier_process(
+    folder: Path, job_id: str, *, suspended: bool = False
+) -> AsyncIterator[tuple[PrefectClient, FlowRun, Hold]]:
+    """A run whose job another process of it, this one, holds until the end of the block at the latest."""
+    path = write_job(folder, make_job([5] * 2, id=job_id))
+    key = f"{job_id}-{hashlib.sha256(job_id.encode()).hexdigest()[:12]}"
+    async with get_client() as client:
+        run = await client.create_flow_run(render_job, parameters={"job": str(path)}, state=Pending())
+        holder = Holder.this_process(job=job_id, run_id=str(run.id), run_name="run-elsewhere")
+        hold = Hold(client, key, holder.model_copy(update={"owner": "nobody-"}))
+        await hold.take(logging.getLogger(__name__))
+        if suspended:
+            await hold.suspend()
+        yield client, run, hold
+        await hold.release()
+
+
+async def test_the_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
+    """It goes on when the first, which was suspended, has given the job up."""
+    async with held_by_earlier_process(tmp_path, "resumed-at-once", suspended=True) as (client, run, hold):
+        work = asyncio.create_task(start_flow(run, run.parameters))
+        own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
+
+        async def is_waiting() -> bool:
+            assert not work.done(), work.result()
+            return any("earlier process, run run-elsewhere" in line.message for line in await client.read_logs(own))
+
+        await eventually(is_waiting)
+        await hold.release()
+        state = await work
+    assert state.is_completed(), state.message
+
+
+async def test_the_second_ends_where_the_first_goes_on(tmp_path: Path) -> None:
+    """It leaves the run's state alone."""
+    async with held_by_earlier_process(tmp_path, "goes-on") as (client, run, _):
+        with pytest.raises(Abort, match="is being rendered by run run-elsewhere"):
+            await start_flow(run, run.parameters)
+        assert (await client.read_flow_run(run.id)).state_type is StateType.RUNNING
+        await client.set_flow_run_state(run.id, Cancelled(), force=True)
