@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import psutil
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
 
 from benchmarks.meters import ProcessMeter
 from cli.server import prefect_server
@@ -65,14 +64,16 @@ def server(*, on_postgresql: bool = False) -> Iterator[Server]:
 
 @contextmanager
 def _server() -> Iterator[int]:
-    with prefect_server():
+    with prefect_server() as access:
+        assert access is not None
         own = psutil.Process().children()
         (pid,) = (process.pid for process in own if "cli.embedded_server" in process.cmdline())
-        os.environ["PREFECT_API_URL"] = str(PREFECT_API_URL.value())
+        os.environ.update(access.client_environment)
         try:
             yield pid
         finally:
-            del os.environ["PREFECT_API_URL"]
+            for name in access.client_environment:
+                del os.environ[name]
 
 
 def _is_of(process: psutil.Process, database: str) -> bool:

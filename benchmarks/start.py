@@ -127,7 +127,8 @@ async def _import() -> None:
 async def _run(words: list[str], folder: Path, environment: dict[str, str]) -> tuple[float, float, str]:
     inherited = dict(os.environ)
     if environment:
-        inherited.pop("PREFECT_API_URL", None)
+        for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+            inherited.pop(name, None)
     started = time.time()
     process = await asyncio.create_subprocess_exec(
         *words, cwd=folder, env={**inherited, **environment}, stdout=asyncio.subprocess.PIPE,

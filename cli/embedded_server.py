@@ -3,6 +3,8 @@
 It is Prefect's own server and UI, in a session of its own, so that Ctrl-C in a terminal does not end it
 before the run's last states are written. Its standard input is a pipe from the command: when that
 closes, however the command ended, the server ends.
+
+Its environment has the credential that clients must show (PREFECT_SERVER_API_AUTH_STRING); it does not start without.
 """
 
 import importlib
@@ -13,10 +15,12 @@ import threading
 
 import uvicorn
 
+from cli.server_middleware import LoopbackMiddleware
 from cli.sqlite_cursors import close_failed_cursors
 from tasks.garbage import calm_collector
 
 APP = "prefect.server.api.server"
+AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 def _end_with_parent() -> None:
@@ -26,15 +30,18 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Serve on 127.0.0.1 until standard input closes."""
+    port, auth = int(sys.argv[1]), os.environ.get(AUTH)
+    if not auth:
+        sys.exit(f"A server without a credential is open to every program of this machine: set {AUTH} to user:password")
     threading.Thread(target=_end_with_parent, daemon=True).start()
     close_failed_cursors()
-    importlib.import_module(APP)
+    prefect = importlib.import_module(APP)
     calm_collector()  # a seventh of the server's CPU while chunks end
     uvicorn.run(
-        f"{APP}:create_app",
+        lambda: LoopbackMiddleware(prefect.create_app(), port=port, auth=auth),
         factory=True,
         host="127.0.0.1",
-        port=int(sys.argv[1]),
+        port=port,
         log_level="error",
         lifespan="on",
         timeout_graceful_shutdown=5,

@@ -3,13 +3,11 @@
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 
 # A render does not report home: neither the server that it starts, nor Prefect's client here.
@@ -104,14 +102,13 @@ def a_server() -> Iterator[Screen]:
     is_terminal = sys.stderr.isatty()
     if is_terminal:
         click.echo("Starting Prefect …", err=True)
-    with prefect_server() as own_ui:
-        if own_ui and is_terminal:
-            click.echo(f"Prefect's UI, while the job runs: {own_ui}/runs", err=True)
+    with prefect_server() as own:
+        if own and is_terminal:
+            click.echo(f"Prefect's UI, while the job runs (the link works once): {own.new_link()}", err=True)
         yield screen
-    if own_ui:
-        prefect = shutil.which("prefect") or Path(sys.executable).with_name("prefect")
+    if own:
         address = f"http://127.0.0.1:4200{screen.path}"
-        click.echo(f"To look at this run in Prefect's UI: {prefect} server start, then open {address}", err=True)
+        click.echo(f"To look at this run in Prefect's UI: helios-job up, open its link, then {address}", err=True)
 
 
 async def _create(request: dict[str, Any]) -> FlowRun:

@@ -9,6 +9,7 @@ import click
 
 from cli.control import cancel, delete, pause, resume, retry
 from cli.doctor import doctor
+from cli.env import env
 from cli.errors import ServerStartError
 from cli.look import list_command, logs, status, wait
 from cli.plan import plan
@@ -29,7 +30,7 @@ def commands() -> None:
 
 
 for command in (run, validate, plan, doctor, submit, list_command, status, logs, wait, cancel, pause, resume, retry,
-                delete, up, worker):  # fmt: skip
+                delete, up, worker, env):  # fmt: skip
     commands.add_command(command)
 
 

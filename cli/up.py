@@ -1,9 +1,9 @@
 """`helios-job up`: a whole farm on this machine, until Ctrl-C."""
 
 import asyncio
-import os
 import socket
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,9 @@ from adapters import limit_name
 from cli.farm import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
 from cli.worker import work
 from helios.errors import RequestError
+
+if TYPE_CHECKING:
+    from cli.server_credentials import ServerAccess
 
 
 @click.command(epilog="Example: helios-job up --port 4200 --limit 2")
@@ -24,25 +27,24 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
     """
     from prefect.settings import PREFECT_API_URL
 
-    from cli.server import announced_farm, find_farm, prefect_server
+    from cli.server import prefect_server
+    from cli.server_credentials import announced_farm, export_client_settings, find_farm
 
     if PREFECT_API_URL.value() is None:
         if no_worker:
             raise RequestError("--no-worker needs a Prefect server that goes on; name it: PREFECT_API_URL=http://…/api")
         if running := find_farm():
-            raise RequestError(f"A farm is up already: {running.removesuffix('/api')}")
+            raise RequestError(f"A farm is up already; this link opens its UI, once: {running.new_link()}")
         _check_free(port)
         click.echo("Starting Prefect; the first time, it makes its database …")
     with ExitStack() as stack:
-        own_ui = stack.enter_context(prefect_server(port=port))
-        url = str(PREFECT_API_URL.value())
-        # For the processes of the deploy command, and of the worker's jobs.
-        os.environ["PREFECT_API_URL"] = url
-        if own_ui:
-            stack.enter_context(announced_farm(url))
+        own = stack.enter_context(prefect_server(port=port))
+        export_client_settings()  # for the deploy command, and the worker's jobs
+        if own:
+            stack.enter_context(announced_farm(own))
         asyncio.run(make_pool())
         deploy()
-        _say_what_is_where(url.removesuffix("/api"), asyncio.run(describe_deployments()), has_worker=not no_worker)
+        _say_what_is_where(own, asyncio.run(describe_deployments()), has_worker=not no_worker)
         if no_worker:
             return 0
         asyncio.run(work(POOL, limit))
@@ -62,16 +64,27 @@ def _check_free(port: int) -> None:
             ) from None
 
 
-def _say_what_is_where(ui: str, deployments: list[str], *, has_worker: bool) -> None:
+def _say_what_is_where(own: "ServerAccess | None", deployments: list[str], *, has_worker: bool) -> None:
+    from prefect.settings import PREFECT_API_URL
+
     first, *others = deployments
+    ui = str(PREFECT_API_URL.value()).removesuffix("/api")
     worker = "on this machine, of the work pool" if has_worker else "none here; helios-job worker is one, of the pool"
     lines = [
-        f"Prefect's UI   {ui}",
+        *(
+            [
+                f"Prefect's UI   {own.new_link()}",
+                f"{'':<14} The link works once; helios-job up in another terminal prints a new one.",
+            ]
+            if own
+            else [f"Prefect's UI   {ui}"]
+        ),
         f"Deployments    {first}",
         *(f"{'':<14} {deployment}" for deployment in others),
         f"Worker         {worker} {POOL}; its queues: {', '.join(QUEUES)}",
         f"Limits         {', '.join(f'{limit_name(adapter)}: {slots}' for adapter, slots in LIMITS.items())}",
         f"Render         helios-job submit job.json --output video.mp4, or Run in the UI: {ui}/deployments",
+        *(['Commands       helios-job finds the server; prefect does after: eval "$(helios-job env)"'] if own else []),
         *(["Ctrl-C stops all of it."] if has_worker else []),
     ]
     click.echo("\n".join(lines))

@@ -31,7 +31,12 @@ def worker(pool: str, limit: int | None) -> int:
     if not PREFECT_API_URL.value():
         raise RequestError("A worker needs a Prefect server; start one (prefect server start), and name it: "
                            "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api")  # fmt: skip
-    asyncio.run(work(pool, limit))
+    from cli.server import configured_server
+    from cli.server_credentials import export_client_settings
+
+    with configured_server():
+        export_client_settings()
+        asyncio.run(work(pool, limit))
     return 0
 
 

@@ -11,6 +11,7 @@ os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="helios-tests-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
+os.environ.pop("PREFECT_API_AUTH_STRING", None)
 os.environ["SVT_LOG"] = "1"
 # Some tests run a task by itself.
 os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
@@ -18,7 +19,7 @@ os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 import psutil
 import pytest
 from hypothesis import settings
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import temporary_settings
 
 from cli.server import prefect_server
 from tests.cloud.aws import Aws, aws
@@ -49,15 +50,18 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def prefect_api() -> Iterator[str]:
-    """The address of a real Prefect server that lives as long as the tests, on a database of its own."""
+    """The address of a real Prefect server that lives as long as the tests, on a database of its own.
+
+    This process and those that it starts are let in by their environment; `client_headers` are for requests by hand.
+    """
     furnish(Path(os.environ["PREFECT_HOME"]))
-    with prefect_server():
-        url = PREFECT_API_URL.value()
-        assert url is not None
-        os.environ["PREFECT_API_URL"] = url
-        with temporary_settings({PREFECT_API_URL: url}):
-            yield url
-        del os.environ["PREFECT_API_URL"]
+    with prefect_server() as own:
+        assert own is not None
+        os.environ.update(own.client_environment)
+        with temporary_settings(own.client_settings):
+            yield own.url
+        for name in own.client_environment:
+            del os.environ[name]
 
 
 @pytest.fixture

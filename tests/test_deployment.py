@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from cli.server_credentials import client_headers
 from tests.cli.command import said, until
 from tests.conftest import ProcessesOf
 from tests.jobs import make_job, write_job
@@ -134,5 +135,6 @@ def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path,
 
 def _state(run: str) -> dict[str, Any]:
     """A run's state, as the API tells it."""
-    state: dict[str, Any] = httpx.get(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run}").json()["state"]
+    answer = httpx.get(f"{os.environ['PREFECT_API_URL']}/flow_runs/{run}", headers=client_headers())
+    state: dict[str, Any] = answer.raise_for_status().json()["state"]
     return state

@@ -25,6 +25,7 @@ from tests.postgres import find_programs, postgres
 from tests.video import read_numbers
 
 PROGRAMS = find_programs()
+AUTH = "helios:of-this-test"
 pytestmark = [
     pytest.mark.skipif(PROGRAMS is None, reason="needs Debian's package postgresql"),
     pytest.mark.timeout(900),
@@ -42,6 +43,7 @@ class Farm:
         self.environment = {
             **own,
             "PREFECT_API_URL": self.url,
+            "PREFECT_API_AUTH_STRING": AUTH,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             # What the machines share: results, and the job directories.
@@ -49,7 +51,7 @@ class Farm:
         }
         self.server = self.start(
             "server", sys.executable, "-m", "cli.server_settings", "prefect", "server", "start", "--port",
-            str(self.port), PREFECT_API_DATABASE_CONNECTION_URL=database,
+            str(self.port), PREFECT_API_DATABASE_CONNECTION_URL=database, PREFECT_SERVER_API_AUTH_STRING=AUTH,
             PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         )  # fmt: skip
         until(self._answers, seconds=240)

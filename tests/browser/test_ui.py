@@ -52,6 +52,7 @@ class Ui:
     """What a person does, and looks at."""
 
     def __init__(self, farm: Farm, page: Page, theme: str) -> None:
+        self.farm = farm
         self.page = page
         self.theme = theme
         self.url = f"http://127.0.0.1:{farm.port}"
@@ -60,7 +61,7 @@ class Ui:
         """Ask the server what the browser can't say; again where it was busy."""
         answer = httpx.Response(503)
         while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            answer = httpx.request(method, f"{self.url}/api{path}", json=body, timeout=60)
+            answer = self.farm.request(method, path, body)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -122,7 +123,9 @@ class Ui:
 
 @pytest.fixture
 def ui(farm: Farm, page: Page, request: pytest.FixtureRequest) -> Ui:
-    """The UI of the farm."""
+    """The UI of the farm, opened by a link."""
+    page.goto(farm.new_link())
+    page.wait_for_url("**/dashboard**")
     return Ui(farm, page, request.node.callspec.params["page"])
 
 

@@ -154,7 +154,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    assert "prefect server start, then open http://127.0.0.1:4200/runs/flow-run/" in said
+    assert "helios-job up, open its link, then http://127.0.0.1:4200/runs/flow-run/" in said
     flows, tasks = flow_run_states(home)
     assert flows == ["Completed"]
     assert tasks == {f"chunk-{index}": "Completed" for index in range(10)} | {"stitch": "Completed"}

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from adapters import limit_name
+from cli.server_credentials import basic
 from tests.cli.command import HELIOS_JOB, helios_job, until
 from tests.cloud.processes import free_port
 from tests.jobs import make_job, write_job
@@ -58,7 +59,31 @@ class Farm:
 
     def api(self, path: str) -> Any:
         """Ask its server for what there is of something."""
-        return httpx.post(f"http://127.0.0.1:{self.port}/api{path}", json={}, timeout=60).raise_for_status().json()
+        return self.request("POST", path, {}).raise_for_status().json()
+
+    def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        """Send its server a request, with the credential."""
+        headers = {"Authorization": f"Basic {basic(self.auth)}"}
+        return httpx.request(
+            method, f"http://127.0.0.1:{self.port}/api{path}", json=body, headers=headers, timeout=60
+        )  # fmt: skip
+
+    @property
+    def auth(self) -> str:
+        """The credential, as its commands find it."""
+        return (self.home / "helios-job-up.credential").read_text()
+
+    @property
+    def link(self) -> str:
+        """The link that it has printed."""
+        (line,) = (line for line in self.said if line.startswith("Prefect's UI"))
+        return line.split()[-1]
+
+    def new_link(self) -> str:
+        """The link that another `helios-job up` prints."""
+        done = helios_job("up", env=self.environment)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        return done.stderr.split()[-1]
 
     def stop(self) -> int:
         """Press Ctrl-C; return the exit code."""
@@ -103,8 +128,33 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words)))
     until(lambda: len(list((tmp_path / "notes").iterdir())) >= 1)
     family = psutil.Process(farm.process.pid).children(recursive=True)
+    _has_told_nobody(farm, family)
     assert farm.stop() == 0
+    assert [path.name for path in farm.home.iterdir() if path.name.startswith("helios-job-up")] == []
     until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=60)
     assert farm.said[-1] == "Stopped\n"
     states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's
     assert sorted(states) == ["Cancelled", "Completed"]
+
+
+@pytest.mark.timeout(900)
+def test_other_commands_get_in(farm: Farm) -> None:
+    """Prefect's own by `helios-job env`; ours also where the farm's address is configured; a new link by another up."""
+    prefect = str(Path(HELIOS_JOB).with_name("prefect"))
+    script = f'eval "$({HELIOS_JOB} env)" && COLUMNS=200 {prefect} deployment ls'
+    done = subprocess.run(["sh", "-c", script], env=farm.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "render-job/local" in done.stdout) == (0, True), done.stdout + done.stderr
+    for host in ("127.0.0.1", "localhost"):
+        configured = {**farm.environment, "PREFECT_API_URL": f"http://{host}:{farm.port}/api"}
+        done = helios_job("list", "--planned", env=configured)
+        assert (done.returncode, "planned for" in done.stdout) == (0, True), done.stderr
+    assert farm.new_link() not in {farm.link, farm.new_link()}
+
+
+def _has_told_nobody(farm: Farm, family: list[psutil.Process]) -> None:
+    """The credential is on no command line, and in nothing that was printed or logged."""
+    secret = farm.auth.partition(":")[2]
+    assert len(secret) >= 40
+    assert not [process for process in family if secret in " ".join(process.cmdline())]
+    assert secret not in "".join(farm.said)
+    assert secret not in (farm.home / "helios-job-server.log").read_text()

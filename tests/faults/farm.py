@@ -19,9 +19,10 @@ import httpx
 import psutil
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.workers.process import ProcessWorker
 
+from cli.server_credentials import ServerAccess
 from cli.server_settings import EMBEDDED
 from tests.cloud.aws import Aws, aws
 from tests.cloud.processes import ROOT, free_port
@@ -42,7 +43,8 @@ class PrefectServer:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._port = free_port()
+        self.access = ServerAccess.make(free_port())
+        """Its address, and what its clients show."""
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.lock = asyncio.Lock()
@@ -51,14 +53,15 @@ class PrefectServer:
     @property
     def url(self) -> str:
         """The API."""
-        return f"http://127.0.0.1:{self._port}/api"
+        return self.access.url
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli.embedded_server", str(self._port)],
-                env={**os.environ, **EMBEDDED}, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+                [sys.executable, "-m", "cli.embedded_server", str(self.access.port)],
+                env={**os.environ, **EMBEDDED, **self.access.server_environment},
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + 120
         while True:
@@ -141,15 +144,16 @@ async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
     with _cloud(folder, wanted=with_cloud) as amazon:
         if amazon is not None:
             os.environ.update(amazon.environment)
-        os.environ["PREFECT_API_URL"] = server.url
+        os.environ.update(server.access.client_environment)
         await asyncio.to_thread(server.start)
         try:
-            with temporary_settings({PREFECT_API_URL: server.url, PREFECT_CLIENT_MAX_RETRIES: 10}):
+            with temporary_settings({**server.access.client_settings, PREFECT_CLIENT_MAX_RETRIES: 10}):
                 async with get_client() as client:
                     yield Farm(folder, server, amazon, client)
         finally:
             server.stop()
-            del os.environ["PREFECT_API_URL"]
+            for name in server.access.client_environment:
+                del os.environ[name]
             shutil.rmtree(folder, ignore_errors=True)
 
 

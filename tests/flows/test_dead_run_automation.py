@@ -3,10 +3,12 @@
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from cli.server_credentials import client_headers
 from tests.cli.command import start_helios_job, until
 from tests.jobs import make_job, write_job
 
@@ -22,7 +24,12 @@ def test_a_run_that_died_is_crashed_within_a_minute(prefect_api: str, tmp_path: 
     process.send_signal(signal.SIGKILL)
     process.communicate()
     body = {"flow_runs": {"state": {"type": {"any_": ["CRASHED"]}}}, "sort": "START_TIME_DESC", "limit": 1}
-    until(lambda: httpx.post(f"{prefect_api}/flow_runs/filter", json=body).json(), seconds=60)
-    (run,) = httpx.post(f"{prefect_api}/flow_runs/filter", json=body).json()
+
+    def found() -> list[Any]:
+        answer = httpx.post(f"{prefect_api}/flow_runs/filter", json=body, headers=client_headers())
+        return list(answer.raise_for_status().json())
+
+    until(found, seconds=60)
+    (run,) = found()
     assert run["parameters"]["job"] == str(tmp_path / "job.json")
     assert "Nothing was heard of the process" in run["state"]["message"]

@@ -1,0 +1,119 @@
+"""Pages in a real browser and the server of `helios-job up`: a foreign one gets nowhere, a link's gets in.
+
+Needs Debian's chromium.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+from prefect.settings import PREFECT_API_AUTH_STRING
+
+from cli.server_credentials import ServerAccess, client_headers
+from tests.browser.test_ui import CHROMIUM, PATIENCE_MS
+from tests.http_server import Answer, answering
+
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's package chromium"),
+    pytest.mark.timeout(900),
+]
+ATTACK = """async url => {
+    const got = {};
+    const attempt = async (name, path, options) => {
+        try {
+            const answer = await fetch(url + path, options);
+            got[name] = answer.type === "opaque" ? "" : await answer.text();
+        } catch { got[name] = ""; }
+    };
+    const json = body => ({ method: "POST", headers: { "content-type": "application/json" }, body });
+    await attempt("flow", "/api/flows/", json('{"name": "attack"}'));
+    await attempt("no-cors", "/api/flows/", { method: "POST", mode: "no-cors", body: '{"name": "attack-no-cors"}' });
+    await attempt("kept", "/api/flows/", { ...json('{"name": "attack-kept"}'), credentials: "include" });
+    await attempt("read", "/api/flows/filter", json("{}"));
+    await attempt("health", "/api/health");
+    await attempt("page", "/helios/open");
+    await attempt("link", "/helios/new-link", { method: "POST" });
+    got.socket = await new Promise(done => {
+        const socket = new WebSocket(url.replace("http", "ws") + "/api/events/out", ["prefect"]);
+        socket.onopen = () => done("open");
+        socket.onerror = () => done("");
+    });
+    return got;
+}"""
+FRAME = """url => new Promise(done => {
+    const frame = document.createElement("iframe");
+    frame.onload = () => done(frame.contentWindow.length);
+    frame.src = url;
+    document.body.append(frame);
+})"""
+
+
+@pytest.fixture
+def access(prefect_api: str) -> ServerAccess:
+    """The tests' server."""
+    return ServerAccess(prefect_api, str(PREFECT_API_AUTH_STRING.value()))
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A real one."""
+    with sync_playwright() as play:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield browser
+        browser.close()
+
+
+def _flow_names(access: ServerAccess) -> set[str]:
+    found: list[dict[str, Any]] = httpx.post(
+        f"{access.url}/flows/filter", json={}, headers=client_headers(), timeout=60
+    ).raise_for_status().json()  # fmt: skip
+    return {flow["name"] for flow in found}
+
+
+def test_a_foreign_page(access: ServerAccess, browser: Browser) -> None:
+    """In a browser that is let in itself, a page of another port makes nothing, reads nothing and frames nothing."""
+
+    def page_of_theirs(_method: str, _path: str, _headers: dict[str, str], _body: bytes) -> Answer:
+        return 200, {"content-type": "text/html"}, b"<!doctype html><title>theirs</title>"
+
+    page = browser.new_page()
+    page.goto(access.new_link())
+    page.wait_for_url("**/dashboard**", timeout=PATIENCE_MS)
+    with answering(page_of_theirs) as theirs:
+        page.goto(theirs)
+        got = page.evaluate(ATTACK, access.ui)
+        assert len(got) == 8
+        assert set(got.values()) == {""}
+        page.evaluate(FRAME, f"{access.ui}/v2/dashboard")
+        (frame,) = page.frames[1:]
+        assert "127.0.0.1" not in frame.url  # an error's page took its place
+    assert not {name for name in _flow_names(access) if name.startswith("attack")}
+
+
+def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> None:
+    """Without it Prefect asks for a password; with it both UIs load their data; another browser is told what to do."""
+    made = httpx.post(f"{access.url}/flows/", json={"name": "shown-in-the-ui"}, headers=client_headers())
+    made.raise_for_status()
+    flow = made.json()["id"]
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(access.ui)
+    page.wait_for_url("**/login**")
+    link = access.new_link()
+    page.goto(link)
+    page.wait_for_url("**/v2/dashboard**")
+    page.goto(f"{access.ui}/v2/flows/flow/{flow}")
+    expect(page.get_by_text("shown-in-the-ui").first).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(f"{access.ui}/flows/flow/{flow}")
+    expect(page.get_by_text("shown-in-the-ui").first).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(link)  # the browser that has the credential goes on
+    page.wait_for_url("**/v2/**")
+    other = browser.new_context().new_page()
+    other.goto(link)
+    expect(other.get_by_text("This link does not work any more")).to_be_visible(timeout=PATIENCE_MS)
+    expect(other.get_by_text("run helios-job up in another terminal")).to_be_visible()
+    assert "token" not in other.url
+    assert other.evaluate("localStorage.length") == 0
