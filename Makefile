@@ -10,7 +10,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 
 # The three adapters of the cloud, against stand-ins that are started for the command and stopped with it.
-IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.cloud
+IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m testbed.cloud
 RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEMO)/music.wav
 
 .PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench bench-quick format clean
@@ -42,7 +42,7 @@ $(DEMO)/music.wav: $(INSTALLED)
 	@$(BIN)/python -m examples.orrery music $@
 
 demo-lambda: $(DEMO)/music.wav
-	@$(BIN)/python -m tests.cloud.emulator
+	@$(BIN)/python -m testbed.cloud.emulator
 	@mkdir -p $(DEMO)/lambda
 	@echo "Rendering examples/orrery/job.json by a Lambda function, 4 instances at a time …"
 	@$(IN_CLOUD) aws $(RUN_DEMO) --adapter aws-lambda --job-dir $(DEMO)/lambda --output $(DEMO)/lambda.mp4
@@ -67,7 +67,7 @@ test-slow: $(INSTALLED)
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 faults: $(INSTALLED)
-	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m tests.faults $(ARGS)
+	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m faults $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

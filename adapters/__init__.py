@@ -18,7 +18,7 @@ from adapters.cloud_run_job import CloudRunJobConfig
 from adapters.local import LocalAdapterConfig
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError, SpecError
-from helios.source import describe
+from helios.job.source import describe
 
 GROUP = "helios.adapters"
 BUILT_IN = {

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from adapters.aws import AwsKeys, open_session, translate
 from adapters.daemon_thread import in_daemon_thread
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig, await_record
-from helios.attempts import AttemptRecord, read_answer
 from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from adapters.google import IdTokens, storage_credentials
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig
-from helios.attempts import AttemptRecord, read_answer
 from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from adapters.google import translate
 from adapters.remote import AnswerLostError
-from helios.attempts import AttemptRecord
 from helios.bounded import map_bounded
 from helios.errors import HeliosError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord
 from helios.models.invocation import ChunkAnswer, ChunkRequest
-from helios.storage import Storage
+from helios.storage.folder import Storage
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from adapters.cloud_run_executions import Executions, Ticket
 from adapters.google import find_credentials, storage_credentials
 from adapters.remote import RemoteAdapter, RemoteAdapterConfig
-from helios.attempts import AttemptRecord
 from helios.diagnosis import Finding, find
+from helios.job.attempts import AttemptRecord
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 
 JOB = "^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
-from helios.stores import CredentialProvider, StorageSettings
+from helios.storage.stores import CredentialProvider, StorageSettings
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
 from helios.models.worker import WorkerJob, WorkerResult
-from helios.process import DEFAULT_GRACE_SECONDS, run_command
+from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
 
 
 class LocalAdapterConfig(BaseModel):

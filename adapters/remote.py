@@ -12,14 +12,14 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from helios.adapter import OutputSink
-from helios.attempts import AttemptRecord, attempt_url
 from helios.diagnosis import Finding, find
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.worker import WorkerJob, WorkerResult
-from helios.output import TAIL_BYTES
-from helios.storage import SMALL_BYTES, Storage
-from helios.stores import CredentialProvider, StorageSettings
+from helios.processes.output import TAIL_BYTES
+from helios.storage.folder import SMALL_BYTES, Storage
+from helios.storage.stores import CredentialProvider, StorageSettings
 
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event

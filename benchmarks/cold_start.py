@@ -11,7 +11,7 @@ from adapters.aws_lambda import AwsLambdaAdapter
 from benchmarks.extent import Extent
 from benchmarks.measure import WALL, Column, Figure, Table
 from helios.models.invocation import ChunkRequest
-from tests.cloud.aws import aws
+from testbed.cloud.aws import aws
 
 IMPORTED, FIRST, SECOND = "import of the handler", "first answer of a fresh function", "second answer"
 IMPORT = "import time; t = time.perf_counter(); import helios.worker.aws_lambda; print(time.perf_counter() - t)"

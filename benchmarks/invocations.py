@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.extent import Extent
 from benchmarks.measure import Column, Table, compare
 from benchmarks.meters import peak_mb
-from tests.cloud.processes import running
+from testbed.cloud.processes import running
 
 SECONDS = 5.0
 """What each invocation sleeps: the ideal time of all of them together."""
@@ -57,7 +57,7 @@ def _run(adapter: str, count: int) -> dict[str, float]:
 async def _invoke_all(config: dict[str, Any], count: int) -> dict[str, float]:
     from adapters import create_adapter
     from helios.models.worker import WorkerJob
-    from tasks.garbage import calm_collector
+    from tasks.run.garbage import calm_collector
 
     _, adapter = await asyncio.to_thread(create_adapter, config)
     calm_collector()  # as the flow does

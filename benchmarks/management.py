@@ -14,11 +14,11 @@ from prefect.states import Completed
 from benchmarks.extent import Extent
 from benchmarks.measure import WALL, Column, Run, Table, compare
 from benchmarks.servers import server
+from farm.dead_runs import mark_dead_runs
+from farm.runs import find_run, list_runs
+from farm.watch import read_chunks, read_progress
 from flows.render import render_job
 from helios.models.report import RunState
-from tasks.dead_runs import mark_dead_runs
-from tasks.job_runs import find_run, list_runs
-from tasks.run_watch import read_chunks, read_progress
 
 RUNS = CHUNKS = 1000
 PREFECT_LIST = "prefect flow-run ls"

@@ -12,7 +12,7 @@ from benchmarks.meters import peak_mb
 from benchmarks.servers import server
 from flows.render import render_job
 from helios.models.report import JobReport
-from tests.jobs import make_job, write_job
+from testbed.jobs import make_job, write_job
 
 CHUNKS, PEAK = 4, "peak_mb"
 

@@ -26,10 +26,10 @@ from benchmarks.servers import Server, server
 from flows.render import render_job
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
-from helios.process import run_command
-from tasks.last_states import count_ended
-from tests.jobs import write_job
-from tests.video import Clip, write_clip
+from helios.processes.command import run_command
+from tasks.run.last_states import count_ended
+from testbed.jobs import write_job
+from testbed.video import Clip, write_clip
 
 GROUP = 10
 OURS, TASKS, GROUPS, LOOP = (

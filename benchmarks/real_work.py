@@ -16,10 +16,10 @@ from benchmarks.measure import WALL, Column, Goal, Run, Table, compare
 from benchmarks.overhead import pull
 from benchmarks.servers import server
 from flows.render import render_job
+from helios.job.planning import plan_job
 from helios.models import JobSpec
 from helios.models.report import JobReport
-from helios.planning import plan_job
-from tests.jobs import write_job
+from testbed.jobs import write_job
 
 RENDER = f"{shlex.quote(sys.executable)} -m examples.orrery frames {{start}} {{count}} {{output}}"
 GOAL, GOAL_SECONDS = 1.03, 1.8

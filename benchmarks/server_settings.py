@@ -13,7 +13,7 @@ from benchmarks.measure import WALL, Column, Figure, Table, compare
 from benchmarks.meters import ProcessMeter
 from benchmarks.overhead import run_links, write_link_job
 from benchmarks.servers import server
-from cli.server_settings import EMBEDDED
+from farm.server.settings import EMBEDDED
 
 LINKS = Links(1000, 10)
 OURS, SILENT = "as this program starts it", "with no log lines in Prefect"

@@ -11,8 +11,8 @@ import psutil
 from prefect.client.orchestration import get_client
 
 from benchmarks.meters import ProcessMeter
-from cli.server import prefect_server
-from tests.postgres import find_programs, postgres
+from farm.server.connect import prefect_server
+from testbed.postgres import find_programs, postgres
 
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 QUIET_SECONDS = 1.0
@@ -67,7 +67,7 @@ def _server() -> Iterator[int]:
     with prefect_server() as access:
         assert access is not None
         own = psutil.Process().children()
-        (pid,) = (process.pid for process in own if "cli.embedded_server" in process.cmdline())
+        (pid,) = (process.pid for process in own if "farm.server.embedded" in process.cmdline())
         os.environ.update(access.client_environment)
         try:
             yield pid

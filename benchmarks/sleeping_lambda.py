@@ -7,7 +7,7 @@ thousand renders on a small machine, and what is measured is the caller.
 import asyncio
 import json
 
-from tests.cloud.processes import ready, settings, when_caller_ends
+from testbed.cloud.processes import ready, settings, when_caller_ends
 
 
 async def serve(seconds: float) -> None:

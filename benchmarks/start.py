@@ -14,7 +14,7 @@ from benchmarks.extent import Extent
 from benchmarks.measure import WALL, Column, Figure, Goal, Run, Table, compare
 from benchmarks.servers import server
 from examples.orrery.__main__ import render_frames
-from tests.jobs import write_job
+from testbed.jobs import write_job
 
 FRAMES = 30
 FIRST, VIDEO, END = "to_first_chunk", "to_video", "to_end"

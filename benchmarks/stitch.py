@@ -16,10 +16,10 @@ from av.video.stream import VideoStream
 from benchmarks.extent import Extent, Join
 from benchmarks.measure import Goal, Run, Table, compare
 from examples.orrery.__main__ import render_frames
+from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.worker import Artifact
-from helios.stitching import FfmpegStitcher, StitchInput
-from helios.storage import hash_file
-from tests.video import Clip, write_clip
+from helios.storage.folder import hash_file
+from testbed.video import Clip, write_clip
 
 OPEN_FILES = 256
 """As a system's smallest limits have it: a stitcher must not hold all chunks open."""

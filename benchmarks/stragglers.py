@@ -11,8 +11,8 @@ from benchmarks.measure import Table, compare
 from benchmarks.servers import server
 from flows.render import render_job
 from helios.models.report import JobReport
-from tests.jobs import write_job
-from tests.video import Clip, write_clip
+from testbed.jobs import write_job
+from testbed.video import Clip, write_clip
 
 SECONDS, SLOWER, EVERY = 0.5, 10, 20
 AT_ONCE = 8

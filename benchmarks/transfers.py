@@ -13,10 +13,10 @@ from benchmarks.extent import Extent
 from benchmarks.measure import Table, compare
 from helios.bounded import map_bounded
 from helios.models.worker import Artifact
-from helios.storage import TRANSFERS_AT_ONCE, Storage
-from helios.stores import StorageSettings
-from tests.cloud.aws import BUCKET, KEYS, make_bucket
-from tests.cloud.processes import running
+from helios.storage.folder import TRANSFERS_AT_ONCE, Storage
+from helios.storage.stores import StorageSettings
+from testbed.cloud.aws import BUCKET, KEYS, make_bucket
+from testbed.cloud.processes import running
 
 FILES, MEGABYTES = 100, 5
 OURS, ALONE = "this project", "obstore alone, which checks no digests"
@@ -30,7 +30,7 @@ def measure(extent: Extent) -> list[Table]:
 async def _measure(runs: int) -> list[Table]:
     with (
         tempfile.TemporaryDirectory() as name,
-        running("tests.cloud.object_storage") as server,
+        running("testbed.cloud.object_storage") as server,
     ):
         os.environ |= KEYS
         make_bucket(server["url"])

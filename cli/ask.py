@@ -11,7 +11,7 @@ Question = Callable[[Any], Coroutine[Any, Any, T]]
 
 def ask(question: Question[T]) -> T:
     """Have a Prefect API, and ask."""
-    from cli.server import prefect_server
+    from farm.server.connect import prefect_server
 
     with prefect_server():
         return asyncio.run(with_client(question))
@@ -21,7 +21,7 @@ async def with_client(question: Question[T]) -> T:
     """Ask, with a Prefect API at hand. Runs whose process died are marked as crashed before."""
     from prefect.client.orchestration import get_client
 
-    from tasks.dead_runs import mark_dead_runs
+    from farm.dead_runs import mark_dead_runs
 
     async with get_client() as client:
         # Whoever looks is told the truth, and leaves it behind for the next.

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tasks.progress import LISTENER, JobProgress
-from tasks.run_log import LOGGERS
+from tasks.prefect_api.log import LOGGERS
+from tasks.run.progress import LISTENER, JobProgress
 
 
 class Watcher:

@@ -13,7 +13,7 @@ from cli.outcome import show_outcome
 from helios.errors import RequestError
 
 if TYPE_CHECKING:  # they import Prefect
-    from tasks.job_runs import JobRunStatus, Resumed
+    from farm.runs import JobRunStatus, Resumed
 
 CANCEL_WAIT_SECONDS = 60.0
 
@@ -23,8 +23,8 @@ CANCEL_WAIT_SECONDS = 60.0
 @click.option("--no-wait", is_flag=True, help="Do not wait until all of its processes have ended.")
 def cancel(run: str, no_wait: bool) -> int:
     """Stop a run: nothing new starts, and every process of it ends. What is accepted stays."""
-    from tasks.job_runs import cancel_run, find_run
-    from tasks.run_watch import wait_for_run
+    from farm.runs import cancel_run, find_run
+    from farm.watch import wait_for_run
 
     async def stop(client: Any) -> str:
         found = await find_run(client, run)
@@ -43,7 +43,7 @@ def cancel(run: str, no_wait: bool) -> int:
 @click.argument("run")
 def pause(run: str) -> int:
     """Let a run's chunks in flight finish, and start nothing new until it is resumed."""
-    from tasks.job_runs import find_run, pause_run
+    from farm.runs import find_run, pause_run
 
     async def stop(client: Any) -> str:
         found = await find_run(client, run)
@@ -63,7 +63,7 @@ def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
 
     A paused run continues. One of a deployment is given to a worker; any other is carried out here.
     """
-    from tasks.job_runs import resume_run
+    from farm.runs import resume_run
 
     return _go_on(run, resume_run, adapter_config=adapter_config, as_json=as_json)
 
@@ -74,7 +74,7 @@ def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
     """Run a run that has ended once more, as Retry in Prefect's UI does: accepted chunks are reused."""
-    from tasks.job_runs import retry_run
+    from farm.runs import retry_run
 
     return _go_on(run, retry_run, adapter_config=adapter_config, as_json=as_json)
 
@@ -83,8 +83,8 @@ def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
 @click.argument("run")
 def delete(run: str) -> int:
     """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay."""
-    from tasks.job_runs import delete_run, find_run
-    from tasks.run_leftovers import remove_leftovers
+    from farm.leftovers import remove_leftovers
+    from farm.runs import delete_run, find_run
 
     async def remove(client: Any) -> str:
         found = await find_run(client, run)
@@ -105,8 +105,8 @@ def _go_on(
 ) -> int:
     """Let a run go on, here if nobody else does."""
     from cli.flow_process import a_server, carry_out
-    from tasks.job_runs import JobRunStatus, Resumed, find_run
-    from tasks.last_states import count_ended
+    from farm.runs import JobRunStatus, Resumed, find_run
+    from tasks.run.last_states import count_ended
 
     async def go_on(client: Any) -> tuple[JobRunStatus, Resumed, dict[str, Any], int]:
         found = await find_run(client, name)

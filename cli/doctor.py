@@ -11,7 +11,7 @@ from adapters import create_adapter
 from cli.adapter_option import read_adapter
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError
-from tasks.block_references import names_block, without_blocks
+from tasks.request.blocks import names_block, without_blocks
 
 EXIT_FAILED = 1
 
@@ -31,7 +31,7 @@ def doctor(adapter: str, adapter_config: str | None) -> int:
 def _resolved(choice: str | Mapping[str, Any] | BaseModel) -> str | Mapping[str, Any] | BaseModel:
     if not names_block(choice):
         return choice
-    from cli.server import prefect_server  # imports Prefect
+    from farm.server.connect import prefect_server  # imports Prefect
 
     with prefect_server():
         return asyncio.run(without_blocks(choice)) or choice

@@ -12,7 +12,7 @@ def env() -> int:
     """Print the settings of the farm that is up, for a shell to take over. They let their owner in: keep them."""
     from prefect.settings import PREFECT_HOME
 
-    from cli.server_credentials import find_farm
+    from farm.server.credentials import find_farm
 
     if (farm := find_farm()) is None:
         raise RequestError(f"No farm is up with PREFECT_HOME={PREFECT_HOME.value()}; start one: helios-job up")

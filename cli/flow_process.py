@@ -25,12 +25,12 @@ from prefect.logging.handlers import APILogHandler
 from prefect.states import Cancelled, Pending
 
 from cli.bar import watched
-from cli.server import prefect_server
+from farm.server.connect import prefect_server
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.job_errors import JOB_CANCELLED, JobEndedError
-from tasks.job_state import job_state
-from tasks.last_states import count_ended
+from tasks.prefect_api.states import job_state
+from tasks.run.errors import JOB_CANCELLED, JobEndedError
+from tasks.run.last_states import count_ended
 
 # A line of a log that can't be sent, while Prefect's API is away, is no error to show for each batch.
 logging.raiseExceptions = False

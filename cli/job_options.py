@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
 from helios.errors import RequestError
-from helios.storage_urls import is_storage_url
+from helios.storage.urls import is_storage_url
 
 C = TypeVar("C", bound=Callable[..., Any])
 

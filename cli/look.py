@@ -12,8 +12,8 @@ from cli.outcome import show_outcome
 from helios.models.report import RunState
 
 if TYPE_CHECKING:  # they import Prefect
-    from tasks.job_runs import JobRunStatus
-    from tasks.progress import JobProgress
+    from farm.runs import JobRunStatus
+    from tasks.run.progress import JobProgress
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -33,7 +33,7 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
     """List runs of jobs. Those whose process died are marked as crashed."""
-    from tasks.job_runs import Order, list_runs
+    from farm.runs import Order, list_runs
 
     wanted, order = [RunState(state) for state in states], Order(words.pop("sort"))
     found = ask(lambda client: list_runs(client, states=wanted, order=order, **words))
@@ -51,9 +51,9 @@ def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run: str, chunks: bool, as_json: bool) -> int:
     """Say where a run stands. RUN is its id or its name."""
-    from tasks.job_runs import find_run
-    from tasks.run_watch import ChunkStatus, read_chunks, read_progress
-    from tasks.waiting import why_waiting
+    from farm.runs import find_run
+    from farm.waiting import why_waiting
+    from farm.watch import ChunkStatus, read_chunks, read_progress
 
     async def look(client: Any) -> "tuple[JobRunStatus, JobProgress | None, str | None, list[ChunkStatus]]":
         found = await find_run(client, run)
@@ -95,8 +95,8 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
 @click.option("--level", default="info", show_default=True, type=click.Choice(LEVELS), help="The least to show.")
 def logs(run: str, follow: bool, level: str) -> int:
     """Print what a run and its chunks have logged. RUN is its id or its name."""
-    from tasks.job_runs import find_run
-    from tasks.run_watch import read_log
+    from farm.runs import find_run
+    from farm.watch import read_log
 
     async def print_lines(client: Any) -> None:
         found = await find_run(client, run)
@@ -116,8 +116,8 @@ def logs(run: str, follow: bool, level: str) -> int:
 def wait(run: str, as_json: bool) -> int:
     """Wait for a run's end; its exit code is that of `helios-job run`. RUN is its id or its name."""
     from cli.bar import watched
-    from tasks.job_runs import find_run
-    from tasks.run_watch import read_report, wait_for_run
+    from farm.runs import find_run
+    from farm.watch import read_report, wait_for_run
 
     async def wait_and_read(client: Any) -> int:
         found = await find_run(client, run)

@@ -10,7 +10,6 @@ import click
 from cli.control import cancel, delete, pause, resume, retry
 from cli.doctor import doctor
 from cli.env import env
-from cli.errors import ServerStartError
 from cli.look import list_command, logs, status, wait
 from cli.plan import plan
 from cli.run import run
@@ -18,6 +17,7 @@ from cli.submit import submit
 from cli.up import up
 from cli.validate import validate
 from cli.worker import worker
+from farm.errors import ServerStartError
 from helios.errors import HeliosError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from helios.errors import RequestError
-from helios.planning import PLACEHOLDERS, plan_job, split_by_size, split_evenly
+from helios.job.planning import PLACEHOLDERS, plan_job, split_by_size, split_evenly
 
 KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 

@@ -7,9 +7,9 @@ import click
 
 from cli.job_options import flow_parameters, job_options
 from cli.outcome import show_outcome
-from tasks.block_references import names_block
-from tasks.output_name import complete_name
-from tasks.prepared_job import prepare_job
+from tasks.request.blocks import names_block
+from tasks.request.output_name import complete_name
+from tasks.request.prepare import prepare_job
 
 
 @click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")

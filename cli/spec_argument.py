@@ -4,9 +4,9 @@ import os
 import sys
 from typing import Any
 
+from helios.job.source import MAX_DOCUMENT_BYTES, is_url, parse_job_spec
 from helios.models.spec import JobSpec
-from helios.source import MAX_DOCUMENT_BYTES, is_url, parse_job_spec
-from helios.storage_urls import is_storage_url
+from helios.storage.urls import is_storage_url
 
 
 def read_job(spec: str) -> str | dict[str, Any]:

@@ -8,7 +8,7 @@ import click
 from cli.adapter_option import refuse_secrets
 from cli.ask import ask
 from cli.job_options import flow_parameters, given, job_options
-from helios.source import load_job_spec
+from helios.job.source import load_job_spec
 
 
 @click.command(
@@ -27,7 +27,7 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
     if words["spec"] == "-":
         parameters.setdefault("job_dir", os.getcwd())
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
-    from tasks.job_runs import submit_run
+    from farm.runs import submit_run
 
     run = ask(lambda client: submit_run(client, deployment, parameters, queue=queue))
     click.echo(run.id)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters import limit_name
-from cli.farm import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
 from cli.worker import work
+from farm.setup import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
 from helios.errors import RequestError
 
 if TYPE_CHECKING:
-    from cli.server_credentials import ServerAccess
+    from farm.server.credentials import ServerAccess
 
 
 @click.command(epilog="Example: helios-job up --port 4200 --limit 2")
@@ -27,8 +27,8 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
     """
     from prefect.settings import PREFECT_API_URL
 
-    from cli.server import prefect_server
-    from cli.server_credentials import announced_farm, export_client_settings, find_farm
+    from farm.server.connect import prefect_server
+    from farm.server.credentials import announced_farm, export_client_settings, find_farm
 
     if PREFECT_API_URL.value() is None:
         if no_worker:

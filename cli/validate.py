@@ -3,7 +3,7 @@
 import click
 
 from cli.spec_argument import read_job
-from helios.source import load_job_spec
+from helios.job.source import load_job_spec
 
 
 @click.command(

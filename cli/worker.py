@@ -31,8 +31,8 @@ def worker(pool: str, limit: int | None) -> int:
     if not PREFECT_API_URL.value():
         raise RequestError("A worker needs a Prefect server; start one (prefect server start), and name it: "
                            "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api")  # fmt: skip
-    from cli.server import configured_server
-    from cli.server_credentials import export_client_settings
+    from farm.server.connect import configured_server
+    from farm.server.credentials import export_client_settings
 
     with configured_server():
         export_client_settings()
@@ -105,7 +105,7 @@ async def _say_what_was_missed(pool: str) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    from tasks.missed_runs import mark_missed_runs
+    from farm.missed_runs import mark_missed_runs
 
     async with get_client() as client:
         with suppress(ObjectNotFound):  # the pool is made with its first worker

@@ -17,35 +17,35 @@ from prefect.states import Cancelled, Crashed, Failed
 from flows import parameters
 from helios.errors import HeliosError
 from helios.models.report import JobReport, RunState
-from tasks import run_log
-from tasks.block_references import without_blocks
-from tasks.dead_run_automation import say_suspended
-from tasks.garbage import calm_collector
-from tasks.job_errors import (
+from tasks.join import merge as merge_task
+from tasks.join import stitch as stitch_task
+from tasks.page.artifacts import published
+from tasks.page.overdue import overdue_is_told
+from tasks.page.webhook import Webhook, open_webhook
+from tasks.prefect_api import log as run_log
+from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.one_try import FOR_ONE_TRY
+from tasks.prefect_api.states import job_state, stitching
+from tasks.render_all import render_all
+from tasks.request.blocks import without_blocks
+from tasks.request.output_name import complete_name, has_placeholder
+from tasks.request.overwrite import claim_output
+from tasks.request.prepare import PreparedJob, prepare_job
+from tasks.request.scheduled_time import scheduled_time
+from tasks.run.dead_run_automation import say_suspended
+from tasks.run.errors import (
     JOB_CANCELLED,
     JobCancelledError,
     JobCrashedError,
     JobEndedError,
     JobFailedError,
 )
-from tasks.job_run import ENVIRONMENT_RETRIES, JobRun, Limits
-from tasks.job_state import job_state, stitching
-from tasks.join import merge as merge_task
-from tasks.join import stitch as stitch_task
-from tasks.one_try import FOR_ONE_TRY
-from tasks.output_claim import claim_output
-from tasks.output_name import complete_name, has_placeholder
-from tasks.overdue import overdue_is_told
-from tasks.prepared_job import PreparedJob, prepare_job
-from tasks.render_all import render_all
-from tasks.run_artifacts import published
-from tasks.run_log import RunLogger
-from tasks.scheduled_time import scheduled_time
-from tasks.stored_job import StoredJob
-from tasks.supervision import leave_suspension_to_supervisor
-from tasks.termination import sigterm_cancels
-from tasks.webhook import Webhook, open_webhook
-from tasks.work import Work, job_run
+from tasks.run.garbage import calm_collector
+from tasks.run.run import ENVIRONMENT_RETRIES, JobRun, Limits
+from tasks.run.session import Work, job_run
+from tasks.run.supervision import leave_suspension_to_supervisor
+from tasks.run.termination import sigterm_cancels
+from tasks.site.storage import StoredJob
 
 REMOTE_CONCURRENCY = 10
 """Chunks at a time on workers elsewhere: what the smallest quota of a new account at Amazon's allows."""

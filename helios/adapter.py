@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from helios.models.worker import WorkerJob, WorkerResult
 
 if TYPE_CHECKING:
-    from helios.storage import Storage
+    from helios.storage.folder import Storage
 
 Stream = Literal["stdout", "stderr"]
 

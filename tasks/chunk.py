@@ -15,19 +15,19 @@ from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
+from helios.job.own_file import is_shared, make_own
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
-from helios.own_file import is_shared, make_own
-from helios.process import explain_exit
-from tasks.accepted import AcceptedChunks
-from tasks.chunk_log import chunk_log
-from tasks.chunk_record import AttemptTimes, ChunkRecord
-from tasks.job_errors import JOB_CANCELLED, AttemptFailedError
-from tasks.job_run import JobRun
-from tasks.run_log import OUTPUT
-from tasks.stored_job import StoredJob
+from helios.processes.command import explain_exit
+from tasks.prefect_api.log import OUTPUT
+from tasks.run.accepted import AcceptedChunks
+from tasks.run.chunk_log import chunk_log
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.errors import JOB_CANCELLED, AttemptFailedError
+from tasks.run.run import JobRun
+from tasks.site.storage import StoredJob
 
 
 def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:

@@ -11,14 +11,14 @@ from prefect.states import Cancelled
 
 from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.media.accepted_file import check_accepted
+from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
-from helios.process import explain_exit
-from helios.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
-from helios.storage import hash_file
-from tasks.job_errors import JOB_CANCELLED
-from tasks.job_run import JobRun
-from tasks.prepared_job import Publication
+from helios.processes.command import explain_exit
+from helios.storage.folder import hash_file
+from tasks.request.prepare import Publication
+from tasks.run.errors import JOB_CANCELLED
+from tasks.run.run import JobRun
 
 STITCHER: VideoStitcher = FfmpegStitcher()
 

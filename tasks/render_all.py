@@ -10,10 +10,10 @@ from prefect.client.schemas.objects import State
 from helios.models.report import ChunkResult
 from helios.models.spec import RenderJobChunk
 from tasks.chunk import find_accepted, render_chunk
-from tasks.job_errors import JOB_CANCELLED, JobFailedError
-from tasks.job_run import JobRun
-from tasks.task_states import record_as_cancelled
-from tasks.work import Work
+from tasks.run.errors import JOB_CANCELLED, JobFailedError
+from tasks.run.run import JobRun
+from tasks.run.session import Work
+from tasks.run.task_states import record_as_cancelled
 
 RenderTask = Task[[int, JobRun], Coroutine[Any, Any, ChunkResult | State[None]]]
 

@@ -21,10 +21,10 @@ import pytest
 from hypothesis import settings
 from prefect.settings import temporary_settings
 
-from cli.server import prefect_server
-from tests.cloud.aws import Aws, aws
-from tests.cloud.google import Google, google_cloud
-from tests.prefect_home import SHARED, furnish, shared_folder
+from farm.server.connect import prefect_server
+from testbed.cloud.aws import Aws, aws
+from testbed.cloud.google import Google, google_cloud
+from testbed.prefect_home import SHARED, furnish, shared_folder
 
 # One for all of pytest's processes: the first makes it, and removes it.
 _MADE_HERE = SHARED not in os.environ

@@ -13,11 +13,11 @@ import httpx
 import psutil
 import pytest
 
-from cli.server_credentials import client_headers
-from tests.cli.command import said, until
+from farm.server.credentials import client_headers
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.command import said, until
 from tests.conftest import ProcessesOf
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
 
 ROOT = Path(__file__).parents[1]
 PREFECT = str(Path(sys.executable).with_name("prefect"))

@@ -51,7 +51,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
     """Neither the rooms above nor a command that would need them."""
     names = zipfile.ZipFile(wheel).namelist()
-    assert "helios/process.py" in names
+    assert "helios/processes/command.py" in names
     assert "helios/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"helios"}
     assert not any("entry_points" in name or ".data/" in name for name in names)
@@ -60,7 +60,7 @@ def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
 def test_the_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> None:
     """What a third-party adapter imports is in it."""
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    script = "import helios, helios.stitching, helios.process; print(helios.__file__)"
+    script = "import helios, helios.media.stitching, helios.processes.command; print(helios.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {script}"],
         capture_output=True, text=True, check=True, timeout=300, cwd=tmp_path,

@@ -18,11 +18,11 @@ import httpx
 import psutil
 import pytest
 
-from tests.cli.command import HELIOS_JOB, helios_job, until
-from tests.cloud.processes import ROOT, free_port
-from tests.jobs import make_job, write_job
-from tests.postgres import find_programs, postgres
-from tests.video import read_numbers
+from testbed.cloud.processes import ROOT, free_port
+from testbed.jobs import make_job, write_job
+from testbed.postgres import find_programs, postgres
+from testbed.video import read_numbers
+from tests.command import HELIOS_JOB, helios_job, until
 
 PROGRAMS = find_programs()
 AUTH = "helios:of-this-test"
@@ -50,7 +50,7 @@ class Farm:
             "PREFECT_LOCAL_STORAGE_PATH": str(folder / "results"),
         }
         self.server = self.start(
-            "server", sys.executable, "-m", "cli.server_settings", "prefect", "server", "start", "--port",
+            "server", sys.executable, "-m", "farm.server.settings", "prefect", "server", "start", "--port",
             str(self.port), PREFECT_API_DATABASE_CONNECTION_URL=database, PREFECT_SERVER_API_AUTH_STRING=AUTH,
             PATH=f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         )  # fmt: skip

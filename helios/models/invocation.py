@@ -113,7 +113,7 @@ class ChunkAnswer(_Tolerant):
     output: str = ""
     """What Helios's orchestrator shows: the end of the standard output."""
     stdout: str = ""
-    """The end of what the command printed, bounded: `helios.output.TAIL_BYTES`."""
+    """The end of what the command printed, bounded: `helios.processes.output.TAIL_BYTES`."""
     stderr: str = ""
     """The end of what it printed as errors, bounded likewise."""
     duration_ms: Annotated[int, Field(ge=0)] = 0

@@ -69,7 +69,7 @@ class WorkerResult(WireModel):
     exit_code: int
     """0 for success; -N when signal N ended the command."""
     stdout: str = ""
-    """The end of what it printed, bounded: `helios.process.TAIL_BYTES`."""
+    """The end of what it printed, bounded: `helios.processes.command.TAIL_BYTES`."""
     stderr: str = ""
     """The end of what it printed as errors, bounded likewise."""
     duration_ms: Annotated[int, Field(ge=0)] = 0

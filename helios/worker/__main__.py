@@ -16,10 +16,10 @@ import os
 import signal
 import sys
 
-from helios.attempts import write_answer
 from helios.errors import HeliosError, RequestError
+from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest, Failure
-from helios.storage import storage_root
+from helios.storage.folder import storage_root
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 

@@ -7,12 +7,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from helios.assets import Asset, AssetBundle
 from helios.bounded import map_bounded
 from helios.errors import RequestError, WorkerUnavailableError
+from helios.job.assets import Asset, AssetBundle
 from helios.models.paths import check_relative_path
 from helios.models.worker import Artifact
-from helios.storage import Storage, storage_root
+from helios.storage.folder import Storage, storage_root
 
 UNTOUCHED_NS = 315_532_800 * 10**9
 """Time of change that every kept file has, 1980-01-01: one that a command has written to has another."""

@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from helios.attempts import AttemptRecord
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord
+from helios.job.source import is_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
-from helios.source import is_url
-from helios.storage import storage_root
-from helios.storage_urls import is_storage_url, join_url, parent_url
+from helios.storage.folder import storage_root
+from helios.storage.urls import is_storage_url, join_url, parent_url
 from helios.worker.asset_cache import AssetCache, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.rendering import Rendering, fetch_document

@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any, Protocol
 
-from helios.attempts import write_answer
 from helios.errors import HeliosError
+from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, Failure
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings

@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from helios.attempts import write_answer
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
 from helios.worker.aws_lambda import status_of
 from helios.worker.runtime import WorkerRuntime, package_version, read_request

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from helios.assets import AssetBundle
 from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.job.assets import AssetBundle
+from helios.job.source import parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, RenderJobChunk
 from helios.models.worker import Artifact, WorkerResult
-from helios.source import parse_job_spec, read_document
-from helios.storage import Storage, storage_root
-from helios.storage_urls import join_url
+from helios.storage.folder import Storage, storage_root
+from helios.storage.urls import join_url
 from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
@@ -118,7 +118,7 @@ class Rendering:
         return BASE_BYTES + metadata.width * metadata.height * chunk.frame_count * BITS_PER_PIXEL // 8
 
     async def _command(self, chunk: RenderJobChunk, space: Workspace, log: CommandLog) -> WorkerResult:
-        from helios.process import run_command
+        from helios.processes.command import run_command
 
         timeout, left = self._request.timeout_seconds, self._clock.left()
         own = None if left is None else left - self._settings.reserve_seconds

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from helios.errors import RequestError
-from helios.source import is_url
-from helios.storage_urls import is_storage_url, is_within
+from helios.job.source import is_url
+from helios.storage.urls import is_storage_url, is_within
 
 PREFIX = "HELIOS_"
 Number = TypeVar("Number", int, float)

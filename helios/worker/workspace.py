@@ -71,7 +71,7 @@ def remove_abandoned(spaces: Path) -> int:
         with _abandoned(path) as abandoned:
             if not abandoned:
                 continue
-            from helios.process_tree import carriers  # psutil: 20 ms that only this needs at a start
+            from helios.processes.tree import carriers  # psutil: 20 ms that only this needs at a start
 
             for process in carriers(VARIABLE, str(path)):
                 with suppress(OSError):

@@ -16,18 +16,18 @@ import pytest
 
 from adapters import create_adapter
 from helios.adapter import StorageAdapter, WorkerAdapter
-from helios.attempts import AttemptRecord, attempt_url
 from helios.errors import (
     CommandTimeoutError,
     HeliosError,
     RequestError,
     WorkerUnavailableError,
 )
+from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.worker import WorkerJob, WorkerResult
-from tests.cloud.aws import Aws, Faulty, aws
-from tests.cloud.google import Google
+from testbed.cloud.aws import Aws, Faulty, aws
+from testbed.cloud.google import Google
+from testbed.http_server import Answer, answering
 from tests.helios.worker.stored import store_command, store_script
-from tests.http_server import Answer, answering
 
 SLEEPS = "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(float(sys.argv[2]))"
 

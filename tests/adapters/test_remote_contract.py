@@ -9,8 +9,8 @@ from helios.adapter import StorageAdapter, WorkerAdapter
 from helios.errors import RequestError
 from helios.models.worker import WorkerJob
 from helios.testing import AdapterContract
-from tests.cloud.aws import Aws
-from tests.cloud.google import Google
+from testbed.cloud.aws import Aws
+from testbed.cloud.google import Google
 from tests.helios.worker.stored import store_command, store_script
 
 

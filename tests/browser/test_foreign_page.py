@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 from prefect.settings import PREFECT_API_AUTH_STRING
 
-from cli.server_credentials import ServerAccess, client_headers
+from farm.server.credentials import ServerAccess, client_headers
+from testbed.http_server import Answer, answering
 from tests.browser.test_ui import CHROMIUM, PATIENCE_MS
-from tests.http_server import Answer, answering
 
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's package chromium"),

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.cli.command import until
+from testbed.cloud.processes import ROOT
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
 from tests.cli.test_up import Farm
-from tests.cloud.processes import ROOT
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
+from tests.command import until
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = ROOT / "build" / "screenshots"

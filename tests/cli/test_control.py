@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from helios.errors import RequestError
-from tests.cli.command import helios_job, said, start_helios_job, until
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.command import helios_job, said, start_helios_job, until
 from tests.conftest import ProcessesOf
-from tests.jobs import make_job, write_job
 from tests.test_deployment import prefect
-from tests.video import read_numbers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 GRACE = '{"grace_seconds": 1}'

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from tests.cli.command import HELIOS_JOB, helios_job
-from tests.cloud.aws import Aws
-from tests.cloud.google import Google
+from testbed.cloud.aws import Aws
+from testbed.cloud.google import Google
+from tests.command import HELIOS_JOB, helios_job
 
 
 def test_this_machine() -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from helios.errors import RequestError
 from helios.models.report import JobReport
-from tests.cli.command import said
-from tests.cloud.aws import Aws
-from tests.flows.running import render
-from tests.jobs import make_job, write_job
+from testbed.cloud.aws import Aws
+from testbed.jobs import make_job, write_job
+from tests.command import said
+from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

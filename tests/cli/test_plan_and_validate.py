@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from helios.source import load_job_spec
-from tests.cli.command import helios_job
-from tests.jobs import make_job, write_job
+from helios.job.source import load_job_spec
+from testbed.jobs import make_job, write_job
+from tests.command import helios_job
 
 PLAN = ("plan", "--fps", "30000/1001", "--size", "1280x720", "--output-pattern", "part {index:02d}.mov")
 COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}")

@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from helios.models.report import JobReport
-from tests.cli.command import helios_job, on_a_terminal, start_helios_job, until
+from testbed.jobs import make_job, write_job
+from testbed.prefect_home import flow_run_states, furnish
+from testbed.video import read_numbers
+from tests.command import helios_job, on_a_terminal, start_helios_job, until
 from tests.conftest import ProcessesOf
-from tests.jobs import make_job, write_job
-from tests.prefect_home import flow_run_states, furnish
-from tests.video import read_numbers
 
 with_server = pytest.mark.usefixtures("prefect_api")
 
@@ -195,7 +195,7 @@ def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> Non
     process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
 
     def servers() -> list[psutil.Process]:
-        return [child for child in psutil.Process(process.pid).children() if "cli.embedded_server" in child.cmdline()]
+        return [child for child in psutil.Process(process.pid).children() if "farm.server.embedded" in child.cmdline()]
 
     until(lambda: servers() or process.poll() is not None)
     (server,) = servers()

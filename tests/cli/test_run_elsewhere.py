@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from helios.storage import Storage
-from helios.stores import StorageSettings
-from tests.cli.command import HELIOS_JOB
-from tests.cloud.aws import BUCKET, Aws
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from testbed.cloud.aws import BUCKET, Aws
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.command import HELIOS_JOB
 
 
 @pytest.mark.usefixtures("prefect_api")

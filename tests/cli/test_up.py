@@ -13,12 +13,12 @@ import psutil
 import pytest
 
 from adapters import limit_name
-from cli.server_credentials import basic
-from tests.cli.command import HELIOS_JOB, helios_job, until
-from tests.cloud.processes import free_port
-from tests.jobs import make_job, write_job
-from tests.prefect_home import flow_run_states
-from tests.video import read_numbers
+from farm.server.credentials import basic
+from testbed.cloud.processes import free_port
+from testbed.jobs import make_job, write_job
+from testbed.prefect_home import flow_run_states
+from testbed.video import read_numbers
+from tests.command import HELIOS_JOB, helios_job, until
 
 DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run", "render-job/nightly")
 

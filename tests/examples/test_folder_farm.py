@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import HELIOS_JOB
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.command import HELIOS_JOB
 
 FARM = Path(__file__).parents[2] / "examples" / "folder_farm"
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from examples.orrery import FRAMES, HEIGHT, WIDTH, frame_code, music, scene
-from helios.source import load_job_spec
+from helios.job.source import load_job_spec
 
 JOB = Path(__file__).parents[2] / "examples" / "orrery" / "job.json"
 

@@ -6,20 +6,20 @@ import sys
 
 import pytest
 
-from tests.cloud.processes import ROOT
+from testbed.cloud.processes import ROOT
 
 
 @pytest.mark.timeout(900)
 def test_one_job_for_each_fault() -> None:
     """Each fault happens, and the job comes to its exact video: no frame, process, file or state is wrong."""
-    said = bench("tests.faults", "--share")
+    said = bench("faults", "--share")
     assert "| **all** |" in said
 
 
 @pytest.mark.timeout(600)
 def test_cancels_at_random_moments() -> None:
     """No process survives one."""
-    assert " 0 survivors, " in bench("tests.faults.cancels", "--jobs", "8")
+    assert " 0 survivors, " in bench("faults.cancels", "--jobs", "8")
 
 
 def bench(module: str, *words: str) -> str:

@@ -17,20 +17,21 @@ from prefect.exceptions import Pause
 from prefect.states import Cancelled, Cancelling, Crashed, Failed, Paused, Pending, Running, Scheduled, Suspended
 
 from cli.flow_process import start_flow
+from farm import dead_runs
+from farm import runs as job_runs
+from farm.dead_runs import mark_dead_runs
+from farm.runs import Resumed, cancel_run, find_run, pause_run, resume_run
+from farm.watch import read_progress
 from flows.render import render_job
 from helios.errors import RequestError
 from helios.models.report import RunState
-from tasks import dead_runs, job_runs
-from tasks.dead_run_automation import SUSPENDED
-from tasks.dead_runs import mark_dead_runs
-from tasks.hold import Hold, Holder
-from tasks.job_runs import Resumed, cancel_run, find_run, pause_run, resume_run
-from tasks.job_state import job_state, stitching, to_be_resumed
-from tasks.run_watch import read_progress
+from tasks.prefect_api.states import job_state, stitching, to_be_resumed
+from tasks.run.dead_run_automation import SUSPENDED
+from tasks.run.lock import Hold, Holder
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
-from tests.flows.running import ended_task_runs, eventually, report_of
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
+from tests.running import ended_task_runs, eventually, report_of
 
 _LOGGER = logging.getLogger(__name__)
 pytestmark = pytest.mark.usefixtures("prefect_api")

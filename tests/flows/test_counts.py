@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.overhead import write_link_job
-from tests.cloud.processes import ROOT
+from testbed.cloud.processes import ROOT
 
 FEW, MANY = 50, 500
 PER_CHUNK = {
@@ -30,7 +30,7 @@ def counts(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> dict[i
 
 def _count(api: str, folder: Path, chunks: int) -> dict[str, int]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.programs.counted_flow", str(write_link_job(folder, chunks))],
+        [sys.executable, "-m", "testbed.programs.counted_flow", str(write_link_job(folder, chunks))],
         cwd=ROOT, env={**os.environ, "PREFECT_API_URL": api}, capture_output=True, text=True, timeout=500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.server_credentials import client_headers
-from tests.cli.command import start_helios_job, until
-from tests.jobs import make_job, write_job
+from farm.server.credentials import client_headers
+from testbed.jobs import make_job, write_job
+from tests.command import start_helios_job, until
 
 
 @pytest.mark.slow

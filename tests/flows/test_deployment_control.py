@@ -19,15 +19,15 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled
 
-from tasks.job_runs import Resumed, find_run, pause_run, resume_run, retry_run
-from tasks.run_watch import read_progress
-from tests.cli.command import HELIOS_JOB
-from tests.cloud.processes import ROOT
+from farm.runs import Resumed, find_run, pause_run, resume_run, retry_run
+from farm.watch import read_progress
+from testbed.cloud.processes import ROOT
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.command import HELIOS_JOB
 from tests.conftest import ProcessesOf
-from tests.flows.running import eventually
-from tests.jobs import make_job, write_job
+from tests.running import eventually
 from tests.test_deployment import prefect
-from tests.video import read_numbers
 
 POOL = "controlled"
 PULL = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}

@@ -16,9 +16,9 @@ from prefect.states import Cancelled, Pending
 
 from cli.flow_process import start_flow
 from flows.render import render_job
-from tasks.hold import Hold, Holder
-from tests.flows.running import eventually
-from tests.jobs import make_job, write_job
+from tasks.run.lock import Hold, Holder
+from testbed.jobs import make_job, write_job
+from tests.running import eventually
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
+from helios.job.source import load_job_spec
 from helios.models.report import JobReport
-from helios.source import load_job_spec
-from tests.video import read_numbers
+from testbed.video import read_numbers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 FOLDER = Path(__file__).parents[1]

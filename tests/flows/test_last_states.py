@@ -9,10 +9,10 @@ from prefect.states import Running
 
 from flows import render
 from helios.models.report import RunState
-from tasks.job_run import JobRun
-from tests.flows import running
-from tests.flows.running import ended_task_runs, task_runs
-from tests.jobs import make_job
+from tasks.run.run import JobRun
+from testbed.jobs import make_job
+from tests import running
+from tests.running import ended_task_runs, task_runs
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -13,10 +13,10 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 
 from adapters import limit_name
-from tasks.adapter_limit import AdapterSlots
-from tasks.progress import LISTENER, JobProgress
-from tests.flows.running import eventually, render
-from tests.jobs import make_job
+from tasks.run.progress import LISTENER, JobProgress
+from tasks.run.slots import AdapterSlots
+from testbed.jobs import make_job
+from tests.running import eventually, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.cloud.aws import Aws
-from tests.cloud.google import Google
-from tests.flows.running import render
-from tests.jobs import make_job
-from tests.video import read_numbers
+from testbed.cloud.aws import Aws
+from testbed.cloud.google import Google
+from testbed.jobs import make_job
+from testbed.video import read_numbers
+from tests.running import render
 
 pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.slow, pytest.mark.timeout(900)]
 

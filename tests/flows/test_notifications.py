@@ -19,13 +19,13 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Running
 
 from examples.webhook_receiver.__main__ import is_genuine
+from farm.dead_runs import mark_dead_runs
 from flows.render import render_job
-from tasks.dead_runs import mark_dead_runs
-from tests.cli.command import until
-from tests.cloud.processes import ROOT, free_port
-from tests.flows.running import eventually, render
-from tests.http_server import Answer, answering
-from tests.jobs import make_job, write_job
+from testbed.cloud.processes import ROOT, free_port
+from testbed.http_server import Answer, answering
+from testbed.jobs import make_job, write_job
+from tests.command import until
+from tests.running import eventually, render
 from tests.test_deployment import prefect
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -101,7 +101,7 @@ async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypa
 
 async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that died can't."""
-    monkeypatch.setattr("tasks.dead_runs.SILENT", timedelta(seconds=0))
+    monkeypatch.setattr("farm.dead_runs.SILENT", timedelta(seconds=0))
     async with get_client() as client:
         parameters = {"job": "job.json", "webhook": receiver.url}
         run = await client.create_flow_run(render_job, parameters=parameters, state=Running())

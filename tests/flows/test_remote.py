@@ -18,15 +18,15 @@ from adapters.aws_lambda import AwsLambdaConfig
 from flows.render import render_job
 from helios.adapter import StorageAdapter
 from helios.models.report import JobReport, RunState
-from helios.storage import Storage
-from helios.stores import StorageSettings
-from tasks.adapter_blocks import AwsLambda
-from tests.cloud.aws import BUCKET, Aws
-from tests.cloud.google import Google
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from tasks.request.adapter_blocks import AwsLambda
+from testbed.cloud.aws import BUCKET, Aws
+from testbed.cloud.google import Google
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
-from tests.flows.running import leftovers, render
-from tests.jobs import make_job, write_job
-from tests.video import read_numbers
+from tests.running import leftovers, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -13,10 +13,10 @@ from prefect.client.orchestration import get_client
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
+from testbed.jobs import make_job, write_job
+from testbed.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 from tests.conftest import ProcessesOf
-from tests.flows.running import leftovers, render, task_runs
-from tests.jobs import make_job, write_job
-from tests.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
+from tests.running import leftovers, render, task_runs
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -16,11 +16,11 @@ from prefect_aws import AwsCredentials, S3Bucket
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.hold import Hold, Holder
-from tests.cloud.aws import BUCKET, Aws
-from tests.flows.running import ended_task_runs, leftovers, render, resume
-from tests.jobs import make_job
-from tests.video import read_numbers
+from tasks.run.lock import Hold, Holder
+from testbed.cloud.aws import BUCKET, Aws
+from testbed.jobs import make_job
+from testbed.video import read_numbers
+from tests.running import ended_task_runs, leftovers, render, resume
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -215,7 +215,7 @@ async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
 
 async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, on the same machine: nothing is watched for a while."""
-    monkeypatch.setattr("tasks.hold.DEAD_SECONDS", 400.0)
+    monkeypatch.setattr("tasks.run.lock.DEAD_SECONDS", 400.0)
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
     async with get_client() as client:
@@ -227,7 +227,7 @@ async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypa
 
 async def test_a_hold_elsewhere_expires_when_nobody_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is renewed, it holds; no clock is asked."""
-    monkeypatch.setattr("tasks.hold.DEAD_SECONDS", 3.0)
+    monkeypatch.setattr("tasks.run.lock.DEAD_SECONDS", 3.0)
     async with get_client() as client:
         hold = Hold(client, _key("far away"), _holder(machine="another one"))
         await hold.take(logging.getLogger(__name__))

@@ -15,12 +15,12 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 
 from helios.models.report import JobReport
-from helios.storage import hash_file
-from tasks.run_artifacts import CHUNKS, PROGRESS, TIMELINE, VIDEO
-from tasks.timeline import Kind
-from tasks.timeline_picture import COLOURS
-from tests.flows.running import eventually, render, resume
-from tests.jobs import make_job
+from helios.storage.folder import hash_file
+from tasks.page.artifacts import CHUNKS, PROGRESS, TIMELINE, VIDEO
+from tasks.page.timeline import Kind
+from tasks.page.timeline_picture import COLOURS
+from testbed.jobs import make_job
+from tests.running import eventually, render, resume
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

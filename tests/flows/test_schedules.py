@@ -18,15 +18,15 @@ from prefect.client.schemas.schedules import CronSchedule
 from prefect.states import Scheduled
 
 from cli.flow_process import start_flow
+from farm.missed_runs import MISSED, mark_missed_runs
 from flows.render import render_job
 from helios.errors import RequestError
-from tasks.job_state import to_be_resumed
-from tasks.missed_runs import MISSED, mark_missed_runs
-from tasks.output_name import complete_name
-from tasks.scheduled_time import SCHEDULE, scheduled_time
-from tests.cli.command import said
-from tests.flows.running import eventually, render, report_of
-from tests.jobs import make_job, write_job
+from tasks.prefect_api.states import to_be_resumed
+from tasks.request.output_name import complete_name
+from tasks.request.scheduled_time import SCHEDULE, scheduled_time
+from testbed.jobs import make_job, write_job
+from tests.command import said
+from tests.running import eventually, render, report_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

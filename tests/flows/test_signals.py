@@ -9,7 +9,7 @@ from prefect.states import Cancelled, Pending, Suspended
 
 from cli.flow_process import start_flow
 from flows.render import render_job
-from tests.jobs import make_job, write_job
+from testbed.jobs import make_job, write_job
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

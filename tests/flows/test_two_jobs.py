@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from flows.render import render_job
-from tests.flows.running import eventually, leftovers, render, report_of, resume
-from tests.jobs import make_job, write_job
-from tests.video import Clip, read_numbers, write_clip
+from testbed.jobs import make_job, write_job
+from testbed.video import Clip, read_numbers, write_clip
+from tests.running import eventually, leftovers, render, report_of, resume
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 MERGE = "sh -c 'cat c0.mp4 c1.mp4 > merged'"

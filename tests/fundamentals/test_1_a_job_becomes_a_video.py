@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
+from helios.job.planning import plan_job, split_evenly
 from helios.models.report import JobReport
-from helios.planning import plan_job, split_evenly
-from tests.jobs import PROGRAM
-from tests.video import read_numbers
+from testbed.jobs import PROGRAM
+from testbed.video import read_numbers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

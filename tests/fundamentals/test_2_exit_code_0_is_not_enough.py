@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows.render import render_job
-from tests.jobs import make_job
+from testbed.jobs import make_job
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -14,11 +14,11 @@ from helios.adapter import OutputSink
 from helios.models.report import JobReport
 from helios.testing import FakeAdapter
 from tasks.chunk import render_chunk
-from tasks.job_errors import AttemptFailedError
-from tasks.job_run import ENVIRONMENT_RETRIES, JobRun, Limits
-from tasks.prepared_job import prepare_job
-from tests.jobs import make_job
-from tests.video import Clip, write_clip
+from tasks.request.prepare import prepare_job
+from tasks.run.errors import AttemptFailedError
+from tasks.run.run import ENVIRONMENT_RETRIES, JobRun, Limits
+from testbed.jobs import make_job
+from testbed.video import Clip, write_clip
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

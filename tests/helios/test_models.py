@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios.errors import Problem, SpecError
+from helios.job.planning import plan_job
+from helios.job.source import load_job_spec
 from helios.models import JobSpec
-from helios.planning import plan_job
-from helios.source import load_job_spec
-from tests.jobs import make_job
+from testbed.jobs import make_job
 
 EMITTED = sorted((Path(__file__).parents[1] / "helios_jobs").glob("*.json"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from folder_farm.orders import POLL_SECONDS, answer_of, prepare, read_order, write
 from helios import HeliosError, WorkerJob, WorkerResult, WorkerUnavailableError
-from helios.process import run_command
+from helios.processes.command import run_command
 
 
 async def work(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from helios.errors import OutputError
 from helios.media.verify import VerifiedOutput, verify_output
-from tests.video import Clip, damage, write_clip
+from testbed.video import Clip, damage, write_clip
 
 FRAMES = 24
 QUIET = "log-level=none"

@@ -9,7 +9,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from helios.media.stills import contact_sheet, still
-from tests.video import Clip, read_numbers, write_clip
+from testbed.video import Clip, read_numbers, write_clip
 
 
 def decoded(jpeg: bytes) -> VideoFrame:

@@ -10,7 +10,7 @@ import pytest
 
 from helios.errors import OutputError
 from helios.media.verify import VerifiedOutput, verify_output
-from tests.video import Clip, write_clip
+from testbed.video import Clip, write_clip
 
 NTSC = Fraction(30000, 1001)
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from helios.models.worker import WorkerJob
-from helios.storage import Storage
-from helios.storage_urls import join_url
-from tests.jobs import make_job
+from helios.storage.folder import Storage
+from helios.storage.urls import join_url
+from testbed.jobs import make_job
 
 T = TypeVar("T")
-SCRIPT = Path(__file__).parents[2] / "programs" / "script.py"
+SCRIPT = Path(__file__).parents[3] / "testbed" / "programs" / "script.py"
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

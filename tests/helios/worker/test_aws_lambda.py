@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from helios.storage import Storage
-from helios.stores import StorageSettings
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
 from helios.worker import aws_lambda
+from testbed.jobs import make_job
+from testbed.video import read_numbers
 from tests.helios.worker.stored import store_job
-from tests.jobs import make_job
-from tests.video import read_numbers
 
 
 class Context:

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from helios.attempts import attempt_url
-from helios.storage import Storage
-from helios.stores import StorageSettings
-from tests.cloud.processes import free_port
+from helios.job.attempts import attempt_url
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from testbed.cloud.processes import free_port
 from tests.helios.worker.stored import store_script
 
 

@@ -13,20 +13,20 @@ from typing import Any
 import psutil
 import pytest
 
-from helios.assets import AssetBundle, select_assets, upload_assets
-from helios.attempts import AttemptRecord, attempt_url
 from helios.errors import RequestError
+from helios.job.assets import AssetBundle, select_assets, upload_assets
+from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
-from helios.storage import Storage
-from helios.storage_urls import join_url, split_url
-from helios.stores import StorageSettings
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from helios.storage.urls import join_url, split_url
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace, remove_abandoned
+from testbed.http_server import Answer, answering
+from testbed.jobs import make_job
+from testbed.video import read_numbers
 from tests.helios.worker.stored import store_command, store_job, store_script
-from tests.http_server import Answer, answering
-from tests.jobs import make_job
-from tests.video import read_numbers
 
 
 @pytest.fixture

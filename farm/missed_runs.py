@@ -1,0 +1,117 @@
+"""Runs of a schedule that nobody was there for: shown as missed, instead of being rendered hours late, all at once.
+
+Prefect plans a few runs of each schedule ahead. What was planned for a time at which no worker was there stays
+Late, and the next worker that comes would start all of it; what was not even planned, because the server was away
+for long, would never be heard of.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+    WorkPoolFilter,
+    WorkPoolFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.server.schemas.schedules import CronSchedule
+from prefect.states import Cancelled
+
+from farm.runs import list_deployments
+from tasks.request.scheduled_time import is_scheduled
+
+MISSED = "Missed"
+"""Name of the state; to Prefect it is Cancelled."""
+LATE = timedelta(minutes=15)
+"""A run that is later than this was missed."""
+TAG = "missed"
+"""Of runs that were never planned."""
+MOST = 10
+"""Of runs that were never planned, the last so many of each schedule are shown."""
+
+
+async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:
+    """Mark what schedules planned for a time at which a pool had no worker; return the runs.
+
+    Called when a worker begins. Where another one of the pool is there, nothing was missed: it is busy.
+    """
+    if any(worker.status == "ONLINE" for worker in await client.read_workers_for_work_pool(pool)):
+        return []
+    now = datetime.now(UTC)
+    late = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=now - LATE),
+    )
+    of_pool = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
+    planned = [
+        run
+        for run in await client.read_flow_runs(flow_run_filter=late, work_pool_filter=of_pool, limit=200)
+        if is_scheduled(run) and run.run_count == 0
+    ]
+    for run in planned:
+        await client.set_flow_run_state(run.id, _missed(run.expected_start_time or now, str(run.id)), force=True)
+    unplanned = [
+        run
+        for deployment in await list_deployments(client)
+        if deployment.work_pool_name == pool and not deployment.paused
+        for run in await _record_unplanned(client, deployment, now - LATE)
+    ]
+    return planned + unplanned
+
+
+async def _record_unplanned(client: PrefectClient, deployment: DeploymentResponse, until: datetime) -> list[FlowRun]:
+    """Make runs for the times of a deployment's schedules since its last run, which Prefect made none for."""
+    made: list[FlowRun] = []
+    for schedule in deployment.schedules:
+        if not schedule.active or not hasattr(schedule.schedule, "cron"):
+            continue
+        last = await _last_planned(client, deployment)
+        if last is None:
+            continue
+        cron = CronSchedule.model_validate(schedule.schedule.model_dump())
+        for when in await _dates(cron, last + timedelta(seconds=1), until):
+            run = await client.create_flow_run_from_deployment(
+                deployment.id,
+                state=_missed(when),
+                name=f"missed-{when:%Y%m%d-%H%M}",
+                tags=[TAG],
+                idempotency_key=f"missed-{schedule.id}-{when.isoformat()}",
+            )
+            made.append(run)
+    return made
+
+
+async def _dates(cron: CronSchedule, start: datetime, end: datetime) -> Sequence[datetime]:
+    """The last times of a schedule in a range."""
+    found: list[datetime] = []
+    while start < end:
+        page = await cron.get_dates(n=100, start=start, end=end)
+        if not page:
+            break
+        found, start = (found + list(page))[-MOST:], page[-1] + timedelta(seconds=1)
+    return found
+
+
+async def _last_planned(client: PrefectClient, deployment: DeploymentResponse) -> datetime | None:
+    """For when the deployment's latest run is, or was, planned that a schedule, or this, made."""
+    runs = await client.read_flow_runs(
+        deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+        limit=50,
+    )
+    times = [run.expected_start_time for run in runs if is_scheduled(run) or TAG in run.tags]
+    return max((time for time in times if time is not None), default=None)
+
+
+def _missed(when: datetime, run: str = "RUN") -> State[None]:
+    planned = f"{when.astimezone():%Y-%m-%d %H:%M}"
+    message = f"No worker was there at {planned}; not rendered. helios-job retry {run} renders it now"
+    return Cancelled(name=MISSED, message=message, state_details=StateDetails(scheduled_time=when))

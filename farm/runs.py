@@ -1,0 +1,286 @@
+"""A job's runs, as Prefect knows them: submit, find, cancel, pause, resume, retry, delete. No store of our own."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, StrEnum, auto
+from typing import Any
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    FlowFilter,
+    FlowFilterName,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterId,
+    FlowRunFilterName,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
+from prefect.client.schemas.sorting import DeploymentSort, FlowRunSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Cancelled, Cancelling
+
+from helios.errors import RequestError
+from helios.models.report import RunState
+from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
+from tasks.run.lock import Holder, all_holds, shows_life
+
+FLOW_NAME = "render-job"
+START_PATIENCE = timedelta(minutes=1)
+"""A run that a worker took can be given to another one after this. Should the first process come up after all, it
+finds the job held, and stops."""
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""A run that was to begin just now is no planned one."""
+_OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
+
+
+class Resumed(Enum):
+    """How a run goes on."""
+
+    CONTINUED = auto()
+    """Its process, which was paused, has been told to."""
+    SCHEDULED = auto()
+    """A Prefect worker will start a process."""
+    HERE = auto()
+    """Whoever asked must run it: it has no deployment."""
+
+
+@dataclass(frozen=True)
+class JobRunStatus:
+    """Where a run stands."""
+
+    run: FlowRun
+    """Prefect's flow run."""
+    state: RunState
+    """Where it stands."""
+    holder: Holder | None = None
+    """Its process, as far as one is known."""
+
+    @property
+    def message(self) -> str:
+        """What its state says, in a line; of one that is planned, for when."""
+        state = self.run.state
+        if state is None:
+            return ""
+        when = state.state_details.scheduled_time
+        if state.type is StateType.SCHEDULED and when is not None and when > datetime.now(UTC) + CLOCKS_DIFFER:
+            return f"planned for {when.astimezone():%Y-%m-%d %H:%M}"
+        return (state.message or "").partition("\n")[0]
+
+
+class Order(StrEnum):
+    """How runs are listed."""
+
+    NEWEST = "newest"
+    """By the time at which they began, or are to begin, the latest first."""
+    OLDEST = "oldest"
+    """The other way round."""
+    ENDED = "ended"
+    """By their end, the latest first; those that have none, last."""
+    NAME = "name"
+    """By their names."""
+
+
+_SORT = {
+    Order.NEWEST: FlowRunSort.EXPECTED_START_TIME_DESC,
+    Order.OLDEST: FlowRunSort.EXPECTED_START_TIME_ASC,
+    Order.ENDED: FlowRunSort.END_TIME_DESC,
+    Order.NAME: FlowRunSort.NAME_ASC,
+}
+
+
+async def submit_run(
+    client: PrefectClient,
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    queue: str | None = None,
+) -> FlowRun:
+    """Give a job to the workers of a deployment.
+
+    Args:
+        client: Prefect's.
+        deployment: Its name, as in `render-job/local`, or `local` alone.
+        parameters: The flow's; those that are missing are the deployment's.
+        queue: The work queue, whose priority is the job's. By default the deployment's.
+
+    Returns:
+        The run, which waits for a worker.
+
+    Raises:
+        RequestError: There is no such deployment, or a parameter is refused; says which.
+    """
+    full = deployment if "/" in deployment else f"{FLOW_NAME}/{deployment}"
+    try:
+        found = await client.read_deployment_by_name(full)
+    except (ObjectNotFound, ValueError):
+        known = ", ".join(f"{FLOW_NAME}/{one.name}" for one in await list_deployments(client))
+        there_are = f"there are {known}" if known else "helios-job up, or prefect deploy --all, makes them"
+        raise RequestError(f"There is no deployment {full}; {there_are}") from None
+    try:
+        return await client.create_flow_run_from_deployment(
+            found.id, parameters=dict(parameters), work_queue_name=queue
+        )
+    except PrefectHTTPStatusError as exc:
+        if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise
+        raise RequestError(f"The deployment {full} refuses the job: {exc.response.json().get('detail')}") from None
+
+
+async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:
+    """The flow's deployments, by name."""
+    found = await client.read_deployments(flow_filter=_OURS, sort=DeploymentSort.NAME_ASC)
+    return list(found)
+
+
+async def list_runs(
+    client: PrefectClient,
+    *,
+    states: Collection[RunState] = (),
+    name: str | None = None,
+    order: Order = Order.NEWEST,
+    planned: bool = False,
+    limit: int = 20,
+    offset: int = 0,
+) -> list[JobRunStatus]:
+    """Runs of jobs.
+
+    Args:
+        client: Prefect's.
+        states: Those in these states; by default in any.
+        name: Those with this in their names.
+        order: Which come first.
+        planned: Also those that schedules have planned for later.
+        limit: At most so many, 200 being Prefect's own limit.
+        offset: Leave out so many before them.
+    """
+    begun = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + CLOCKS_DIFFER)
+    wanted = FlowRunFilter(
+        state=state_filter(states) if states else None,
+        name=FlowRunFilterName(like_=name) if name else None,
+        expected_start_time=None if planned else begun,
+    )
+    runs = await client.read_flow_runs(
+        flow_filter=_OURS, flow_run_filter=wanted, sort=_SORT[order], limit=limit, offset=offset
+    )
+    holders = await _holders(client)
+    return [JobRunStatus(run, job_state(run.state), holders.get(str(run.id))) for run in runs]
+
+
+async def find_run(client: PrefectClient, name: str) -> JobRunStatus:
+    """A run by its id, or by its name.
+
+    Raises:
+        RequestError: There is none, or there are several of that name.
+    """
+    try:
+        wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(name)]))
+    except ValueError:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+    match await client.read_flow_runs(flow_filter=_OURS, flow_run_filter=wanted, limit=10):
+        case []:
+            raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
+        case [run]:
+            return JobRunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
+        case several:
+            ids = ", ".join(str(run.id) for run in several)
+            raise RequestError(f"There are several runs {name!r}; name one by its id: {ids}")
+
+
+async def cancel_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Stop a run: its process ends its chunks and itself. One without a process is cancelled at once.
+
+    Raises:
+        RequestError: It has ended.
+    """
+    if status.state in ENDED:
+        raise RequestError(f"The run {status.run.name} is {status.state} already; there is nothing to cancel")
+    is_alive = await _is_alive(client, status)
+    state: State[None] = Cancelling() if is_alive else Cancelled(message="The job was cancelled")
+    await client.set_flow_run_state(status.run.id, state, force=not is_alive)
+
+
+async def pause_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Let a run's chunks in flight finish, and start nothing new.
+
+    Raises:
+        RequestError: It does not run.
+    """
+    result = await client.set_flow_run_state(status.run.id, paused())
+    if result.status is not SetStateStatus.ACCEPT:
+        raise RequestError(f"The run {status.run.name} is {status.state}; only a run that renders can be paused")
+
+
+async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+    """Let a run go on where it stopped, whatever stopped it.
+
+    Raises:
+        RequestError: It runs, or waits for a worker.
+    """
+    run = status.run
+    if await _is_alive(client, status):
+        if status.state is not RunState.PAUSED:
+            raise RequestError(f"There is nothing to resume: {status.holder} is {status.state}")
+        await client.resume_flow_run(run.id)
+        return Resumed.CONTINUED
+    if status.state is RunState.PENDING and run.deployment_id is not None and not _is_stranded(run):
+        raise RequestError(f"The run {run.name} waits for a worker already")
+    await client.set_flow_run_state(run.id, to_be_resumed(), force=True)
+    return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
+
+
+async def retry_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+    """Run a run that has ended once more, as Retry in Prefect's UI does: what is accepted is reused.
+
+    Raises:
+        RequestError: It has not ended.
+    """
+    if status.state not in ENDED:
+        raise RequestError(f"The run {status.run.name} is {status.state}; only one that has ended can be retried")
+    return await resume_run(client, status)
+
+
+async def delete_run(client: PrefectClient, status: JobRunStatus) -> None:
+    """Remove a run from Prefect: its chunks' task runs, its states, its log, and its artifacts in the UI.
+
+    Its outputs stay; what it left elsewhere, `tasks.leftovers` removes.
+
+    Raises:
+        RequestError: It has not ended.
+    """
+    if status.state not in ENDED or await _is_alive(client, status):
+        raise RequestError(f"The run {status.run.name} is {status.state}; cancel it first: "
+                           f"helios-job cancel {status.run.id}")  # fmt: skip
+    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[status.run.id]))
+    while artifacts := await client.read_artifacts(artifact_filter=of_run):
+        for artifact in artifacts:
+            await client.delete_artifact(artifact.id)
+    await client.delete_flow_run(status.run.id)
+
+
+def _is_stranded(run: FlowRun) -> bool:
+    """Whether a worker took a run a while ago, and its process has not shown itself: the worker may have died."""
+    state = run.state
+    if state is None or state.type is not StateType.PENDING:
+        return False
+    return datetime.now(UTC) - state.timestamp > START_PATIENCE
+
+
+async def _holders(client: PrefectClient) -> dict[str, Holder]:
+    return {holder.run_id: holder for _, holder, _ in await all_holds(client)}
+
+
+async def _is_alive(client: PrefectClient, status: JobRunStatus) -> bool:
+    """Whether a run has a process; one elsewhere is watched for a while."""
+    holder = status.holder
+    if holder is None or holder.is_gone:
+        return False
+    if holder.is_here:
+        return True
+    ids = {found.run_id: number for number, found, _ in await all_holds(client)}
+    return holder.run_id in ids and await shows_life(client, ids[holder.run_id], holder)

@@ -1,0 +1,129 @@
+"""The Prefect server that a command talks to: the configured one, or one of its own for as long as it runs."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from farm.errors import ServerStartError
+from farm.server.credentials import ServerAccess, client_headers, find_farm, plain_client
+from farm.server.settings import EMBEDDED
+
+START_SECONDS = 180.0
+"""The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
+STOP_SECONDS = 15.0
+DRAIN_SECONDS = 10.0
+
+
+@contextmanager
+def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
+    """Have a Prefect API within the block: the configured one, that of `helios-job up`, or one of its own.
+
+    Args:
+        port: Where one of its own listens. By default anywhere.
+
+    Yields:
+        The server, if it was started for the block and ends with it; None for one that goes on.
+
+    Raises:
+        ServerStartError: It did not start, or the configured one does not answer or refuses the credential.
+    """
+    if PREFECT_API_URL.value():
+        with configured_server():
+            yield None
+        return
+    if running := find_farm():
+        with temporary_settings(running.client_settings):
+            yield None
+        return
+    access = ServerAccess.make(port or _free_port())
+    log = PREFECT_HOME.value() / "helios-job-server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "farm.server.embedded", str(access.port)],
+            env={**os.environ, **EMBEDDED, **access.server_environment},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_until_up(access, process, log)
+        with temporary_settings(access.client_settings):
+            yield access
+            # What is still on its way needs the server: without it, Prefect's clients try for a minute.
+            APILogWorker.drain_all(timeout=DRAIN_SECONDS)
+            EventsWorker.drain_all(timeout=DRAIN_SECONDS)
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def configured_server() -> Iterator[None]:
+    """Use the server that PREFECT_API_URL names, with the user's credential; that of `helios-job up` with its own.
+
+    Raises:
+        ServerStartError: It does not answer, or refuses the credential.
+    """
+    url = str(PREFECT_API_URL.value())
+    farm = find_farm()
+    is_farm = farm is not None and farm.url == url.replace("://localhost:", "://127.0.0.1:").rstrip("/")
+    with temporary_settings(farm.client_settings if farm and is_farm else {}):
+        _check_lets_in(url)
+        yield
+
+
+def _check_lets_in(url: str) -> None:
+    headers = client_headers()
+    try:
+        answer = httpx.get(f"{url}/admin/version", headers=headers, timeout=30)
+    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        raise ServerStartError(
+            f"Prefect's API at {url} does not answer ({exc}); start it, or unset PREFECT_API_URL to have one started "
+            "for the command"
+        ) from None
+    if answer.status_code == httpx.codes.UNAUTHORIZED:
+        problem = "refuses the credential of PREFECT_API_AUTH_STRING" if headers else "wants a credential"
+        raise ServerStartError(
+            f"Prefect's API at {url} {problem} (401 Unauthorized); set PREFECT_API_AUTH_STRING to the auth string with "
+            'which it was started; for a farm of helios-job up: eval "$(helios-job env)"'
+        )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    with plain_client() as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            if access.is_up(client):
+                return
+            time.sleep(0.05)
+    lines = log.read_text(errors="replace").strip().splitlines()[-3:]
+    raise ServerStartError(
+        "\n  ".join([f"The Prefect server did not start within {START_SECONDS:g} s; its log is {log}:", *lines])
+    )
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,52 @@
+"""A Prefect server that lives as long as the command that started it: `python -m farm.server.embedded PORT`.
+
+It is Prefect's own server and UI, in a session of its own, so that Ctrl-C in a terminal does not end it
+before the run's last states are written. Its standard input is a pipe from the command: when that
+closes, however the command ended, the server ends.
+
+Its environment has the credential that clients must show (PREFECT_SERVER_API_AUTH_STRING); it does not start without.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import threading
+
+import uvicorn
+
+from farm.server.middleware import LoopbackMiddleware
+from farm.server.sqlite_cursors import close_failed_cursors
+from tasks.run.garbage import calm_collector
+
+APP = "prefect.server.api.server"
+AUTH = "PREFECT_SERVER_API_AUTH_STRING"
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Serve on 127.0.0.1 until standard input closes."""
+    port, auth = int(sys.argv[1]), os.environ.get(AUTH)
+    if not auth:
+        sys.exit(f"A server without a credential is open to every program of this machine: set {AUTH} to user:password")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    close_failed_cursors()
+    prefect = importlib.import_module(APP)
+    calm_collector()  # a seventh of the server's CPU while chunks end
+    uvicorn.run(
+        lambda: LoopbackMiddleware(prefect.create_app(), port=port, auth=auth),
+        factory=True,
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        lifespan="on",
+        timeout_graceful_shutdown=5,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Watch a run of a job from outside: how far it is, what it says, when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    ArtifactFilter,
+    ArtifactFilterFlowRunId,
+    ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    LogFilter,
+    LogFilterFlowRunId,
+    LogFilterLevel,
+)
+from prefect.client.schemas.objects import FlowRun, Log, TaskRun
+from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
+from pydantic import ValidationError
+
+from farm.runs import JobRunStatus, find_run
+from helios.models.report import JobReport
+from tasks.page.artifacts import PROGRESS
+from tasks.prefect_api.states import ENDED
+from tasks.run.errors import JobEndedError
+from tasks.run.progress import JobProgress
+
+LOOK_SECONDS = 0.5
+PAGE = 200
+LATE_LINES_SECONDS = 3.0
+"""A run's last lines may reach the server so long after its last state."""
+
+
+async def read_progress(client: PrefectClient, run: FlowRun) -> JobProgress | None:
+    """How far a run is, up to two seconds old; None for one that has not begun to render."""
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
+    found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
+    return JobProgress.parse(found[0].description or "") if found else None
+
+
+@dataclass(frozen=True)
+class ChunkStatus:
+    """Where a chunk stands, as its task run in Prefect says it."""
+
+    name: str
+    """`chunk-7`; or `stitch`, or `merge`."""
+    state: str
+    """The state's name in Prefect: a chunk that was reused is Cached."""
+    attempts: int
+    """Executions so far."""
+    seconds: float
+    """At work."""
+    message: str
+    """What its state says, in a line."""
+
+
+async def read_chunks(client: PrefectClient, run: FlowRun) -> list[ChunkStatus]:
+    """Where a run's chunks stand, as far as they have begun, in the order in which they did."""
+    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run.id]))
+    found: list[TaskRun] = []
+    while page := await client.read_task_runs(
+        flow_run_filter=of_run, sort=TaskRunSort.EXPECTED_START_TIME_ASC, limit=PAGE, offset=len(found)
+    ):
+        found += page
+    return [
+        ChunkStatus(
+            name=one.name,
+            state=one.state_name or "",
+            attempts=one.run_count,
+            seconds=(one.total_run_time or one.estimated_run_time).total_seconds(),
+            message=((one.state.message if one.state else None) or "").partition("\n")[0],
+        )
+        for one in found
+    ]
+
+
+async def wait_for_run(
+    client: PrefectClient, status: JobRunStatus, *, tell: Callable[[JobProgress], None] = lambda _: None
+) -> JobRunStatus:
+    """Wait until a run has ended, its process included.
+
+    Args:
+        client: Prefect's.
+        status: The run.
+        tell: Called with its counts, now and then.
+    """
+    while status.state not in ENDED or status.holder is not None:
+        if (progress := await read_progress(client, status.run)) is not None:
+            tell(progress)
+        await asyncio.sleep(LOOK_SECONDS)
+        status = await find_run(client, str(status.run.id))
+    return status
+
+
+async def read_report(run: FlowRun) -> JobReport | None:
+    """The report of a run that completed, if result storage is at hand.
+
+    Of a run that failed, Prefect keeps the message alone.
+    """
+    if run.state is None or not run.state.is_final():
+        return None
+    try:
+        result = await run.state.aresult(raise_on_failure=False)
+    except Exception:  # noqa: BLE001  whatever a storage of any kind raises: it is somewhere else, or gone
+        return None
+    if isinstance(result, JobEndedError):
+        return result.report
+    try:
+        # Prefect 3.8.8 takes what its own JSON serializer wrote of a model for a record of an old format.
+        return JobReport.model_validate(result)
+    except ValidationError:
+        return None
+
+
+async def read_log(
+    client: PrefectClient, status: JobRunStatus, *, level: int = 0, follow: bool = False
+) -> AsyncIterator[Log]:
+    """The lines of a run and of its chunks, in order of time.
+
+    Args:
+        client: Prefect's.
+        status: The run.
+        level: The least level, as Python's logging counts.
+        follow: Go on until the run has ended.
+    """
+    wanted = LogFilter(
+        flow_run_id=LogFilterFlowRunId(any_=[status.run.id]), level=LogFilterLevel(ge_=level) if level else None
+    )
+    seen: set[object] = set()
+    offset, last_look = 0, False
+    while True:
+        page = await client.read_logs(wanted, limit=PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC)
+        for line in page:
+            if line.id not in seen:
+                seen.add(line.id)
+                yield line
+        if len(page) == PAGE:
+            offset += PAGE // 2  # a line that arrives late moves the others
+            continue
+        if last_look or not follow:
+            return
+        status = await find_run(client, str(status.run.id))
+        last_look = status.state in ENDED and status.holder is None
+        await asyncio.sleep(LATE_LINES_SECONDS if last_look else LOOK_SECONDS)

@@ -1,0 +1,76 @@
+"""Run the fault bench: `python -m faults [--jobs N] [--seed N] [--first N] [--only FAULT] [--at-once N]`.
+
+`--chunks N` gives every job so many chunks; `--share` runs one job for each fault, which is what `make test` does.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+
+from faults.farm import a_farm, possible_faults
+from faults.scenario import Fault, Scenario, draw
+from faults.table import describe, make_table
+from faults.trial import Outcome, Trial, log_of
+
+SHARE_PATIENCE = 4.0
+
+
+async def run_all(
+    scenarios: Sequence[Scenario], *, at_once: int, verbose: bool = False, patience: float = 1.0
+) -> list[Outcome]:
+    """Carry out every job, some at a time; say at once what is wrong with one."""
+    outcomes: list[Outcome] = []
+    pending = iter(scenarios)
+    started = time.monotonic()
+    async with a_farm(with_cloud=any(scenario.on_lambda for scenario in scenarios)) as farm:
+
+        async def pull() -> None:
+            for scenario in pending:
+                trial = Trial(scenario, farm, patience=patience)
+                async with farm.alone(scenario):
+                    outcome = await trial.carry_out()
+                outcomes.append(outcome)
+                if not outcome.is_good or verbose:
+                    print(describe(outcome), flush=True)
+                    if not outcome.is_good:
+                        print(log_of(outcome, farm), flush=True)
+                elif len(outcomes) % 50 == 0:
+                    minutes = (time.monotonic() - started) / 60
+                    print(f"{len(outcomes)} of {len(scenarios)} jobs, {minutes:.1f} min", flush=True)
+
+        await asyncio.gather(*(pull() for _ in range(at_once)))
+    return outcomes
+
+
+def main() -> int:
+    """Run it, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m faults")
+    parser.add_argument("--jobs", type=int, default=1000, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seed", type=int, help="this one alone: what a failing job says, to see it again")
+    parser.add_argument("--only", choices=[fault.name for fault in Fault], help="this fault alone")
+    parser.add_argument("--at-once", type=int, default=6, help="jobs at a time")
+    parser.add_argument("--chunks", type=int, help="of each job")
+    parser.add_argument("--share", action="store_true", help="one job for each fault")
+    words = parser.parse_args()
+    only = Fault[words.only] if words.only else None
+    possible = possible_faults()
+    for fault in sorted(frozenset(Fault) - possible):
+        print(f"Not possible here: {fault}")
+    seeds = [words.seed] if words.seed is not None else range(words.first, words.first + words.jobs)
+    scenarios = [draw(seed, only=only, possible=possible, chunks=words.chunks) for seed in seeds]
+    if words.share:
+        scenarios = [draw(seed, only=fault, chunks=8) for seed, fault in enumerate(sorted(possible))]
+    # The share runs beside other tests: there, a limit on time is no test.
+    patience = SHARE_PATIENCE if words.share else 1.0
+    outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30, patience=patience))
+    print(make_table(outcomes))
+    # A fault that did not happen proves nothing.
+    missed = sum(not outcome.fired for outcome in outcomes) if words.share else 0
+    return 0 if all(outcome.is_good for outcome in outcomes) and not missed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""What the bench's jobs run on: a Prefect server that can be killed, a cloud, and a process to fork flows from."""
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import psutil
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.workers.process import ProcessWorker
+
+from farm.server.credentials import ServerAccess
+from farm.server.settings import EMBEDDED
+from faults.film import Film
+from faults.scenario import Fault, Scenario
+from testbed.cloud.aws import Aws, aws
+from testbed.cloud.processes import ROOT, free_port
+from testbed.prefect_home import furnish
+
+DISK_MIB = 6
+POOL = "faults"
+"""Of the Prefect workers that are killed."""
+
+
+class PrefectServer:
+    """A server on a database of its own, which can be killed and started again.
+
+    Args:
+        folder: Its database and its log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.access = ServerAccess.make(free_port())
+        """Its address, and what its clients show."""
+        self._log = folder / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.lock = asyncio.Lock()
+        """Held by whoever does something to it."""
+
+    @property
+    def url(self) -> str:
+        """The API."""
+        return self.access.url
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "farm.server.embedded", str(self.access.port)],
+                env={**os.environ, **EMBEDDED, **self.access.server_environment},
+                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        deadline = time.monotonic() + 120
+        while True:
+            with suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/health", timeout=5).status_code == httpx.codes.OK:
+                    return
+            assert time.monotonic() < deadline, f"the server did not start; its log is {self._log}"
+            time.sleep(0.1)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        if number == signal.SIGKILL:
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Farm:
+    """Everything that trials share."""
+
+    def __init__(self, folder: Path, server: PrefectServer, amazon: Aws | None, client: PrefectClient) -> None:
+        self.folder = folder
+        """Jobs, notes and logs; removed in the end."""
+        self.server = server
+        """Prefect's server."""
+        self.amazon = amazon
+        """S3 and Lambda; None where no job needs them."""
+        self.client = client
+        """Prefect's."""
+        self.film = Film(folder / "film")
+        """Frames."""
+        self._lambda = asyncio.Lock()
+        self._worker = asyncio.Lock()
+        self._deployment: UUID | None = None
+        self.processes = multiprocessing.get_context("forkserver")
+        self.processes.set_forkserver_preload(["faults.runner"])
+
+    @asynccontextmanager
+    async def alone(self, scenario: Scenario) -> AsyncIterator[None]:
+        """One job over Lambda at a time, since its faults meet whoever comes next; one Prefect worker at a time."""
+        async with AsyncExitStack() as locks:
+            if scenario.on_lambda:
+                await locks.enter_async_context(self._lambda)
+            if any(strike.fault is Fault.KILL_WORKER for strike in scenario.strikes):
+                await locks.enter_async_context(self._worker)
+            yield
+
+    async def deployment(self) -> UUID:
+        """A deployment of the flow, for jobs that a Prefect worker runs."""
+        if self._deployment is None:
+            template = ProcessWorker.get_default_base_job_template()
+            await self.client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+            flow_id = await self.client.create_flow_from_name("render-job")
+            self._deployment = await self.client.create_deployment(
+                flow_id, POOL, work_pool_name=POOL, entrypoint="flows/render.py:render_job", path=str(ROOT)
+            )
+        return self._deployment
+
+    @property
+    def result_storage(self) -> Path:
+        """Where Prefect keeps the chunks' results."""
+        return Path(os.environ["PREFECT_HOME"]) / "storage" / "helios-render"
+
+
+@asynccontextmanager
+async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
+    """Have a farm within the block."""
+    folder = Path(tempfile.mkdtemp(prefix="helios-faults-"))
+    os.environ["PREFECT_HOME"] = str(folder / "prefect")
+    # Nobody asks the server for the jobs' lines.
+    os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
+    furnish(folder / "prefect")
+    server = PrefectServer(folder)
+    with _cloud(folder, wanted=with_cloud) as amazon:
+        if amazon is not None:
+            os.environ.update(amazon.environment)
+        os.environ.update(server.access.client_environment)
+        await asyncio.to_thread(server.start)
+        try:
+            with temporary_settings({**server.access.client_settings, PREFECT_CLIENT_MAX_RETRIES: 10}):
+                async with get_client() as client:
+                    yield Farm(folder, server, amazon, client)
+        finally:
+            server.stop()
+            for name in server.access.client_environment:
+                del os.environ[name]
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _cloud(folder: Path, *, wanted: bool) -> Iterator[Aws | None]:
+    if not wanted:
+        yield None
+        return
+    with aws(concurrency=8, log=folder / "aws.log") as amazon:
+        yield amazon
+
+
+def possible_faults() -> frozenset[Fault]:
+    """What can be done on this machine: a disk that is full needs the right to mount one."""
+    probe = Path(tempfile.mkdtemp(prefix="helios-disk-"))
+    try:
+        return frozenset(Fault) if mount(probe) else frozenset(Fault) - {Fault.DISK_FULL}
+    finally:
+        unmount(probe)
+        probe.rmdir()
+
+
+def mount(folder: Path) -> bool:
+    """Make a folder a small disk of its own; say whether that worked."""
+    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "helios-faults", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def unmount(folder: Path) -> None:
+    """Take the disk away again."""
+    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+
+
+def processes_of(mark: str) -> list[psutil.Process]:
+    """Every living process that carries a mark in its environment."""
+    found = []
+    for pid in psutil.pids():
+        with suppress(OSError, psutil.Error):
+            if mark.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+                process = psutil.Process(pid)
+                if is_alive(process):
+                    found.append(process)
+    return found
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs, or could."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def signal_all(processes: list[Any], number: signal.Signals) -> int:
+    """Send a signal; return how many it reached."""
+    reached = 0
+    for process in processes:
+        with suppress(psutil.Error, OSError):
+            process.send_signal(number)
+            reached += 1
+    return reached

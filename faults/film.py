@@ -1,0 +1,73 @@
+"""Frames rendered beforehand, so that a chunk of the bench costs a copy; and documents whose commands copy them."""
+
+import shlex
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from faults.scenario import Fault, Scenario
+from testbed.video import Clip, write_clip
+
+PROGRAM = Path(__file__).with_name("chunk.sh")
+_LOCK = threading.Lock()
+
+
+class Film:
+    """A folder of chunk files, by size, rate, first frame and length.
+
+    Args:
+        folder: Where they are kept.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+
+    def piece(self, scenario: Scenario, start: int, count: int) -> Path:
+        """A file with frames `[start, start + count)`; beside it, one that is a frame short."""
+        width, height = scenario.size
+        path = self._folder / f"{width}x{height}-{scenario.fps.replace('/', '_')}-{start}-{count}.mp4"
+        clip = Clip(fps=Fraction(scenario.fps), width=width, height=height)
+        with _LOCK:
+            if not path.exists():
+                write_clip(path.with_suffix(".new.mp4"), clip, start=start, count=count)
+                short = write_clip(path.with_suffix(".cut.mp4"), clip, start=start, count=max(count - 1, 1))
+                if count == 1:
+                    short.write_bytes(b"")
+                short.replace(f"{path}.short")
+                path.with_suffix(".new.mp4").replace(path)
+        return path
+
+    def job(self, scenario: Scenario, notes: Path) -> dict[str, Any]:
+        """A document; its commands leave notes in a folder."""
+        chunks, frame = [], scenario.start
+        ways = {strike.chunk: way for strike in scenario.strikes if (way := _way(strike.fault, strike.how))}
+        for index, count in enumerate(scenario.lengths):
+            name = f"chunk-{index}.mp4"
+            source = self.piece(scenario, frame, count)
+            way = ways.get(index, "work")
+            words = ["sh", PROGRAM, notes, frame, scenario.seconds * (20 if way == "deaf" else 1), way, source, name]
+            command = shlex.join(map(str, words))
+            chunks.append({
+                "id": index, "startFrame": frame, "frameCount": count, "outputFile": name, "command": command,
+            })  # fmt: skip
+            frame += count
+        width, height = scenario.size
+        metadata = {"totalFrames": sum(scenario.lengths), "fps": scenario.fps, "width": width, "height": height,
+                    "duration": 1}  # fmt: skip
+        named = {"id": f"seed {scenario.seed}"} if scenario.has_id else {}
+        return {**named, "metadata": metadata, "chunks": chunks, "outputFile": "video.mp4"}
+
+
+def refusals(how: int) -> int:
+    """How often a chunk that fails, or lies, does so before it works."""
+    return 1 + how % 2
+
+
+def _way(fault: Fault, how: int) -> str | None:
+    return {
+        Fault.FAIL: f"fail:{refusals(how)}",
+        Fault.LIE: f"lie:{refusals(how)}",
+        Fault.TWICE: "deaf",
+    }.get(fault)

@@ -1,0 +1,377 @@
+"""How each fault is done to a job that runs, and how it is known that it happened."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from prefect.states import Cancelling
+
+from faults import runner
+from faults.farm import POOL, processes_of, signal_all
+from faults.scenario import Fault, Strike
+from testbed.cloud.processes import ROOT
+
+if TYPE_CHECKING:
+    from faults.trial import Trial
+
+BETWEEN_RUNS = (Fault.OUTPUT, Fault.RECORD)
+"""Faults of files: the flow is killed, and they are done before the next launch."""
+IN_THE_COMMAND = (Fault.FAIL, Fault.LIE)
+"""Faults that the chunk's command does by itself."""
+AT_THEIR_MOMENT = (Fault.KILL_STITCH, Fault.TWICE)
+"""Faults that wait for what they strike: a stitch, a certain chunk."""
+BIN = Path(sys.executable).parent
+POLL_SECONDS = 0.002
+
+
+class Stage:
+    """One launch of a job: the process that the flow runs in.
+
+    Args:
+        trial: The job.
+        by_command: Start `helios-job resume`, in place of a process that was forked ready.
+    """
+
+    def __init__(self, trial: "Trial", *, by_command: bool) -> None:
+        self.trial = trial
+        self.ended = asyncio.Event()
+        """Set when the flow's process has ended."""
+        self.was_killed = False
+        """Whether a SIGKILL ended it."""
+        self.ended_at = 0.0
+        """When, on the monotonic clock."""
+        self.last_guardian: psutil.Process | None = None
+        """The guardian of a flow's process that was killed."""
+        self.flow: psutil.Process | None = None
+        """The flow's process."""
+        self._by_command = by_command
+        self._kill: Callable[[], None] = lambda: None
+
+    async def start(self) -> None:
+        """Start it."""
+        trial = self.trial
+        run_id = str(trial.run.id) if trial.run else ""
+        if self._by_command:
+            process = self._popen("helios-job", "resume", run_id)
+            self.flow, self._kill = psutil.Process(process.pid), process.kill
+            self._watch(process.wait)
+            return
+        if trial.by_worker:
+            await self._start_worker()
+            return
+        forked = trial.farm.processes.Process(
+            target=runner.run, args=(run_id, trial.parameters, str(trial.folder), {}), daemon=False
+        )
+        await asyncio.to_thread(forked.start)
+        assert forked.pid is not None
+        self.flow, self._kill = psutil.Process(forked.pid), forked.kill
+        self._watch(forked.join)
+
+    async def _start_worker(self) -> None:
+        """Start a Prefect worker, which starts the flow's process; the launch ends with the run, or the worker."""
+        worker = self._popen("prefect", "worker", "start", "--pool", POOL, "--limit", "1")
+        self._kill = worker.kill
+        client, run = self.trial.farm.client, self.trial.run
+        assert run is not None
+
+        async def watch() -> None:
+            while worker.poll() is None:
+                if self.flow is None:
+                    with suppress(psutil.Error):
+                        self.flow = next(iter(psutil.Process(worker.pid).children()), None)
+                state = (await client.read_flow_run(run.id)).state
+                if self.flow is not None and state is not None and state.is_final():
+                    worker.kill()
+                await asyncio.sleep(0.1)
+            self.ended_at = time.monotonic()
+            self.ended.set()
+
+        self._watcher = asyncio.create_task(watch())
+
+    def _popen(self, program: str, *words: str) -> "subprocess.Popen[bytes]":
+        environment = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "WARNING"}
+        with (self.trial.folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [str(BIN / program), *words], stdout=log, stderr=log, start_new_session=True, env=environment, cwd=ROOT
+            )
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.was_killed = True
+        self.last_guardian = self.guardian
+        self._kill()
+
+    def _watch(self, wait: Callable[[], object]) -> None:
+        async def watch() -> None:
+            await asyncio.to_thread(wait)
+            self.ended_at = time.monotonic()
+            self.ended.set()
+
+        self._watcher = asyncio.create_task(watch())
+
+    @property
+    def guardian(self) -> psutil.Process | None:
+        """The guardian of the flow's process."""
+        with suppress(psutil.Error):
+            for child in self.flow.children() if self.flow else []:
+                if "guardian_process" in " ".join(child.cmdline()):
+                    return child
+        return None
+
+    @property
+    def programs(self) -> list[psutil.Process]:
+        """The chunks' own processes."""
+        found = []
+        for process in processes_of(self.trial.mark):
+            with suppress(psutil.Error):
+                if "chunk.sh" in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
+
+
+async def strike(stage: Stage, planned: Strike) -> None:
+    """Wait for the moment, do it, and count it if it happened."""
+    trial = stage.trial
+    scenario = trial.scenario
+    begun_before = sum(1 for _ in trial.notes.glob("*.begun"))
+    to_do = max(len(scenario.lengths) - len(trial.recorded()), 1)
+    wanted = 0 if planned.fault in AT_THEIR_MOMENT else planned.after * to_do
+    while sum(1 for _ in trial.notes.glob("*.begun")) - begun_before < wanted and not stage.ended.is_set():
+        await asyncio.sleep(0.01)
+    if planned.fault not in AT_THEIR_MOMENT:
+        await asyncio.sleep(planned.delay_seconds)
+    happened = False
+    with suppress(psutil.NoSuchProcess):  # it ended just then; there will be another try
+        happened = not stage.ended.is_set() and await _STRIKES[planned.fault](stage, planned)
+    if happened and planned.fault not in BETWEEN_RUNS:
+        trial.outcome.fired[planned.fault] += 1
+
+
+async def _kill_flow(stage: Stage, _planned: Strike) -> bool:
+    is_done = (stage.trial.directory / "video.mp4").exists()
+    stage.kill()
+    return not is_done
+
+
+async def _kill_stitch(stage: Stage, _planned: Strike) -> bool:
+    """As soon as the stitch's own file is there."""
+    while not stage.ended.is_set():
+        with os.scandir(stage.trial.directory) as entries:
+            if any("-stitch" in entry.name for entry in entries):
+                stage.kill()
+                return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
+
+
+async def _kill_guardian(stage: Stage, _planned: Strike) -> bool:
+    guardian = stage.guardian
+    if guardian is None:
+        return False
+    _allow_running(stage)
+    stage.trial.slack += stage.trial.scenario.concurrency  # commands about to begin, or whose end was not told
+    return signal_all([guardian], signal.SIGKILL) == 1
+
+
+async def _kill_both(stage: Stage, _planned: Strike) -> bool:
+    guardian = stage.guardian
+    if guardian is None:
+        return False
+    stage.kill()
+    return signal_all([guardian], signal.SIGKILL) == 1
+
+
+async def _some_programs(stage: Stage) -> list[psutil.Process]:
+    """Chunks' processes, as soon as there are any."""
+    while not stage.ended.is_set():
+        if found := _living(stage.programs):
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+    return []
+
+
+async def _kill_chunk(stage: Stage, planned: Strike) -> bool:
+    found = await _some_programs(stage)
+    if not found:
+        return False
+    one = found[planned.chunk % len(found)]
+    with suppress(psutil.Error):
+        stage.trial.due[stage.trial.starts[int(one.cmdline()[3])]] += 1
+    return signal_all([one], signal.SIGKILL) == 1
+
+
+async def _stop(process: psutil.Process | None, planned: Strike) -> bool:
+    if process is None or not signal_all([process], signal.SIGSTOP):
+        return False
+    await asyncio.sleep(0.3 + planned.how)
+    return signal_all([process], signal.SIGCONT) == 1
+
+
+async def _stop_flow(stage: Stage, planned: Strike) -> bool:
+    return await _stop(stage.flow, planned)
+
+
+async def _stop_guardian(stage: Stage, planned: Strike) -> bool:
+    return await _stop(stage.guardian, planned)
+
+
+async def _stop_chunk(stage: Stage, planned: Strike) -> bool:
+    found = await _some_programs(stage)
+    return await _stop(found[planned.chunk % len(found)] if found else None, planned)
+
+
+async def _twice(stage: Stage, planned: Strike) -> bool:
+    """Kill the flow while a chunk runs that does not heed SIGTERM; the next launch follows at once."""
+    start = next(frame for frame, index in stage.trial.starts.items() if index == planned.chunk)
+    notes = stage.trial.notes
+    before = set(notes.glob(f"{start}.*.begun"))
+    while not stage.ended.is_set():
+        if set(notes.glob(f"{start}.*.begun")) - before:
+            stage.kill()
+            return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
+
+
+def _living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running() and _has_command(process)]
+
+
+def _has_command(process: psutil.Process) -> bool:
+    try:
+        return bool(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+async def _event_twice(stage: Stage, _planned: Strike) -> bool:
+    return await _lambda_fault(stage, "deliver-twice", 1)
+
+
+async def _answer_lost(stage: Stage, _planned: Strike) -> bool:
+    return await _lambda_fault(stage, "lose-answer", 0)
+
+
+async def _lambda_fault(stage: Stage, kind: str, executions: int) -> bool:
+    """Have Lambda do it to the next invocation; it may mean so many executions more, of whichever chunk."""
+    assert stage.trial.farm.amazon is not None
+    functions = stage.trial.farm.amazon.functions
+    before = functions.fired(kind)
+    functions.want(kind)
+    while not stage.ended.is_set() and functions.fired(kind) == before:
+        await asyncio.sleep(0.02)
+    if functions.fired(kind) == before:
+        functions.want(kind, 0)
+        return False
+    for chunk in stage.trial.due if executions else ():
+        stage.trial.due[chunk] += executions
+    return True
+
+
+async def _kill_instance(stage: Stage, planned: Strike) -> bool:
+    """Kill the function's own process, above the guardian of the chunk's command."""
+    while found := await _some_programs(stage):
+        with suppress(psutil.Error, ValueError, IndexError):
+            program = found[planned.chunk % len(found)]
+            chunk = stage.trial.starts[int(program.cmdline()[3])]
+            above = [one for one in program.parents() if "guardian_process" in " ".join(one.cmdline())]
+            function = above[0].parent()
+            if function is not None and signal_all([function], signal.SIGKILL):
+                stage.trial.due[chunk] += 1
+                return True
+        await asyncio.sleep(POLL_SECONDS)
+    return False
+
+
+async def _disk_full(stage: Stage, planned: Strike) -> bool:
+    """Fill the job's disk to the last byte, and empty it after a while."""
+    ballast = stage.trial.directory / "ballast"
+    filled = 0
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            filled += file.write(bytes(65536))
+    began = sum(1 for _ in stage.trial.notes.glob("*.begun"))
+    deadline = time.monotonic() + 0.5 + planned.how
+    while time.monotonic() < deadline and not stage.ended.is_set():
+        await asyncio.sleep(0.02)
+    ballast.unlink()
+    # Whatever ran meanwhile may have failed for it, as often as it was tried.
+    ran = sum(1 for _ in stage.trial.notes.glob("*.begun")) - began
+    for chunk in stage.trial.due if ran else ():
+        stage.trial.due[chunk] += 30
+    _allow_running(stage)
+    return filled > 0
+
+
+async def _server(stage: Stage, _planned: Strike) -> bool:
+    server = stage.trial.farm.server
+    async with server.lock:
+        await asyncio.to_thread(server.signal, signal.SIGKILL)
+        await asyncio.sleep(1)
+        await asyncio.to_thread(server.start)
+    return True
+
+
+async def _server_stop(stage: Stage, planned: Strike) -> bool:
+    server = stage.trial.farm.server
+    async with server.lock:
+        server.signal(signal.SIGSTOP)
+        await asyncio.sleep(1 + planned.how)
+        server.signal(signal.SIGCONT)
+    return True
+
+
+async def _clock(stage: Stage, _planned: Strike) -> bool:
+    (stage.trial.folder / "jump").touch()
+    await asyncio.sleep(0.5)
+    (stage.trial.folder / "jump").unlink(missing_ok=True)
+    return True
+
+
+async def _cancel(stage: Stage, _planned: Strike) -> bool:
+    assert stage.trial.run is not None
+    await stage.trial.farm.client.set_flow_run_state(stage.trial.run.id, Cancelling())
+    return True
+
+
+async def _sigterm(stage: Stage, _planned: Strike) -> bool:
+    return stage.flow is not None and signal_all([stage.flow], signal.SIGTERM) == 1
+
+
+def _allow_running(stage: Stage) -> None:
+    """What runs now may have to be run again."""
+    for chunk in stage.trial.begun_not_ended():
+        stage.trial.due[chunk] += 1
+
+
+_STRIKES: dict[Fault, Callable[[Stage, Strike], Awaitable[Any]]] = {
+    Fault.KILL_FLOW: _kill_flow,
+    Fault.KILL_WORKER: _kill_flow,
+    Fault.KILL_STITCH: _kill_stitch,
+    Fault.KILL_GUARDIAN: _kill_guardian,
+    Fault.KILL_BOTH: _kill_both,
+    Fault.KILL_CHUNK: _kill_chunk,
+    Fault.STOP_FLOW: _stop_flow,
+    Fault.STOP_GUARDIAN: _stop_guardian,
+    Fault.STOP_CHUNK: _stop_chunk,
+    Fault.TWICE: _twice,
+    Fault.EVENT_TWICE: _event_twice,
+    Fault.ANSWER_LOST: _answer_lost,
+    Fault.KILL_INSTANCE: _kill_instance,
+    Fault.DISK_FULL: _disk_full,
+    Fault.OUTPUT: _kill_flow,
+    Fault.RECORD: _kill_flow,
+    Fault.SERVER: _server,
+    Fault.SERVER_STOP: _server_stop,
+    Fault.CLOCK: _clock,
+    Fault.CANCEL: _cancel,
+    Fault.SIGTERM: _sigterm,
+}

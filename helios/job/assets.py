@@ -1,0 +1,143 @@
+"""Asset bundles: a job's input files in storage, each uploaded once per content and named by its digest.
+
+STORAGE/assets/DIGEST               a file's content, shared by all jobs
+STORAGE/jobs/RUN/assets.json        which files a job needs: path, digest, size, whether it is a program
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from helios.bounded import map_bounded
+from helios.errors import RequestError
+from helios.models.base import WireModel
+from helios.models.paths import OWN_FOLDER, OutputPath
+from helios.storage.folder import Storage, hash_file
+
+FOLDER = "assets"
+MAX_FILES = 10_000
+MAX_BYTES = 10 * 1024**3
+FILES_AT_ONCE = 16
+
+
+class Asset(WireModel):
+    """One input file."""
+
+    path: OutputPath
+    """Relative to the job directory."""
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    """Digest of its content, which names it in storage."""
+    bytes: int = Field(ge=0)
+    """Size."""
+    executable: bool = False
+    """Whether it is a program."""
+
+    @property
+    def key(self) -> str:
+        """Where its content lies, relative to the storage's folder."""
+        return f"{FOLDER}/{self.sha256}"
+
+
+class AssetBundle(WireModel):
+    """A job's input files."""
+
+    storage_url: str
+    """The folder that the assets' keys are relative to."""
+    assets: tuple[Asset, ...] = Field(max_length=MAX_FILES)
+    """The files."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files together."""
+        return sum(asset.bytes for asset in self.assets)
+
+
+def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path]) -> list[Path]:
+    """Find a job's input files.
+
+    Args:
+        directory: The job directory.
+        patterns: Glob patterns relative to it; `**` spans folders. None for every file but outputs and
+            those whose names, or whose folders' names, begin with a dot.
+        outputs: What the job writes: never an input.
+
+    Raises:
+        RequestError: A pattern finds nothing or leaves the folder, or there is too much.
+    """
+    written = set(outputs)
+    found = _matches(directory, patterns) if patterns is not None else _visible_files(directory)
+    files: list[Path] = []
+    size = 0
+    for path in found:
+        if path in written:
+            continue
+        if not path.resolve().is_relative_to(directory):
+            raise RequestError(f"The input file {path} lies outside the job directory {directory}; copy it into it")
+        files.append(path)
+        size += path.stat().st_size
+        if len(files) > MAX_FILES or size > MAX_BYTES:
+            raise RequestError(
+                f"The job directory {directory} holds more than {MAX_FILES} files or {MAX_BYTES // 1024**3} GiB "
+                'to be uploaded; name the job\'s input files ("assets": ["scene/**"] in the adapter\'s configuration)'
+            )
+    return files
+
+
+def _visible_files(directory: Path) -> Iterator[Path]:
+    for folder, folders, names in os.walk(directory):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
+        for name in sorted(names):
+            path = Path(folder, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
+
+
+def _matches(directory: Path, patterns: Sequence[str]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        if pattern.startswith("/") or ".." in pattern.split("/"):
+            raise RequestError(f"The assets pattern {pattern!r} leaves the job directory; expected one inside it")
+        try:
+            paths = sorted(directory.glob(pattern))
+        except (ValueError, NotImplementedError) as exc:
+            raise RequestError(f"The assets pattern {pattern!r} is not a glob pattern: {exc}") from None
+        files = [path for path in paths if path.is_file() and OWN_FOLDER not in path.relative_to(directory).parts]
+        files += [file for path in paths if path.is_dir() for file in _visible_files(path)]
+        if not files:
+            raise RequestError(f"The assets pattern {pattern!r} finds no file in {directory}; correct it, or drop it")
+        found.update(dict.fromkeys(files))
+    return list(found)
+
+
+async def upload_assets(files: Sequence[Path], *, directory: Path, storage: Storage) -> AssetBundle:
+    """Upload the contents that storage does not have.
+
+    Returns:
+        The bundle, to be kept beside the job.
+
+    Raises:
+        RequestError: A file can't be read, or changed meanwhile.
+    """
+
+    async def upload(path: Path) -> Asset:
+        try:
+            digest, size = await asyncio.to_thread(hash_file, path)
+        except OSError as exc:
+            raise RequestError(f"The input file {path} can't be read: {exc.strerror}") from None
+        asset = Asset(
+            path=path.relative_to(directory).as_posix(),
+            sha256=digest,
+            bytes=size,
+            executable=os.access(path, os.X_OK),
+        )
+        if await storage.size(asset.key) != size:
+            stored = await storage.upload(path, asset.key)
+            if stored.sha256 != digest:
+                await storage.delete(asset.key)
+                raise RequestError(f"The input file {path} changed while it was uploaded; run the job again")
+        return asset
+
+    return AssetBundle(storage_url=storage.url, assets=tuple(await map_bounded(upload, files, limit=FILES_AT_ONCE)))

@@ -1,0 +1,195 @@
+"""Read a job document from a path, a URL or an object, and refuse it in words that help."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
+from helios.models.spec import JobSpec, SpecRefusedError
+from helios.storage.folder import read_url
+from helios.storage.urls import is_storage_url
+
+MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
+FETCH_TIMEOUT_SECONDS = 30.0
+SECRET = re.compile("secret|token|password|_key|credentials|Key")
+"""Fields whose values no message quotes."""
+
+
+def load_job_spec(source: str | Path | Mapping[str, Any]) -> JobSpec:
+    """Fetch and validate a job document.
+
+    Args:
+        source: A path, an http(s), s3, gs or file URL, or the document as an object.
+
+    Raises:
+        SpecError: The document is not a sound job; lists every reason.
+        RequestError: There is no document there.
+        WorkerUnavailableError: The server that has it did not answer.
+    """
+    if isinstance(source, Mapping):
+        return validate_job_spec(source, source="job")
+    return parse_job_spec(read_document(source), source=str(source))
+
+
+def is_url(source: str) -> bool:
+    """Whether a source is fetched over HTTP rather than read from disk."""
+    return source.startswith(("http://", "https://"))
+
+
+def read_document(source: str | Path, *, redirects: bool = True) -> bytes:
+    """Read a document's bytes from a path, an http(s) URL or a storage URL; at most 64 MiB.
+
+    Args:
+        source: Where it is.
+        redirects: Whether an http(s) server may send the reader elsewhere.
+
+    Raises:
+        RequestError: There is nothing to read, or too much.
+        WorkerUnavailableError: The server did not answer.
+    """
+    if isinstance(source, str) and is_storage_url(source):
+        return read_url(source, limit=MAX_DOCUMENT_BYTES)
+    is_remote = isinstance(source, str) and is_url(source)
+    data = _fetch(str(source), redirects=redirects) if is_remote else _read_file(Path(source))
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
+    return data
+
+
+def parse_job_spec(data: bytes, *, source: str) -> JobSpec:
+    """Validate a job document given as JSON text.
+
+    Raises:
+        SpecError: It is not JSON, or not a sound job.
+    """
+    if len(data) > MAX_DOCUMENT_BYTES:
+        raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
+    try:
+        document = json.loads(data, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as exc:
+        where = f"line {exc.lineno}, column {exc.colno}"
+        problem = Problem("", f"not JSON ({exc.msg} at {where}; it begins {_start(data)})", "a JSON job document")
+        raise SpecError(source, (problem,)) from None
+    except (UnicodeDecodeError, ValueError, RecursionError) as exc:
+        problem = Problem("", f"not JSON ({exc}; it begins {_start(data)})", "a JSON job document in UTF-8")
+        raise SpecError(source, (problem,)) from None
+    if not isinstance(document, dict):
+        problem = Problem("", f"a JSON {_json_type(document)}", "an object with metadata and chunks")
+        raise SpecError(source, (problem,))
+    return validate_job_spec(document, source=source)
+
+
+def validate_job_spec(document: Mapping[str, Any], *, source: str) -> JobSpec:
+    """Validate a job document given as an object.
+
+    Raises:
+        SpecError: It is not a sound job; lists every reason.
+    """
+    try:
+        return JobSpec.model_validate(document)
+    except ValidationError as exc:
+        raise SpecError(source, describe(exc)) from None
+
+
+def describe(error: ValidationError) -> tuple[Problem, ...]:
+    """Turn pydantic's errors into problems: path, value, expectation."""
+    problems: list[Problem] = []
+    for detail in error.errors(include_url=False):
+        cause = detail.get("ctx", {}).get("error")
+        if isinstance(cause, SpecRefusedError):
+            problems.extend(cause.problems)
+        else:
+            problems.append(_problem(detail))
+    return tuple(problems)
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    path = ""
+    for part in detail["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
+    shown = "a value that is not shown" if SECRET.search(path) else _quote(detail["input"])
+    match detail["type"]:
+        case "missing":
+            return Problem(path, "missing", "a value")
+        case "extra_forbidden":
+            return Problem(path, "an unknown field", "only fields of the job format (see docs/jobs.md)")
+        case "value_error":
+            return Problem(path, shown, str(detail["ctx"]["error"]))
+        case _:
+            expected = detail["msg"].removeprefix("Input should be ")
+            return Problem(path, shown, expected[:1].lower() + expected[1:])
+
+
+def _quote(value: object) -> str:
+    if isinstance(value, list | dict | tuple):
+        return f"{_json_type(value)} of {len(value)}"
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 120 else text[:117] + "…"
+
+
+def _json_type(value: object) -> str:
+    names = {
+        dict: "object",
+        list: "array",
+        tuple: "array",
+        str: "string",
+        bool: "boolean",
+        type(None): "null",
+    }
+    return names.get(type(value), "number")
+
+
+def _start(data: bytes) -> str:
+    return repr(data[:40].decode("utf-8", "replace")) if data else "with nothing: it is empty"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise RequestError(f"{path} is not a regular file; expected a JSON job document")
+            return file.read(MAX_DOCUMENT_BYTES + 1)
+    except FileNotFoundError:
+        raise RequestError(f"{path} does not exist; expected the path of a JSON job document") from None
+    except IsADirectoryError:
+        raise RequestError(f"{path} is a directory; expected the path of a JSON job document") from None
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise RequestError(f"{path} cannot be read ({reason}); expected a JSON job document") from None
+
+
+def _fetch(url: str, *, redirects: bool) -> bytes:
+    # Here, since a worker whose jobs are in storage starts without it: TLS, mail headers, 25 ms.
+    import urllib.error
+    import urllib.request
+
+    class StayHere(urllib.request.HTTPRedirectHandler):
+        """Follows no redirect: the answer that asks for it is an error like any other."""
+
+        def redirect_request(self, *_: object) -> None:
+            return None
+
+    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  http(s) only
+    opener = urllib.request.build_opener(*([] if redirects else [StayHere()]))
+    try:
+        with opener.open(request, timeout=FETCH_TIMEOUT_SECONDS) as answer:
+            return bytes(answer.read(MAX_DOCUMENT_BYTES + 1))
+    except urllib.error.HTTPError as exc:
+        message = f"{url} answered {exc.code} {exc.reason}; expected a JSON job document"
+        exc.close()
+        kind = WorkerUnavailableError if exc.code >= 500 else RequestError
+        raise kind(message) from None
+    except (urllib.error.URLError, OSError, ValueError) as exc:
+        reason = getattr(exc, "reason", exc)
+        raise WorkerUnavailableError(f"{url} cannot be fetched ({reason}); is the address right?") from None

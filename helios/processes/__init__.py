@@ -1,0 +1,1 @@
+"""Run commands, and leave no process behind."""

@@ -1,0 +1,1 @@
+"""Artifact storage: files named by `file://`, `s3://` and `gs://`."""

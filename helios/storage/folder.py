@@ -1,0 +1,322 @@
+"""Artifact storage by URL: `file://`, `s3://` and `gs://` through one door.
+
+Credentials come from the settings, from a provider that the caller hands in (the orchestrator's adapters do),
+or from the standard chain of the platform: environment variables, container and instance metadata, Google's
+application default credentials.
+"""
+
+import asyncio
+import hashlib
+import os
+import threading
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import LocalStore
+
+from helios.errors import RequestError, WorkerUnavailableError
+from helios.models.worker import Artifact
+from helios.storage.stores import (
+    CredentialProvider,
+    ObjectExistsError,
+    StorageSettings,
+    check_bucket,
+    open_store,
+    store_errors,
+)
+from helios.storage.urls import check_key, is_within, join_url, split_url
+
+P = ParamSpec("P")
+T = TypeVar("T")
+PIECE_BYTES = 1024 * 1024
+"""A download is hashed and written in pieces of this size."""
+PART_BYTES = 8 * 1024 * 1024
+"""Larger files are uploaded in parts of this size."""
+PARTS_AT_ONCE = 4
+"""Parts of one file on their way at a time."""
+TRANSFERS_AT_ONCE = 16
+"""Files on their way at a time. Each in a thread: hashing and writing would hold the event loop, and over many
+files threads are faster than obstore's own coroutines."""
+KEYS_AT_ONCE = 1000
+"""Objects that one request deletes: S3's bound."""
+CALLS_AT_ONCE = 32
+"""Calls about small objects at a time."""
+# Threads, and not obstore's own coroutines: one of those that is cancelled goes on in the library's runtime, and
+# when it then ends after the event loop, or the interpreter, it takes the process with it (SIGABRT, seen).
+_TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
+_CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
+SMALL_BYTES = 64 * 1024 * 1024
+"""The most that `read` takes into memory."""
+PAUSES_SECONDS = (0.2, 1.0, 3.0)
+"""Before an operation is tried again as a whole: obstore itself does not send again what broke while it was sent.
+A chunk that was rendered is not rendered again for a cable."""
+
+
+def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Try an operation again while its server is away."""
+
+    @wraps(method)
+    async def tried(*args: P.args, **kwargs: P.kwargs) -> T:
+        for pause in PAUSES_SECONDS:
+            try:
+                return await method(*args, **kwargs)
+            except WorkerUnavailableError:
+                await asyncio.sleep(pause)
+        return await method(*args, **kwargs)
+
+    return tried
+
+
+class Storage:
+    """A folder in artifact storage. Keys are relative to it and can't leave it.
+
+    Every operation raises a `RequestError` where permission or the bucket is missing, and a
+    `WorkerUnavailableError` where the server did not answer.
+
+    Args:
+        settings: Where it is.
+        credentials: Gives temporary credentials; the standard chain when None.
+    """
+
+    def __init__(self, settings: StorageSettings, *, credentials: CredentialProvider | None = None) -> None:
+        self.settings = settings
+        self.url = settings.url
+        """The folder's URL."""
+        self._credentials = credentials
+        self._store = open_store(settings, credentials)
+
+    def at(self, url: str) -> "Storage":
+        """Another folder with the same rights."""
+        return Storage(self.settings.moved_to(url), credentials=self._credentials)
+
+    def url_of(self, key: str) -> str:
+        """The URL of a key."""
+        return join_url(self.url, *check_key(key).split("/"))
+
+    def key_of(self, url: str) -> str:
+        """The key of a URL.
+
+        Raises:
+            RequestError: The URL lies outside this folder.
+        """
+        if not is_within(url, self.url):
+            raise RequestError(f"{url} lies outside {self.url}; expected a place inside it")
+        own, key = split_url(self.url)[1], split_url(url)[1]
+        return check_key(key[len(own) :].lstrip("/"))
+
+    @_persistent
+    async def upload(self, path: Path, key: str) -> Artifact:
+        """Store a file, in parts where it is large; replaces what is there when it is whole."""
+
+        def put() -> tuple[str, int]:
+            # One that goes in one part is read once, for its digest and for sending.
+            content = path if path.stat().st_size > PART_BYTES else path.read_bytes()
+            found = hash_file(content) if isinstance(content, Path) else _hash_bytes(content)
+            with store_errors("written", self.url_of(key)):
+                obstore.put(self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
+            return found
+
+        digest, size = await _in(_TRANSFERS, put)
+        return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
+
+    @_persistent
+    async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
+        """Fetch a file; it appears under its name when it is whole and has the expected digest.
+
+        Raises:
+            FileNotFoundError: There is no such key.
+            WorkerUnavailableError: What arrived is not what was expected.
+        """
+        temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
+        stop = threading.Event()
+
+        def get() -> tuple[str, int]:
+            digest, size = hashlib.sha256(), 0
+            with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
+                for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
+                    if stop.is_set():
+                        break
+                    digest.update(piece)
+                    size += file.write(piece)
+            return digest.hexdigest(), size
+
+        work = _in(_TRANSFERS, get)
+        try:
+            digest, size = await work
+            arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest)
+            if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
+                raise WorkerUnavailableError(
+                    f"{arrived.url} arrived with {size} bytes and digest {digest[:12]}; expected "
+                    f"{expected.bytes} bytes and {expected.sha256[:12]}: it was damaged, or replaced"
+                )
+            temporary.replace(path)
+        finally:
+            # Cancelled, the thread may be at it still, for a piece.
+            stop.set()
+            work.add_done_callback(lambda _: temporary.unlink(missing_ok=True))
+            temporary.unlink(missing_ok=True)
+        return arrived
+
+    @_persistent
+    async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
+        """A small object's content; None where there is none.
+
+        Raises:
+            RequestError: It has more than `limit` bytes.
+        """
+
+        def get() -> bytes | None:
+            with store_errors("read", self.url_of(key)):
+                try:
+                    answer = obstore.get(self._store, check_key(key))
+                except FileNotFoundError as exc:
+                    check_bucket(exc, self.url)
+                    return None
+                if answer.meta["size"] > limit:
+                    raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
+                return bytes(answer.bytes())
+
+        return await _in(_CALLS, get)
+
+    @_persistent
+    async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
+        """Store a small object in one atomic step.
+
+        Args:
+            key: Its key.
+            data: Its content.
+            once: Leave alone what is there already.
+
+        Returns:
+            Whether the object now has this content.
+        """
+
+        def put() -> None:
+            with store_errors("written", self.url_of(key)):
+                obstore.put(self._store, check_key(key), data, mode="create" if once else "overwrite")
+
+        try:
+            await _in(_CALLS, put)
+        except (ObjectExistsError, WorkerUnavailableError) as exc:
+            # It may be ours: the server's answer to this, or to the first of two tries, may be lost.
+            found = await self.read(key) if once else None
+            if found is None and isinstance(exc, WorkerUnavailableError):
+                raise
+            return found == data
+        return True
+
+    async def check_writable(self, key: str) -> None:
+        """Try to write beside a key, since a right to write is often the only one that is given.
+
+        Raises:
+            RequestError: Nothing can be written there.
+        """
+        trial = f"{key}.helios-trial"
+        await self.write(trial, b"")
+        with suppress(RequestError):
+            await self.delete(trial)
+
+    @_persistent
+    async def size(self, key: str) -> int | None:
+        """An object's size in bytes; None where there is none."""
+
+        def head() -> int | None:
+            with store_errors("read", self.url_of(key)):
+                try:
+                    return obstore.head(self._store, check_key(key))["size"]
+                except FileNotFoundError as exc:
+                    check_bucket(exc, self.url)
+                    return None
+
+        return await _in(_CALLS, head)
+
+    async def entries(self, folder: str = "") -> AsyncIterator[tuple[str, int]]:
+        """Every key below a folder, with its size in bytes."""
+        batches = obstore.list(self._store, check_key(folder) if folder else None)
+
+        def take() -> list[tuple[str, int]] | None:
+            with store_errors("listed", self.url):
+                batch = next(batches, None)
+                return None if batch is None else [(meta["path"], meta["size"]) for meta in batch]
+
+        while (batch := await _in(_CALLS, take)) is not None:
+            for entry in batch:
+                yield entry
+
+    @_persistent
+    async def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        with suppress(FileNotFoundError):
+            await self._delete([check_key(key)])
+
+    async def delete_folder(self, folder: str) -> int:
+        """Remove everything below a folder.
+
+        Returns:
+            The number of objects.
+        """
+        keys = [key async for key, _ in self.entries(check_key(folder))]
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            await self._delete(keys[start : start + KEYS_AT_ONCE])
+        if isinstance(self._store, LocalStore):
+            _remove_empty_folders(Path(unquote(urlsplit(self.url_of(folder)).path)))
+        return len(keys)
+
+    async def _delete(self, keys: list[str]) -> None:
+        def delete() -> None:
+            with store_errors("deleted", self.url_of(keys[0])):
+                obstore.delete(self._store, keys)
+
+        await _in(_CALLS, delete)
+
+
+def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
+    return asyncio.get_running_loop().run_in_executor(threads, work)
+
+
+def storage_root(url: str, settings: StorageSettings | None = None) -> Storage:
+    """The whole store that a URL lies in: its keys are whole paths. What a worker may touch, its settings say."""
+    root = split_url(url)[0] + ("/" if url.startswith("file:") else "")
+    return Storage((settings or StorageSettings(url=root)).moved_to(root))
+
+
+def read_url(url: str, *, limit: int) -> bytes:
+    """Read an object by its URL, blocking, with credentials of the standard chain.
+
+    Raises:
+        RequestError: There is none, or it is larger than `limit` bytes.
+    """
+    data = asyncio.run(_read_url(url, limit))
+    if data is None:
+        raise RequestError(f"{url} does not exist; expected a JSON job document")
+    return data
+
+
+async def _read_url(url: str, limit: int) -> bytes | None:
+    return await storage_root(url).read(split_url(url)[1], limit=limit)
+
+
+def hash_file(path: Path) -> tuple[str, int]:
+    """A file's SHA-256 in hexadecimal, and its size in bytes."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
+
+
+def _hash_bytes(data: bytes) -> tuple[str, int]:
+    return hashlib.sha256(data).hexdigest(), len(data)
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for path, _, _ in os.walk(folder, topdown=False):
+        try:
+            os.rmdir(path)
+        except OSError:
+            continue

@@ -1,0 +1,46 @@
+"""A run's chunks as the table that Prefect's UI shows: bounded, what a person looks for first."""
+
+from typing import Any
+
+from helios.models.report import RunState
+from tasks.page.timeline import chunk_seconds
+from tasks.run.chunk_record import ChunkRecord
+from tasks.run.run import JobRun
+
+MOST_ROWS = 500
+"""Chunks in the table. A row has 200 bytes."""
+_FIRST = {RunState.RUNNING: 0, RunState.FAILED: 1, RunState.CANCELLED: 2}
+
+
+def chunk_table(run: JobRun, now: float) -> list[dict[str, Any]]:
+    """A row for each chunk, in frame order; of a job of more than `MOST_ROWS`, of those that matter most."""
+    records = list(run.records.values())
+    if len(records) > MOST_ROWS:
+        records.sort(key=_rank)
+        records = sorted(records[:MOST_ROWS], key=lambda record: record.chunk.start_frame)
+    return [_row(record, run.job.adapter_name, now) for record in records]
+
+
+def _rank(record: ChunkRecord) -> tuple[int, int]:
+    """In flight, then in trouble, then those that needed several attempts, then the others in their order."""
+    rank = _FIRST.get(record.state, 3 if record.attempts > 1 else 4)
+    return rank, record.chunk.start_frame
+
+
+def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
+    chunk, seconds = record.chunk, chunk_seconds(record, now)
+    result = record.result if record.state is RunState.COMPLETED and not record.reused else None
+    rate = chunk.frame_count * 1000 / result.render_ms if result and result.render_ms else None
+    state = "reused" if record.reused else record.state.value
+    if record.state is RunState.FAILED and not record.is_given_up:
+        state = "to be tried again"
+    return {
+        "chunk": chunk.id,
+        "frames": f"{chunk.start_frame} to {chunk.end_frame - 1}",
+        "state": state,
+        "attempts": record.attempts,
+        "adapter": adapter,
+        "seconds": f"{seconds:.1f}" if record.times else "",
+        "frames/s": f"{rate:.3g}" if rate else "",
+        "log": f"[log](/runs/task-run/{record.task_run.id}?tab=Logs)" if record.task_run else "",
+    }

@@ -1,0 +1,199 @@
+"""Where the time of a run went: what each attempt did when, and why the job took as long as it did."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import median
+
+from helios.models.report import RunState
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.progress import duration
+from tasks.run.run import JobRun
+
+SLOWEST = 5
+"""Chunks that are named as the slowest."""
+TAIL_SECONDS = 1.0
+"""A last chunk that is alone for less is not worth a line."""
+
+
+class Kind(StrEnum):
+    """What goes on in a stretch of time."""
+
+    QUEUED = "queued"
+    """The chunk waits: for its turn, for its next attempt, or for a slot of the adapter's limit."""
+    BOOTING = "booting"
+    """The worker starts, and fetches the job and its input files."""
+    RENDERING = "rendering"
+    """The command of the first attempt runs."""
+    RETRYING = "rendering again"
+    """The command of a later attempt runs."""
+    FAILED = "failed"
+    """The command of an attempt that failed ran."""
+    STOPPED = "stopped"
+    """The command of an attempt that was cancelled ran."""
+    UPLOADING = "uploading"
+    """The output goes into storage, and from there to this machine."""
+    CHECKING = "checking"
+    """The output is verified."""
+    REUSED = "reused"
+    """An earlier run's output was found, and taken."""
+    STITCHING = "stitching"
+    """The chunks are joined."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time, in seconds since the run began."""
+
+    kind: Kind
+    """What goes on."""
+    start: float
+    """Its begin."""
+    end: float
+    """Its end."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+def attempt_stretches(times: AttemptTimes, number: int, now: float) -> Iterator[Stretch]:
+    """What one attempt did, without gaps.
+
+    Args:
+        times: The attempt.
+        number: Which of its chunk's, counted from 1.
+        now: Where an attempt ends that still runs.
+    """
+    end = now if times.ended is None else times.ended
+    if times.started is None:
+        yield Stretch(Kind.QUEUED, times.began, end)
+        return
+    yield Stretch(Kind.QUEUED, times.began, times.started)
+    answered = end if times.answered is None else times.answered
+    fetched = end if times.fetched is None else times.fetched
+    boot, upload = _beside_rendering(times, answered - times.started)
+    yield Stretch(Kind.BOOTING, times.started, times.started + boot)
+    yield Stretch(_rendering(times, number), times.started + boot, answered - upload)
+    yield Stretch(Kind.UPLOADING, answered - upload, fetched)
+    yield Stretch(Kind.CHECKING, fetched, end)
+
+
+def chunk_stretches(record: ChunkRecord, now: float) -> Iterator[Stretch]:
+    """What became of a chunk from the run's begin on, without gaps; up to now where it has not ended."""
+    if record.reused_at is not None:
+        yield Stretch(Kind.REUSED, record.reused_at, record.reused_at)
+        return
+    before = 0.0
+    for number, times in enumerate(tuple(record.times), start=1):
+        yield Stretch(Kind.QUEUED, before, times.began)
+        yield from attempt_stretches(times, number, now)
+        before = now if times.ended is None else times.ended
+    if record.state in (RunState.PENDING, RunState.FAILED):
+        yield Stretch(Kind.QUEUED, before, now)
+
+
+def joining(run: JobRun, now: float) -> Stretch | None:
+    """When the chunks were joined; None before that."""
+    for name, start, end in run.progress.phases(now):
+        if name in ("stitching", "merging"):
+            return Stretch(Kind.STITCHING, start, end)
+    return None
+
+
+def chunk_seconds(record: ChunkRecord, now: float) -> float:
+    """How long a chunk's attempts took together, the pauses between them not counted."""
+    return sum((now if times.ended is None else times.ended) - times.began for times in tuple(record.times))
+
+
+def slowest(run: JobRun, now: float) -> list[tuple[ChunkRecord, float, str]]:
+    """The chunks that took longest, the longest first: each with its seconds, and why as far as that is known."""
+    tried = [(record, chunk_seconds(record, now)) for record in run.records.values() if record.times]
+    if not tried:
+        return []
+    middle = median(seconds for _, seconds in tried)
+    tried.sort(key=lambda pair: -pair[1])
+    return [(record, seconds, _why(record, seconds, middle, now)) for record, seconds in tried[:SLOWEST]]
+
+
+def explain(run: JobRun, now: float) -> list[str]:
+    """Say in a few sentences why a run takes, or took, as long as it does."""
+    lines = [_phases(run, now)]
+    attempts = [times for record in run.records.values() for times in tuple(record.times)]
+    reused = sum(record.reused for record in run.records.values())
+    if reused:
+        lines.append(f"{reused} of {len(run.records)} chunks were reused, and cost nothing.")
+    if not attempts:
+        return lines
+    spans = [(times.began, now if times.ended is None else times.ended) for times in attempts]
+    work, wall = sum(end - begin for begin, end in spans), max(end for _, end in spans) - min(spans)[0]
+    lines.append(f"{duration(work)} of work in {duration(wall)}: {work / max(wall, 1e-9):.1f} chunks at a time.")
+    waited = sum((now if times.started is None else times.started) - times.began for times in attempts)
+    if waited >= TAIL_SECONDS:
+        lines.append(f"Attempts waited {duration(waited)} for a slot of the adapter's limit.")
+    failed = [end - begin for (begin, end), times in zip(spans, attempts, strict=True)
+              if times.outcome is RunState.FAILED]  # fmt: skip
+    if failed:
+        lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
+    if (tail := _tail(run)) is not None:
+        chunk, seconds = tail
+        lines.append(f"For the last {duration(seconds)} of rendering, chunk {chunk} was alone.")
+    return lines
+
+
+def _phases(run: JobRun, now: float) -> str:
+    phases = [(name, end - start) for name, start, end in run.progress.phases(now) if end - start >= 0.05]
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in phases)
+    return f"{duration(now)} so far: {parts}." if parts else f"{duration(now)} so far."
+
+
+def _tail(run: JobRun) -> tuple[int, float] | None:
+    """The chunk that ended last, and how long it was alone; None while something runs, or where it was not."""
+    ends: list[tuple[float, int]] = []
+    for record in run.records.values():
+        if record.times:
+            if record.times[-1].ended is None:
+                return None
+            ends.append((record.times[-1].ended, record.chunk.id))
+    if len(ends) < 2:
+        return None
+    ends.sort()
+    alone = ends[-1][0] - ends[-2][0]
+    return (ends[-1][1], alone) if alone >= TAIL_SECONDS else None
+
+
+def _why(record: ChunkRecord, seconds: float, middle: float, now: float) -> str:
+    reasons = []
+    if len(record.times) > 1:
+        reasons.append(f"{len(record.times)} attempts")
+    by_kind: dict[Kind, float] = {}
+    for number, times in enumerate(tuple(record.times), start=1):
+        for stretch in attempt_stretches(times, number, now):
+            by_kind[stretch.kind] = by_kind.get(stretch.kind, 0) + stretch.seconds
+    reasons += [
+        f"{kind} {duration(by_kind[kind])}"
+        for kind in (Kind.QUEUED, Kind.BOOTING, Kind.UPLOADING, Kind.CHECKING)
+        if by_kind.get(kind, 0) > seconds / 5
+    ]
+    if middle > 0 and seconds > 1.5 * middle:
+        reasons.append(f"{seconds / middle:.1f} × the median")
+    return ", ".join(reasons)
+
+
+def _beside_rendering(times: AttemptTimes, seconds: float) -> tuple[float, float]:
+    """How much of the time until the answer a worker spent before and after its command, in seconds."""
+    worker = times.worker
+    if worker is None or times.render_ms is None:
+        return 0.0, 0.0
+    upload = (worker.verify_ms + worker.upload_ms) / 1000
+    boot = max(0.0, seconds - times.render_ms / 1000 - upload)
+    return boot, min(upload, seconds - boot)
+
+
+def _rendering(times: AttemptTimes, number: int) -> Kind:
+    if times.outcome is RunState.FAILED:
+        return Kind.FAILED
+    if times.outcome is RunState.CANCELLED:
+        return Kind.STOPPED
+    return Kind.RENDERING if number == 1 else Kind.RETRYING

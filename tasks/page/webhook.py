@@ -1,0 +1,178 @@
+"""Tell a program elsewhere of a job's end, or that it takes too long: a signed request, as Standard Webhooks has it.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from prefect.blocks.system import Secret
+from prefect.client.schemas.objects import FlowRun
+
+from helios.errors import RequestError
+from helios.models.report import JobReport, RunState
+from tasks.prefect_api.log import RunLogger
+
+SECRET_VARIABLE = "HELIOS_WEBHOOK_SECRET"  # noqa: S105  a variable's name
+PREFIX = "whsec_"
+"""Of a secret in base64; one without it is taken as it is."""
+MOST_DATA_BYTES = 4096
+TIMEOUT_SECONDS = 10.0
+PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
+"""Between the tries."""
+OVERDUE = "job.overdue"
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where a job's end is told."""
+
+    url: str
+    """Takes POST requests."""
+    key: bytes
+    """Signs them."""
+    data: Mapping[str, Any]
+    """Sent along as it is."""
+
+    async def send(
+        self,
+        event: str,
+        *,
+        message_id: str,
+        data: Mapping[str, Any],
+        logger: RunLogger,
+        pauses: Sequence[float] = PAUSES_SECONDS,
+    ) -> bool:
+        """Send an event; say whether it was taken. A failure is a warning: the job's end does not depend on it.
+
+        Args:
+            event: Its type, as in `job.completed`.
+            message_id: The same in every try, and for nothing else.
+            data: What there is to know.
+            logger: Told when it is given up.
+            pauses: Between the tries, in seconds; there is one try more than pauses.
+        """
+        content = {"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": {**data, "custom": self.data}}
+        body = json.dumps(content, ensure_ascii=False).encode()
+        error = ""
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+            for pause in (*pauses, None):
+                try:
+                    headers = sign(self.key, message_id, body, now=datetime.now(UTC))
+                    answer = await client.post(self.url, content=body, headers=headers)
+                except httpx.HTTPError as exc:
+                    error = str(exc) or type(exc).__name__
+                else:
+                    if answer.is_success:
+                        return True
+                    error = f"it answered {answer.status_code}"
+                    if answer.is_client_error and answer.status_code not in (408, 429):
+                        break
+                if pause is not None:
+                    await asyncio.sleep(pause)
+        logger.warning("The webhook %s was not told %s: %s", self.url, event, error)
+        return False
+
+    async def send_end(
+        self,
+        run: FlowRun,
+        state: RunState,
+        message: str,
+        *,
+        report: JobReport | None = None,
+        logger: RunLogger,
+        pauses: Sequence[float] = PAUSES_SECONDS,
+    ) -> bool:
+        """Send a run's end, as `send` does.
+
+        Args:
+            run: The run.
+            state: How it ended.
+            message: Why, if not well.
+            report: What became of its chunks, as far as it is known.
+            logger: Told when it is given up.
+            pauses: Between the tries, in seconds.
+        """
+        data = _describe_end(str(run.id), run.name, state, message, report)
+        message_id = f"{run.id}-{run.run_count}-{state}"
+        return await self.send(f"job.{state}", message_id=message_id, data=data, logger=logger, pauses=pauses)
+
+
+def sign(key: bytes, message_id: str, body: bytes, *, now: datetime) -> dict[str, str]:
+    """The headers of a signed request: HMAC-SHA256 over id, time and body."""
+    timestamp = str(int(now.timestamp()))
+    digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+    }
+
+
+async def open_webhook(
+    url: str | None, *, secret: str | None = None, data: Mapping[str, Any] | None = None
+) -> Webhook | None:
+    """Find what a webhook needs; None where none is asked for.
+
+    Args:
+        url: Where events go.
+        secret: Name of a Secret block in Prefect; by default the variable HELIOS_WEBHOOK_SECRET of this process.
+        data: Sent along.
+
+    Raises:
+        RequestError: The address, the secret, or the data can't be used.
+    """
+    if url is None:
+        return None
+    if not url.startswith(("http://", "https://")):
+        raise RequestError(f"The webhook {url!r} is no address; expected http:// or https://")
+    if len(json.dumps(dict(data or {}))) > MOST_DATA_BYTES:
+        raise RequestError(f"The webhook's data are longer than {MOST_DATA_BYTES} bytes; send a name, and look it up")
+    return Webhook(url, await _key(secret), dict(data or {}))
+
+
+async def _key(block: str | None) -> bytes:
+    if block is not None:
+        try:
+            saved: Any = await Secret.aload(block)
+            text = str(saved.get())
+        except ValueError:
+            raise RequestError(
+                f"There is no Secret block {block!r} in Prefect, which signs the webhook; save one, or name another"
+            ) from None
+    elif not (text := os.environ.get(SECRET_VARIABLE, "")):
+        raise RequestError(
+            f"The webhook has no secret to sign with; set {SECRET_VARIABLE} where the job runs, or save a Secret block "
+            "and name it (--webhook-secret; parameter webhook_secret)"
+        )
+    if not text.startswith(PREFIX):
+        return text.encode()
+    try:
+        return base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        raise RequestError(f"The webhook's secret begins with {PREFIX}, and is not base64 after that") from None
+
+
+def _describe_end(run_id: str, name: str, state: RunState, message: str, report: JobReport | None) -> dict[str, Any]:
+    """What an event says of a run."""
+    found: dict[str, Any] = {"runId": run_id, "name": name, "state": state.value, "message": message}
+    if report is not None:
+        found |= {
+            "jobId": report.job_id,
+            "output": report.output,
+            "frames": report.frames,
+            "chunks": len(report.chunks),
+            "durationMs": report.duration_ms,
+        }
+    return found

@@ -1,0 +1,1 @@
+"""What a run was asked for: its parameters, checked, and everything that they name found."""

@@ -1,0 +1,270 @@
+"""Two jobs must not write one file: a run claims the names of its outputs before anything runs.
+
+FOLDER/.helios/claims/RUN-TOKEN.json    names in FOLDER that a run writes, and which run; locked while the run lives
+FOLDER/.helios/claims/lock              locked for the moment in which claims are read and one is added
+
+The locks are the kernel's (flock), which drops them with the process, and which know nothing of Prefect's servers: a
+job on another server, or with another job directory, meets the same files.
+"""
+
+import asyncio
+import fcntl
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from errno import ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from helios.errors import RequestError
+from helios.models.paths import OWN_FOLDER
+from helios.processes.tree import end_commands_of
+from tasks.prefect_api.log import RunLogger
+from tasks.request.prepare import PreparedJob
+from tasks.run.lock import Holder
+
+FOLDER = "claims"
+LOCK = "lock"
+NO_LOCKS = {ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP}
+"""How a file system says that it has no locks."""
+TURN_SECONDS = 30.0
+"""Longest wait for other runs that read or add claims, which takes each of them milliseconds."""
+LOOK_SECONDS = 0.01
+
+
+class Claim(BaseModel):
+    """The names in one folder that a run writes."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    holder: Holder
+    """The run."""
+    names: frozenset[str]
+    """File names."""
+
+
+class OutputClaimedError(RequestError):
+    """Another job's run writes to the same file.
+
+    Args:
+        paths: The files, at least one.
+        holder: That run.
+    """
+
+    def __init__(self, paths: list[Path], holder: Holder) -> None:
+        self.holder = holder
+        more = f" and {len(paths) - 1} more of this job's outputs are" if len(paths) > 1 else " is"
+        super().__init__(
+            f"{paths[0]}{more} being written by the job {holder.job!r}, {holder}; expected outputs that no running job "
+            "writes. Give this job a folder (--job-dir) or output names of its own; or wait for that run's end, or "
+            f"cancel it: helios-job cancel {holder.run_id}"
+        )
+
+
+@asynccontextmanager
+async def claimed_outputs(job: PreparedJob, holder: Holder, logger: RunLogger) -> AsyncIterator[None]:
+    """Have a job's outputs to oneself within the block.
+
+    Args:
+        job: The job.
+        holder: This run.
+        logger: For what people should know.
+
+    Raises:
+        OutputClaimedError: Another run writes to one of them.
+        RequestError: They can't be claimed.
+    """
+    async with AsyncExitStack() as held:
+        # All runs go through the folders in the same order, so that of two that meet in several, one gets on.
+        for folder, names in sorted(_outputs(job).items()):
+            try:
+                await held.enter_async_context(_claimed(folder, names, holder))
+            except OSError as exc:
+                logger.warning("%s", _unclaimed(folder, exc))
+        yield
+
+
+def _outputs(job: PreparedJob) -> dict[Path, frozenset[str]]:
+    """The files that a job writes, by folder. A video on its way into storage has a name of its own already."""
+    outputs = [job.directory.output(chunk.output_file) for chunk in job.chunks]
+    if job.output is not None and job.published is None:
+        outputs.append(job.output.parent.resolve() / job.output.name)
+    found: dict[Path, set[str]] = {}
+    for output in outputs:
+        found.setdefault(output.parent, set()).add(output.name)
+    return {folder: frozenset(names) for folder, names in found.items()}
+
+
+def _unclaimed(folder: Path, exc: OSError) -> str:
+    """Say why a folder's outputs are not claimed, where the job may go on all the same.
+
+    Raises:
+        RequestError: It may not: jobs can write there, and would not see each other.
+    """
+    if exc.errno in NO_LOCKS:
+        return (
+            f"The file system of {folder} has no locks ({exc.strerror}): make sure yourself that no other job writes "
+            "the same outputs there"
+        )
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        return f"{folder} can't be written to ({exc.strerror}): only outputs that were accepted before can be used"
+    raise RequestError(
+        f"The outputs in {folder} can't be claimed for this job: {exc.strerror}: {exc.filename or folder}; expected a "
+        f"folder that can be written to, with {OWN_FOLDER}/{FOLDER} in it; mend its rights, or name other outputs"
+    ) from exc
+
+
+@asynccontextmanager
+async def _claimed(folder: Path, names: frozenset[str], holder: Holder) -> AsyncIterator[None]:
+    """Claim names in one folder within the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / OWN_FOLDER / FOLDER
+    own = place / f"{holder.run_id}-{holder.token}.json"
+    claim = -1
+    try:
+        async with _turn(folder, place):
+            await _refuse_claimed(folder, place, names)
+            claim = _open(own, _mode(folder))
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            text = Claim(holder=holder, names=names).model_dump_json().encode()
+            with os.fdopen(os.dup(claim), "wb") as file:
+                file.write(text)
+        yield
+    finally:
+        if claim >= 0:
+            with suppress(OSError):
+                own.unlink(missing_ok=True)
+            os.close(claim)
+            _tidy(place)
+
+
+async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> None:
+    """Compare names with those of the runs that live; forget those that are dead.
+
+    Raises:
+        OutputClaimedError: A run writes one of them.
+    """
+    for path in sorted(place.glob("*.json")):
+        with _claim_of(path) as (claim, is_locked):
+            holder = claim.holder if claim else None
+            is_gone = holder is not None and holder.is_gone
+            if is_locked and not is_gone:  # a dead run's lock may live on in a child of its process
+                if claim is None:
+                    raise RequestError(
+                        f"{path} is held by a process, but can't be read; expected a claim of outputs. Wait for that "
+                        f"process, or end it (fuser {path})"
+                    )
+                if meeting := sorted(names & claim.names):
+                    raise OutputClaimedError([folder / name for name in meeting], claim.holder)
+                continue
+            if holder is not None and is_gone:
+                await end_commands_of(holder.owner)
+            with suppress(PermissionError):  # another user's, in a folder whose files are only their owner's to remove
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _claim_of(path: Path) -> Iterator[tuple[Claim | None, bool]]:
+    """A claim, if it can be read, and whether its run holds it."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:  # its run has just ended
+        yield None, False
+        return
+    with file:
+        is_locked = not _try_lock(file.fileno(), fcntl.LOCK_SH)
+        try:
+            claim = Claim.model_validate_json(file.read())
+        except ValidationError:
+            claim = None
+        yield claim, is_locked
+
+
+@asynccontextmanager
+async def _turn(folder: Path, place: Path) -> AsyncIterator[None]:
+    """Be the only run that reads or changes a folder's claims within the block.
+
+    Raises:
+        RequestError: Another process does not get on with it.
+    """
+    deadline = asyncio.get_running_loop().time() + TURN_SECONDS
+    while (lock := _take_turn(folder, place)) is None:
+        if asyncio.get_running_loop().time() > deadline:
+            raise RequestError(
+                f"{place / LOCK} has been locked by another process for {TURN_SECONDS:g} s; expected milliseconds. "
+                f"Continue or end that process (fuser {place / LOCK})"
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _take_turn(folder: Path, place: Path) -> int | None:
+    """Lock a folder's claims; None where another process has the lock, or has just removed it."""
+    mode = _mode(folder)
+    for path in (place.parent, place):
+        with suppress(FileExistsError):
+            path.mkdir()
+            _set_mode(path, mode)
+    try:
+        lock = _open(place / LOCK, mode)
+    except FileNotFoundError:
+        return None
+    try:
+        # Another run may have removed this file after it was opened here.
+        if _try_lock(lock, fcntl.LOCK_EX) and os.path.samestat(os.fstat(lock), os.stat(place / LOCK)):
+            return lock
+    except FileNotFoundError:
+        pass
+    except BaseException:
+        os.close(lock)
+        raise
+    os.close(lock)
+    return None
+
+
+def _try_lock(file: int, kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # the latter from NFS
+        return False
+    return True
+
+
+def _tidy(place: Path) -> None:
+    """Leave nothing behind in a folder in which no other run has claims; no harm is done where that fails."""
+    with suppress(OSError):
+        lock = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if not _try_lock(lock, fcntl.LOCK_EX) or any(place.glob("*.json")):
+                return
+            if os.path.samestat(os.fstat(lock), os.stat(place / LOCK)):
+                os.unlink(place / LOCK)
+        finally:
+            os.close(lock)
+        place.rmdir()
+        place.parent.rmdir()
+
+
+def _mode(folder: Path) -> int:
+    """Who may write outputs in a folder may claim them, too."""
+    return stat.S_IMODE(folder.stat().st_mode)
+
+
+def _set_mode(path: Path, mode: int) -> None:
+    with suppress(OSError):  # a file system without rights
+        path.chmod(mode)
+
+
+def _open(path: Path, mode: int) -> int:
+    """Open a file, and make it where it is not there. No child inherits it (O_CLOEXEC)."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
+        _set_mode(path, mode & 0o666)
+        return file

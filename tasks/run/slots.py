@@ -1,0 +1,220 @@
+"""At most so many attempts on one adapter at a time, over all jobs: slots of a global concurrency limit of Prefect's.
+
+The limit's name is the adapter's configuration's to say; where no limit of that name exists, nothing is limited.
+A slot is on lease: that of a process that died is free after a minute. A slot stays with its run from one attempt to
+the next, for a minute at most, so that short chunks do not pay for it each time, and other jobs get their turn; see
+docs/decisions/slots-stay-with-a-run.md.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import ConcurrencyLeaseHolder
+from prefect.exceptions import PrefectHTTPStatusError
+
+from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.one_try import one_try
+from tasks.run.progress import JobProgress
+
+LEASE_SECONDS = 60.0
+"""The shortest lease that Prefect's server gives."""
+RENEW_SECONDS = 15.0
+KEEP_SECONDS = 60.0
+"""How long a slot stays with a run that has another attempt for it at once."""
+IDLE_SECONDS = 1.0
+"""How long one stays that nothing of the run wants."""
+ASK_AGAIN_SECONDS = 1.0
+TRIES = 30
+"""How often the server is asked while it can't answer, for half a minute; then the attempt goes without. On SQLite
+it answers 503 whenever another write came between."""
+GIVE_BACK_TRIES = 8
+"""Likewise to free a slot, for some seconds: its lease ends by itself."""
+NOTE = "limit"
+_TROUBLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
+
+
+@dataclass
+class _Slot:
+    lease: UUID
+    taken: float = field(default_factory=time.monotonic)
+    idle_since: float = 0.0
+
+
+class AdapterSlots:
+    """The slots that one run holds.
+
+    Args:
+        client: Prefect's.
+        name: The limit's.
+        run_id: The flow run, which Prefect shows as the holder.
+        gate: Closed while the run is paused: it takes no slots then.
+        progress: Told when attempts wait.
+        logger: Told when the limit can't be kept.
+    """
+
+    def __init__(
+        self,
+        client: PrefectClient,
+        name: str,
+        *,
+        run_id: str,
+        gate: asyncio.Event,
+        progress: JobProgress,
+        logger: RunLogger,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._holder = ConcurrencyLeaseHolder(type="flow_run", id=UUID(run_id))
+        self._gate = gate
+        self._progress = progress
+        self._logger = logger
+        self._is_limited = True
+        self._held: list[_Slot] = []
+        self._idle: list[_Slot] = []
+        self._waiting = 0
+        self._asking = asyncio.Lock()
+        self._not_before = 0.0
+        self._failures = 0
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Have a slot within the block; wait for one before."""
+        slot = await self._take()
+        try:
+            yield
+        finally:
+            if slot is not None:
+                await asyncio.shield(self._hand_over(slot))
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Renew leases within the block, and give all slots back at its end."""
+        keeper = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+            while self._held:
+                await self._give_back(self._held[0])
+
+    async def _take(self) -> _Slot | None:
+        """A slot; None where there is no limit, or nobody to ask."""
+        self._waiting += 1
+        try:
+            while self._is_limited:
+                await self._gate.wait()
+                slot = self._idle.pop() if self._idle else await self._ask_for_all()
+                if slot is not None and self._gate.is_set():
+                    return slot
+                if slot is not None:
+                    await self._give_back(slot)  # paused meanwhile
+                elif self._failures >= TRIES:
+                    self._failures = 0
+                    self._logger.warning("Prefect can't say whether the limit %s has a free slot; an attempt goes on "
+                                         "without", self._name)  # fmt: skip
+                    return None
+                elif self._is_limited:
+                    self._tell()
+                    self._freed.clear()
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._freed.wait(), _pause(self._failures))
+            return None
+        finally:
+            self._waiting -= 1
+            self._tell()
+
+    async def _ask_for_all(self) -> _Slot | None:
+        """Ask for a slot, unless another attempt of this run was just refused one."""
+        async with self._asking:
+            if self._idle or not self._is_limited or time.monotonic() < self._not_before:
+                return None
+            try:
+                slot = await self._ask()
+                self._failures = 0
+            except _TROUBLE:
+                slot, self._failures = None, self._failures + 1
+            if slot is None:
+                self._not_before = time.monotonic() + _pause(self._failures) / 2
+            return slot
+
+    async def _ask(self) -> _Slot | None:
+        """Ask Prefect for a slot; None where there is none free, or no limit."""
+        try:
+            with one_try():
+                answer = await self._client.increment_concurrency_slots_with_lease(
+                    [self._name], 1, "concurrency", LEASE_SECONDS, self._holder
+                )
+        except PrefectHTTPStatusError as exc:
+            # Unprocessable: the limit is 0, which is how people close one.
+            if exc.response.status_code in (httpx.codes.LOCKED, httpx.codes.UNPROCESSABLE_ENTITY):
+                return None
+            raise
+        document = answer.json()
+        slot = _Slot(UUID(document["lease_id"]))
+        if not document["limits"]:
+            self._is_limited = False
+            return None
+        self._held.append(slot)
+        return slot
+
+    async def _hand_over(self, slot: _Slot) -> None:
+        """Leave a slot to the run's next attempt, unless it is others' turn."""
+        if slot not in self._held:
+            return
+        if time.monotonic() - slot.taken >= KEEP_SECONDS:
+            await self._give_back(slot)
+        else:
+            slot.idle_since = time.monotonic()
+            self._idle.append(slot)
+            self._freed.set()
+
+    async def _give_back(self, slot: _Slot) -> None:
+        """Free a slot, also if that takes a few tries: one that is lost is taken until its lease ends."""
+        self._held.remove(slot)
+        for failures in range(1, GIVE_BACK_TRIES + 1):
+            try:
+                with one_try():
+                    await self._client.release_concurrency_slots_with_lease(slot.lease)
+            except PrefectHTTPStatusError as exc:
+                if exc.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                    return
+            except _TROUBLE:
+                pass
+            else:
+                return
+            await asyncio.sleep(_pause(failures))
+
+    async def _keep(self) -> None:
+        """Renew what is held, and give back what nothing wants, until cancelled."""
+        renewed = time.monotonic()
+        while True:
+            await asyncio.sleep(IDLE_SECONDS)
+            now = time.monotonic()
+            for slot in [slot for slot in self._idle if now - slot.idle_since >= IDLE_SECONDS]:
+                self._idle.remove(slot)
+                await self._give_back(slot)
+            if now - renewed >= RENEW_SECONDS:
+                renewed = now
+                for slot in tuple(self._held):
+                    with suppress(*_TROUBLE), one_try():
+                        await self._client.renew_concurrency_lease(slot.lease, LEASE_SECONDS)
+
+    def _tell(self) -> None:
+        count = self._waiting
+        chunks = "a chunk waits" if count == 1 else f"{count} chunks wait"
+        note = f"{chunks} for a slot of the limit {self._name}" if count and self._is_limited else None
+        self._progress.hold_up(NOTE, note)
+
+
+def _pause(failures: int) -> float:
+    """Until the next question: a moment after one that the server could not answer, longer each time."""
+    return min(0.02 * 2**failures, ASK_AGAIN_SECONDS) if failures else ASK_AGAIN_SECONDS

@@ -1,0 +1,38 @@
+"""Run a command with a cloud around it: `python -m testbed.cloud aws|google COMMAND …`.
+
+The command finds the cloud by its environment: storage and services by the variables of their SDKs, and the
+adapters' configurations as HELIOS_AWS_LAMBDA_CONFIG, HELIOS_CLOUD_RUN_CONFIG and HELIOS_CLOUD_RUN_JOB_CONFIG.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from testbed.cloud.aws import aws
+from testbed.cloud.google import google_cloud
+
+
+def main() -> int:
+    """Start the cloud, run the command, stop the cloud."""
+    match sys.argv[1:]:
+        case ["aws", *command] if command:
+            with aws() as amazon:
+                return _run(command, amazon.environment, {"AWS_LAMBDA": amazon.config})
+        case ["google", *command] if command:
+            with google_cloud() as google:
+                configs = {"CLOUD_RUN": google.service_config, "CLOUD_RUN_JOB": google.job_config}
+                return _run(command, google.environment, configs)
+        case _:
+            sys.exit(__doc__)
+
+
+def _run(command: list[str], environment: Mapping[str, str], configs: Mapping[str, dict[str, Any]]) -> int:
+    variables = {f"HELIOS_{name}_CONFIG": json.dumps(config) for name, config in configs.items()}
+    return subprocess.run(command, env={**os.environ, **environment, **variables}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""A small threaded HTTP server for stand-ins, with faults that a test can ask for.
+
+`POST /faults` takes `{"kind": …, "times": …}`: the next so many calls meet the fault. `GET /state` says what was
+seen: that is how a test proves that a fault fired.
+"""
+
+import json
+import threading
+from collections import Counter
+from typing import Any
+
+from testbed.cloud.processes import ready, wait_for_end
+from testbed.http_server import Answer, Respond, answering
+
+
+class Faults:
+    """What is to go wrong, and how often it did."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: Counter[str] = Counter()
+        self.fired: Counter[str] = Counter()
+        """Faults that happened, by kind."""
+        self.seen: Counter[str] = Counter()
+        """Calls, by whatever name."""
+
+    def want(self, kind: str, times: int) -> None:
+        """Let the next calls meet a fault."""
+        with self._lock:
+            self._wanted[kind] = times
+
+    def take(self, kind: str) -> bool:
+        """Whether this call meets the fault."""
+        with self._lock:
+            if not self._wanted[kind]:
+                return False
+            self._wanted[kind] -= 1
+            self.fired[kind] += 1
+            return True
+
+    def count(self, name: str) -> None:
+        """Count a call."""
+        with self._lock:
+            self.seen[name] += 1
+
+
+def serve(respond: Respond, faults: Faults, **about: Any) -> None:
+    """Serve on a free port of 127.0.0.1 until the caller ends."""
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> Answer | None:
+        if path == "/faults":
+            wanted = json.loads(body)
+            faults.want(wanted["kind"], wanted["times"])
+            return 200, {}, b"{}"
+        if path == "/state":
+            return 200, {}, json.dumps({"fired": faults.fired, "seen": faults.seen}).encode()
+        return respond(method, path, headers, body)
+
+    with answering(answer) as url:
+        ready(url=url, **about)
+        wait_for_end()

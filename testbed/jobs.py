@@ -1,0 +1,56 @@
+"""Job documents for tests, whose commands run `testbed/programs/render.py`."""
+
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).parent / "programs" / "render.py"
+
+
+def make_job(
+    sizes: Sequence[int] = (10, 10, 10),
+    *,
+    start: int = 0,
+    fps: float | str = 30,
+    suffix: str = ".mp4",
+    name: str = "chunk {index}",
+    extra: Sequence[str] = (),
+    **fields: Any,
+) -> dict[str, Any]:
+    """Make a job of consecutive chunks.
+
+    Args:
+        sizes: Frames of each chunk.
+        start: First frame.
+        fps: Frame rate, as in the document.
+        suffix: Extension of the chunks' files.
+        name: Name of the chunks' files.
+        extra: Further words of every command.
+        fields: Further fields of the document.
+    """
+    chunks, frame = [], start
+    for index, count in enumerate(sizes):
+        output = name.format(index=index) + suffix
+        words = [str(frame), str(count), output, "--fps", str(fps), "--zero", str(start), *extra]
+        chunks.append(
+            {
+                "id": index,
+                "startFrame": frame,
+                "frameCount": count,
+                "outputFile": output,
+                "command": shlex.join([sys.executable, str(PROGRAM), *words]),
+            }
+        )
+        frame += count
+    metadata = {"totalFrames": sum(sizes), "fps": fps, "width": 64, "height": 64, "duration": 1}
+    return {"metadata": metadata, "chunks": chunks, **fields}
+
+
+def write_job(folder: Path, job: dict[str, Any]) -> Path:
+    """Write a document as `job.json` into a folder."""
+    path = folder / "job.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    return path

@@ -1,0 +1,55 @@
+"""Homes for the tests' Prefect servers, with a database that is there already: making one takes ten seconds."""
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+SHARED = "HELIOS_TESTS_SHARED"
+"""A folder that a whole test run shares, its processes and theirs included."""
+DATABASE = "prefect.db"
+
+_MAKE = "from farm.server.connect import prefect_server\nwith prefect_server(): pass"
+
+
+def shared_folder() -> Path:
+    """The folder; made by whoever is first, and known to all whom that one starts."""
+    if SHARED not in os.environ:
+        os.environ[SHARED] = tempfile.mkdtemp(prefix="helios-shared-")
+    return Path(os.environ[SHARED])
+
+
+def furnish(home: Path) -> None:
+    """Put a database as a new server makes it into a home of Prefect's."""
+    made = shared_folder() / "made"
+    with (shared_folder() / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / DATABASE).exists():
+            _make(made)
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(made / DATABASE, home / DATABASE)
+
+
+def flow_run_states(home: Path) -> tuple[list[str], dict[str, str]]:
+    """States of the flow runs, and of the task runs by name, in the database that a run left behind."""
+    with closing(sqlite3.connect(home / "prefect.db")) as database:
+        flows = [row[0] for row in database.execute("select state_name from flow_run")]
+        return flows, dict(database.execute("select name, state_name from task_run").fetchall())
+
+
+def _make(folder: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=folder.parent) as home:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        subprocess.run(
+            [sys.executable, "-c", _MAKE],
+            cwd=Path(__file__).parents[1], env={**environment, "PREFECT_HOME": home}, check=True,
+        )  # fmt: skip
+        # The server has ended in order: what it wrote beside the database is in it.
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(Path(home, DATABASE), folder / "beside")
+    (folder / "beside").replace(folder / DATABASE)

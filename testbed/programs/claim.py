@@ -1,0 +1,64 @@
+"""Claim the outputs of jobs, one after the other, and keep them until standard input ends.
+
+python -m testbed.programs.claim PROCESSES JOB...
+
+Says for each process and each job `claimed` or why not, as lines of JSON: [PROCESS, JOB, WORDS]. With 0 processes this
+one claims, and then makes a child without a program of its own, which therefore has all open files, and whose process
+id is the last line.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from contextlib import AsyncExitStack
+
+from helios.errors import RequestError
+from tasks.request.prepare import PreparedJob, prepare_job
+from tasks.run.lock import Holder
+from tasks.run.output_claims import claimed_outputs
+
+
+async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) -> None:
+    """Claim, and wait."""
+    holder = Holder.this_process(job="other", run_id=f"run-{os.getpid()}", run_name="bold-owl")
+    async with AsyncExitStack() as claims:
+        for index, job in enumerate(jobs):
+            words = "claimed"
+            try:
+                await claims.enter_async_context(claimed_outputs(job, holder, logging.getLogger()))
+            except RequestError as exc:
+                words = str(exc)
+            os.write(1, json.dumps([number, index, words]).encode() + b"\n")  # whole, beside others' lines
+        if forks:
+            if (child := os.fork()) == 0:
+                time.sleep(600)  # noqa: ASYNC251
+            print(child, flush=True)
+        sys.stdin.read()
+
+
+def main() -> None:
+    """Do it in so many processes, which begin at the same time."""
+    processes, *documents = sys.argv[1:]
+    jobs = [prepare_job(document) for document in documents]
+    if processes == "0":
+        asyncio.run(claim(0, jobs, forks=True))
+        return
+    begin = time.monotonic() + 0.2
+    for number in range(1, int(processes)):
+        if os.fork() == 0:
+            _claim_at(begin, number, jobs)
+            return
+    _claim_at(begin, 0, jobs)
+
+
+def _claim_at(begin: float, number: int, jobs: list[PreparedJob]) -> None:
+    while time.monotonic() < begin:
+        pass
+    asyncio.run(claim(number, jobs))
+
+
+if __name__ == "__main__":
+    main()

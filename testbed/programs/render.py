@@ -1,0 +1,165 @@
+"""The command of the tests' chunks: writes numbered frames, or misbehaves as told.
+
+python render.py START COUNT OUTPUT [--zero N] [--sound] [--codec NAME] [--fps R] [--size W] [--misbehave HOW]
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+SHARED = "HELIOS_TESTS_SHARED"
+"""A folder that a whole test run shares: frames that it has rendered once are there to be copied."""
+
+
+def main() -> None:
+    """Write the chunk."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("start", type=int)
+    parser.add_argument("count", type=int)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--zero", type=int, default=0)
+    parser.add_argument("--sound", action="store_true")
+    parser.add_argument("--fps", type=Fraction, default=Fraction(30))
+    parser.add_argument("--misbehave", default="")
+    parser.add_argument("--only", type=int, help="misbehave in the chunk that starts here, alone")
+    parser.add_argument("--notes", type=Path, help="a folder in which each execution leaves a file")
+    words = parser.parse_args()
+    if words.notes:
+        (words.notes / f"{words.start}-{os.getpid()}").touch()
+    if words.misbehave and words.only in (None, words.start):
+        misbehave(words)
+        return
+    write(words, zero=words.zero)
+
+
+def write(
+    words: argparse.Namespace, output: Path | None = None, *, count: int | None = None, zero: int = 0, **look: Any
+) -> None:
+    """Write the frames, as rendered before where that was done in this test run; `look` has fields of `Clip`."""
+    output = output or words.output
+    count = words.count if count is None else count
+    look = {"fps": words.fps, "sample_rate": 48000 if words.sound else None, **look}
+    name = hashlib.sha256(repr((words.start, count, zero, sorted(look.items()))).encode()).hexdigest() + output.suffix
+    rendered = Path(os.environ[SHARED], "clips", name) if SHARED in os.environ else None
+    if rendered is not None and rendered.exists():
+        shutil.copyfile(rendered, output)
+        return
+    from testbed.video import Clip, write_clip  # a second, with NumPy and FFmpeg
+
+    write_clip(output, Clip(**look), start=words.start, count=count, zero=zero)
+    if rendered is not None:
+        rendered.parent.mkdir(exist_ok=True)
+        beside = rendered.with_name(f"{os.getpid()}-{rendered.name}")
+        shutil.copyfile(output, beside)
+        beside.replace(rendered)
+
+
+def misbehave(words: argparse.Namespace) -> None:
+    """Do what a broken renderer does."""
+    start, count, output = words.start, words.count, words.output
+    match words.misbehave.split(":"):
+        case ["no-output"]:
+            pass
+        case ["empty"]:
+            output.write_bytes(b"")
+        case ["garbage"]:
+            output.write_bytes(os.urandom(5000))
+        case ["truncated"]:
+            write(words)
+            output.write_bytes(output.read_bytes()[:-400])
+        case ["truncated-late"]:  # the index is in front, the last frames are cut off
+            write(words, output.with_suffix(".mkv"))
+            whole = output.with_suffix(".mkv").read_bytes()
+            output.write_bytes(whole[: len(whole) * 2 // 3])
+            output.with_suffix(".mkv").unlink()
+        case ["damaged"]:
+            write_damaged(words)
+        case ["damaged-times", times]:
+            if tried(words) > int(times):
+                write(words)
+            else:
+                write_damaged(words)
+        case ["short"]:
+            write(words, count=count - 1)
+        case ["long"]:
+            write(words, count=count + 1)
+        case ["size"]:
+            write(words, width=80)
+        case ["rate"]:
+            write(words, fps=Fraction(25))
+        case ["codec"]:
+            write(words, codec="mpeg4")
+        case ["parameters"]:
+            write(words, options={"profile": "baseline"})
+        case ["exit", code]:
+            print("about to fail", flush=True)
+            print("the scene can't be loaded: é", file=sys.stderr, flush=True)
+            sys.exit(int(code))
+        case ["fail-times", times]:
+            if tried(words) <= int(times):
+                sys.exit("not yet")
+            write(words)
+        case ["link", kind]:  # what was rendered stays under another name, too
+            kept = output.parent / f"kept-{start}{output.suffix}"
+            write(words, kept)
+            if kind == "hard":
+                os.link(kept, output)
+            else:
+                os.symlink(kept.absolute(), output)
+        case ["slow", seconds]:
+            time.sleep(float(seconds))
+            write(words)
+        case ["until", folder]:  # somebody lets it, or all, go on
+            while not (Path(folder, str(start)).exists() or Path(folder, "all").exists()):
+                time.sleep(0.1)
+            write(words)
+        case ["hang"]:
+            hang()
+        case ["hang-hard"]:  # ignores SIGTERM, and so does a grandchild that left the session
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+            subprocess.Popen([sys.executable, "-c", ignore], start_new_session=True)
+            hang()
+        case ["flood", megabytes]:
+            line = b"x" * 99 + b"\n"
+            for _ in range(int(megabytes)):
+                sys.stdout.buffer.write(line * 10_000)
+            write(words)
+        case _:
+            sys.exit(f"unknown misbehaviour {words.misbehave}")
+
+
+def tried(words: argparse.Namespace) -> int:
+    """How often this chunk was tried, this time included."""
+    tries = Path(f"{words.output.parent / 'tries'}-{words.start}")
+    with tries.open("ab") as file:
+        file.write(b".")
+    return tries.stat().st_size
+
+
+def write_damaged(words: argparse.Namespace) -> None:
+    """Write the frames; half of one in the middle is zeros."""
+    write(words)
+    from testbed.video import damage
+
+    damage(words.output, words.count // 2)
+
+
+def hang() -> None:
+    """Say so, and do nothing for ten minutes."""
+    print("hanging", flush=True)
+    time.sleep(600)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""A Prefect server that this program starts takes requests with its credential, to its own name, of its own pages."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_HOME, temporary_settings
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
+
+from farm.server.credentials import ServerAccess, announced_farm, client_headers, find_farm
+from testbed.http_server import Answer, answering
+from tests.command import helios_job
+
+NOBODY = 65534
+SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled", "work_pools/any/workers/connect")
+"""Every WebSocket of Prefect's server."""
+AS_NOBODY = f"""
+import http.client, json, os, sys
+from urllib.parse import urlsplit
+"".encode("idna")  # what is imported late could not be read any more
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+home, url, server = sys.argv[1:]
+
+def read(path):
+    try:
+        return open(path).read()
+    except PermissionError:
+        return "refused"
+
+def ask(path):
+    connection = http.client.HTTPConnection(urlsplit(url).netloc)
+    connection.request("GET", "/api" + path)
+    return connection.getresponse().status
+
+print(json.dumps([read(home + "/helios-job-up"), read(home + "/helios-job-up.credential"),
+                  read("/proc/" + server + "/environ"), ask("/admin/version"), ask("/flows/name/x")]))
+"""
+
+
+@pytest.fixture
+def access(prefect_api: str) -> ServerAccess:
+    """The tests' server."""
+    return ServerAccess(prefect_api, str(PREFECT_API_AUTH_STRING.value()))
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of Prefect's that every user of the machine may look into."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        with temporary_settings({PREFECT_HOME: Path(name)}):
+            yield Path(name)
+
+
+@pytest.mark.parametrize("header", [None, "Basic bm86bm8=", "Bearer no", "Basic", "nonsense"])
+def test_a_request_without_the_credential(access: ServerAccess, header: str | None) -> None:
+    """It is refused, whatever it asks; /health alone, which tells nothing, is for all."""
+    headers = {} if header is None else {"Authorization": header}
+    for method, path in (("POST", "flows/"), ("POST", "flow_runs/"), ("POST", "flow_runs/filter"), ("GET", "version")):
+        assert httpx.request(method, f"{access.url}/{path}", json={}, headers=headers).status_code == 401
+    assert httpx.post(f"{access.ui}/helios/new-link", headers=headers).status_code == 401
+    assert httpx.get(f"{access.url}/health", headers=headers).json() is True
+    assert httpx.get(f"{access.url}/version", headers=client_headers()).is_success
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_a_websocket_without_the_credential(access: ServerAccess, path: str) -> None:
+    """It is closed, with the subprotocol of Prefect's clients or without, before it has told anything."""
+    url = f"{access.url.replace('http', 'ws')}/{path}"
+    with pytest.raises((InvalidStatus, ConnectionClosed)), connect(url) as socket:
+        socket.recv(timeout=30)
+    with connect(url, subprotocols=[Subprotocol("prefect")]) as socket:
+        socket.send(json.dumps({"type": "auth", "token": "no:no"}))
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=30)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1.evil.example:{port}", "evil.example:{port}"])
+def test_a_foreign_host_name(access: ServerAccess, host: str) -> None:
+    """A name that was made to point here (DNS rebinding) is refused, even with the credential."""
+    headers = {**client_headers(), "Host": host.format(port=access.port)}
+    for path in ("/api/health", "/api/version", "/", "/helios/open", "/helios/proof"):
+        answer = httpx.get(f"{access.ui}{path}", headers=headers)
+        assert (answer.status_code, f"Use this server as 127.0.0.1:{access.port}, not as" in answer.text) == (400, True)
+    assert httpx.get(f"{access.url}/version", headers={**headers, "Host": f"LOCALHOST:{access.port}"}).is_success
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}"])
+def test_a_page_of_another_origin(access: ServerAccess, origin: str) -> None:
+    """Its requests are refused, its preflights too, even with the credential; those of the UI's own pages are not."""
+    foreign = {"Origin": origin.format(port=access.port)}
+    preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    for headers in (foreign, foreign | client_headers()):
+        answer = httpx.get(f"{access.url}/version", headers=headers)
+        assert (answer.status_code, "access-control-allow-origin" in answer.headers) == (403, False)
+    assert httpx.options(f"{access.url}/flows/", headers=foreign | preflight).status_code == 403
+    with pytest.raises(InvalidStatus), connect(
+        f"{access.url.replace('http', 'ws')}/events/out",
+        additional_headers=foreign, subprotocols=[Subprotocol("prefect")],
+    ):  # fmt: skip
+        pass
+    own = {"Origin": f"http://localhost:{access.port}"}
+    answer = httpx.options(f"{access.url}/flows/", headers=own | preflight)
+    assert answer.headers["access-control-allow-origin"] == own["Origin"]
+
+
+def test_a_link_works_once(access: ServerAccess) -> None:
+    """Its token is exchanged for the credential once, and not at all after a newer link was made."""
+    page, _, token = access.new_link().partition("?token=")
+    answer = httpx.get(f"{page}?token={token}")  # what a preview does: it uses nothing up
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    first = httpx.post(page, headers={"Authorization": f"Bearer {token}"})
+    assert (first.status_code, {"Authorization": f"Basic {first.text}"}) == (200, client_headers())
+    assert httpx.post(page, headers={"Authorization": f"Bearer {token}"}).status_code == 410
+    older = access.new_link().partition("?token=")[2]
+    access.new_link()
+    assert httpx.post(page, headers={"Authorization": f"Bearer {older}"}).status_code == 410
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs the right to become another user")
+def test_another_user_of_the_machine(access: ServerAccess, home: Path) -> None:
+    """They see where the farm is, but neither its credential nor its server's environment, and can't use its API."""
+    server = subprocess.run(
+        ["pgrep", "-f", f"farm.server.embedded {access.port}"], capture_output=True, text=True, check=True
+    ).stdout.split()[0]  # fmt: skip
+    with announced_farm(access):
+        words = [sys.executable, "-c", AS_NOBODY, str(home), access.url, server]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        assert json.loads(done.stdout) == [access.url, "refused", "refused", 401, 401]
+        found = find_farm()
+        assert found == access
+        assert access.auth not in repr(found)
+
+
+def test_the_file_of_the_credential_is_its_user_s_alone(access: ServerAccess, home: Path) -> None:
+    """Also where a file that everybody can read, or a link to one, was in its place; both are gone in the end."""
+    elsewhere = home / "elsewhere"
+    elsewhere.touch(0o666)
+    (home / "helios-job-up.credential").symlink_to(elsewhere)
+    before = os.umask(0)
+    try:
+        with announced_farm(access):
+            found = (home / "helios-job-up.credential").lstat()
+            assert (stat.S_ISREG(found.st_mode), stat.S_IMODE(found.st_mode)) == (True, 0o600)
+            assert elsewhere.read_text() == ""
+    finally:
+        os.umask(before)
+    assert sorted(path.name for path in home.iterdir()) == ["elsewhere"]
+
+
+def test_a_server_that_took_a_dead_farm_s_port(home: Path) -> None:
+    """It is not taken for the farm, and is not sent the credential."""
+    heard: list[dict[str, str]] = []
+
+    def answer(_method: str, _path: str, headers: dict[str, str], _body: bytes) -> Answer:
+        heard.append(headers)
+        return 200, {}, b"true"
+
+    with answering(answer) as url, announced_farm(ServerAccess(f"{url}/api", "helios:secret")):
+        assert find_farm() is None
+    assert heard
+    assert not any("authorization" in {name.lower() for name in headers} for headers in heard)
+
+
+@pytest.mark.parametrize("auth", ["", "some:thing"])
+def test_a_configured_server_refuses_the_credential(prefect_api: str, tmp_path: Path, auth: str) -> None:
+    """One line names the server, and what to set."""
+    env = {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_API_AUTH_STRING": auth, "PREFECT_HOME": str(tmp_path)}
+    for words in (["list"], ["worker"], ["up", "--no-worker"]):
+        done = helios_job(*words, env=env)
+        problem = "refuses the credential of PREFECT_API_AUTH_STRING" if auth else "wants a credential"
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"helios-job: Prefect's API at {prefect_api} {problem} (401 Unauthorized); set PREFECT")
+
+
+def test_no_server_without_a_credential() -> None:
+    """The server's program does not start one that is open."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_SERVER")}
+    words = [sys.executable, "-m", "farm.server.embedded", "0"]
+    done = subprocess.run(words, env=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "set PREFECT_SERVER_API_AUTH_STRING" in done.stderr

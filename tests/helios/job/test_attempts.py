@@ -1,0 +1,66 @@
+"""Answers of workers: ours, Helios's, and what is none."""
+
+import json
+
+import pytest
+
+from helios.errors import (
+    CommandError,
+    CommandTimeoutError,
+    HeliosError,
+    OutputError,
+    RequestError,
+    WorkerUnavailableError,
+)
+from helios.job.attempts import attempt_url, read_answer, write_answer
+from helios.models.invocation import ChunkAnswer, Failure
+
+
+def test_an_answer_comes_back_as_it_was() -> None:
+    """Over JSON, as it is and inside Lambda's shape."""
+    answer = ChunkAnswer(exit_code=3, output="o", stdout="o", stderr="é", duration_ms=7, frames=1)
+    assert read_answer(write_answer(answer), source="x") == answer
+    wrapped = json.dumps({"statusCode": 200, "body": write_answer(answer).decode()})
+    assert read_answer(wrapped, source="x") == answer
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"statusCode": 200, "body": '{"exitCode": 0, "output": "done", "durationMs": 12}'}, (0, "done", "", 12)),
+        ({"statusCode": 200, "body": {"exitCode": 2, "stdout": "a", "stderr": "b"}}, (2, "a", "b", 0)),
+        ({"exitCode": 0, "output": "done", "message": "Chunk rendered"}, (0, "done", "", 0)),
+        ({"statusCode": 500, "body": '{"message": "Error", "error": "boom"}'}, (1, "", "boom", 0)),
+        ({"exitCode": 0, "fieldOfTheFuture": {"x": 1}}, (0, "", "", 0)),
+    ],
+)
+def test_helios_s_shapes(document: object, expected: tuple[int, str, str, int]) -> None:
+    """A worker of Helios, on Lambda or Cloud Run, is understood; so are fields of later versions ignored."""
+    result = read_answer(json.dumps(document), source="x").to_result("it")
+    assert (result.exit_code, result.stdout, result.stderr, result.duration_ms) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<html>", "null", "[]", "{}", '{"exitCode": "x"}', '{"statusCode": 200, "body": "x"}']
+)
+def test_what_is_no_answer(text: str) -> None:
+    """Said with its beginning, as the environment's fault."""
+    with pytest.raises(WorkerUnavailableError, match="is not the answer of a worker") as caught:
+        read_answer(text, source="The function f")
+    assert repr(text[:20]).strip("'") in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [CommandError, CommandTimeoutError, OutputError, RequestError, WorkerUnavailableError])
+def test_kinds_of_failure_survive_the_way(kind: type[HeliosError]) -> None:
+    """What a worker raises is what its caller raises."""
+    answer = read_answer(write_answer(ChunkAnswer.failed(kind("it broke"))), source="x")
+    assert answer.exit_code != 0
+    with pytest.raises(kind, match="it broke") as caught:
+        answer.to_result("the function f")
+    assert type(caught.value) is kind
+    assert Failure.of(caught.value).error("x").__class__ is kind
+
+
+def test_attempts_lie_beside_the_document() -> None:
+    """So that both sides find them by the document's URL alone."""
+    assert attempt_url("s3://b/jobs/1/chunk-7/job.json", 2) == "s3://b/jobs/1/chunk-7/attempt-2"

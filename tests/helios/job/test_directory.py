@@ -1,0 +1,63 @@
+"""Nothing is written outside a job's folder, and no two outputs meet in one file."""
+
+from pathlib import Path
+
+import pytest
+
+from helios.errors import RequestError
+from helios.job.directory import JobDirectory
+from helios.models import JobSpec
+from testbed.jobs import make_job
+
+
+def spec(*outputs: str) -> JobSpec:
+    job = make_job([1] * len(outputs))
+    for chunk, output in zip(job["chunks"], outputs, strict=True):
+        chunk["outputFile"] = output
+    return JobSpec.model_validate(job)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """It is named, and what to do."""
+    with pytest.raises(RequestError, match="nowhere is not a directory; create it"):
+        JobDirectory(tmp_path / "nowhere")
+
+
+def test_a_link_that_leads_out(tmp_path: Path) -> None:
+    """A path that stays inside in letters, but not on disk, is refused."""
+    (tmp_path / "job").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "job" / "out").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RequestError, match="'out/a.mp4' lies in .*elsewhere, outside the job directory"):
+        JobDirectory(tmp_path / "job").check(spec("out/a.mp4"))
+
+
+def test_a_link_that_stays_inside(tmp_path: Path) -> None:
+    """Links within the folder are fine, and so is a job directory that is itself a link."""
+    (tmp_path / "job" / "real").mkdir(parents=True)
+    (tmp_path / "job" / "out").symlink_to("real")
+    (tmp_path / "link").symlink_to("job")
+    directory = JobDirectory(tmp_path / "link")
+    assert directory.output("out/a.mp4") == tmp_path / "job" / "real" / "a.mp4"
+    directory.check(spec("out/a.mp4", "out/b.mp4"))
+    with pytest.raises(RequestError, match="'out/a.mp4' and 'real/a.mp4' are one file"):
+        directory.check(spec("out/a.mp4", "real/a.mp4"))
+
+
+def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
+    """It can't be replaced by a file."""
+    (tmp_path / "a.mp4").mkdir()
+    with pytest.raises(RequestError, match="'a.mp4' is a directory"):
+        JobDirectory(tmp_path).check(spec("a.mp4"))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "no-suffix", "a.tar.gz", "日" * 83 + ".mp4", "x" * 251 + ".mp4"])
+def test_attempts_have_names_of_their_own(tmp_path: Path, name: str) -> None:
+    """Same folder, same extension, never the output's name, and never too long for a file system."""
+    output = JobDirectory(tmp_path).output(name)
+    paths = [JobDirectory(tmp_path).attempt(output, owner="job", token=token) for token in ("r1-1", "r1-2", "r2-1")]
+    assert len({output, *paths}) == 4
+    for path in paths:
+        assert path.parent == output.parent
+        assert path.suffix == output.suffix
+        path.touch()

@@ -1,0 +1,372 @@
+"""Joining chunks: every frame once, in order, at its time; sound to the sample; whole or not at all."""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from helios.errors import OutputError, RequestError, WorkerUnavailableError
+from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
+from helios.models.report import OutputReport
+from helios.models.worker import Artifact
+from helios.storage.folder import hash_file
+from testbed.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
+
+SIZES = (7, 10, 1, 12)
+H264 = Clip()
+HEVC = Clip(codec="libx265", options={"x265-params": "log-level=error"})
+VP9 = Clip(codec="libvpx-vp9", options={"deadline": "realtime"})
+AV1 = Clip(codec="libsvtav1", options={"preset": "10"})
+PRORES = Clip(codec="prores_ks", pixel_format="yuv422p10le")
+RATES = [Fraction(24000, 1001), 24, 25, Fraction(30000, 1001), 30, 50, 60]
+
+
+def chunks(folder: Path, clip: Clip, *, suffix: str = ".mp4", sizes: tuple[int, ...] = SIZES) -> list[StitchInput]:
+    inputs, frame = [], 0
+    for index, count in enumerate(sizes):
+        path = write_clip(folder / f"c{index}{suffix}", clip, start=frame, count=count)
+        inputs.append(StitchInput(path, count, f"chunk {index}"))
+        frame += count
+    return inputs
+
+
+def stitch(inputs: list[StitchInput], output: Path, clip: Clip, **options: object) -> OutputReport:
+    return FfmpegStitcher().stitch(inputs, output, fps=clip.fps, **options)  # type: ignore[arg-type]
+
+
+def is_exact(path: Path, fps: Fraction, *, frames: int) -> bool:
+    """Whether every frame is there once, in order, at its time; Matroska keeps times in whole milliseconds."""
+    coarse = Fraction(1, 2000) if path.suffix in {".mkv", ".webm"} else 0
+    found = read_frames(path)
+    times = all(abs(time - index / fps) <= coarse for index, (_, time) in enumerate(found))
+    return times and [number for number, _ in found] == list(range(frames))
+
+
+@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_exact_at_every_rate(tmp_path: Path, fps: Fraction, suffix: str) -> None:
+    """Chunks with B-frames, one of them a single frame, become one stream without a rounded time."""
+    clip = replace(H264, fps=Fraction(fps))
+    report = stitch(chunks(tmp_path, clip), tmp_path / f"video{suffix}", clip)
+    assert is_exact(tmp_path / f"video{suffix}", clip.fps, frames=30)
+    assert (report.frames, report.duration_seconds) == (30, float(30 / clip.fps))
+
+
+@pytest.mark.parametrize(
+    ("clip", "chunk_suffix", "suffix"),
+    [
+        (H264, ".mkv", ".mp4"),
+        (H264, ".mov", ".m4v"),
+        (HEVC, ".mp4", ".mp4"),
+        (HEVC, ".mkv", ".mov"),
+        (HEVC, ".mp4", ".mkv"),
+        (VP9, ".webm", ".webm"),
+        (VP9, ".webm", ".mp4"),
+        (VP9, ".mp4", ".mkv"),
+        (AV1, ".mp4", ".mp4"),
+        (AV1, ".webm", ".webm"),
+        (AV1, ".mp4", ".mkv"),
+        (PRORES, ".mov", ".mov"),
+        (PRORES, ".mov", ".mkv"),
+    ],
+    ids=lambda value: value.codec if isinstance(value, Clip) else value,
+)
+@pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(60)], ids=["29.97", "60"])
+def test_exact_in_every_codec(tmp_path: Path, clip: Clip, chunk_suffix: str, suffix: str, fps: Fraction) -> None:
+    """Whatever codec the chunks have, as long as they agree, in every container that takes it."""
+    clip = replace(clip, fps=fps)
+    stitch(chunks(tmp_path, clip, suffix=chunk_suffix), tmp_path / f"video{suffix}", clip)
+    assert is_exact(tmp_path / f"video{suffix}", fps, frames=30)
+
+
+def test_the_video_is_not_encoded_again(tmp_path: Path) -> None:
+    """The joined file's video packets are the chunks' packets, byte for byte."""
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(str(path)) as file:
+            return [bytes(packet) for packet in file.demux(video=0) if packet.size]
+
+    inputs = chunks(tmp_path, H264)
+    stitch(inputs, tmp_path / "video.mp4", H264)
+    assert packets(tmp_path / "video.mp4") == [packet for part in inputs for packet in packets(part.path)]
+
+
+def off_by(sound: np.ndarray, rate: int = 48000) -> float:
+    """The largest difference from the tone, away from its ends; AAC codes a pure tone to within 0.07."""
+    return float(np.abs(sound - tone(0, len(sound), rate=rate)[0] / 32768)[2000:-4000].max())
+
+
+@pytest.mark.parametrize("fps", [Fraction(30), Fraction(30000, 1001), Fraction(24000, 1001)])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_pcm_sound_of_chunks_is_joined_to_the_sample(tmp_path: Path, fps: Fraction, suffix: str) -> None:
+    """A tone that runs over all chunks has no click where they meet, and no drift at uneven rates."""
+    clip = replace(H264, fps=fps, sample_rate=48000)
+    inputs = chunks(tmp_path, clip, suffix=".mov", sizes=(30, 31, 17, 22))
+    report = stitch(inputs, tmp_path / f"video{suffix}", clip)
+    sound = read_sound(tmp_path / f"video{suffix}", rate=48000)
+    length = round(100 * 48000 / fps)
+    assert length <= len(sound) < length + 1024  # the last AAC frame is filled up
+    assert off_by(sound[:length]) < 0.07
+    assert (report.audio_codec, report.warnings) == ("aac", ())
+    assert is_exact(tmp_path / f"video{suffix}", fps, frames=100)
+
+
+def test_pcm_sound_in_webm(tmp_path: Path) -> None:
+    """WebM takes Opus, which is exact in length."""
+    clip = replace(VP9, sample_rate=48000)
+    stitch(chunks(tmp_path, clip, suffix=".mkv", sizes=(30, 31, 17, 22)), tmp_path / "video.webm", clip)
+    sound = read_sound(tmp_path / "video.webm", rate=48000)
+    assert len(sound) == 160_000
+    assert off_by(sound) < 0.02
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_sound_file_becomes_the_one_track(tmp_path: Path, rate: int, suffix: str) -> None:
+    """It is laid under the whole video, and cut where the video ends."""
+    audio = write_tone(tmp_path / "music.wav", seconds=5, rate=rate)
+    report = stitch(chunks(tmp_path, H264, sizes=(30, 30, 30)), tmp_path / f"v{suffix}", H264, audio_file=audio)
+    sound = read_sound(tmp_path / f"v{suffix}", rate=rate)
+    assert 3 * rate <= len(sound) < 3 * rate + 1024
+    assert off_by(sound[: 3 * rate], rate) < 0.07
+    assert (report.audio_codec, report.warnings) == ("aac", ())
+
+
+def test_a_sound_file_that_is_too_short_is_told(tmp_path: Path) -> None:
+    """The video is whole, and the report says that the sound is not."""
+    audio = write_tone(tmp_path / "music.wav", seconds=0.5)
+    report = stitch(chunks(tmp_path, H264), tmp_path / "video.mp4", H264, audio_file=audio)
+    assert report.warnings == ("The sound ends 0.500 s before the video",)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+
+
+def test_chunk_sound_that_is_too_short_is_filled_and_told(tmp_path: Path) -> None:
+    """A chunk whose sound is shorter than its frames does not pull what follows forward."""
+    clip = replace(H264, sample_rate=48000)
+    inputs = chunks(tmp_path, clip, suffix=".mov", sizes=(30, 30, 30))
+    short = write_clip(tmp_path / "sound.mov", clip, start=30, count=10)
+    shortened = _with_sound_of(tmp_path / "c1.mov", short, tmp_path / "mixed.mov")
+    inputs[1] = StitchInput(shortened, 30, "chunk 1")
+    report = stitch(inputs, tmp_path / "video.mp4", clip)
+    assert report.warnings == ("chunk 1: its sound is 0.667 s shorter; silence was put in",)
+    sound = read_sound(tmp_path / "video.mp4", rate=48000)
+    reference = tone(0, len(sound), rate=48000)[0] / 32768
+    # Coming out of the silence in mid-swing, the tone settles within 100 ms.
+    assert np.abs(sound - reference)[2 * 48000 + 4800 : 3 * 48000 - 2000].max() < 0.07
+    assert np.abs(sound)[68_000:90_000].max() < 0.01
+
+
+def _with_sound_of(video: Path, sound: Path, target: Path) -> Path:
+    with av.open(str(video)) as one, av.open(str(sound)) as two, av.open(str(target), "w") as out:
+        streams: dict[int, Any] = {
+            0: out.add_stream_from_template(one.streams.video[0]),
+            1: out.add_stream_from_template(two.streams.audio[0]),
+        }
+        for key, packets in ((0, one.demux(video=0)), (1, two.demux(audio=0))):
+            for packet in packets:
+                if packet.size:
+                    packet.stream = streams[key]
+                    out.mux(packet)
+    return target
+
+
+def test_compressed_sound_in_chunks_is_refused(tmp_path: Path) -> None:
+    """AAC in chunks can't be joined without gaps; the message says what to do instead."""
+    path = tmp_path / "aac.mp4"
+    clip = replace(H264, sample_rate=48000)
+    pcm = write_clip(tmp_path / "pcm.mov", clip, start=0, count=30)
+    stitch([StitchInput(pcm, 30, "chunk 0")], path, clip)
+    with av.open(str(path)) as file:
+        assert file.streams.audio[0].codec_context.name == "aac"
+    with pytest.raises(RequestError, match="sound is aac.*--audio-codec pcm_s16le.*--audio"):
+        stitch([StitchInput(path, 30, "chunk 0")], tmp_path / "video.mp4", clip)
+    music = write_tone(tmp_path / "music.wav", seconds=1)
+    report = stitch([StitchInput(path, 30, "chunk 0")], tmp_path / "video.mp4", clip, audio_file=music)
+    assert report.audio_codec == "aac"
+
+
+BROKEN = {
+    "short": ("has 9 frames; expected exactly 10", H264, 9),
+    "long": ("has 11 frames; expected exactly 10", H264, 11),
+    "rate": ("does not fit chunk 0: headers", replace(H264, fps=Fraction(25)), 10),
+    "size": ("chunk 1 does not fit chunk 0: width 80 instead of 64", replace(H264, width=80), 10),
+    "codec": ("codec mpeg4 instead of h264", replace(H264, codec="mpeg4"), 10),
+    "headers": ("does not fit chunk 0: ", replace(H264, options={"bf": "0"}), 10),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str) -> None:
+    """It is named, and what was at the output's place before stays there."""
+    message, clip, count = BROKEN[kind]
+    inputs = chunks(tmp_path, H264)
+    write_clip(inputs[1].path, clip, start=7, count=count)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "video.mp4").write_text("the last good one")
+    with pytest.raises(OutputError, match=message):
+        stitch(inputs, tmp_path / "out" / "video.mp4", H264)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["video.mp4"]
+    assert (tmp_path / "out" / "video.mp4").read_text() == "the last good one"
+
+
+def test_a_missing_and_a_truncated_chunk(tmp_path: Path) -> None:
+    """Both end the stitch, and name the chunk's file."""
+    inputs = chunks(tmp_path, H264)
+    inputs[2].path.write_bytes(inputs[2].path.read_bytes()[:-200])
+    with pytest.raises(OutputError, match=r"c2\.mp4"):
+        stitch(inputs, tmp_path / "video.mp4", H264)
+    inputs[1].path.unlink()
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was removed"):
+        stitch(inputs, tmp_path / "video.mp4", H264)
+    assert not (tmp_path / "video.mp4").exists()
+
+
+class _Strike(threading.Event):
+    """Never set; strikes when the stitcher asks the second time: the second chunk was hashed, and is to be copied."""
+
+    def __init__(self, strike: Callable[[], object]) -> None:
+        super().__init__()
+        self._strikes = [lambda: None, strike]
+
+    def is_set(self) -> bool:
+        if self._strikes:
+            self._strikes.pop(0)()
+        return False
+
+
+def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
+    """No video, and an error that names the chunk: its digest was right a moment before."""
+    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
+    strike = _Strike(lambda: inputs[1].path.write_bytes(other.read_bytes()))
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
+        stitch(inputs, tmp_path / "video.mp4", H264, stop=strike)
+    assert not (tmp_path / "video.mp4").exists()
+
+
+def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path: Path) -> None:
+    """The video has the frames that were accepted."""
+    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
+    stitch(inputs, tmp_path / "video.mp4", H264, stop=_Strike(lambda: other.replace(inputs[1].path)))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
+        stitch(inputs, tmp_path / "again.mp4", H264)
+
+
+def recorded(part: StitchInput) -> StitchInput:
+    """The same with a record of its acceptance."""
+    digest, size = hash_file(part.path)
+    return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
+
+
+def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
+    """The message names the containers that have."""
+    with pytest.raises(RequestError, match=r"video.mp4: mp4 has no place for prores video; use one of .mov, .mkv"):
+        stitch(chunks(tmp_path, PRORES, suffix=".mov"), tmp_path / "video.mp4", PRORES)
+    with pytest.raises(RequestError, match=r"video.avi: can't tell the container; use a name that ends in .mp4"):
+        stitch(chunks(tmp_path, H264), tmp_path / "video.avi", H264)
+
+
+@pytest.mark.parametrize("folder", ["it's a folder", "a:b", "line\nbreak", "日本"])
+def test_any_folder_and_name(tmp_path: Path, folder: str) -> None:
+    """Paths go to FFmpeg's libraries, not to a list that they are quoted in."""
+    (tmp_path / folder).mkdir()
+    output = tmp_path / folder / 'the "video" of 50 %.mp4'
+    stitch(chunks(tmp_path / folder, H264), output, H264)
+    assert read_numbers(output) == list(range(30))
+
+
+def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
+    """A stitch that is told to stop ends between two chunks, without a file."""
+    stop = threading.Event()
+    stop.set()
+    inputs = chunks(tmp_path, H264)
+    with pytest.raises(StitchCancelledError):
+        stitch(inputs, tmp_path / "video.mp4", H264, stop=stop)
+    assert sorted(tmp_path.iterdir()) == sorted(part.path for part in inputs)
+
+
+STITCH_PROGRAM = """
+import signal, sys, resource
+from fractions import Fraction
+from pathlib import Path
+from helios.errors import WorkerUnavailableError
+from helios.models.worker import Artifact
+from helios.media.stitching import FfmpegStitcher, StitchInput
+if int(sys.argv[1]):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+inputs = [StitchInput(Path(path), 30, path) for path in sys.argv[3:]]
+try:
+    FfmpegStitcher().stitch(inputs, Path(sys.argv[2]), fps=Fraction(30))
+except WorkerUnavailableError as exc:
+    print(exc)
+    sys.exit(9)
+"""
+
+
+@pytest.fixture
+def large_chunks(tmp_path: Path) -> list[str]:
+    noisy = Clip(codec="prores_ks", pixel_format="yuv422p10le", width=640, height=480)
+    return [str(part.path) for part in chunks(tmp_path, noisy, suffix=".mov", sizes=(30, 30))]
+
+
+def run_stitch(*words: str | Path, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    argv = [*wrapper, sys.executable, "-c", STITCH_PROGRAM, *map(str, words)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("limit", [1000, 100_000])
+def test_a_file_that_may_not_grow(tmp_path: Path, large_chunks: list[str], limit: int) -> None:
+    """The system refuses to write on: the error says so, no output appears, nothing is left."""
+    assert sum(os.path.getsize(path) for path in large_chunks) > 2 * 100_000
+    (tmp_path / "out").mkdir()
+    done = run_stitch(str(limit), tmp_path / "out" / "video.mov", *large_chunks)
+    assert done.returncode == 9, done.stderr
+    assert "can't be written: File too large; make room there" in done.stdout
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs util-linux's unshare to mount a small disk")
+def test_a_full_disk(tmp_path: Path, large_chunks: list[str]) -> None:
+    """A real file system of 96 KB runs full in the middle: no output under its name, nothing left."""
+    (tmp_path / "disk").mkdir()
+    script = 'mount -t tmpfs -o size=96k none "$0" && "$@"; code=$?; ls -A "$0"; exit $code'
+    small_disk = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, str(tmp_path / "disk"))
+    probe = subprocess.run([*small_disk, "true"], capture_output=True, check=False)
+    if probe.returncode != 0:
+        pytest.skip("this machine allows no mounts in a namespace")
+    done = run_stitch("0", tmp_path / "disk" / "video.mov", *large_chunks, wrapper=small_disk)
+    assert done.returncode == 9, done.stderr
+    assert "can't be written: No space left on device; make room there" in done.stdout
+    assert "video" not in done.stdout.splitlines()[-1] or "can't" in done.stdout.splitlines()[-1]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """The output's folder must exist by then; what went wrong is said."""
+    with pytest.raises(WorkerUnavailableError, match="can't be written: No such file"):
+        stitch(chunks(tmp_path, H264), tmp_path / "nowhere" / "video.mp4", H264)
+
+
+def test_many_chunks_need_few_files(tmp_path: Path) -> None:
+    """Chunks are opened one after the other: a low limit of open files is enough for any number of them."""
+    part = write_clip(tmp_path / "c.mp4", H264, start=0, count=1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))
+    try:
+        report = stitch([StitchInput(part, 1, "chunk")] * 300, tmp_path / "video.mp4", H264)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert report.frames == 300

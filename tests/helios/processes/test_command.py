@@ -1,0 +1,299 @@
+"""Running one command: whatever it does, its end is known and nothing of it is left."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
+from helios.models import WorkerResult
+from helios.processes.command import run_command
+from tests.conftest import ProcessesOf
+
+PYTHON = sys.executable
+IGNORES_TERM = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(600)"
+)
+
+
+def python(script: str, *args: str | Path) -> list[str]:
+    return [PYTHON, "-c", script, *map(str, args)]
+
+
+async def run(argv: list[str], **options: object) -> tuple[WorkerResult, list[tuple[str, str]]]:
+    lines: list[tuple[str, str]] = []
+    result = await run_command(argv, on_output=lambda stream, line: lines.append((stream, line)), **options)  # type: ignore[arg-type]
+    return result, lines
+
+
+async def test_no_shell_reads_the_words() -> None:
+    """Quotes, variables, spaces and newlines arrive as they are."""
+    words = ["two words", "it's", "$HOME", "a\nb", "日本", "", "; exit 3"]
+    result, _ = await run(python("import sys; print(ascii(sys.argv[1:]))", *words))
+    assert result.stdout.strip() == ascii(words)
+
+
+async def test_a_command_leads_a_session_of_its_own() -> None:
+    """Ctrl-C in the terminal reaches us, not the command."""
+    result, _ = await run(python("import os; print(os.getsid(0) == os.getpid() == os.getpgid(0))"))
+    assert result.stdout.strip() == "True"
+
+
+async def test_a_signal_is_a_negative_exit_code() -> None:
+    """A command that a signal ended says which."""
+    result, _ = await run(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"))
+    assert result.exit_code == -11
+
+
+async def test_both_streams_are_told_apart() -> None:
+    """Lines come with their stream, and each stream has its tail."""
+    result, lines = await run(python("import sys; print('out'); print('err', file=sys.stderr)"))
+    assert sorted(lines) == [("stderr", "err"), ("stdout", "out")]
+    assert (result.stdout, result.stderr) == ("out\n", "err\n")
+
+
+@pytest.mark.parametrize("argv", [["helios-no-such-program"], ["./no-such-program"]])
+async def test_a_missing_program(argv: list[str], tmp_path: Path) -> None:
+    """It is named, and no retry is worth while."""
+    with pytest.raises(RequestError, match="no-such-program' was not found"):
+        await run_command(argv, cwd=tmp_path)
+
+
+async def test_a_program_that_is_not_executable(tmp_path: Path) -> None:
+    """The message says so, and what to do."""
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    with pytest.raises(RequestError, match="not executable.*chmod"):
+        await run_command([str(tmp_path / "tool")])
+
+
+async def test_a_file_that_is_no_program(tmp_path: Path) -> None:
+    """An executable file that the system can't run is a wrong request too."""
+    (tmp_path / "tool").write_bytes(b"\x00\x01\x02")
+    (tmp_path / "tool").chmod(0o755)
+    with pytest.raises(RequestError, match="cannot be run: Exec format error"):
+        await run_command([str(tmp_path / "tool")])
+
+
+async def test_a_missing_working_directory(tmp_path: Path) -> None:
+    """The directory is named, not the program."""
+    with pytest.raises(RequestError, match="working directory .*nowhere is not a directory"):
+        await run_command([PYTHON, "-c", ""], cwd=tmp_path / "nowhere")
+
+
+async def test_words_that_no_system_takes() -> None:
+    """A NUL character, and more words than the system's limit."""
+    with pytest.raises(RequestError, match="null byte"):
+        await run_command([PYTHON, "\0"])
+    with pytest.raises(RequestError, match="Argument list too long"):
+        await run_command([PYTHON, "x" * 3_000_000])
+
+
+async def test_a_timeout_ends_a_command_that_ignores_sigterm(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """TERM, the grace period, KILL; the error has the command's last lines."""
+    started = time.monotonic()
+    with pytest.raises(CommandTimeoutError, match="longer than its timeout of 0.5 s") as timeout:
+        await run_command(python(IGNORES_TERM, tmp_path), timeout_seconds=0.5, grace_seconds=0.3)
+    assert 0.8 <= time.monotonic() - started < 10
+    assert "on" in str(timeout.value)
+    assert processes_of(tmp_path) == []
+
+
+async def test_sigterm_is_sent_before_sigkill(tmp_path: Path) -> None:
+    """A command that ends in order on SIGTERM may do so."""
+    script = (
+        "import signal, sys, time, pathlib\n"
+        "def end(*_): pathlib.Path(sys.argv[1]).write_text('ended'); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); time.sleep(600)"
+    )
+    with pytest.raises(CommandTimeoutError):
+        await run_command(python(script, tmp_path / "mark"), timeout_seconds=1, grace_seconds=30)
+    assert (tmp_path / "mark").read_text() == "ended"
+
+
+async def test_cancelling_ends_the_whole_tree(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Children, grandchildren that left the session, and those that ignore SIGTERM are gone when it returns."""
+    script = (
+        "import subprocess, sys, time\n"
+        "for own_session in (False, True):\n"
+        "    subprocess.Popen([sys.executable, '-c', sys.argv[2], sys.argv[1]], start_new_session=own_session)\n"
+        "time.sleep(600)"
+    )
+    task = asyncio.create_task(run_command(python(script, tmp_path, IGNORES_TERM), grace_seconds=0.2))
+    await until(lambda: len(processes_of(tmp_path)) == 3)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert processes_of(tmp_path) == []
+
+
+async def test_cancelling_twice_does_not_cut_the_cleaning_short(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """An impatient second cancellation waits for the end of the first."""
+    task = asyncio.create_task(run_command(python(IGNORES_TERM, tmp_path), grace_seconds=0.5))
+    await until(lambda: processes_of(tmp_path) != [])
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0.05)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_cancelling_at_any_step_of_the_start(steps: int, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Between two steps of the event loop, wherever the start has got to: it ends, and nothing is left.
+
+    The loop is held up until the command has a child that holds its pipes. There, asyncio's own clean-up
+    (Python 3.11) would wait for that child for ever.
+    """
+    script = (
+        "import subprocess, sys, pathlib, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]]\n"
+        "subprocess.Popen(sleep, start_new_session=True)\n"
+        "pathlib.Path(sys.argv[1], 'ready').touch()\n"
+        "time.sleep(600)"
+    )
+    task = asyncio.create_task(run_command(python(script, tmp_path), grace_seconds=1))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    for _ in range(100 if processes_of(tmp_path) else 0):
+        if not (tmp_path / "ready").exists():
+            time.sleep(0.02)  # noqa: ASYNC251  holds the loop up on purpose
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=20)
+    assert done == {task}
+    assert task.cancelled()
+    assert processes_of(tmp_path) == []
+
+
+async def test_a_daemon_does_not_outlive_its_command(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """A grandchild with a session of its own and no open pipe is found after a successful exit, too."""
+    script = (
+        "import subprocess, sys\n"
+        "quiet = dict.fromkeys(('stdin', 'stdout', 'stderr'), subprocess.DEVNULL)\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]],"
+        " start_new_session=True, **quiet)\n"
+        "print('started')"
+    )
+    result, lines = await run(python(script, tmp_path))
+    assert (result.exit_code, lines) == (0, [("stdout", "started")])
+    assert processes_of(tmp_path) == []
+
+
+async def test_a_pipe_held_by_a_grandchild_does_not_block(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """The command has exited; who still holds its output is ended, not waited for."""
+    script = (
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])\n"
+        "print('the last line')"
+    )
+    started = time.monotonic()
+    result, lines = await run(python(script, tmp_path))
+    assert time.monotonic() - started < 10
+    assert (result.exit_code, lines) == (0, [("stdout", "the last line")])
+    assert processes_of(tmp_path) == []
+
+
+async def test_a_failing_sink_stops_the_command(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """What the sink raises reaches the caller, and the command does not go on."""
+
+    def sink(_stream: str, _line: str) -> None:
+        raise ZeroDivisionError("in the sink")
+
+    with pytest.raises(ZeroDivisionError, match="in the sink"):
+        await run_command(python(IGNORES_TERM, tmp_path), on_output=sink, grace_seconds=0.2)
+    assert processes_of(tmp_path) == []
+
+
+async def test_700_mb_of_output_do_not_fill_the_memory() -> None:
+    """Memory stays flat, every byte reaches the sink."""
+    script = "import sys\nblock = (b'x' * 999 + b'\\n') * 1000\nfor _ in range(700): sys.stdout.buffer.write(block)"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    characters = 0
+
+    def sink(_stream: str, line: str) -> None:
+        nonlocal characters
+        characters += len(line)
+
+    result = await run_command(python(script), on_output=sink)
+    assert result.exit_code == 0
+    assert characters == 700 * 999 * 1000
+    grown_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kb < 50_000
+    assert len(result.stdout) <= 16 * 1024
+
+
+async def test_700_mb_without_a_line_end() -> None:
+    """One endless line is no different."""
+    script = "import sys\nfor _ in range(700): sys.stdout.buffer.write(b'x' * 1_000_000)"
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    characters = longest = 0
+
+    def sink(_stream: str, line: str) -> None:
+        nonlocal characters, longest
+        characters += len(line)
+        longest = max(longest, len(line))
+
+    await run_command(python(script), on_output=sink)
+    assert characters == 700_000_000
+    assert longest <= 64 * 1024
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
+
+
+async def test_nothing_is_left_open() -> None:
+    """A hundred commands later, this process has as many open files and children as before."""
+    await run([PYTHON, "-c", ""])
+    this = psutil.Process()
+    before = (this.num_fds(), this.children())
+    await asyncio.gather(*(run(["true"]) for _ in range(100)))
+    assert (this.num_fds(), this.children()) == before
+
+
+def test_a_command_started_and_stopped_at_once(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Ctrl-C in the moment of a start leaves nothing either; a program of its own, since it takes the signal."""
+    script = (
+        "import asyncio, sys; from helios.processes.command import run_command\n"
+        "async def main():\n"
+        "    sleep = [sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]]\n"
+        "    task = asyncio.create_task(run_command(sleep))\n"
+        "    await asyncio.sleep(float(sys.argv[2]))\n"
+        "    task.cancel()\n"
+        "    await asyncio.gather(task, return_exceptions=True)\n"
+        "asyncio.run(main())"
+    )
+    for delay in ("0", "0.0005", "0.002", "0.01"):
+        subprocess.run([PYTHON, "-c", script, str(tmp_path), delay], check=True, timeout=300)
+    assert processes_of(tmp_path) == []
+
+
+async def until(condition: object, *, seconds: float = 120) -> None:
+    """Wait for a condition, with a deadline."""
+    assert callable(condition)
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_command_that_stalls_is_stopped(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """Neither a word nor a byte in its file for a second: it is stopped, and the error says so."""
+    script = "import sys, time; print('begun', flush=True); time.sleep(600)"
+    with pytest.raises(CommandStalledError, match="printed nothing and out.mp4 did not change for 1 s") as stalled:
+        await run_command(python(script, tmp_path), stall_seconds=1, output_file=tmp_path / "out.mp4")
+    assert "begun" in str(stalled.value)
+    assert processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("sign", ["print('on', flush=True)", "file.write('x'); file.flush()"])
+async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> None:
+    """A command that prints, or whose file grows, may take its time."""
+    script = f"import sys, time\nwith open(sys.argv[1], 'w') as file:\n    for _ in range(6): {sign}; time.sleep(0.4)"
+    ended = await run_command(
+        python(script, tmp_path / "out"), stall_seconds=1.5, output_file=tmp_path / "out", timeout_seconds=60
+    )
+    assert ended.exit_code == 0
+    assert ended.duration_ms >= 2400

@@ -1,0 +1,186 @@
+"""No process outlives the one that ordered it, whichever of them dies."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from helios.errors import WorkerUnavailableError
+from helios.processes.command import run_command
+from helios.processes.guardian import guardian
+from tests.command import until
+from tests.conftest import ProcessesOf
+
+GONE_SECONDS = 5.0
+"""After the death of the process that ordered them, within this all commands are gone."""
+
+ORDERS = """
+import asyncio, sys
+from helios.processes.command import run_command
+
+async def main():
+    await asyncio.gather(*(run_command([sys.executable, "-c", sys.argv[1], sys.argv[2]]) for _ in range(3)))
+
+asyncio.run(main())
+"""
+# A command with a child in its group, one with a session and an empty environment whose parent has died, and one that
+# ignores SIGTERM.
+FAMILY = """
+import os, signal, subprocess, sys, time
+mark = sys.argv[1]
+sleep = [sys.executable, "-c", "import time; time.sleep(600)", mark]
+deaf = [sys.executable, "-c", "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)", mark]
+subprocess.Popen(sleep)
+subprocess.Popen(deaf, start_new_session=True)
+if os.fork() == 0:
+    subprocess.Popen(sleep, start_new_session=True, env={})
+    os._exit(0)
+os.wait()
+time.sleep(600)
+"""
+FAMILY_SIZE = 4
+
+
+@pytest.fixture
+def orders(tmp_path: Path, processes_of: ProcessesOf) -> "subprocess.Popen[bytes]":
+    """A process that runs three families of commands."""
+    process = subprocess.Popen([sys.executable, "-c", ORDERS, FAMILY, str(tmp_path)])
+    until(lambda: len(processes_of(tmp_path)) == 1 + 3 * FAMILY_SIZE)
+    return process
+
+
+def test_sigkill_of_the_process_ends_all_its_commands(
+    orders: "subprocess.Popen[bytes]", tmp_path: Path, processes_of: ProcessesOf
+) -> None:
+    """Also those with a session of their own, without a parent, without a word in their environment, and deaf ones."""
+    orders.kill()
+    orders.wait()
+    until(lambda: not processes_of(tmp_path), seconds=GONE_SECONDS)
+
+
+def test_sigkill_of_the_guardian_ends_its_commands_too(
+    orders: "subprocess.Popen[bytes]", tmp_path: Path, processes_of: ProcessesOf
+) -> None:
+    """The process that ordered them ends them, and says what happened."""
+    _guardian_of(orders.pid).kill()
+    orders.wait(20)
+    # One thing is lost with the guardian: what has neither its environment nor a parent any more.
+    strays = processes_of(tmp_path)
+    assert all(process.environ() == {} for process in strays)
+    for stray in strays:
+        stray.kill()
+
+
+async def test_after_the_death_of_a_guardian_there_is_another(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """The command that ran is an environment's failure; the next one runs."""
+    running = asyncio.create_task(run_command([sys.executable, "-c", "import time; time.sleep(600)", str(tmp_path)]))
+    while not processes_of(tmp_path):
+        await asyncio.sleep(0.05)
+    first = guardian().pid
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(WorkerUnavailableError, match="died"):
+        await running
+    assert processes_of(tmp_path) == []
+    assert (await run_command(["true"])).exit_code == 0
+    assert guardian().pid != first
+
+
+async def test_a_process_that_was_forked_has_a_guardian_of_its_own() -> None:
+    """It does not hold the parent's, which would then outlive the parent."""
+    await run_command(["true"])
+    before, (reader, writer) = guardian().pid, os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, str(guardian().pid).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answers:
+        assert int(answers.read()) not in (before, 0)
+    os.waitpid(child, 0)
+    assert guardian().pid == before
+
+
+def test_nothing_is_left_at_a_process_s_end(tmp_path: Path) -> None:
+    """The guardian ends with the process, which waits for it, and says nothing."""
+    script = "import asyncio; from helios.processes.command import run_command; asyncio.run(run_command(['true']))\n"
+    script += "from helios.processes.guardian import guardian; print(guardian().pid)"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=300, check=True
+    )
+    assert not psutil.pid_exists(int(done.stdout))
+    # Of a busy machine, the development mode says that.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
+    assert said == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs the right to make a container")
+def test_as_the_first_process_of_a_container(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """With process id 1 it loses no process, and leaves no zombie while it lives."""
+    script = """
+import asyncio, os, sys, psutil
+from helios.processes.command import run_command
+assert os.getpid() == 1
+daemon = "import os, subprocess, sys; subprocess.Popen(['sleep', '0.2'], start_new_session=True, env={})"
+
+async def main():
+    await run_command([sys.executable, "-c", daemon])
+    await asyncio.sleep(0.6)
+    assert [p for p in psutil.process_iter() if p.status() == "zombie"] == []
+    await run_command([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]])
+
+asyncio.run(main())
+"""
+    container = subprocess.Popen(
+        ["unshare", "--fork", "--pid", "--mount-proc", sys.executable, "-c", script, str(tmp_path / "mark")]
+    )
+    command = ["-c", "import time; time.sleep(600)", str(tmp_path / "mark")]
+    until(lambda: any(process.cmdline()[1:] == command for process in processes_of(tmp_path)))
+    psutil.Process(container.pid).children()[0].kill()
+    container.wait()
+    until(lambda: not processes_of(tmp_path), seconds=GONE_SECONDS)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
+def test_without_privileges(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """A user without any rights has the same guarantee."""
+    plain_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if subprocess.run([*plain_user, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody make a user namespace")
+    process = subprocess.Popen([*plain_user, sys.executable, "-c", ORDERS, FAMILY, str(tmp_path)])
+    until(lambda: len(processes_of(tmp_path)) == 1 + 3 * FAMILY_SIZE)
+    assert (Path("/proc") / str(process.pid) / "status").read_text().count("CapEff:\t0000000000000000") == 1
+    process.kill()
+    process.wait()
+    until(lambda: not processes_of(tmp_path), seconds=GONE_SECONDS)
+
+
+def test_a_guardian_that_is_stopped_for_a_while(tmp_path: Path) -> None:
+    """Commands start when it goes on."""
+    script = """
+import asyncio, os, signal
+from helios.processes.guardian import guardian
+from helios.processes.command import run_command
+
+async def main():
+    await run_command(["true"])
+    os.kill(guardian().pid, signal.SIGSTOP)
+    asyncio.get_running_loop().call_later(0.5, os.kill, guardian().pid, signal.SIGCONT)
+    print(sum([(await one).exit_code for one in [asyncio.create_task(run_command(["true"])) for _ in range(20)]]))
+
+asyncio.run(main())
+"""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=True)
+    assert done.stdout == "0\n"
+    assert time.monotonic() - started >= 0.5
+
+
+def _guardian_of(pid: int) -> psutil.Process:
+    (found,) = [child for child in psutil.Process(pid).children() if "guardian_process" in " ".join(child.cmdline())]
+    return found

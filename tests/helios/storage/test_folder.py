@@ -1,0 +1,193 @@
+"""Artifact storage: the same behaviour on disk, on S3 and on Google's, over their real protocols."""
+
+import asyncio
+import datetime
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from helios.errors import RequestError, WorkerUnavailableError
+from helios.models.worker import Artifact
+from helios.storage.folder import PART_BYTES, Storage, read_url
+from helios.storage.stores import StorageSettings
+from helios.storage.urls import is_within, join_url, split_url
+from testbed.cloud.aws import Aws
+from testbed.cloud.google import Google
+from testbed.cloud.google_identity import ACCESS_TOKEN
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the tries of an operation whose server is away."""
+    monkeypatch.setattr("helios.storage.folder.PAUSES_SECONDS", (0.05, 0.05))
+
+
+@pytest.fixture(params=["file", "s3", "gs"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
+    """A folder of each kind."""
+    name = f"storage/{os.getpid()}-{request.node.name.split('[')[0]}"
+    match request.param:
+        case "file":
+            yield Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
+        case "s3":
+            amazon: Aws = request.getfixturevalue("amazon")
+            yield Storage(StorageSettings(url=f"{amazon.storage_url}/{name}"))
+        case _:
+            google: Google = request.getfixturevalue("google")
+            request.getfixturevalue("monkeypatch").setenv("GOOGLE_BEARER_TOKEN", ACCESS_TOKEN)
+            yield Storage(StorageSettings(url=f"{google.storage_url}/{name}"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file that is uploaded in several parts."""
+    path = tmp_path / "file.bin"
+    path.write_bytes(os.urandom(2 * PART_BYTES + 12_345))
+    return path
+
+
+async def test_a_file_goes_there_and_comes_back(storage: Storage, file: Path, tmp_path: Path) -> None:
+    """In parts, byte for byte, and its digest says so on both ways."""
+    artifact = await storage.upload(file, "a/b.bin")
+    assert artifact.bytes == file.stat().st_size
+    assert artifact.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert storage.key_of(artifact.url) == "a/b.bin"
+    assert await storage.download("a/b.bin", tmp_path / "back", expected=artifact) == artifact
+    assert (tmp_path / "back").read_bytes() == file.read_bytes()
+
+
+async def test_what_arrives_damaged_is_refused(storage: Storage, tmp_path: Path) -> None:
+    """A file that is not what was stored gets no name here, and nothing is left of it."""
+    (tmp_path / "good").write_bytes(b"good")
+    artifact = await storage.upload(tmp_path / "good", "x")
+    await storage.write("x", b"evil")
+    with pytest.raises(WorkerUnavailableError, match="damaged, or replaced"):
+        await storage.download("x", tmp_path / "back", expected=artifact)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["good"]
+
+
+async def test_a_record_is_written_once(storage: Storage) -> None:
+    """Of many writers at the same time one wins, whole, and all others are told."""
+    wins = await asyncio.gather(*(storage.write("record", f"writer {n}".encode(), once=True) for n in range(8)))
+    assert sum(wins) == 1
+    assert await storage.read("record") == f"writer {wins.index(True)}".encode()
+    assert await storage.write("record", f"writer {wins.index(True)}".encode(), once=True), "its own answer was lost"
+
+
+async def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
+    """Reading says None, fetching says so by its name, deleting does not mind."""
+    assert await storage.read("nothing") is None
+    assert await storage.size("nothing") is None
+    await storage.delete("nothing")
+    with pytest.raises(FileNotFoundError):
+        await storage.download("nothing", tmp_path / "back")
+    assert not list(tmp_path.glob("*back*"))
+
+
+async def test_a_folder_is_listed_and_removed(storage: Storage) -> None:
+    """Everything below it, and nothing beside it, whatever the names begin with."""
+    for key in ("job/1/a", "job/1/b/c", "job/10/a"):
+        await storage.write(key, key.encode())
+    assert sorted([entry async for entry in storage.entries("job/1")]) == [("job/1/a", 7), ("job/1/b/c", 9)]
+    assert await storage.delete_folder("job/1") == 2
+    assert [key async for key, _ in storage.entries()] == ["job/10/a"]
+
+
+async def test_a_large_object_is_not_taken_into_memory(storage: Storage) -> None:
+    """A document over the limit is refused."""
+    await storage.write("doc", b"x" * 100)
+    with pytest.raises(RequestError, match="at most 99"):
+        await storage.read("doc", limit=99)
+
+
+@pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a//b", "", "a/.", "a\0b", "..\\x"])
+async def test_keys_do_not_leave_the_folder(storage: Storage, key: str) -> None:
+    """Each is refused before anything is sent."""
+    with pytest.raises(RequestError, match="leaves its folder"):
+        await storage.write(key, b"x")
+    with pytest.raises(RequestError):
+        storage.url_of(key)
+
+
+def test_places_are_compared_part_by_part() -> None:
+    """A folder does not hold another whose name begins alike."""
+    assert is_within("s3://b/jobs/1/x", "s3://b/jobs")
+    assert is_within("s3://b/jobs", "s3://b/jobs/")
+    assert is_within("s3://b/x", "s3://b")
+    assert not is_within("s3://b/jobs-of-others/1", "s3://b/jobs")
+    assert not is_within("s3://bb/jobs/1", "s3://b/jobs")
+    assert not is_within("gs://b/jobs/1", "s3://b/jobs")
+    with pytest.raises(RequestError):
+        is_within("s3://b/jobs/../secret", "s3://b/jobs")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://b/x", "s3:///x", "file://host/x", "s3://b/x?y", "s3://b/x#y", "b/x", "", "s3://b/a/../x", "s3://b//x"],
+)
+def test_what_is_no_storage_url(url: str) -> None:
+    """Each is refused with what was expected, as a setting too."""
+    with pytest.raises(RequestError):
+        split_url(url)
+    with pytest.raises(ValueError, match="storage URL"):
+        StorageSettings(url=url)
+
+
+def test_file_urls_are_paths(tmp_path: Path) -> None:
+    """Names with spaces and signs are quoted in URLs, and come back as they were."""
+    url = join_url(tmp_path.as_uri(), "a b#c?.json")
+    Path(tmp_path, "a b#c?.json").write_text("{}")
+    assert split_url(url) == ("file://", f"{tmp_path}/a b#c?.json".lstrip("/"))
+    assert read_url(url, limit=10) == b"{}"
+
+
+async def test_a_missing_bucket_and_a_dead_server(amazon: Aws) -> None:
+    """The first is the request's fault, the second the environment's; both say where."""
+    with pytest.raises(RequestError, match="bucket of s3://no-such-bucket does not exist"):
+        await Storage(StorageSettings(url="s3://no-such-bucket/x")).read("a")
+    dead = Storage(StorageSettings(url="s3://b/x", endpoint="http://127.0.0.1:9", region="us-east-1"))
+    with pytest.raises(WorkerUnavailableError, match="s3://b/x/a can't be read"):
+        await dead.read("a")
+
+
+async def test_a_token_that_is_refused(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No permission is not tried again."""
+    monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "another")
+    storage = Storage(StorageSettings(url=f"{google.storage_url}/refused", region="x"))
+    with pytest.raises(RequestError, match="can't be read"):
+        await storage.read("a")
+
+
+async def test_credentials_that_expire_are_asked_for_again(amazon: Aws) -> None:
+    """A provider of temporary credentials is called again when they are over."""
+    calls = 0
+
+    def provide() -> dict[str, object]:
+        nonlocal calls
+        calls += 1
+        expires = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=1)
+        return {"access_key_id": "a", "secret_access_key": "b", "token": "c", "expires_at": expires}
+
+    storage = Storage(StorageSettings(url=f"{amazon.storage_url}/expiring"), credentials=provide)
+    await storage.write("a", b"1")
+    await asyncio.sleep(1.2)
+    assert await storage.read("a") == b"1"
+    assert calls >= 2
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither in a representation nor in JSON."""
+    settings = StorageSettings.model_validate({"url": "s3://b", "access_key_id": "id", "secret_access_key": "hush"})
+    assert "hush" not in repr(settings) + settings.model_dump_json()
+
+
+async def test_artifacts_carry_their_digest(storage: Storage, tmp_path: Path) -> None:
+    """An expected digest that is someone else's refuses the file."""
+    (tmp_path / "a").write_bytes(b"a")
+    artifact = await storage.upload(tmp_path / "a", "a")
+    other = Artifact(url=artifact.url, bytes=1, sha256="0" * 64)
+    with pytest.raises(WorkerUnavailableError):
+        await storage.download("a", tmp_path / "b", expected=other)

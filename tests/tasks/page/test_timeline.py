@@ -1,0 +1,167 @@
+"""The timeline, its picture and the table, of runs whose clocks are set by hand."""
+
+import json
+from collections.abc import Sequence
+from logging import getLogger
+from pathlib import Path
+from uuid import uuid4
+from xml.etree import ElementTree
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from helios.models.report import RunState
+from helios.models.worker import WorkerTimings
+from tasks.page.chunk_table import MOST_ROWS as MOST_TABLE_ROWS
+from tasks.page.chunk_table import chunk_table
+from tasks.page.timeline import Kind, chunk_stretches, explain, slowest
+from tasks.page.timeline_picture import COLOURS, MOST_ROWS, draw_timeline
+from tasks.request.prepare import prepare_job
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.progress import JobProgress, duration
+from tasks.run.run import JobRun
+from testbed.jobs import make_job
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+class Maker:
+    """Makes runs that have not begun."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def __call__(self, chunks: int) -> JobRun:
+        """Make one of so many chunks."""
+        job = prepare_job(make_job([5] * chunks), job_dir=str(self.folder))
+        async with get_client() as client:
+            return JobRun(job, run_id=str(uuid4()), key="job-0", token="t", client=client, logger=getLogger(__name__))
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> Maker:
+    return Maker(tmp_path)
+
+
+def attempt(
+    start: float, end: float, outcome: RunState = RunState.COMPLETED, worker: WorkerTimings | None = None
+) -> AttemptTimes:
+    return AttemptTimes(
+        began=start, started=start, answered=end, fetched=end, ended=end, outcome=outcome,
+        render_ms=round((end - start) * 1000) if worker is None else worker.render_ms, worker=worker,
+    )  # fmt: skip
+
+
+def finish(record: ChunkRecord, attempts: Sequence[AttemptTimes]) -> None:
+    record.times.extend(attempts)
+    record.state = attempts[-1].outcome
+
+
+def seen(record: ChunkRecord, now: float) -> list[tuple[Kind, float, float]]:
+    return [(one.kind, one.start, one.end) for one in chunk_stretches(record, now) if one.seconds or
+            one.kind is Kind.REUSED]  # fmt: skip
+
+
+async def test_what_a_chunk_did_when(make_run: Maker) -> None:
+    """Its turn, a failed attempt, the pause, the next attempt; without gaps."""
+    run = await make_run(4)
+    finish(run.records[0], [attempt(1, 2, RunState.FAILED), attempt(5, 9)])
+    run.records[1].state, run.records[1].reused_at = RunState.COMPLETED, 0.5
+    run.records[2].times.append(AttemptTimes(began=2, started=4))
+    run.records[2].state = RunState.RUNNING
+    assert seen(run.records[0], 10) == [
+        (Kind.QUEUED, 0, 1), (Kind.FAILED, 1, 2), (Kind.QUEUED, 2, 5), (Kind.RETRYING, 5, 9),
+    ]  # fmt: skip
+    assert seen(run.records[1], 10) == [(Kind.REUSED, 0.5, 0.5)]
+    assert seen(run.records[2], 10) == [(Kind.QUEUED, 0, 2), (Kind.QUEUED, 2, 4), (Kind.RENDERING, 4, 10)]
+    assert seen(run.records[3], 10) == [(Kind.QUEUED, 0, 10)]
+
+
+async def test_where_a_worker_s_time_went(make_run: Maker) -> None:
+    """Booting before the command; uploading and fetching after it; then the look at the output."""
+    run = await make_run(1)
+    worker = WorkerTimings(boot_ms=500, fetch_ms=500, render_ms=4000, verify_ms=500, upload_ms=500)
+    times = attempt(0, 6, worker=worker)
+    times.fetched, times.ended = 7, 7.5
+    finish(run.records[0], [times])
+    assert seen(run.records[0], 10) == [
+        (Kind.BOOTING, 0, 1), (Kind.RENDERING, 1, 5), (Kind.UPLOADING, 5, 7), (Kind.CHECKING, 7, 7.5),
+    ]  # fmt: skip
+
+
+async def test_why_a_job_took_as_long_as_it_did(make_run: Maker) -> None:
+    """Failed attempts, one slow chunk at the end, reused ones; the slowest come first, with a reason."""
+    run = await make_run(5)
+    for number in range(3):
+        finish(run.records[number], [attempt(0, 2)])
+    finish(run.records[3], [attempt(2, 3, RunState.FAILED), attempt(4, 14)])
+    run.records[4].state, run.records[4].reused_at = RunState.COMPLETED, 0.1
+    lines = explain(run, 14)
+    assert "1 of 5 chunks were reused, and cost nothing." in lines
+    assert "1 attempts failed, and took 1.0 s." in lines
+    assert "For the last 12.0 s of rendering, chunk 3 was alone." in lines
+    assert "17.0 s of work in 14.0 s: 1.2 chunks at a time." in lines
+    record, seconds, why = slowest(run, 14)[0]
+    assert (record.chunk.id, seconds) == (3, 11)
+    assert why.startswith("2 attempts, ")
+    assert "5.5 × the median" in why
+
+
+async def test_the_picture_has_a_row_for_each_chunk(make_run: Maker) -> None:
+    """In the colours of what went on; it is XML, and small."""
+    run = await make_run(MOST_ROWS)
+    for record in run.records.values():
+        finish(record, [attempt(0, 1, RunState.FAILED), attempt(2, 5)])
+    picture = draw_timeline(run, 10)
+    root = ElementTree.fromstring(picture)  # noqa: S314  our own
+    fills = [element.get("fill") for element in root.iter() if element.tag.endswith("rect")]
+    legend = 1
+    assert fills.count(COLOURS[Kind.FAILED]) == MOST_ROWS + legend
+    assert fills.count(COLOURS[Kind.RETRYING]) == MOST_ROWS + legend
+    assert COLOURS[Kind.UPLOADING] not in fills
+    assert len(picture) < 80_000
+
+
+async def test_many_chunks_are_areas_and_few_rows(make_run: Maker) -> None:
+    """What is drawn and listed does not grow with the job; what is in trouble is in the table."""
+    run = await make_run(3000)
+    for number, record in run.records.items():
+        outcome = RunState.FAILED if number == 2990 else RunState.COMPLETED
+        finish(record, [attempt(number / 10, number / 10 + 1, outcome)])
+    picture = draw_timeline(run, 301)
+    ElementTree.fromstring(picture)  # noqa: S314  our own
+    assert "<polygon" in picture
+    assert len(picture) < 40_000
+    rows = chunk_table(run, 301)
+    assert len(rows) == MOST_TABLE_ROWS
+    assert rows[0]["chunk"] == 0
+    assert (rows[-1]["chunk"], rows[-1]["state"]) == (2990, "to be tried again")
+    assert len(json.dumps(rows)) < 150_000
+
+
+def test_progress_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reused frames say nothing of the rate; what is told can be read back."""
+    now = [100.0]
+    monkeypatch.setattr("tasks.run.progress.time.monotonic", lambda: now[0])
+    progress = JobProgress(300, 10)
+    progress.enter("rendering")
+    progress.add(60, reused=True)
+    now[0] += 20
+    assert progress.description == "rendering: 60 of 300 frames, 1 of 10 chunks"
+    progress.add(40)
+    assert progress.description == "rendering: 100 of 300 frames, 2 of 10 chunks, 2 frames/s, 1:40 min left"
+    progress.hold_up("limit", "a chunk waits for a slot of the limit l")
+    again = JobProgress.parse(progress.description)
+    assert again is not None
+    assert (again.frames, again.chunks, again.phase) == (100, 2, "rendering")
+    assert list(again.notes.values()) == ["a chunk waits for a slot of the limit l"]
+    progress.hold_up("limit", None)
+    progress.enter("stitching")
+    assert progress.description == "stitching: 100 of 300 frames, 2 of 10 chunks"
+    assert [phase[0] for phase in progress.phases(25)] == ["rendering", "stitching"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (185, "3:05 min"), (7385, "2:03:05 h")])
+def test_durations(seconds: float, text: str) -> None:
+    """As people write them."""
+    assert duration(seconds) == text

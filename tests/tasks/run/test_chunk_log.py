@@ -1,0 +1,56 @@
+"""What of a command's output goes where."""
+
+import asyncio
+from pathlib import Path
+
+from tasks.run.chunk_log import BATCH_SECONDS, FIRST_LINES, LAST_LINES, LONGEST_LINE, LineBudget, chunk_log
+
+
+def logged(path: Path, lines: int, budget: LineBudget | None = None) -> list[str]:
+    said: list[str] = []
+    with chunk_log(path, said.append, budget or LineBudget()) as sink:
+        for number in range(lines):
+            sink("stdout", f"line {number}")
+    return [line for record in said for line in record.splitlines()]
+
+
+async def test_all_lines_are_in_the_file_and_few_in_prefect(tmp_path: Path) -> None:
+    """The first and the last, and how many are between them."""
+    said = logged(tmp_path / "logs" / "a.log", 1000)
+    assert len((tmp_path / "logs" / "a.log").read_text().splitlines()) == 1000
+    assert said[:FIRST_LINES] == [f"line {number}" for number in range(FIRST_LINES)]
+    assert said[FIRST_LINES].startswith(f"… {1000 - FIRST_LINES - LAST_LINES} lines left out; all are in ")
+    assert said[FIRST_LINES + 1 :] == [f"line {number}" for number in range(1000 - LAST_LINES, 1000)]
+
+
+async def test_short_output_is_told_whole(tmp_path: Path) -> None:
+    """Nothing is left out, nothing is told twice; and without output there is no file."""
+    assert logged(tmp_path / "a.log", 25) == [f"line {number}" for number in range(25)]
+    assert logged(tmp_path / "b.log", 0) == []
+    assert not (tmp_path / "b.log").exists()
+
+
+async def test_a_run_tells_no_more_than_its_budget(tmp_path: Path) -> None:
+    """Over all its chunks; a long line is cut in Prefect alone."""
+    budget = LineBudget(30)
+    assert len(logged(tmp_path / "a.log", 25, budget)) + len(logged(tmp_path / "b.log", 25, budget)) == 30
+    said: list[str] = []
+    with chunk_log(tmp_path / "c.log", said.append, LineBudget()) as sink:
+        sink("stderr", "x" * 5000)
+    assert [len(line) for line in said] == [LONGEST_LINE]
+    assert len((tmp_path / "c.log").read_text()) == 5001
+
+
+async def test_lines_that_come_together_are_one_record(tmp_path: Path) -> None:
+    """A record costs the same whatever it says. One that nothing follows is told while the command runs, too."""
+    said: list[str] = []
+    with chunk_log(tmp_path / "a.log", said.append, LineBudget()) as sink:
+        for number in range(3):
+            sink("stdout", f"line {number}")
+        assert said == []
+        async with asyncio.timeout(100 * BATCH_SECONDS):
+            while not said:
+                await asyncio.sleep(0.05)
+        assert said == ["line 0\nline 1\nline 2"]
+        sink("stdout", "the last")
+    assert said[1:] == ["the last"]

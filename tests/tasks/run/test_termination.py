@@ -1,0 +1,87 @@
+"""A flow's process notices that the Prefect worker which started it is gone."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from testbed.cloud.processes import ROOT
+from testbed.jobs import make_job, write_job
+from tests.command import until
+
+PROGRAM = """
+import asyncio, pathlib, sys
+from tasks.run.termination import on_worker_death
+
+async def main(told):
+    asked = asyncio.Event()
+    with on_worker_death(asked.set):
+        pathlib.Path(told, "watching").touch()
+        await asyncio.wait_for(asked.wait(), 5)
+    pathlib.Path(told, "asked").touch()
+    print("to nobody", flush=True)  # no error, since nobody could tell anybody of it
+    pathlib.Path(told, "printed").touch()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before it looks", "while it runs"])
+def test_a_worker_that_died(tmp_path: Path, moment: str) -> None:
+    """Whether it died while this process started, or later."""
+    # The worker: it starts the flow's process, and dies at once, or when that one is at work.
+    pause = "" if moment == "before it looks" else f"while not os.path.exists({str(tmp_path / 'watching')!r}): pass"
+    worker = f"""
+import os, subprocess, sys
+subprocess.Popen([sys.executable, "-c", {PROGRAM!r}, {str(tmp_path)!r}], stdout=subprocess.PIPE, start_new_session=True)
+{pause}
+os._exit(0)
+"""
+    # Its other output stays open to us: we read its end.
+    done = subprocess.run(
+        [sys.executable, "-c", worker],
+        cwd=ROOT, env={**os.environ, "PREFECT__FLOW_RUN_ID": "1"}, stderr=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    until((tmp_path / "printed").exists, seconds=10)
+
+
+def test_a_process_of_no_worker(tmp_path: Path) -> None:
+    """Broken pipes are nothing to it."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    started = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, stdout=writing,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    os.close(writing)
+    assert started.wait(30) == 1  # nothing was asked of it for five seconds
+    assert [path.name for path in tmp_path.iterdir()] == ["watching"]
+
+
+def test_sigterm_in_a_callback_before_the_flow_has_begun(prefect_api: str, tmp_path: Path) -> None:
+    """Prefect's handler raises in whatever the signal meets, and the event loop swallows that: the run ends too."""
+    (tmp_path / "notes").mkdir()
+    words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
+    path = write_job(tmp_path, make_job([5] * 2, extra=words))
+    program = f"""
+import asyncio, os, signal
+from prefect.flow_engine import AsyncFlowRunEngine
+from cli.flow_process import run_job
+
+begin = AsyncFlowRunEngine.begin_run
+
+async def struck(self):
+    asyncio.get_running_loop().call_soon(os.kill, os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0)
+    return await begin(self)
+
+AsyncFlowRunEngine.begin_run = struck
+print(run_job({{"job": {str(path)!r}}}, title="")[0])
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False
+    )
+    assert done.stdout.splitlines()[-1] == "cancelled", done.stdout
+    assert list((tmp_path / "notes").iterdir()) == []
