@@ -29,15 +29,19 @@ BUILT_IN = {
 }
 """Name: module and class. Their SDKs, which take up to a second to import, are imported when one is created."""
 
+AdapterChoice = str | Mapping[str, Any] | BaseModel
+"""An adapter's name, for its default configuration; or a configuration with the name as `type`."""
 AdapterConfig = LocalAdapterConfig | AwsLambdaConfig | CloudRunConfig | CloudRunJobConfig
 """The configurations of the built-in adapters. A plain union: Prefect's UI draws a tab for each."""
 
 __all__ = [
     "BUILT_IN",
+    "AdapterChoice",
     "AdapterConfig",
     "AdapterType",
     "LocalAdapterConfig",
     "adapter_names",
+    "check_adapter",
     "create_adapter",
     "limit_name",
     "settings_of",
@@ -60,19 +64,33 @@ def adapter_names() -> list[str]:
     return sorted({*BUILT_IN, *entry_points(group=GROUP).names})
 
 
-def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, WorkerAdapter]:
+def create_adapter(choice: AdapterChoice) -> tuple[str, WorkerAdapter]:
     """Create the adapter that a name or a configuration asks for.
-
-    Args:
-        choice: A name, for its default configuration; or a configuration with its name as `type`.
 
     Returns:
         The name, and the adapter.
 
     Raises:
+        HeliosError: As `check_adapter`; or what the adapter needs is missing (credentials, storage).
+    """
+    name, adapter_type, config = _find_with_config(choice)
+    return name, adapter_type(config)
+
+
+def check_adapter(choice: AdapterChoice) -> str:
+    """Hold a choice against the adapters that there are and their configurations; nothing is created or opened.
+
+    Returns:
+        The adapter's name.
+
+    Raises:
         RequestError: The name is not known.
         SpecError: The configuration is refused; lists every reason.
     """
+    return _find_with_config(choice)[0]
+
+
+def _find_with_config(choice: AdapterChoice) -> tuple[str, AdapterType, BaseModel]:
     settings = settings_of(choice)
     name = settings.get("type")
     if not isinstance(name, str):
@@ -84,10 +102,10 @@ def create_adapter(choice: str | Mapping[str, Any] | BaseModel) -> tuple[str, Wo
         config = adapter_type.config_type.model_validate(settings)
     except ValidationError as exc:
         raise SpecError(f"configuration of adapter {name}", describe(exc)) from None
-    return name, adapter_type(config)
+    return name, adapter_type, config
 
 
-def settings_of(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
+def settings_of(choice: AdapterChoice) -> dict[str, Any]:
     """A name or a configuration as settings, with the name as `type`."""
     if isinstance(choice, str):
         return {"type": choice}
@@ -96,7 +114,7 @@ def settings_of(choice: str | Mapping[str, Any] | BaseModel) -> dict[str, Any]:
     return dict(choice)
 
 
-def limit_name(choice: str | Mapping[str, Any] | BaseModel) -> str:
+def limit_name(choice: AdapterChoice) -> str:
     """The limit over all jobs that a name or a configuration asks for; by default one for each adapter.
 
     That of `local` is each machine's own: what it limits is this machine's work.

@@ -26,7 +26,7 @@ class CloudRunConfig(RemoteAdapterConfig):
     service_url: Annotated[str, Field(pattern="^https?://[^/]+")]
     """The service's address."""
     audience: str | None = None
-    """Whom tokens are for; the service's address when empty."""
+    """The audience of identity tokens; the service's address when empty."""
     service_account_key: SecretStr | None = None
     """A service account's key as JSON; application default credentials when empty."""
     time_limit_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
@@ -52,7 +52,7 @@ class CloudRunAdapter(RemoteAdapter):
         self.config = config
         """Which service."""
         self.tokens = IdTokens(config.audience or config.service_url.rstrip("/"), config.service_account_key)
-        """Who calls."""
+        """Identity tokens of the caller."""
         # For each client httpx goes through the whole environment for proxies: 0.2 ms.
         self._has_proxy = bool(getproxies())
 

@@ -43,7 +43,7 @@ class Ticket:
     answer: asyncio.Future[ChunkAnswer] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     """Done when the chunk is."""
     called_off: bool = False
-    """Whether nobody waits for it any more."""
+    """Whether the caller has given the chunk up."""
     execution: _Execution | None = None
     """Which execution it is a task of; None while it waits for one."""
 
@@ -51,7 +51,7 @@ class Ticket:
         """End it with an error, unless it has ended."""
         if not self.answer.done():
             self.answer.set_exception(error)
-            self.answer.exception()  # it may be that nobody waits for it: that is no reason for a warning
+            self.answer.exception()  # read here, so that asyncio does not warn where the caller has gone
 
 
 @dataclass(eq=False)
@@ -117,7 +117,7 @@ class Executions:
         return await ticket.answer
 
     async def call_off(self, ticket: Ticket) -> None:
-        """Stop a chunk: its execution, where nobody waits for anything else of it; else its task alone."""
+        """Stop a chunk: its whole execution, if all other chunks of it have ended or are stopped too; else its task."""
         ticket.called_off = True
         execution = ticket.execution
         if execution is None:
@@ -164,7 +164,7 @@ class Executions:
             if all(ticket.called_off for ticket in tickets):
                 await self.call_off(tickets[0])  # meanwhile
             await self._watch(execution)
-        except Exception as exc:  # noqa: BLE001  whatever it is, somebody waits for each ticket
+        except Exception as exc:  # noqa: BLE001  each ticket has a caller that waits, whatever went wrong
             error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{type(exc).__name__}: {exc}")
             for ticket in execution.open:
                 ticket.fail(error)

@@ -14,7 +14,7 @@ def in_daemon_thread(function: Callable[[], T]) -> asyncio.Future[T]:
     """Call a function in a thread of its own.
 
     The threads of `asyncio.to_thread` and of executors are waited for when the interpreter ends: a connection
-    that nobody answers would hold a cancelled command for a quarter of an hour.
+    without an answer would hold a cancelled command for a quarter of an hour.
 
     Returns:
         Its result, or what it raised.
@@ -31,7 +31,7 @@ def in_daemon_thread(function: Callable[[], T]) -> asyncio.Future[T]:
             outcome = partial(future.set_result, function())
         except BaseException as exc:  # noqa: BLE001  raised again where it is awaited
             outcome = partial(future.set_exception, exc)
-        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, and the caller has gone
             loop.call_soon_threadsafe(deliver, outcome)
 
     threading.Thread(target=run, daemon=True).start()

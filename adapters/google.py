@@ -57,7 +57,7 @@ def storage_credentials(settings: StorageSettings, key: SecretStr | None) -> Cre
 
 
 class IdTokens:
-    """Tokens that say who calls, for one audience; each is used until shortly before it expires.
+    """Identity tokens of the caller, for one audience; each is used until shortly before it expires.
 
     Args:
         audience: The service's address.
@@ -66,7 +66,7 @@ class IdTokens:
 
     def __init__(self, audience: str, key: SecretStr | None) -> None:
         self.audience = audience
-        """Whom tokens are for."""
+        """The audience of the tokens."""
         self._key = key
         self._credentials: Any = None
         self._lock = asyncio.Lock()

@@ -33,7 +33,7 @@ def _from_url(value: Any) -> Any:
 
 
 class RemoteAdapterConfig(BaseModel):
-    """What every adapter over artifact storage is told."""
+    """The settings that every adapter over artifact storage has."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -101,7 +101,7 @@ class RemoteAdapter:
             )
         async with self._slots:
             async with self._starts:
-                await asyncio.sleep(0)  # whoever else the loop has to serve comes first
+                await asyncio.sleep(0)  # let other work in the event loop go first
                 record = AttemptRecord(self.storage, attempt_url(job.job_url, job.attempt))
                 request = ChunkRequest(
                     job_path=job.job_url,
@@ -149,7 +149,7 @@ class RemoteAdapter:
         )
 
     async def _round_trip(self) -> str:
-        """Have a worker read and write the storage, and say who it is."""
+        """Have a worker read and write the storage, and report its version."""
         started, folder = time.monotonic(), f"jobs/doctor-{uuid.uuid4().hex}"
         await self.storage.write(f"{folder}/job.json", b"{}")
         record = AttemptRecord(self.storage, self.storage.url_of(f"{folder}/attempt-1"))
@@ -210,7 +210,7 @@ class RemoteAdapter:
                 break
             await asyncio.sleep(1)
         with suppress(HeliosError):
-            await record.cancel()  # so that it does not go on for nobody
+            await record.cancel()  # so that the worker does not render in vain
         raise lost.instead or lost from lost
 
     async def _hand_on(self, answer: ChunkAnswer, on_output: OutputSink) -> None:

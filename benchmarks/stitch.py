@@ -18,7 +18,7 @@ from benchmarks.measure import Goal, Run, Table, compare
 from examples.orrery.__main__ import render_frames
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.worker import Artifact
-from helios.storage.folder import hash_file
+from helios.storage.digest import hash_file
 from testbed.video import Clip, write_clip
 
 OPEN_FILES = 256

@@ -10,8 +10,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from adapters import AdapterConfig
 from helios.errors import RequestError
 
-_MASKED = "********"
-"""How a secret is shown among a run's parameters."""
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
 
@@ -45,22 +43,4 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         # As a model, since Prefect shows a run's parameters, and models mask their secrets.
         return KNOWN.validate_python({"type": name, **settings})
     except ValidationError:
-        return {"type": name, **settings}  # one of third parties, one with blocks, or one that is refused later
-
-
-def holds_secrets(choices: object) -> bool:
-    """Whether an adapter's settings have some, or had, before they went through Prefect, which masks them."""
-    return _MASKED in json.dumps(choices, default=str)
-
-
-def refuse_secrets(choices: object) -> None:
-    """Refuse settings with secrets where they would have to go through Prefect.
-
-    Raises:
-        RequestError: There are some; says what to do.
-    """
-    if holds_secrets(choices):
-        raise RequestError(
-            "The adapter's settings hold secrets, which Prefect does not keep; save them as a block, and name it "
-            "(--adapter aws-lambda/NAME), or let the worker's machine have them"
-        )
+        return {"type": name, **settings}  # a third party's, with blocks, or refused later

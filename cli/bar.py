@@ -2,36 +2,16 @@
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from tasks.page.progress_text import describe
 from tasks.prefect_api.log import LOGGERS
-from tasks.run.progress import LISTENER, JobProgress
-
-
-class Watcher:
-    """Follows the job that runs in this process; the last counts are kept.
-
-    Args:
-        progress: The bar, or None where there is no terminal.
-        title: What the bar says.
-    """
-
-    def __init__(self, progress: Progress | None, title: str) -> None:
-        self.seen: JobProgress | None = None
-        """The last counts; None before the first."""
-        self._progress = progress
-        self._task: TaskID | None = progress.add_task(escape(title), total=None, detail="") if progress else None
-
-    def __call__(self, seen: JobProgress) -> None:
-        """Take the job's counts."""
-        self.seen = seen
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=seen.frames, total=seen.total_frames, detail=seen.description)
+from tasks.run import progress as run_progress
 
 
 class _Lines(logging.Handler):
@@ -46,11 +26,15 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def watched(title: str) -> Iterator[Watcher]:
-    """Follow the job of this process within the block, with a bar if standard error is a terminal."""
+def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
+    """Have a bar within the block, if standard error is a terminal; yield what takes a job's counts.
+
+    Args:
+        title: What the bar says.
+    """
     console = Console(stderr=True)
     if not sys.stderr.isatty():
-        yield from _listening(Watcher(None, title))
+        yield lambda _: None
         return
     columns = (
         TextColumn("{task.description}"),
@@ -65,15 +49,12 @@ def watched(title: str) -> Iterator[Watcher]:
         logging.getLogger(name).addHandler(handler)
     try:
         with Progress(*columns, console=console, transient=True) as progress:
-            yield from _listening(Watcher(progress, title))
+            task = progress.add_task(escape(title), total=None, detail="")
+
+            def tell(seen: run_progress.Progress) -> None:
+                progress.update(task, completed=seen.frames, total=seen.total_frames, detail=describe(seen))
+
+            yield tell
     finally:
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(handler)
-
-
-def _listening(watcher: Watcher) -> Iterator[Watcher]:
-    token = LISTENER.set(watcher)
-    try:
-        yield watcher
-    finally:
-        LISTENER.reset(token)

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.adapter_option import holds_secrets, read_adapter
+import farm
+from cli.adapter_option import read_adapter
 from cli.ask import ask, with_client
 from cli.outcome import show_outcome
+from farm.masked import complete_parameters
 from helios.errors import RequestError
 
 if TYPE_CHECKING:  # they import Prefect
-    from farm.runs import JobRunStatus, Resumed
+    from farm import Resumed, RunStatus
 
 CANCEL_WAIT_SECONDS = 60.0
 
@@ -23,17 +25,14 @@ CANCEL_WAIT_SECONDS = 60.0
 @click.option("--no-wait", is_flag=True, help="Do not wait until all of its processes have ended.")
 def cancel(run: str, no_wait: bool) -> int:
     """Stop a run: nothing new starts, and every process of it ends. What is accepted stays."""
-    from farm.runs import cancel_run, find_run
-    from farm.watch import wait_for_run
 
     async def stop(client: Any) -> str:
-        found = await find_run(client, run)
-        await cancel_run(client, found)
+        found = await farm.cancel(run, client=client)
         if not no_wait:
             with suppress(TimeoutError):
-                ended = await asyncio.wait_for(wait_for_run(client, found), CANCEL_WAIT_SECONDS)
-                return f"{found.run.name}: {ended.state}"
-        return f"{found.run.name} is being cancelled"
+                ended = await asyncio.wait_for(farm.wait(found, client=client), CANCEL_WAIT_SECONDS)
+                return f"{found.name}: {ended.state}"
+        return f"{found.name} is being cancelled"
 
     click.echo(ask(stop))
     return 0
@@ -43,12 +42,10 @@ def cancel(run: str, no_wait: bool) -> int:
 @click.argument("run")
 def pause(run: str) -> int:
     """Let a run's chunks in flight finish, and start nothing new until it is resumed."""
-    from farm.runs import find_run, pause_run
 
     async def stop(client: Any) -> str:
-        found = await find_run(client, run)
-        await pause_run(client, found)
-        return f"{found.run.name} is paused; helios-job resume {found.run.id} goes on"
+        found = await farm.pause(run, client=client)
+        return f"{found.name} is paused; helios-job resume {found.id} goes on"
 
     click.echo(ask(stop))
     return 0
@@ -83,14 +80,11 @@ def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
 @click.argument("run")
 def delete(run: str) -> int:
     """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay."""
-    from farm.leftovers import remove_leftovers
-    from farm.runs import delete_run, find_run
 
     async def remove(client: Any) -> str:
-        found = await find_run(client, run)
-        await delete_run(client, found)
-        said = await remove_leftovers(client, found.run)
-        return "\n  ".join([f"{found.run.name} ({found.run.id}) is deleted", *said])
+        found = await farm.status(run, client=client)
+        said = await farm.delete(found, client=client)
+        return "\n  ".join([f"{found.name} ({found.id}) is deleted", *said])
 
     click.echo(ask(remove))
     return 0
@@ -98,47 +92,39 @@ def delete(run: str) -> int:
 
 def _go_on(
     name: str,
-    how_to: "Callable[[Any, JobRunStatus], Awaitable[Resumed]]",
+    how_to: "Callable[[Any, RunStatus], Awaitable[Resumed]]",
     *,
     adapter_config: str | None,
     as_json: bool,
 ) -> int:
-    """Let a run go on, here if nobody else does."""
+    """Let a run go on; carry it out here if it has no worker."""
     from cli.flow_process import a_server, carry_out
-    from farm.runs import JobRunStatus, Resumed, find_run
-    from tasks.run.last_states import count_ended
 
-    async def go_on(client: Any) -> tuple[JobRunStatus, Resumed, dict[str, Any], int]:
-        found = await find_run(client, name)
-        parameters = _parameters(found.run.parameters, adapter_config, has_deployment=bool(found.run.deployment_id))
-        return found, await how_to(client, found), parameters, await count_ended(client, str(found.run.id))
+    async def go_on(client: Any) -> "tuple[RunStatus, dict[str, Any], Resumed]":
+        found = await farm.status(name, client=client)
+        parameters = complete_parameters(found.run.parameters, adapter=_adapter(found, adapter_config))
+        return found, parameters, await how_to(client, found)
 
     with a_server() as screen:
-        found, how, parameters, ended_before = asyncio.run(with_client(go_on))
+        found, parameters, how = asyncio.run(with_client(go_on))
         match how:
-            case Resumed.CONTINUED:
-                click.echo(f"{found.run.name} continues")
+            case farm.Resumed.CONTINUED:
+                click.echo(f"{found.name} continues")
                 return 0
-            case Resumed.SCHEDULED:
-                click.echo(f"{found.run.name} waits for a worker of the pool {found.run.work_pool_name}")
+            case farm.Resumed.SCHEDULED:
+                click.echo(f"{found.name} waits for a worker of the pool {found.run.work_pool_name}")
                 return 0
-            case Resumed.HERE:
-                outcome = carry_out(found.run, parameters, title=found.run.name, ended_before=ended_before)
+            case farm.Resumed.HERE:
+                outcome = carry_out(found.run, parameters, title=found.name)
                 screen.show(outcome)
     return show_outcome(*outcome, as_json=as_json)
 
 
-def _parameters(saved: dict[str, Any], adapter_config: str | None, *, has_deployment: bool) -> dict[str, Any]:
-    """A run's parameters, with the adapter's settings replaced where they are given."""
-    adapter = saved.get("adapter", "local")
-    if adapter_config is not None:
-        if has_deployment:
-            raise RequestError("--adapter-config is for runs that are carried out here; a worker has its own settings")
-        name = adapter.get("type", "local") if isinstance(adapter, dict) else str(adapter)
-        return {**saved, "adapter": read_adapter(name, adapter_config)}
-    if holds_secrets(adapter):
-        raise RequestError(
-            "The run's adapter settings hold secrets, which Prefect does not keep; give the settings again "
-            "(--adapter-config), or save them as a block"
-        )
-    return saved
+def _adapter(found: "RunStatus", adapter_config: str | None) -> object:
+    """What takes the place of a run's adapter: the same one, with the settings of the command line."""
+    if adapter_config is None:
+        return None
+    if found.run.deployment_id is not None:
+        raise RequestError("--adapter-config is for runs that are carried out here; a worker has its own settings")
+    adapter = found.run.parameters.get("adapter", "local")
+    return read_adapter(adapter.get("type", "local") if isinstance(adapter, dict) else str(adapter), adapter_config)

@@ -11,7 +11,8 @@ from adapters import create_adapter
 from cli.adapter_option import read_adapter
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError
-from tasks.request.blocks import names_block, without_blocks
+from tasks.request.block_names import names_block
+from tasks.request.blocks import without_blocks
 
 EXIT_FAILED = 1
 
@@ -34,7 +35,7 @@ def _resolved(choice: str | Mapping[str, Any] | BaseModel) -> str | Mapping[str,
     from farm.server.connect import prefect_server  # imports Prefect
 
     with prefect_server():
-        return asyncio.run(without_blocks(choice)) or choice
+        return asyncio.run(without_blocks(choice))
 
 
 async def _diagnose(choice: str | Mapping[str, Any] | BaseModel) -> int:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import farm
 from cli.ask import ask
 from cli.outcome import show_outcome
 from helios.models.report import RunState
 
 if TYPE_CHECKING:  # they import Prefect
-    from farm.runs import JobRunStatus
-    from tasks.run.progress import JobProgress
+    from farm import ChunkStatus, Progress, RunStatus
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -27,21 +27,19 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option("--name", metavar="TEXT", help="Those with TEXT in their names.")
 @click.option("--sort", default="newest", show_default=True, type=click.Choice(["newest", "oldest", "ended", "name"]),
               help="Which come first.")  # fmt: skip
-@click.option("--planned", is_flag=True, help="Also those that schedules have planned for later.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="At most so many.")
-@click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave out so many before them.")
+@click.option("--planned", is_flag=True, help="Also runs that schedules have planned for later.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="At most this many runs.")
+@click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave out this many runs before them.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
     """List runs of jobs. Those whose process died are marked as crashed."""
-    from farm.runs import Order, list_runs
-
-    wanted, order = [RunState(state) for state in states], Order(words.pop("sort"))
-    found = ask(lambda client: list_runs(client, states=wanted, order=order, **words))
+    wanted, order = [RunState(state) for state in states], farm.Order(words.pop("sort"))
+    found = ask(lambda client: farm.list_runs(states=wanted, order=order, client=client, **words))
     if as_json:
         click.echo(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
         return 0
     for status in found:
-        click.echo(f"{status.run.id}  {status.state:<10} {status.run.name:<32} {status.message}".rstrip())
+        click.echo(f"{status.id}  {status.state:<10} {status.name:<32} {status.message}".rstrip())
     return 0
 
 
@@ -51,17 +49,15 @@ def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run: str, chunks: bool, as_json: bool) -> int:
     """Say where a run stands. RUN is its id or its name."""
-    from farm.runs import find_run
-    from farm.waiting import why_waiting
-    from farm.watch import ChunkStatus, read_chunks, read_progress
+    from tasks.page.progress_text import describe
 
-    async def look(client: Any) -> "tuple[JobRunStatus, JobProgress | None, str | None, list[ChunkStatus]]":
-        found = await find_run(client, run)
+    async def look(client: Any) -> "tuple[RunStatus, Progress | None, str | None, list[ChunkStatus]]":
+        found = await farm.status(run, client=client)
         return (
             found,
-            await read_progress(client, found.run),
-            await why_waiting(client, found.run),
-            await read_chunks(client, found.run) if chunks else [],
+            await farm.progress(found, client=client),
+            await farm.why_waiting(found, client=client),
+            await farm.chunks(found, client=client) if chunks else [],
         )
 
     found, progress, waits_for, of_chunks = ask(look)
@@ -71,13 +67,13 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
             document["chunks"] = [asdict(chunk) for chunk in of_chunks]
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
-    click.echo(f"{found.run.name} ({found.run.id}): {found.state}")
+    click.echo(f"{found.name} ({found.id}): {found.state}")
     if found.message:
         click.echo(f"  {found.message}")
     if waits_for is not None:
         click.echo(f"  waits: {waits_for}")
     if progress is not None:
-        click.echo(f"  {progress.description} ({progress.percent:.0f} %)")
+        click.echo(f"  {describe(progress)} ({progress.percent:.0f} %)")
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
         click.echo(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
@@ -95,13 +91,10 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
 @click.option("--level", default="info", show_default=True, type=click.Choice(LEVELS), help="The least to show.")
 def logs(run: str, follow: bool, level: str) -> int:
     """Print what a run and its chunks have logged. RUN is its id or its name."""
-    from farm.runs import find_run
-    from farm.watch import read_log
 
     async def print_lines(client: Any) -> None:
-        found = await find_run(client, run)
         least = getattr(logging, level.upper())
-        async for line in read_log(client, found, level=least, follow=follow):
+        async for line in farm.logs(run, level=least, follow=follow, client=client):
             when = line.timestamp.astimezone().strftime("%H:%M:%S")
             for text in line.message.splitlines():  # a command's lines come together
                 click.echo(f"{when} {logging.getLevelName(line.level):<8} {text}")
@@ -116,21 +109,19 @@ def logs(run: str, follow: bool, level: str) -> int:
 def wait(run: str, as_json: bool) -> int:
     """Wait for a run's end; its exit code is that of `helios-job run`. RUN is its id or its name."""
     from cli.bar import watched
-    from farm.runs import find_run
-    from farm.watch import read_report, wait_for_run
 
     async def wait_and_read(client: Any) -> int:
-        found = await find_run(client, run)
-        with watched(found.run.name) as watcher:
-            found = await wait_for_run(client, found, tell=watcher)
+        found = await farm.status(run, client=client)
+        with watched(found.name) as tell:
+            found = await farm.wait(found, tell=tell, client=client)
         state = found.run.state
-        message = (state.message if state else None) or f"{found.run.name} is {found.state}"
-        return show_outcome(found.state, message, await read_report(found.run), as_json=as_json)
+        message = (state.message if state else None) or f"{found.name} is {found.state}"
+        return show_outcome(found.state, message, await farm.report(found, client=client), as_json=as_json)
 
     return ask(wait_and_read)
 
 
-def _document(found: "JobRunStatus", progress: "JobProgress | None" = None) -> dict[str, Any]:
+def _document(found: "RunStatus", progress: "Progress | None" = None) -> dict[str, Any]:
     """What is known of a run, for programs."""
     run = found.run
     document: dict[str, Any] = {

@@ -17,8 +17,7 @@ from cli.submit import submit
 from cli.up import up
 from cli.validate import validate
 from cli.worker import worker
-from farm.errors import ServerStartError
-from helios.errors import HeliosError
+from helios.errors import ExpectedError, HeliosError
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -44,7 +43,8 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted", err=True)
         code = EXIT_INTERRUPTED
-    except HeliosError as exc:
+    except ExpectedError as exc:
         click.echo(f"helios-job: {exc}", err=True)
-        code = EXIT_FAILED if isinstance(exc, ServerStartError) else EXIT_REFUSED
+        # A HeliosError arrives here before a job began: the input was refused. A job's failures are in its outcome.
+        code = EXIT_REFUSED if isinstance(exc, HeliosError) else EXIT_FAILED
     sys.exit(code)

@@ -6,16 +6,20 @@ import click
 
 from helios.models.report import JobReport, RunState
 
+EXIT_REFUSED = 2
 EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CRASHED: 1, RunState.CANCELLED: 130}
 
 
-def show_outcome(state: RunState, message: str, report: JobReport | None, *, as_json: bool) -> int:
+def show_outcome(
+    state: RunState, message: str, report: JobReport | None, is_refused: bool = False, *, as_json: bool
+) -> int:
     """Print how a job ended; return the exit code.
 
     Args:
         state: How it ended.
         message: Why, if not well.
         report: What became of its chunks, if it got as far as that.
+        is_refused: Whether the request can't work, so that nothing ran.
         as_json: Print the report on standard output, as one JSON document.
     """
     if as_json:
@@ -27,7 +31,7 @@ def show_outcome(state: RunState, message: str, report: JobReport | None, *, as_
         click.echo(f"helios-job: {message}", err=True)
         if report is not None:
             click.echo(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
-    return EXIT_CODES.get(state, 1)
+    return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, 1)
 
 
 def _summary(report: JobReport) -> str:

@@ -5,9 +5,10 @@ from typing import Any
 
 import click
 
-from cli.adapter_option import refuse_secrets
+import farm
 from cli.ask import ask
-from cli.job_options import flow_parameters, given, job_options
+from cli.job_options import given, job_options, read_request
+from farm.masked import refuse_secrets
 from helios.job.source import load_job_spec
 
 
@@ -22,13 +23,11 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
 
     What is not said here is as the deployment says. Paths must mean the same on the worker's machine.
     """
-    parameters = given(click.get_current_context(), flow_parameters(words))
+    parameters = given(click.get_current_context(), read_request(words))
     load_job_spec(parameters["job"])
     if words["spec"] == "-":
         parameters.setdefault("job_dir", os.getcwd())
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
-    from farm.runs import submit_run
-
-    run = ask(lambda client: submit_run(client, deployment, parameters, queue=queue))
+    run = ask(lambda client: farm.submit(**parameters, deployment=deployment, queue=queue, client=client))
     click.echo(run.id)
     return 0

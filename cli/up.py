@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters import limit_name
-from cli.worker import work
 from farm.setup import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
+from farm.worker import work
 from helios.errors import RequestError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
         _say_what_is_where(own, asyncio.run(describe_deployments()), has_worker=not no_worker)
         if no_worker:
             return 0
-        asyncio.run(work(POOL, limit))
+        asyncio.run(work(POOL, limit, say=click.echo))
     click.echo("Stopped")
     return 0
 

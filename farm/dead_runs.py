@@ -1,4 +1,4 @@
-"""Runs whose process died, and which Prefect still takes for running: find them, and say so."""
+"""Find runs whose process died while Prefect takes them for running, and mark them as crashed."""
 
 import asyncio
 import logging
@@ -9,10 +9,7 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
-    FlowRunFilterId,
     FlowRunFilterState,
     FlowRunFilterStateType,
     TaskRunFilter,
@@ -23,19 +20,17 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.states import Cancelled, Crashed
 
-from farm.runs import FLOW_NAME
 from helios.errors import RequestError
 from helios.processes.tree import end_commands_of
 from tasks.page.webhook import open_webhook
+from tasks.prefect_api.api import PAGE, RENDER_JOBS, each, of_run
 from tasks.prefect_api.states import ACTIVE_TYPES, is_suspended, job_state
 from tasks.run.errors import JOB_CANCELLED
-from tasks.run.lock import Holder, all_holds, drop_hold, shows_life
+from tasks.run.liveness import OWNER_SILENT
+from tasks.run.lock import LockOwner, all_locks, remove_lock, shows_life
 
-SILENT = timedelta(seconds=45)
-"""A run elsewhere that was silent for so long is watched, and then given up."""
 EVENTS_SECONDS = 2.0
 """What a process said before it died is in the server's database after this."""
-PAGE = 200
 _LOGGER = logging.getLogger(__name__)
 _ACTIVE = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ACTIVE_TYPES))))
 _UNFINISHED = TaskRunFilter(
@@ -49,19 +44,16 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
     Returns:
         The runs.
     """
-    runs: list[FlowRun] = []
-    while page := await client.read_flow_runs(
-        flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW_NAME])),
-        flow_run_filter=_ACTIVE,
-        limit=PAGE,
-        offset=len(runs),
-    ):
-        runs += page
-    holds = {holder.run_id: (number, holder, renewed) for number, holder, renewed in await all_holds(client)}
+
+    async def read(offset: int) -> list[FlowRun]:
+        return await client.read_flow_runs(flow_filter=RENDER_JOBS, flow_run_filter=_ACTIVE, limit=PAGE, offset=offset)
+
+    runs = [run async for run in each(read)]
+    holds = {holder.run_id: (number, holder, renewed) for number, holder, renewed in await all_locks(client)}
     active = {str(run.id) for run in runs}
     for left, gone, _ in holds.values():
         if gone.is_gone and gone.run_id not in active:
-            await drop_hold(client, left)  # it could not say that it was at its end
+            await remove_lock(client, left)  # it could not say that it was at its end
     if not runs:
         return []
     now = await _server_time(client)
@@ -71,7 +63,7 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
         if await _is_dead(client, run, number, holder, silence=now - renewed) and await _mark(client, run, holder):
             dead[run.id] = run
             if number is not None:
-                await drop_hold(client, number)
+                await remove_lock(client, number)
     if dead:
         await asyncio.sleep(EVENTS_SECONDS)
     for run_id in dead:
@@ -82,17 +74,17 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
 
 
 async def _is_dead(
-    client: PrefectClient, run: FlowRun, number: str | None, holder: Holder | None, *, silence: timedelta
+    client: PrefectClient, run: FlowRun, number: str | None, holder: LockOwner | None, *, silence: timedelta
 ) -> bool:
     if holder is None or number is None:
         # It has not come as far as holding its job, and does not any more; or it is suspended.
-        return silence > SILENT and not is_suspended(run.state)
+        return silence > OWNER_SILENT and not is_suspended(run.state)
     if holder.is_here:
         return holder.is_gone
-    return silence > SILENT and not await shows_life(client, number, holder)
+    return silence > OWNER_SILENT and not await shows_life(client, number, holder)
 
 
-async def _mark(client: PrefectClient, run: FlowRun, holder: Holder | None) -> bool:
+async def _mark(client: PrefectClient, run: FlowRun, holder: LockOwner | None) -> bool:
     """Set a run's last state, unless it is another's by now; say whether that was done."""
     who = f"Process {holder.pid} on {holder.host}" if holder else "The process"
     message = f"{who}, which rendered this job, died; helios-job resume {run.id} goes on"
@@ -100,7 +92,7 @@ async def _mark(client: PrefectClient, run: FlowRun, holder: Holder | None) -> b
         await end_commands_of(holder.owner)
     found = await client.read_flow_run(run.id)
     if found.state is None or run.state is None or found.state.id != run.state.id:
-        return False  # somebody resumed it since it was looked at
+        return False  # it was resumed meanwhile
     was_to_stop = run.state.type is StateType.CANCELLING
     ended: State[None] = Cancelled(message=JOB_CANCELLED) if was_to_stop else Crashed(message=message)
     # Not by force: the server refuses it to a run that has ended meanwhile.
@@ -119,12 +111,12 @@ async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
             given.get("webhook"), secret=given.get("webhook_secret"), data=given.get("webhook_data")
         )
         if webhook is not None:
-            await webhook.send_end(run, job_state(ended), ended.message or "", logger=_LOGGER, pauses=())
+            await webhook.send_end(run, job_state(ended), ended.message or "", log=_LOGGER, pauses=())
 
 
 async def _crash_task_runs(client: PrefectClient, run_id: UUID, message: str) -> None:
-    of_run = FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))
-    while page := await client.read_task_runs(flow_run_filter=of_run, task_run_filter=_UNFINISHED, limit=PAGE):
+    wanted = of_run(run_id)
+    while page := await client.read_task_runs(flow_run_filter=wanted, task_run_filter=_UNFINISHED, limit=PAGE):
         for task_run in page:
             await client.set_task_run_state(task_run.id, Crashed(message=message), force=True)
 

@@ -1,7 +1,7 @@
 """What only the command line can run into."""
 
-from helios.errors import HeliosError
+from helios.errors import ExpectedError
 
 
-class ServerStartError(HeliosError):
+class ServerStartError(ExpectedError):
     """A Prefect server that the command starts for itself did not start."""

@@ -6,13 +6,12 @@ import shutil
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from helios.adapter import StorageAdapter
 from helios.errors import HeliosError
 from tasks.request.blocks import without_blocks
-from tasks.request.prepare import prepare_job
-from tasks.run.accepted import job_key
-from tasks.run.lock import PREFIX, find_hold
-from tasks.site.storage import job_folder
+from tasks.request.prepare import prepare
+from tasks.request.request import RenderRequest
+from tasks.run.lock import find_lock, lock_name
+from tasks.run.record_keys import job_key
 
 
 async def remove_leftovers(client: PrefectClient, run: FlowRun) -> list[str]:
@@ -23,20 +22,18 @@ async def remove_leftovers(client: PrefectClient, run: FlowRun) -> list[str]:
     """
     given, run_id, said = run.parameters, str(run.id), list[str]()
     try:
-        adapter = await without_blocks(given.get("adapter")) or "local"
-        job = await asyncio.to_thread(
-            prepare_job, given["job"], adapter=adapter, job_dir=given.get("job_dir"), merge=False
-        )
+        adapter = await without_blocks(given.get("adapter") or "local")
+        request = RenderRequest(given["job"], adapter=adapter, job_dir=given.get("job_dir"), merge=False)
+        job = await asyncio.to_thread(prepare, request)
         logs = job.directory.logs(run_id)
         if logs.exists():
             await asyncio.to_thread(shutil.rmtree, logs)
             said.append(f"its commands' output is removed: {logs}")
-        if isinstance(job.adapter, StorageAdapter):
-            key = job_key(job.spec, run_id)
-            if await find_hold(client, f"{PREFIX}{key}") is not None:
-                said.append("its objects in storage stay: another run works on the job")
-            elif removed := await job.adapter.storage.delete_folder(job_folder(key)):
-                said.append(f"{removed} objects are removed from storage")
+        key = job_key(job.spec, run_id)
+        if await find_lock(client, lock_name(key)) is not None:
+            said.append("its objects in storage stay: another run renders the job")
+        elif removed := await job.site.clean(key, always=True):
+            said.append(f"{removed} objects are removed from storage")
     except (HeliosError, OSError) as exc:
         said.append(f"what it may have left in storage stays there: {exc}")
     return said

@@ -1,8 +1,8 @@
-"""Runs of a schedule that nobody was there for: shown as missed, instead of being rendered hours late, all at once.
+"""Scheduled runs missed because no worker was online: they are marked, and not rendered hours late all at once.
 
-Prefect plans a few runs of each schedule ahead. What was planned for a time at which no worker was there stays
-Late, and the next worker that comes would start all of it; what was not even planned, because the server was away
-for long, would never be heard of.
+Prefect plans a few runs of each schedule ahead. Runs that were planned for a time without a worker stay Late, and
+the next worker that comes would start all of them. Runs that Prefect did not plan, because its server was down for
+long, would not be shown at all.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ LATE = timedelta(minutes=15)
 TAG = "missed"
 """Of runs that were never planned."""
 MOST = 10
-"""Of runs that were never planned, the last so many of each schedule are shown."""
+"""The number of runs of each schedule that are shown although they were never planned: the last ones."""
 
 
 async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:

@@ -1,4 +1,7 @@
-"""A job's runs, as Prefect knows them: submit, find, cancel, pause, resume, retry, delete. No store of our own."""
+"""A job's runs, as Prefect has them: submit, find, cancel, pause, resume, retry, delete. No store of our own.
+
+The public functions over it are those of the package `farm`.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,8 +15,6 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
-    FlowFilter,
-    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
@@ -27,16 +28,13 @@ from prefect.states import Cancelled, Cancelling
 
 from helios.errors import RequestError
 from helios.models.report import RunState
+from tasks.prefect_api.api import FLOW_NAME, RENDER_JOBS
 from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
-from tasks.run.lock import Holder, all_holds, shows_life
+from tasks.run.liveness import START_PATIENCE
+from tasks.run.lock import LockOwner, all_locks, shows_life
 
-FLOW_NAME = "render-job"
-START_PATIENCE = timedelta(minutes=1)
-"""A run that a worker took can be given to another one after this. Should the first process come up after all, it
-finds the job held, and stops."""
 CLOCKS_DIFFER = timedelta(minutes=1)
-"""A run that was to begin just now is no planned one."""
-_OURS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
+"""Tolerance for clock skew: a run that is due within this time is not shown as planned."""
 
 
 class Resumed(Enum):
@@ -47,23 +45,33 @@ class Resumed(Enum):
     SCHEDULED = auto()
     """A Prefect worker will start a process."""
     HERE = auto()
-    """Whoever asked must run it: it has no deployment."""
+    """It has no deployment, and so no worker: the process that asked carries it out."""
 
 
 @dataclass(frozen=True)
-class JobRunStatus:
+class RunStatus:
     """Where a run stands."""
 
     run: FlowRun
     """Prefect's flow run."""
     state: RunState
     """Where it stands."""
-    holder: Holder | None = None
+    holder: LockOwner | None = None
     """Its process, as far as one is known."""
 
     @property
+    def id(self) -> str:
+        """The run's id, which names it everywhere."""
+        return str(self.run.id)
+
+    @property
+    def name(self) -> str:
+        """The run's name, for people; several runs may have it."""
+        return self.run.name
+
+    @property
     def message(self) -> str:
-        """What its state says, in a line; of one that is planned, for when."""
+        """The message of its state, in a line; for a planned run, the time that it is planned for."""
         state = self.run.state
         if state is None:
             return ""
@@ -81,7 +89,7 @@ class Order(StrEnum):
     OLDEST = "oldest"
     """The other way round."""
     ENDED = "ended"
-    """By their end, the latest first; those that have none, last."""
+    """By their end, the latest first; runs that have not ended come last."""
     NAME = "name"
     """By their names."""
 
@@ -106,7 +114,7 @@ async def submit_run(
     Args:
         client: Prefect's.
         deployment: Its name, as in `render-job/local`, or `local` alone.
-        parameters: The flow's; those that are missing are the deployment's.
+        parameters: The flow's parameters; the deployment has the others.
         queue: The work queue, whose priority is the job's. By default the deployment's.
 
     Returns:
@@ -134,7 +142,7 @@ async def submit_run(
 
 async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:
     """The flow's deployments, by name."""
-    found = await client.read_deployments(flow_filter=_OURS, sort=DeploymentSort.NAME_ASC)
+    found = await client.read_deployments(flow_filter=RENDER_JOBS, sort=DeploymentSort.NAME_ASC)
     return list(found)
 
 
@@ -147,17 +155,17 @@ async def list_runs(
     planned: bool = False,
     limit: int = 20,
     offset: int = 0,
-) -> list[JobRunStatus]:
+) -> list[RunStatus]:
     """Runs of jobs.
 
     Args:
         client: Prefect's.
-        states: Those in these states; by default in any.
-        name: Those with this in their names.
-        order: Which come first.
-        planned: Also those that schedules have planned for later.
-        limit: At most so many, 200 being Prefect's own limit.
-        offset: Leave out so many before them.
+        states: List runs in these states; by default in any state.
+        name: List runs with this text in their names.
+        order: The order of the list.
+        planned: Also list runs that schedules have planned for later.
+        limit: List at most this many runs, 1 to 200, which is Prefect's own limit.
+        offset: Leave out this many runs before them.
     """
     begun = FlowRunFilterExpectedStartTime(before_=datetime.now(UTC) + CLOCKS_DIFFER)
     wanted = FlowRunFilter(
@@ -166,13 +174,13 @@ async def list_runs(
         expected_start_time=None if planned else begun,
     )
     runs = await client.read_flow_runs(
-        flow_filter=_OURS, flow_run_filter=wanted, sort=_SORT[order], limit=limit, offset=offset
+        flow_filter=RENDER_JOBS, flow_run_filter=wanted, sort=_SORT[order], limit=limit, offset=offset
     )
     holders = await _holders(client)
-    return [JobRunStatus(run, job_state(run.state), holders.get(str(run.id))) for run in runs]
+    return [RunStatus(run, job_state(run.state), holders.get(str(run.id))) for run in runs]
 
 
-async def find_run(client: PrefectClient, name: str) -> JobRunStatus:
+async def find_run(client: PrefectClient, name: str) -> RunStatus:
     """A run by its id, or by its name.
 
     Raises:
@@ -182,17 +190,17 @@ async def find_run(client: PrefectClient, name: str) -> JobRunStatus:
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(name)]))
     except ValueError:
         wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-    match await client.read_flow_runs(flow_filter=_OURS, flow_run_filter=wanted, limit=10):
+    match await client.read_flow_runs(flow_filter=RENDER_JOBS, flow_run_filter=wanted, limit=10):
         case []:
             raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
         case [run]:
-            return JobRunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
+            return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
         case several:
             ids = ", ".join(str(run.id) for run in several)
             raise RequestError(f"There are several runs {name!r}; name one by its id: {ids}")
 
 
-async def cancel_run(client: PrefectClient, status: JobRunStatus) -> None:
+async def cancel_run(client: PrefectClient, status: RunStatus) -> None:
     """Stop a run: its process ends its chunks and itself. One without a process is cancelled at once.
 
     Raises:
@@ -205,7 +213,7 @@ async def cancel_run(client: PrefectClient, status: JobRunStatus) -> None:
     await client.set_flow_run_state(status.run.id, state, force=not is_alive)
 
 
-async def pause_run(client: PrefectClient, status: JobRunStatus) -> None:
+async def pause_run(client: PrefectClient, status: RunStatus) -> None:
     """Let a run's chunks in flight finish, and start nothing new.
 
     Raises:
@@ -216,7 +224,7 @@ async def pause_run(client: PrefectClient, status: JobRunStatus) -> None:
         raise RequestError(f"The run {status.run.name} is {status.state}; only a run that renders can be paused")
 
 
-async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+async def resume_run(client: PrefectClient, status: RunStatus) -> Resumed:
     """Let a run go on where it stopped, whatever stopped it.
 
     Raises:
@@ -234,7 +242,7 @@ async def resume_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
     return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
 
 
-async def retry_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
+async def retry_run(client: PrefectClient, status: RunStatus) -> Resumed:
     """Run a run that has ended once more, as Retry in Prefect's UI does: what is accepted is reused.
 
     Raises:
@@ -245,10 +253,10 @@ async def retry_run(client: PrefectClient, status: JobRunStatus) -> Resumed:
     return await resume_run(client, status)
 
 
-async def delete_run(client: PrefectClient, status: JobRunStatus) -> None:
+async def delete_run(client: PrefectClient, status: RunStatus) -> None:
     """Remove a run from Prefect: its chunks' task runs, its states, its log, and its artifacts in the UI.
 
-    Its outputs stay; what it left elsewhere, `tasks.leftovers` removes.
+    Its outputs stay; `farm.leftovers` removes what it left elsewhere.
 
     Raises:
         RequestError: It has not ended.
@@ -271,16 +279,16 @@ def _is_stranded(run: FlowRun) -> bool:
     return datetime.now(UTC) - state.timestamp > START_PATIENCE
 
 
-async def _holders(client: PrefectClient) -> dict[str, Holder]:
-    return {holder.run_id: holder for _, holder, _ in await all_holds(client)}
+async def _holders(client: PrefectClient) -> dict[str, LockOwner]:
+    return {holder.run_id: holder for _, holder, _ in await all_locks(client)}
 
 
-async def _is_alive(client: PrefectClient, status: JobRunStatus) -> bool:
+async def _is_alive(client: PrefectClient, status: RunStatus) -> bool:
     """Whether a run has a process; one elsewhere is watched for a while."""
     holder = status.holder
     if holder is None or holder.is_gone:
         return False
     if holder.is_here:
         return True
-    ids = {found.run_id: number for number, found, _ in await all_holds(client)}
+    ids = {found.run_id: number for number, found, _ in await all_locks(client)}
     return holder.run_id in ids and await shows_life(client, ids[holder.run_id], holder)

@@ -86,7 +86,8 @@ async def describe_deployments() -> list[str]:
     """A line for each deployment of the flow, by name."""
     from prefect.client.orchestration import get_client
 
-    from farm.runs import FLOW_NAME, list_deployments
+    from farm.runs import list_deployments
+    from tasks.prefect_api.api import FLOW_NAME
 
     async with get_client() as client:
         found = await list_deployments(client)

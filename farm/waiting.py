@@ -1,4 +1,4 @@
-"""Why a run that is to begin has not begun: in the words of what a person can do about it."""
+"""Why a run that is to begin has not begun, and how to fix it."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ SLOT = "AwaitingConcurrencySlot"
 
 
 async def why_waiting(client: PrefectClient, run: FlowRun) -> str | None:
-    """What a run waits for; None where it does not wait, or nobody knows."""
+    """What a run waits for; None for a run that does not wait, and where the reason is not known."""
     state = run.state
     if state is None or state.type is not StateType.SCHEDULED or run.deployment_id is None:
         return None

@@ -19,12 +19,12 @@ from prefect.client.schemas.objects import FlowRun, Log, TaskRun
 from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
 from pydantic import ValidationError
 
-from farm.runs import JobRunStatus, find_run
+from farm.runs import RunStatus, find_run
 from helios.models.report import JobReport
-from tasks.page.artifacts import PROGRESS
+from tasks.page.page import PROGRESS
 from tasks.prefect_api.states import ENDED
 from tasks.run.errors import JobEndedError
-from tasks.run.progress import JobProgress
+from tasks.run.progress import Progress
 
 LOOK_SECONDS = 0.5
 PAGE = 200
@@ -32,11 +32,11 @@ LATE_LINES_SECONDS = 3.0
 """A run's last lines may reach the server so long after its last state."""
 
 
-async def read_progress(client: PrefectClient, run: FlowRun) -> JobProgress | None:
-    """How far a run is, up to two seconds old; None for one that has not begun to render."""
+async def read_progress(client: PrefectClient, run: FlowRun) -> Progress | None:
+    """Read a run's progress, up to two seconds old; None for a run that has not begun to render."""
     wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
     found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
-    return JobProgress.parse(found[0].description or "") if found else None
+    return Progress.from_metadata(found[0].metadata_) if found else None
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ async def read_chunks(client: PrefectClient, run: FlowRun) -> list[ChunkStatus]:
 
 
 async def wait_for_run(
-    client: PrefectClient, status: JobRunStatus, *, tell: Callable[[JobProgress], None] = lambda _: None
-) -> JobRunStatus:
+    client: PrefectClient, status: RunStatus, *, tell: Callable[[Progress], None] = lambda _: None
+) -> RunStatus:
     """Wait until a run has ended, its process included.
 
     Args:
@@ -114,7 +114,7 @@ async def read_report(run: FlowRun) -> JobReport | None:
 
 
 async def read_log(
-    client: PrefectClient, status: JobRunStatus, *, level: int = 0, follow: bool = False
+    client: PrefectClient, status: RunStatus, *, level: int = 0, follow: bool = False
 ) -> AsyncIterator[Log]:
     """The lines of a run and of its chunks, in order of time.
 

@@ -9,10 +9,12 @@ import sys
 import time
 from collections.abc import Sequence
 
+from faults.carry_out import carry_out
 from faults.farm import a_farm, possible_faults
+from faults.outcome import Outcome
 from faults.scenario import Fault, Scenario, draw
 from faults.table import describe, make_table
-from faults.trial import Outcome, Trial, log_of
+from faults.trial import Trial, log_of
 
 SHARE_PATIENCE = 4.0
 
@@ -30,7 +32,7 @@ async def run_all(
             for scenario in pending:
                 trial = Trial(scenario, farm, patience=patience)
                 async with farm.alone(scenario):
-                    outcome = await trial.carry_out()
+                    outcome = await carry_out(trial)
                 outcomes.append(outcome)
                 if not outcome.is_good or verbose:
                     print(describe(outcome), flush=True)

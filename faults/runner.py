@@ -12,8 +12,7 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 
-from cli.flow_process import carry_out
-from tasks.run.last_states import count_ended
+from farm.here import carry_out_alone
 
 
 def run(run_id: str, parameters: dict[str, Any], folder: str, environment: dict[str, str]) -> None:
@@ -33,13 +32,12 @@ def run(run_id: str, parameters: dict[str, Any], folder: str, environment: dict[
     sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, closefd=False) for stream in (1, 2))
     os.environ.update(environment)
     _jumping_clock(Path(folder, "jump"))
-    flow_run, ended_before = asyncio.run(_read(run_id))
-    carry_out(flow_run, parameters, title=run_id, ended_before=ended_before)
+    carry_out_alone(asyncio.run(_read(run_id)), parameters)
 
 
-async def _read(run_id: str) -> tuple[FlowRun, int]:
+async def _read(run_id: str) -> FlowRun:
     async with get_client() as client:
-        return await client.read_flow_run(UUID(run_id)), await count_ended(client, run_id)
+        return await client.read_flow_run(UUID(run_id))
 
 
 def _jumping_clock(mark: Path) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from faults.outcome import Outcome
 from faults.scenario import Fault
-from faults.trial import Outcome
 
 
 def make_table(outcomes: Sequence[Outcome]) -> str:

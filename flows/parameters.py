@@ -1,6 +1,6 @@
-"""The flow's parameters as the form of Prefect's UI shows them: each with a title and its bounds.
+"""The flow's parameters as the form of Prefect's UI shows them: each with its type and its bounds.
 
-Their descriptions are the flow's docstring. Prefect gives each parameter its name as title; what stands in
+Titles and descriptions are in `tasks.request.parameters`. Prefect gives each parameter its name as title;
 `json_schema_extra` comes after that, and wins.
 """
 
@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters import AdapterConfig
+from tasks.request.parameters import form_field
 
 
-def _titled(title: str, **bounds: Any) -> Any:
-    return Field(json_schema_extra={"title": title}, **bounds)
+def _field(name: str, **bounds: Any) -> Any:
+    return Field(json_schema_extra=form_field(name), **bounds)
 
 
 # What there is to choose between is a tab, with a title of its own.
@@ -27,24 +28,24 @@ _Path = Annotated[str, Field(title="path")]
 
 Job = Annotated[
     Annotated[str, Field(title="path or URL")] | Annotated[dict[str, Any], Field(title="the document")],
-    _titled("Job document"),
+    _field("job"),
 ]
-Adapter = Annotated[_Choice, _titled("Where chunks are rendered")]
-Concurrency = Annotated[Annotated[int, Field(title="number", ge=1, le=10_000)] | _Unset, _titled("Chunks at a time")]
-Retries = Annotated[int, _titled("Retries of a chunk", ge=0, le=100)]
-RetryDelay = Annotated[float, _titled("Seconds before the first retry", ge=0, le=3600)]
-EnvironmentRetries = Annotated[int, _titled("Retries when the environment fails", ge=0, le=1000)]
-ChunkTimeout = Annotated[_Seconds | _Unset, _titled("Longest time of a chunk, in seconds")]
-StallTimeout = Annotated[_Seconds | _Unset, _titled("Longest silence of a chunk, in seconds")]
-JobFolder = Annotated[_Path | _Unset, _titled("Job folder")]
-OutputFile = Annotated[Annotated[str, Field(title="path or URL")] | _Unset, _titled("Video")]
-Merge = Annotated[bool, _titled("Join the chunks")]
-MergeAdapter = Annotated[_Choice | _Unset, _titled("Where the job's merge command runs")]
-AudioFile = Annotated[_Path | _Unset, _titled("Sound track")]
-Chunks = Annotated[Annotated[list[int], Field(title="list of ids")] | _Unset, _titled("Only these chunks")]
-Fresh = Annotated[bool, _titled("Render everything anew")]
-Overwrite = Annotated[Annotated[bool, Field(title="yes or no")] | _Unset, _titled("Replace a video that is there")]
-OverdueSeconds = Annotated[_Seconds | _Unset, _titled("Seconds after which the job is overdue")]
-WebhookUrl = Annotated[Annotated[str, Field(title="address")] | _Unset, _titled("Webhook")]
-WebhookSecret = Annotated[Annotated[str, Field(title="name")] | _Unset, _titled("Secret block of the webhook")]
-WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _titled("Data for the webhook")]
+Adapter = Annotated[_Choice, _field("adapter")]
+Concurrency = Annotated[Annotated[int, Field(title="number", ge=1, le=10_000)] | _Unset, _field("concurrency")]
+Retries = Annotated[int, _field("retries", ge=0, le=100)]
+RetryDelay = Annotated[float, _field("retry_delay_seconds", ge=0, le=3600)]
+EnvironmentRetries = Annotated[int, _field("environment_retries", ge=0, le=1000)]
+ChunkTimeout = Annotated[_Seconds | _Unset, _field("chunk_timeout_seconds")]
+StallTimeout = Annotated[_Seconds | _Unset, _field("stall_timeout_seconds")]
+JobFolder = Annotated[_Path | _Unset, _field("job_dir")]
+OutputFile = Annotated[Annotated[str, Field(title="path or URL")] | _Unset, _field("output_file")]
+Merge = Annotated[bool, _field("merge")]
+MergeAdapter = Annotated[_Choice | _Unset, _field("merge_adapter")]
+AudioFile = Annotated[_Path | _Unset, _field("audio_file")]
+Chunks = Annotated[Annotated[list[int], Field(title="list of ids")] | _Unset, _field("chunks")]
+Fresh = Annotated[bool, _field("fresh")]
+Overwrite = Annotated[Annotated[bool, Field(title="yes or no")] | _Unset, _field("overwrite")]
+OverdueSeconds = Annotated[_Seconds | _Unset, _field("overdue_seconds")]
+WebhookUrl = Annotated[Annotated[str, Field(title="address")] | _Unset, _field("webhook")]
+WebhookSecret = Annotated[Annotated[str, Field(title="name")] | _Unset, _field("webhook_secret")]
+WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]

@@ -7,7 +7,9 @@ inside workers, and third-party adapters build on it.
 from helios.adapter import OutputSink, WorkerAdapter
 from helios.errors import (
     CommandError,
+    CommandStalledError,
     CommandTimeoutError,
+    Failure,
     HeliosError,
     OutputError,
     RequestError,
@@ -18,7 +20,9 @@ from helios.models import JobMetadata, JobSpec, RenderJobChunk, WorkerJob, Worke
 
 __all__ = [
     "CommandError",
+    "CommandStalledError",
     "CommandTimeoutError",
+    "Failure",
     "HeliosError",
     "JobMetadata",
     "JobSpec",

@@ -1,46 +1,156 @@
-"""What can go wrong, in the three kinds that decide what happens next.
+"""What can go wrong. Each class says its kind of failure once, and everything else is read from the kind.
 
-    HeliosError
-    ├── RequestError              the request is wrong: nothing is retried, siblings are stopped
-    │   └── SpecError             a job document was refused; `problems` lists every reason
-    ├── CommandError              the command ran and failed: counts against the chunk's retries
-    │   ├── CommandTimeoutError   it ran longer than it may
-    │   ├── CommandStalledError   it gave no sign of life for longer than it may
-    │   └── OutputError           it exited 0, but what it wrote is not what was ordered
-    └── WorkerUnavailableError    the environment failed: retried within a bound of its own
+    ExpectedError                     a user can cause it: it is reported in one line, without a traceback
+    ├── HeliosError                   a failure, with a kind: `failure`
+    │   ├── RequestError              the request is wrong: nothing is retried, siblings are stopped
+    │   │   ├── SpecError             a job document was refused; `problems` lists every reason
+    │   │   ├── JobLockedError        (tasks) another run renders the job
+    │   │   ├── OutputClaimedError    (tasks) another job writes to one of its outputs
+    │   │   └── LockLostError         (tasks) another run took the job over
+    │   ├── CommandError              the command ran and failed: counts against the chunk's retries
+    │   │   ├── CommandTimeoutError   it ran longer than it may
+    │   │   ├── CommandStalledError   it gave no sign of life for longer than it may
+    │   │   └── OutputError           it exited 0, but what it wrote is not what was ordered
+    │   └── WorkerUnavailableError    the environment failed: retried within a bound of its own
+    │       └── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
+    ├── StitchCancelledError          a stitch was asked to stop
+    ├── AttemptFailedError            (tasks) an attempt's HeliosError, counted and put into words
+    ├── JobEndedError                 (tasks) the job ended without its video
+    │   ├── JobFailedError            (tasks) it can't complete
+    │   │   └── JobRefusedError       (tasks) the request can't work; nothing ran
+    │   ├── JobCancelledError         (tasks) it was cancelled
+    │   └── JobCrashedError           (tasks) a process that it depends on died
+    └── ServerStartError              (farm) a Prefect server did not start
+
+A kind answers what to do about an attempt that failed: whether and within which bound the chunk is tried again,
+and whether there is a log of its command. The last seven classes have no kind, because that question is not asked of
+them: a stitch that was told to stop has not failed, an AttemptFailedError has been counted already, a job that ended
+has no further attempt, and a Prefect server is started before any job.
 
 Every message says what failed, with the value, what was expected, and what to do.
 """
 
 from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any, ClassVar
 
 
-class HeliosError(Exception):
+class RetryBudget(Enum):
+    """What a failure counts against."""
+
+    CHUNK = "chunk"
+    """The chunk's retries: its command ran and failed."""
+    ENVIRONMENT = "environment"
+    """The environment's retries, which do not use up the chunk's."""
+    NONE = "none"
+    """Nothing is retried: another attempt would fail in the same way."""
+
+
+class Failure(StrEnum):
+    """The kind of a failure. Its value is its name between orchestrators and workers, and never changes."""
+
+    REQUEST = "request"
+    """The request is wrong."""
+    COMMAND = "command"
+    """The command failed."""
+    TIMEOUT = "timeout"
+    """The command ran longer than it may."""
+    STALLED = "stalled"
+    """The command gave no sign of life for longer than it may."""
+    OUTPUT = "output"
+    """The command wrote something else than was ordered."""
+    UNAVAILABLE = "unavailable"
+    """The worker failed."""
+
+    @property
+    def budget(self) -> RetryBudget:
+        """What a failure of this kind counts against."""
+        match self:
+            case Failure.REQUEST:
+                return RetryBudget.NONE
+            case Failure.COMMAND | Failure.TIMEOUT | Failure.STALLED | Failure.OUTPUT:
+                return RetryBudget.CHUNK
+            case Failure.UNAVAILABLE:
+                return RetryBudget.ENVIRONMENT
+
+    @property
+    def command_ran(self) -> bool:
+        """Whether the command ran, so that what it printed is worth keeping."""
+        return self.budget is RetryBudget.CHUNK
+
+    def error(self, message: str) -> "HeliosError":
+        """The error of this kind."""
+        return _CLASSES[self](message)
+
+
+class ExpectedError(Exception):
     """Base of every error that this package raises on purpose. Its text is fit to show to a user."""
+
+
+class HeliosError(ExpectedError):
+    """Base of every failure: a subclass states its kind, or inherits its parent's. Not raised itself."""
+
+    failure: ClassVar[Failure]
+    """The kind."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse a class without a kind.
+
+        Raises:
+            TypeError: Neither the class nor a parent states one.
+        """
+        super().__init_subclass__(**kwargs)
+        if not isinstance(getattr(cls, "failure", None), Failure):
+            raise TypeError(
+                f"{cls.__name__} has no kind of failure; derive it from RequestError, CommandError or "
+                "WorkerUnavailableError, or set its attribute `failure` to a member of helios.errors.Failure"
+            )
+        _CLASSES.setdefault(cls.failure, cls)
+
+    def __init__(self, *args: object) -> None:
+        if type(self) is HeliosError:
+            raise TypeError("HeliosError has no kind of failure; raise one of its subclasses")
+        super().__init__(*args)
+
+
+_CLASSES: dict[Failure, type[HeliosError]] = {}
+"""The first class of each kind: what is raised here for a failure that a worker states."""
 
 
 class RequestError(HeliosError):
     """The request cannot work however often it is tried: a bad spec, a missing program, no permission."""
 
+    failure = Failure.REQUEST
+
 
 class CommandError(HeliosError):
     """The command ran and did not do its work. Another attempt may succeed."""
+
+    failure = Failure.COMMAND
 
 
 class CommandTimeoutError(CommandError):
     """The command was stopped because it ran longer than its timeout."""
 
+    failure = Failure.TIMEOUT
+
 
 class CommandStalledError(CommandError):
     """The command was stopped because it neither printed nor wrote anything for too long."""
+
+    failure = Failure.STALLED
 
 
 class OutputError(CommandError):
     """The command exited 0, but its output is missing, broken, or not what the job ordered."""
 
+    failure = Failure.OUTPUT
+
 
 class WorkerUnavailableError(HeliosError):
     """The command did not run, or its end is unknown, because its environment failed."""
+
+    failure = Failure.UNAVAILABLE
 
 
 @dataclass(frozen=True)

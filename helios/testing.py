@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from helios.adapter import OutputSink, WorkerAdapter
-from helios.errors import CommandTimeoutError, RequestError
+from helios.adapter import OutputSink, Stream, WorkerAdapter
+from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
 from helios.models.worker import WorkerJob, WorkerResult
 
 Handler = Callable[[WorkerJob, OutputSink | None], Awaitable[WorkerResult]]
@@ -27,13 +27,16 @@ Handler = Callable[[WorkerJob, OutputSink | None], Awaitable[WorkerResult]]
 HARD_WORDS = ["two words", "it's", 'say "hi"', "$HOME", "*", "line\nbreak", "日本", "", "--flag"]
 STOP_SECONDS = 15.0
 """How long a stopped worker may take to be gone, grace period included."""
+STALL_SECONDS = 3.0
+"""How long a job may give no sign of life; longer than an interpreter takes to start."""
 
 
 class FakeAdapter:
     """An adapter without workers: each job is handled by a coroutine of the test.
 
     Args:
-        handler: Takes the job and the sink, and answers; by default every job succeeds and prints nothing.
+        handler: Takes the job and the sink, and answers; by default every job succeeds and prints nothing. A job
+            with `stall_seconds` must give the sink a line within each such time: the fake looks at no file.
     """
 
     def __init__(self, handler: Handler | None = None) -> None:
@@ -52,11 +55,31 @@ class FakeAdapter:
         self.most_running = max(self.most_running, self.running)
         try:
             async with asyncio.timeout(job.timeout_seconds):
-                return await self._handler(job, on_output) if self._handler else WorkerResult(exit_code=0)
+                return await self._handle(job, on_output)
         except TimeoutError:
             raise CommandTimeoutError(f"{job.command} ran longer than {job.timeout_seconds:g} s") from None
         finally:
             self.running -= 1
+
+    async def _handle(self, job: WorkerJob, on_output: OutputSink | None) -> WorkerResult:
+        if self._handler is None:
+            return WorkerResult(exit_code=0)
+        if job.stall_seconds is None:
+            return await self._handler(job, on_output)
+        stall_seconds, loop = job.stall_seconds, asyncio.get_running_loop()
+
+        def hear(stream: Stream, line: str) -> None:
+            silence.reschedule(loop.time() + stall_seconds)
+            if on_output is not None:
+                on_output(stream, line)
+
+        try:
+            async with asyncio.timeout(stall_seconds) as silence:
+                return await self._handler(job, hear)
+        except TimeoutError:
+            if silence.expired():
+                raise CommandStalledError(f"{job.command} printed nothing for {stall_seconds:g} s") from None
+            raise
 
 
 class AdapterContract:
@@ -99,6 +122,20 @@ class AdapterContract:
             "    time.sleep(0.05)"
         )
         return self.python(script, str(file), timeout_seconds=timeout_seconds)
+
+    def falls_silent(self, file: Path, *, stall_seconds: float) -> WorkerJob:
+        """A job that prints "begun", then goes on like `beats`, which is no sign of life: it prints nothing more."""
+        script = (
+            "import signal, sys, time\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "print('begun', flush=True)\n"
+            "while True:\n"
+            "    with open(sys.argv[1], 'ab') as file: file.write(b'.')\n"
+            "    time.sleep(0.05)"
+        )
+        # With a timeout as well, for an adapter that does not know when a job stalls.
+        job = self.python(script, str(file), timeout_seconds=20 * stall_seconds)
+        return job.model_copy(update={"stall_seconds": stall_seconds})
 
     def counts_and_fails(self, file: Path) -> WorkerJob:
         """A job that appends a byte to a file and exits with 3."""
@@ -145,6 +182,18 @@ class AdapterContract:
         """A job that runs longer than its timeout is stopped, and the error says so."""
         with pytest.raises(CommandTimeoutError):
             await adapter.execute(self.beats(tmp_path / "beat", timeout_seconds=1.0))
+        await self._is_still(tmp_path / "beat")
+
+    @pytest.mark.asyncio
+    async def test_stops_a_job_that_stalls(self, adapter: WorkerAdapter, tmp_path: Path) -> None:
+        """A job that gives no sign of life is stopped, the error says so, and its lines are handed on."""
+        seen: list[str] = []
+        with pytest.raises(CommandStalledError):
+            await adapter.execute(
+                self.falls_silent(tmp_path / "beat", stall_seconds=STALL_SECONDS),
+                on_output=lambda _stream, line: seen.append(line),
+            )
+        assert "begun" in seen
         await self._is_still(tmp_path / "beat")
 
     @pytest.mark.asyncio

@@ -14,31 +14,31 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
-from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
+from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.job.own_file import is_shared, make_own
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
-from helios.processes.command import explain_exit
+from helios.processes.command_output import explain_exit
 from tasks.prefect_api.log import OUTPUT
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
-from tasks.run.errors import JOB_CANCELLED, AttemptFailedError
-from tasks.run.run import JobRun
-from tasks.site.storage import StoredJob
+from tasks.run.errors import AttemptFailedError
+from tasks.run.run import Run
+from tasks.site import Attempt
 
 
 def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:
-    """Leave it to the chunk's record whether another attempt is due: the kinds of failure count apart."""
+    """Leave it to the ledger whether another attempt is due: the kinds of failure count apart."""
     return isinstance(state.data, AttemptFailedError) and state.data.retry
 
 
 def _record_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """Where Prefect keeps the task's result: the record that the chunk was accepted."""
-    run: JobRun = parameters["run"]
-    return run.record_key(parameters["chunk_id"])
+    run: Run = parameters["run"]
+    return run.identity.record_key(run.ledger.records[parameters["chunk_id"]].chunk)
 
 
 @task(
@@ -49,8 +49,8 @@ def _record_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_record_key),
     retry_condition_fn=retry_if_due,
 )
-async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
-    """Render one chunk once, and accept its output. Prefect keeps the result, for runs of the same job to come.
+async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[None]:
+    """Render one chunk once, and accept its output. Prefect keeps the result, for later runs of the same job.
 
     Args:
         chunk_id: Which of the job's chunks. The chunk itself is a model, which Prefect would walk through.
@@ -62,42 +62,39 @@ async def render_chunk(chunk_id: int, run: JobRun) -> ChunkResult | State[None]:
     Raises:
         AttemptFailedError: The attempt failed; says whether another one is due.
     """
-    record = run.records[chunk_id]
-    chunk = record.chunk
-    record.task_run = run.begin_task()
+    record, ledger = run.ledger.records[chunk_id], run.ledger
+    record.task_run = run.task_states.begin()
     logger = get_run_logger()
     asked = run.progress.seconds
     try:
-        async with run.slots.held(), run.underway():
-            times = run.begin_attempt(record, asked)
+        async with run.slots.held(), run.control.underway():
+            times = ledger.begin_attempt(record, asked)
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
             level = logging.DEBUG if record.attempts == 1 else logging.INFO
-            logger.log(level, "Attempt %d started: %s", record.attempts, chunk.frames)
-            result = await _attempt(chunk, run, record.attempts, times)
+            logger.log(level, "Attempt %d started: %s", record.attempts, record.chunk.frames)
+            result = await _attempt(record, run, times)
     except asyncio.CancelledError:
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
         # cancelled this, sees the state and goes on cancelling.
-        run.end_attempt(record, RunState.CANCELLED)
+        ledger.end_attempt(record, RunState.CANCELLED)
         if transaction := get_transaction():
             transaction.write_on_commit = False  # there is no result to keep
-        return Cancelled(message=run.stop_reason or JOB_CANCELLED)
+        return Cancelled(message=run.control.stop_reason)
     except (HeliosError, OSError) as exc:
         error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
         raise _failed(run, record, error) from exc
-    record.result, record.error = result, None
-    run.end_attempt(record, RunState.COMPLETED)
-    run.progress.add(result.frames)
+    ledger.accept(record, result)
     logger.info("Accepted: %s, %d bytes, rendered in %.2f s",
-                chunk.frames, result.artifact.bytes, result.render_ms / 1000)  # fmt: skip
+                record.chunk.frames, result.artifact.bytes, result.render_ms / 1000)  # fmt: skip
     return result
 
 
-def _failed(run: JobRun, record: ChunkRecord, error: HeliosError) -> AttemptFailedError:
-    """Count a failure and put it into words: which chunk, which attempt, why, and where to read on."""
-    retry = run.fail_attempt(record, error)
+def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedError:
+    """Count a failure, and describe it: which chunk, which attempt, why, and where its whole output is."""
+    retry = run.ledger.fail_attempt(record, error)
     chunk = record.chunk
     message = f"chunk {chunk.id} ({chunk.frames}), attempt {record.attempts}: {error}"
-    log = run.job.directory.log(run.run_id, chunk.id, record.attempts)
+    log = _log_of(run, record)
     if log.exists():
         message += f"\n  Its whole output: {log}"
     record.error = message
@@ -109,121 +106,88 @@ def _failed(run: JobRun, record: ChunkRecord, error: HeliosError) -> AttemptFail
     return AttemptFailedError(message, retry)
 
 
-async def _attempt(chunk: RenderJobChunk, run: JobRun, attempt: int, times: AttemptTimes) -> ChunkResult:
-    output = run.job.directory.output(chunk.output_file)
-    if output.parent != run.job.directory.path:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    argv, place = _place(chunk, run, output, attempt)
-    if place == output:
-        place.unlink(missing_ok=True)
+async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkResult:
+    """Have the command run at the run's site, verify what it wrote, and give it its name."""
+    chunk, clock = record.chunk, run.progress
+    attempt = _describe(record, run)
+    order = await run.site.order(attempt)
     try:
-        times.started = run.progress.seconds
-        ended = await _execute(argv, place, chunk, run, attempt)
-        times.answered, times.render_ms, times.worker = run.progress.seconds, ended.duration_ms, ended.timings
+        times.started = clock.seconds
+        ended = await _execute(order.job, record, run)
+        times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
         if ended.exit_code != 0:
-            raise CommandError(explain_exit(os.path.basename(argv[0]), ended))
-        fetched = time.monotonic()
-        if run.stored is not None:
-            await _fetch(ended, run.stored, place)
-        times.fetched, started = run.progress.seconds, time.monotonic()
-        if is_shared(place):
-            await asyncio.to_thread(make_own, place, run.place(output, f"{attempt}-own"))
-        # A worker runtime that put the output into storage has decoded it, and the digest was compared on the way here:
-        # the same bytes would decode to the same frames. It says where its time went; a worker that does not is not
-        # known to have looked.
-        decoded = run.stored is not None and ended.timings is not None
-        verified = await verify(place, chunk, run, decode=not decoded)
-        run.check_fits(f"chunk {chunk.id}", verified)
-        place.replace(output)
+            raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
+        collecting = time.monotonic()
+        is_decoded = await run.site.collect(ended, order.place)
+        times.fetched, verifying = clock.seconds, time.monotonic()
+        if is_shared(order.place):
+            await asyncio.to_thread(make_own, order.place, run.identity.place(attempt.output, f"{attempt.number}-own"))
+        verified = await verify(order.place, chunk, run, decode=not is_decoded)
+        run.ledger.check_fits(f"chunk {chunk.id}", verified)
+        order.place.replace(attempt.output)
     except BaseException:
-        place.unlink(missing_ok=True)
+        order.place.unlink(missing_ok=True)
         raise
     return ChunkResult(
-        run_id=run.run_id,
+        run_id=run.identity.run_id,
         chunk_id=chunk.id,
-        artifact=Artifact(url=output.as_uri(), bytes=verified.bytes, sha256=verified.sha256),
+        artifact=Artifact(url=attempt.output.as_uri(), bytes=verified.bytes, sha256=verified.sha256),
         frames=verified.frames,
         codec=verified.video.codec,
-        attempt=attempt,
-        adapter=run.job.adapter_name,
+        attempt=attempt.number,
+        adapter=run.identity.job.adapter_name,
         render_ms=ended.duration_ms,
-        verify_ms=round((time.monotonic() - started) * 1000),
-        fetch_ms=round((started - fetched) * 1000),
+        verify_ms=round((time.monotonic() - verifying) * 1000),
+        fetch_ms=round((verifying - collecting) * 1000),
         worker=ended.timings,
     )
 
 
-async def _fetch(ended: WorkerResult, stored: StoredJob, place: Path) -> None:
-    """Bring an output here from storage.
-
-    Raises:
-        OutputError: The worker did not put one there.
-        WorkerUnavailableError: It did not arrive as it was.
-    """
-    if ended.artifact is None:
-        raise OutputError(
-            "the worker answered that it rendered, and named no output in storage: is it one that keeps outputs "
-            "to itself? Deploy this project's worker (deploy/)"
-        )
-    try:
-        await stored.fetch(ended.artifact, place)
-    except FileNotFoundError:
-        raise WorkerUnavailableError(f"The output {ended.artifact.url} is not in storage any more") from None
-
-
-def _place(chunk: RenderJobChunk, run: JobRun, output: Path, attempt: int) -> tuple[list[str], Path]:
-    """Give the attempt a file of its own, by putting its path where the command names the output.
-
-    A command that does not name it as a word of its own writes to the output itself; then the attempt
-    is the only one of its chunk, and what lies there was removed before it.
-    """
-    words = chunk.argv
-    place = run.place(output, str(attempt))
-    if run.stored is not None:
-        return list(words), place  # its workspace is its own; here the file arrives
-    if chunk.output_file not in words[1:]:
-        return list(words), output
-    named = Path(chunk.output_file).with_name(place.name).as_posix()
-    if chunk.output_file.startswith("./"):
-        named = f"./{named}"
-    return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], place
-
-
-async def _execute(argv: list[str], place: Path, chunk: RenderJobChunk, run: JobRun, attempt: int) -> WorkerResult:
-    job = WorkerJob(
-        command=argv[0],
-        args=tuple(argv[1:]),
-        cwd=None if run.stored else str(run.job.directory.path),
-        timeout_seconds=run.limits.timeout_seconds,
-        stall_seconds=run.limits.stall_seconds,
-        output_file=None if run.stored else str(place),
-        job_url=await run.stored.document(chunk) if run.stored else run.job.source,
-        chunk_index=0 if run.stored else run.records[chunk.id].position,
-        chunk_id=chunk.id,
-        attempt=attempt,
+def _describe(record: ChunkRecord, run: Run) -> Attempt:
+    """The chunk's current attempt, for the site."""
+    identity, directory = run.identity, run.identity.job.directory
+    output = directory.output(record.chunk.output_file)
+    if output.parent != directory.path:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    return Attempt(
+        chunk=record.chunk,
+        position=record.position,
+        number=record.attempts,
+        output=output,
+        private=identity.place(output, str(record.attempts)),
+        timeout_seconds=identity.policy.timeout_seconds,
+        stall_seconds=identity.policy.stall_seconds,
     )
+
+
+async def _execute(job: WorkerJob, record: ChunkRecord, run: Run) -> WorkerResult:
     logger = get_run_logger()
 
     def log(line: str) -> None:
         logger.info("%s", line, extra=OUTPUT)
 
-    with chunk_log(run.job.directory.log(run.run_id, chunk.id, attempt), log, run.log_lines) as sink:
-        return await run.job.adapter.execute(job, on_output=sink)
+    with chunk_log(_log_of(run, record), log, run.log_lines) as sink:
+        return await run.identity.job.adapter.execute(job, on_output=sink)
 
 
-async def verify(place: Path, chunk: RenderJobChunk, run: JobRun, *, decode: bool) -> VerifiedOutput:
-    """Look at an output as a whole.
+def _log_of(run: Run, record: ChunkRecord) -> Path:
+    """Where the whole output of a chunk's current attempt is kept."""
+    return run.identity.job.directory.log(run.identity.run_id, record.chunk.id, record.attempts)
+
+
+async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, decode: bool) -> VerifiedOutput:
+    """Hold a whole output against what the job ordered.
 
     Args:
-        place: Where it lies.
+        place: The output.
         chunk: What was ordered.
         run: The job's run.
         decode: Whether its frames are decoded, too.
 
     Raises:
-        OutputError: It is not what the job ordered.
+        OutputError: It is something else.
     """
-    metadata = run.job.spec.metadata
+    metadata = run.identity.job.spec.metadata
     return await asyncio.to_thread(
         verify_output,
         place,
@@ -235,11 +199,11 @@ async def verify(place: Path, chunk: RenderJobChunk, run: JobRun, *, decode: boo
     )
 
 
-async def find_accepted(chunk: RenderJobChunk, run: JobRun, accepted: AcceptedChunks) -> bool:
+async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunks) -> bool:
     """Take a chunk's output of an earlier run, if it is on record and still there with the recorded bytes."""
     if (result := await accepted.find(chunk)) is None:
         return False
-    output, logger = run.job.directory.output(chunk.output_file), get_run_logger()
+    output, logger = run.identity.job.directory.output(chunk.output_file), get_run_logger()
     if result.artifact.url != output.as_uri():
         logger.warning("Chunk %d is rendered again: its record names %s", chunk.id, result.artifact.url)
         return False
@@ -252,4 +216,4 @@ async def find_accepted(chunk: RenderJobChunk, run: JobRun, accepted: AcceptedCh
     if (verified.bytes, verified.sha256) != (result.artifact.bytes, result.artifact.sha256):
         logger.warning("Chunk %d is rendered again: %s was changed since it was accepted", chunk.id, output)
         return False
-    return run.reuse(result, verified)
+    return run.ledger.reuse(result, verified)

@@ -14,37 +14,37 @@ from helios.media.accepted_file import check_accepted
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
-from helios.processes.command import explain_exit
-from helios.storage.folder import hash_file
-from tasks.request.prepare import Publication
-from tasks.run.errors import JOB_CANCELLED
-from tasks.run.run import JobRun
+from helios.processes.command_output import explain_exit
+from helios.storage.digest import hash_file
+from tasks.request.prepare import VideoUpload
+from tasks.run.ledger import Ledger
+from tasks.run.run import Run
 
 STITCHER: VideoStitcher = FfmpegStitcher()
 
 
 @task(name="stitch", task_run_name="stitch", persist_result=False, cache_policy=NO_CACHE)
-async def stitch(run: JobRun) -> OutputReport | State[None]:
+async def stitch(run: Run) -> OutputReport | State[None]:
     """Join the accepted outputs, in frame order, into the job's video.
 
     Raises:
         HeliosError: As `VideoStitcher.stitch`.
     """
-    run.begin_task()
-    output = run.job.output
+    run.task_states.begin()
+    job, logger = run.identity.job, get_run_logger()
+    output = job.output
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
-    inputs = _accepted(run)
-    place = run.job.published.url if run.job.published else output
-    get_run_logger().info("Stitching %d chunks into %s", len(inputs), place)
+    inputs = _inputs(run.ledger)
+    logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(
             STITCHER.stitch,
             inputs,
             output,
-            fps=run.job.spec.metadata.fps,
-            audio_file=run.job.audio_file,
-            temporary=run.place(output, "stitch"),
+            fps=job.spec.metadata.fps,
+            audio_file=job.audio_file,
+            temporary=run.identity.place(output, "stitch"),
             stop=stop,
         )
     )
@@ -54,41 +54,41 @@ async def stitch(run: JobRun) -> OutputReport | State[None]:
         stop.set()
         await asyncio.wait([work])
         if isinstance(work.exception(), StitchCancelledError):
-            return Cancelled(message=run.stop_reason or JOB_CANCELLED)
+            return Cancelled(message=run.control.stop_reason)
         report = work.result()
     for warning in report.warnings:
-        get_run_logger().warning(warning)
-    run.video = await _publish(run.job.published, output, report)
-    return run.video
+        logger.warning(warning)
+    run.ledger.video = await _deliver(job.upload, output, report)
+    return run.ledger.video
 
 
-def _accepted(run: JobRun) -> list[StitchInput]:
-    """The accepted outputs, in frame order, with what is on record of each."""
+def _inputs(ledger: Ledger) -> list[StitchInput]:
+    """The accepted outputs, in frame order, each with its recorded size and digest."""
     return [
         StitchInput(record.result.path, record.result.frames, f"chunk {record.chunk.id}", record.result.artifact)
-        for record in run.records.values()
+        for record in ledger.records.values()
         if record.result is not None
     ]
 
 
-async def _publish(place: Publication | None, video: Path, report: OutputReport) -> OutputReport:
-    """Say what is in the finished video; where it goes into storage, take it away from here when it is there.
+async def _deliver(upload: VideoUpload | None, video: Path, report: OutputReport) -> OutputReport:
+    """Complete the report of the finished video; a video that goes into storage is removed here once it is there.
 
     Raises:
-        WorkerUnavailableError: It can't be put there; says where it is instead.
+        WorkerUnavailableError: The upload failed; says where the video is instead.
     """
-    if place is None:
+    if upload is None:
         return report.model_copy(update={"sha256": (await asyncio.to_thread(hash_file, video))[0]})
     try:
-        stored = await place.storage.upload(video, place.key)
+        stored = await upload.storage.upload(video, upload.key)
     except HeliosError as exc:
         raise WorkerUnavailableError(f"{exc}\n  The video is finished, and lies in {video}") from exc
     video.unlink(missing_ok=True)
-    return report.model_copy(update={"path": place.url, "sha256": stored.sha256})
+    return report.model_copy(update={"path": stored.url, "sha256": stored.sha256})
 
 
 @task(name="merge", task_run_name="merge", persist_result=False, cache_policy=NO_CACHE)
-async def merge(run: JobRun) -> State[None] | None:
+async def merge(run: Run) -> State[None] | None:
     """Run the job's merge command in the job directory.
 
     Raises:
@@ -96,24 +96,23 @@ async def merge(run: JobRun) -> State[None] | None:
         OutputError: A chunk's output was changed since it was accepted; the command has not run.
         HeliosError: As `WorkerAdapter.execute`.
     """
-    run.begin_task()
-    command = run.job.merge
+    run.task_states.begin()
+    command = run.identity.job.merge
     assert command is not None  # noqa: S101  the flow merges where there is a merge command
-    logger = get_run_logger()
-    stop = threading.Event()
+    logger, stop = get_run_logger(), threading.Event()
     job = WorkerJob(
         command=command.argv[0],
         args=command.argv[1:],
-        cwd=str(run.job.directory.path),
-        job_url=run.job.source,
+        cwd=str(run.identity.job.directory.path),
+        job_url=run.identity.job.source,
     )
     try:
-        await asyncio.to_thread(check_accepted, _accepted(run), stop)
+        await asyncio.to_thread(check_accepted, _inputs(run.ledger), stop)
         logger.info("Merging with %s", command.argv[0])
         ended = await command.adapter.execute(job, on_output=lambda _stream, line: logger.debug("%s", line))
     except asyncio.CancelledError:
         stop.set()
-        return Cancelled(message=run.stop_reason or JOB_CANCELLED)
+        return Cancelled(message=run.control.stop_reason)
     if ended.exit_code != 0:
         raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))
     return None

@@ -11,7 +11,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
 
-from cli.flow_process import start_flow
+from farm.here import start_flow
 from flows.render import render_job
 from helios.models.report import JobReport
 from tasks.prefect_api.states import to_be_resumed

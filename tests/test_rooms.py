@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FORBIDDEN = ["prefect", "prefect_aws", "boto3", "botocore", "google", "adapters", "tasks", "flows", "cli"]
+FORBIDDEN = ["prefect", "prefect_aws", "boto3", "botocore", "google", "adapters", "tasks", "flows", "farm", "cli"]
 
 
 def test_the_core_pulls_in_neither_prefect_nor_a_cloud() -> None:

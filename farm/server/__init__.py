@@ -1,1 +1,1 @@
-"""Prefect's server: the configured one, or one that this program starts with settings of its own."""
+"""Prefect's server: the configured server, or a server that this program starts with settings of its own."""

@@ -32,7 +32,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         port: Where one of its own listens. By default anywhere.
 
     Yields:
-        The server, if it was started for the block and ends with it; None for one that goes on.
+        The server, if it was started for the block and ends with it; None for a server that goes on.
 
     Raises:
         ServerStartError: It did not start, or the configured one does not answer or refuses the credential.

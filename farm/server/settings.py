@@ -21,9 +21,9 @@ BATCHED_WRITES = {
 LEASES_IN_FILES = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
-"""Else a server that is started again forgets who holds a slot of a concurrency limit, and never frees it."""
+"""With leases in memory, a restarted server would forget the holders of slots, and never free these."""
 RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES}
-"""For every server of this program's, also one that people start themselves."""
+"""Settings for every server that this program uses, also a server that a person starts."""
 EMBEDDED = {
     **RECOMMENDED,
     "PREFECT__SERVER_FINAL": "1",  # it does not start further processes of its own
@@ -33,7 +33,7 @@ EMBEDDED = {
 
 
 def main() -> None:
-    """Become a command, with the recommended settings where nobody has set others."""
+    """Become a command, with the recommended settings, unless the environment has others."""
     if not sys.argv[1:]:
         sys.exit("Name a command, such as: python -m farm.server.settings prefect server start")
     try:

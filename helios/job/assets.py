@@ -1,7 +1,6 @@
 """Asset bundles: a job's input files in storage, each uploaded once per content and named by its digest.
 
-STORAGE/assets/DIGEST               a file's content, shared by all jobs
-STORAGE/jobs/RUN/assets.json        which files a job needs: path, digest, size, whether it is a program
+`helios.job.attempts` has the layout of the storage.
 """
 
 import asyncio
@@ -15,7 +14,8 @@ from helios.bounded import map_bounded
 from helios.errors import RequestError
 from helios.models.base import WireModel
 from helios.models.paths import OWN_FOLDER, OutputPath
-from helios.storage.folder import Storage, hash_file
+from helios.storage.digest import hash_file
+from helios.storage.folder import Storage
 
 FOLDER = "assets"
 MAX_FILES = 10_000

@@ -1,10 +1,17 @@
-"""The names of what one attempt of a chunk leaves in artifact storage, known to both sides.
+"""The layout of artifact storage, which orchestrator and workers share, and the record of one attempt in it.
 
-…/chunk-7/job.json                  the chunk's own job document
-…/chunk-7/attempt-1/started.json    a worker has taken it on, and how long it may run
-                   /result.json     its answer; written once, so the first of two executions counts
-                   /cancel          asks the worker to stop
-                   /EXECUTION/…     output and log of one execution
+STORAGE/assets/DIGEST                             an input file, by content; shared by all jobs
+STORAGE/jobs/JOB/TOKEN/assets.json                the input files of a job: path, digest, size, whether it is a program
+STORAGE/jobs/JOB/TOKEN/chunk-7/job.json           a job document with this chunk alone, so that what a worker reads does
+                                                  not grow with the job
+STORAGE/jobs/JOB/TOKEN/chunk-7/attempt-1/
+    started.json    a worker has taken the attempt on, and how long the worker may run
+    result.json     the worker's answer; written once, so that the first of two executions counts
+    cancel          asks the worker to stop
+    EXECUTION/…     output and log of one execution
+
+JOB is the job's name in records, the same for all its runs; TOKEN tells executions of a run apart, so that a new run
+finds what a dead one left. The orchestrator's side is `tasks.site.storage`.
 """
 
 import json

@@ -9,7 +9,7 @@ from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec
 
 ATTEMPT = "-attempt-"
-"""In the name of every file that an attempt writes, and nobody else."""
+"""Stands in the name of every file that an attempt writes, and of no other file."""
 MAX_NAME_BYTES = 255
 """The longest file name that common file systems take."""
 
@@ -77,7 +77,7 @@ class JobDirectory:
         return output.with_name(stem + ending)
 
     def remove_attempts(self, outputs: Iterable[Path], *, owner: str) -> int:
-        """Remove what attempts of a job left that nobody waits for any more; return the number of files."""
+        """Remove files that ended attempts of a job left; return the number of files."""
         removed = 0
         for folder in {output.parent for output in outputs}:
             if not folder.is_dir():

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
 from helios.models.spec import JobSpec, SpecRefusedError
-from helios.storage.folder import read_url
+from helios.storage.by_url import read_url
 from helios.storage.urls import is_storage_url
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024

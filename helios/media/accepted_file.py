@@ -68,10 +68,10 @@ class AcceptedFile:
         self.file.close()
 
     def check_unchanged(self) -> None:
-        """Make sure that nobody has written into the file since it was hashed.
+        """Make sure that the file was not changed since it was hashed.
 
         Raises:
-            OutputError: Somebody has.
+            OutputError: It was.
         """
         if self._part.artifact is None:
             return

@@ -51,7 +51,7 @@ class ChunkFile:
             raise
         # Whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
         self._step_frames, self._step_ticks = ((self.video.time_base or Fraction(1)) * fps).as_integer_ratio()
-        """So many frames in so many ticks of the file's time stamps."""
+        """The first number of frames lasts as long as the second number of ticks of the file's time stamps."""
         self._indices: list[int] = []
         self._start: int | None = None
 

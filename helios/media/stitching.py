@@ -20,7 +20,7 @@ from av.audio.frame import AudioFrame
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
-from helios.errors import HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.errors import ExpectedError, HeliosError, OutputError, RequestError, WorkerUnavailableError
 from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
@@ -31,7 +31,7 @@ from helios.models.report import OutputReport
 __all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher", "check_sound"]
 
 
-class StitchCancelledError(HeliosError):
+class StitchCancelledError(ExpectedError):
     """The stitch was asked to stop before its end."""
 
 
@@ -126,7 +126,7 @@ class FfmpegStitcher:
 def _chunks(
     inputs: Sequence[StitchInput], *, fps: Fraction, stop: threading.Event | None, output: Path
 ) -> Generator[tuple[StitchInput, ChunkFile], None, None]:
-    """Open every chunk once, in order; after its packets were read, make sure that nobody wrote to it meanwhile."""
+    """Open every chunk once, in order; after its packets were read, make sure that it was not changed meanwhile."""
     with closing(open_in_turn(inputs)) as opened:
         for part, accepted in opened:
             if stop is not None and stop.is_set():

@@ -2,26 +2,35 @@
 
 A counterpart of another version may send fields that are not known here: they are ignored, as long as the
 protocol's number is the same.
+
+The first orchestrators know five kinds of failure, and reject an answer that states another one. So a worker states
+one of these five as `kind`. A kind that was added later is sent as two fields: `kind` is the general kind that counts
+against the same retries, and `cause` is the kind itself, which an older orchestrator ignores. A stalled command is
+`{"kind": "command", "cause": "stalled"}`: a CommandStalledError here, a CommandError for an older orchestrator.
+Here, an unknown `cause` is ignored, and an unknown `kind` counts as a failed command whatever the exit code: the
+chunk's own retries are the bound that the user set.
 """
 
-from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
-from helios.errors import (
-    CommandError,
-    CommandTimeoutError,
-    HeliosError,
-    OutputError,
-    RequestError,
-    WorkerUnavailableError,
-)
+from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.worker import Artifact, WorkerResult, WorkerTimings
 
+__all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
+
 PROTOCOL = 1
 """Raised when an older counterpart would misunderstand a request or an answer."""
+FIRST_KINDS = frozenset({Failure.REQUEST, Failure.COMMAND, Failure.TIMEOUT, Failure.OUTPUT, Failure.UNAVAILABLE})
+"""The kinds that every orchestrator of protocol 1 knows."""
+_GENERAL = {
+    RetryBudget.NONE: Failure.REQUEST,
+    RetryBudget.CHUNK: Failure.COMMAND,
+    RetryBudget.ENVIRONMENT: Failure.UNAVAILABLE,
+}
+"""What a later kind is for those who do not know it."""
 
 
 class _Tolerant(WireModel):
@@ -42,60 +51,52 @@ class ChunkRequest(_Tolerant):
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
     """The command is stopped when it runs longer."""
     stall_seconds: Annotated[float, Field(gt=0)] | None = None
-    """The command is stopped when for so long it prints nothing and its output does not grow."""
+    """The command is stopped when it prints nothing, and its output does not grow, for this many seconds."""
     remaining_seconds: Annotated[float, Field(gt=0)] | None = None
     """When the platform will end the worker, where the worker can't know it itself."""
     probe: bool = False
-    """Render nothing; say who answers, and try the storage."""
+    """Render nothing; report the worker's identity, and try the storage."""
     protocol: int = PROTOCOL
     """What the sender speaks."""
 
 
-class Failure(StrEnum):
-    """Why a chunk was not rendered: the three kinds of `helios.errors`, and their children."""
-
-    REQUEST = "request"
-    """The request is wrong."""
-    COMMAND = "command"
-    """The command failed."""
-    TIMEOUT = "timeout"
-    """The command ran longer than it may."""
-    OUTPUT = "output"
-    """The command wrote something else than was ordered."""
-    UNAVAILABLE = "unavailable"
-    """The worker failed."""
-
-    @classmethod
-    def of(cls, error: HeliosError) -> "Failure":
-        """The kind of an error."""
-        return next(kind for kind, error_type in _ERRORS.items() if isinstance(error, error_type))
-
-    def error(self, message: str) -> HeliosError:
-        """The error of this kind."""
-        return _ERRORS[self](message)
+def _known(value: Any) -> Failure | None:
+    try:
+        return Failure(value)
+    except ValueError:
+        return None
 
 
-# From the special to the general: `of` takes the first that fits.
-_ERRORS: dict[Failure, type[HeliosError]] = {
-    Failure.TIMEOUT: CommandTimeoutError,
-    Failure.OUTPUT: OutputError,
-    Failure.COMMAND: CommandError,
-    Failure.REQUEST: RequestError,
-    Failure.UNAVAILABLE: WorkerUnavailableError,
-}
+def _known_or_command(value: Any) -> Any:
+    return Failure.COMMAND if isinstance(value, str) and _known(value) is None else value
 
 
 class WorkerFailure(_Tolerant):
-    """Why a worker did not deliver."""
+    """Why a worker did not deliver; the module's docstring says how versions understand each other."""
 
-    kind: Failure
-    """What may be done about it."""
+    kind: Annotated[Failure, BeforeValidator(_known_or_command)]
+    """One of `FIRST_KINDS`; a kind that is not known here is read as COMMAND."""
+    cause: Annotated[Failure | None, BeforeValidator(_known)] = None
+    """The kind itself where it is not one of `FIRST_KINDS`; one that is not known here is ignored."""
     message: str
     """For people."""
 
+    @classmethod
+    def of(cls, error: HeliosError) -> "WorkerFailure":
+        """State an error."""
+        kind = error.failure
+        if kind in FIRST_KINDS:
+            return cls(kind=kind, message=str(error))
+        return cls(kind=_GENERAL[kind.budget], cause=kind, message=str(error))
+
+    @property
+    def failure(self) -> Failure:
+        """The kind, as exactly as it is known here."""
+        return self.cause or self.kind
+
 
 class WorkerIdentity(_Tolerant):
-    """Who answered."""
+    """Identity of the worker that answered."""
 
     version: str
     """Of the worker's package."""
@@ -127,7 +128,7 @@ class ChunkAnswer(_Tolerant):
     error: WorkerFailure | None = None
     """Why there is no output."""
     worker: WorkerIdentity | None = None
-    """Who answered; empty from a worker of Helios."""
+    """The worker that answered; empty from a worker of Helios."""
     frames: int | None = None
     """Frames that the worker counted in the output."""
 
@@ -135,13 +136,13 @@ class ChunkAnswer(_Tolerant):
         """Make it what an adapter returns.
 
         Args:
-            place: Who answered, for messages: `the function render`.
+            place: The worker's name in messages: `the function render`.
 
         Raises:
             HeliosError: Of the kind that the worker states, where the command did not run to its end.
         """
         if self.error is not None:
-            raise self.error.kind.error(f"{self.error.message} (said {place})")
+            raise self.error.failure.error(f"{self.error.message} (said {place})")
         return WorkerResult(
             exit_code=self.exit_code,
             stdout=self.stdout or self.output,
@@ -154,8 +155,6 @@ class ChunkAnswer(_Tolerant):
     @classmethod
     def failed(cls, error: HeliosError, **fields: Any) -> "ChunkAnswer":
         """The answer to a request that failed."""
-        kind = Failure.of(error)
-        code = 124 if kind is Failure.TIMEOUT else 1  # what timeout(1) exits with
-        failure = WorkerFailure(kind=kind, message=str(error))
+        code = 124 if error.failure is Failure.TIMEOUT else 1  # what timeout(1) exits with
         fields.setdefault("stderr", str(error))
-        return cls(exit_code=code, error=failure, **fields)
+        return cls(exit_code=code, error=WorkerFailure.of(error), **fields)

@@ -12,7 +12,7 @@ OWN_FOLDER = ".helios"
 def check_relative_path(path: str) -> str:
     """Refuse a path that is absolute, empty, a folder, or leaves its base folder by `..`.
 
-    Links are looked at when the job directory is known: `helios.jobdir.JobDirectory`.
+    Links are looked at when the job directory is known: `helios.job.directory.JobDirectory`.
 
     Raises:
         ValueError: Says what was expected.

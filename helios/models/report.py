@@ -21,13 +21,13 @@ class RunState(StrEnum):
     STITCHING = "stitching"
     """All chunks are accepted, and are being joined."""
     PAUSED = "paused"
-    """Chunks in flight finish, nothing new starts, until somebody continues it."""
+    """Chunks in flight finish, nothing new starts, until the job is continued."""
     COMPLETED = "completed"
     """Done, and its output accepted."""
     FAILED = "failed"
     """Given up; the message says why."""
     CANCELLED = "cancelled"
-    """Stopped before its end, because somebody or another chunk's failure asked for it."""
+    """Stopped before its end, by a person or because another chunk failed."""
     CRASHED = "crashed"
     """The process that ran it died."""
 
@@ -56,7 +56,7 @@ class ChunkResult(WireModel):
     fetch_ms: Annotated[int, Field(ge=0)] = 0
     """Time to fetch the output from storage; 0 where the worker wrote it here."""
     worker: WorkerTimings | None = None
-    """Where the worker's time went, if it says so."""
+    """Where the worker's time went, if the worker reports it."""
 
     @property
     def path(self) -> Path:
@@ -82,7 +82,7 @@ class ChunkReport(WireModel):
     duration_ms: Annotated[int, Field(ge=0)] | None = None
     """Running time of the accepted attempt's command; empty when none was accepted."""
     worker: WorkerTimings | None = None
-    """Where the time of the accepted attempt's worker went, if it says so."""
+    """Where the time of the accepted attempt's worker went, if the worker reports it."""
     reused: bool = False
     """Whether an output accepted in an earlier run was taken."""
     bytes: Annotated[int, Field(ge=0)] | None = None

@@ -15,14 +15,14 @@ class WorkerJob(WireModel):
     args: tuple[str, ...] = ()
     """Its arguments, handed over as they are: no shell reads them."""
     env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables set for the command, beside those that its adapter gives it."""
+    """Environment variables set for the command, beside those from the adapter."""
     cwd: str | None = None
     """Working directory; the worker's own when empty."""
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
     """The command is stopped when it runs longer. Unlimited when empty."""
     stall_seconds: Annotated[float, Field(gt=0)] | None = None
-    """The command is stopped when for so long it prints nothing and `output_file` does not grow. Unlimited when
-    empty."""
+    """The command is stopped when it prints nothing, and `output_file` does not grow, for this many seconds. Unlimited
+    when empty."""
     output_file: str | None = None
     """The file that the command is to write, relative to `cwd`, as far as it is known."""
     job_url: str | None = None
@@ -64,12 +64,12 @@ class WorkerTimings(WireModel):
 
 
 class WorkerResult(WireModel):
-    """How a command ended. It says so whatever the exit code."""
+    """How a command ended, whatever its exit code."""
 
     exit_code: int
     """0 for success; -N when signal N ended the command."""
     stdout: str = ""
-    """The end of what it printed, bounded: `helios.processes.command.TAIL_BYTES`."""
+    """The end of what it printed, bounded: `helios.processes.output.TAIL_BYTES`."""
     stderr: str = ""
     """The end of what it printed as errors, bounded likewise."""
     duration_ms: Annotated[int, Field(ge=0)] = 0
@@ -77,4 +77,4 @@ class WorkerResult(WireModel):
     artifact: Artifact | None = None
     """The output, where the worker put it into storage."""
     timings: WorkerTimings | None = None
-    """Where the worker's time went, if it says so."""
+    """Where the worker's time went, if the worker reports it."""

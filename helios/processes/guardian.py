@@ -56,8 +56,8 @@ class _Order:
             self.on_exit(None)
 
 
-class Guardian:
-    """This process's guardian. Use `guardian()`; there is one for all event loops."""
+class GuardianClient:
+    """This process's connection to its guardian. Use `guardian()`: all event loops share one guardian."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
@@ -153,15 +153,15 @@ class Guardian:
 
 
 def _in_loop(order: _Order, call: Callable[[Any], None], what: object) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+    with suppress(RuntimeError):  # the loop is closed, and the caller has gone
         order.loop.call_soon_threadsafe(call, what)
 
 
 _lock = threading.Lock()
-_guardian: Guardian | None = None
+_guardian: GuardianClient | None = None
 
 
-def guardian() -> Guardian:
+def guardian() -> GuardianClient:
     """This process's guardian, started if there is none alive.
 
     Raises:
@@ -170,7 +170,7 @@ def guardian() -> Guardian:
     global _guardian
     with _lock:
         if _guardian is None or not _guardian.is_alive:
-            _guardian = Guardian()
+            _guardian = GuardianClient()
         return _guardian
 
 

@@ -42,7 +42,7 @@ class Guardian:
         """By process id: the order's id. The object is kept, or Python would wait for the process by itself."""
 
     def serve(self) -> None:
-        """Start what is ordered and tell how it ended, until nobody orders any more; then end everything."""
+        """Start commands and report their ends, until the socket is closed; then end everything."""
         exits, wakeup = os.pipe()
         for end in (exits, wakeup):
             os.set_blocking(end, False)
@@ -108,7 +108,7 @@ class Guardian:
         self._tell({"id": order["id"], "pid": process.pid})
 
     def _reap(self) -> None:
-        """Take note of every process that ended, also of those that became ours when their parents died."""
+        """Reap every process that ended, also processes that became children of this one when their parents died."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)

@@ -1,8 +1,8 @@
 """Own every process that a command starts: find them all, and end them.
 
 A command's process leads a session of its own, so most of its descendants share its process group.
-Those that left it (`setsid`, a daemon) are found as children of known members, and by an environment
-variable that every descendant inherits, which still names them once their parent has died.
+Processes that left the group (`setsid`, a daemon) are found as children of known members, and by an environment
+variable that every descendant inherits, which still marks them once their parent has died.
 """
 
 import asyncio
@@ -128,7 +128,7 @@ def carriers(variable: str, value: str) -> Iterator[int]:
 
 
 def _carries(pid: int, variable: str, value: str, *, whole: bool = True) -> bool:
-    """Whether a process has a variable with this value in its environment, or one that begins so.
+    """Whether a process has a variable with this value in its environment, or a value that begins so.
 
     Another user's environment, which can't be read, is not ours.
     """

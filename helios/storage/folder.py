@@ -23,6 +23,7 @@ from obstore.store import LocalStore
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
+from helios.storage.digest import hash_bytes, hash_file
 from helios.storage.stores import (
     CredentialProvider,
     ObjectExistsError,
@@ -48,7 +49,7 @@ KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
 CALLS_AT_ONCE = 32
 """Calls about small objects at a time."""
-# Threads, and not obstore's own coroutines: one of those that is cancelled goes on in the library's runtime, and
+# Threads, and not obstore's own coroutines: a cancelled coroutine goes on in the library's runtime, and
 # when it then ends after the event loop, or the interpreter, it takes the process with it (SIGABRT, seen).
 _TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
 _CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
@@ -116,9 +117,9 @@ class Storage:
         """Store a file, in parts where it is large; replaces what is there when it is whole."""
 
         def put() -> tuple[str, int]:
-            # One that goes in one part is read once, for its digest and for sending.
+            # A file that goes in one part is read once, for its digest and for sending.
             content = path if path.stat().st_size > PART_BYTES else path.read_bytes()
-            found = hash_file(content) if isinstance(content, Path) else _hash_bytes(content)
+            found = hash_file(content) if isinstance(content, Path) else hash_bytes(content)
             with store_errors("written", self.url_of(key)):
                 obstore.put(self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
             return found
@@ -213,7 +214,7 @@ class Storage:
         return True
 
     async def check_writable(self, key: str) -> None:
-        """Try to write beside a key, since a right to write is often the only one that is given.
+        """Try to write beside a key, since many callers have the right to write alone.
 
         Raises:
             RequestError: Nothing can be written there.
@@ -279,39 +280,6 @@ class Storage:
 
 def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
     return asyncio.get_running_loop().run_in_executor(threads, work)
-
-
-def storage_root(url: str, settings: StorageSettings | None = None) -> Storage:
-    """The whole store that a URL lies in: its keys are whole paths. What a worker may touch, its settings say."""
-    root = split_url(url)[0] + ("/" if url.startswith("file:") else "")
-    return Storage((settings or StorageSettings(url=root)).moved_to(root))
-
-
-def read_url(url: str, *, limit: int) -> bytes:
-    """Read an object by its URL, blocking, with credentials of the standard chain.
-
-    Raises:
-        RequestError: There is none, or it is larger than `limit` bytes.
-    """
-    data = asyncio.run(_read_url(url, limit))
-    if data is None:
-        raise RequestError(f"{url} does not exist; expected a JSON job document")
-    return data
-
-
-async def _read_url(url: str, limit: int) -> bytes | None:
-    return await storage_root(url).read(split_url(url)[1], limit=limit)
-
-
-def hash_file(path: Path) -> tuple[str, int]:
-    """A file's SHA-256 in hexadecimal, and its size in bytes."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return digest, file.tell()
-
-
-def _hash_bytes(data: bytes) -> tuple[str, int]:
-    return hashlib.sha256(data).hexdigest(), len(data)
 
 
 def _remove_empty_folders(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Open a store by its settings, and put what it raises into words. Who stores things uses `helios.storage.folder`."""
+"""Open a store by its settings, and translate its errors. Other rooms use `helios.storage.folder`."""
 
 import asyncio
 import os

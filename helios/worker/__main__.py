@@ -16,10 +16,10 @@ import os
 import signal
 import sys
 
-from helios.errors import HeliosError, RequestError
+from helios.errors import HeliosError, RequestError, RetryBudget
 from helios.job.attempts import write_answer
-from helios.models.invocation import ChunkAnswer, ChunkRequest, Failure
-from helios.storage.folder import storage_root
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.storage.by_url import storage_root
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 def exit_code(answer: ChunkAnswer) -> int:
     """0 rendered, 1 not, 2 the request was refused."""
-    if answer.error is not None and answer.error.kind is Failure.REQUEST:
+    if answer.error is not None and answer.error.failure.budget is RetryBudget.NONE:
         return 2
     return 0 if answer.exit_code == 0 else 1
 

@@ -12,10 +12,11 @@ from helios.errors import RequestError, WorkerUnavailableError
 from helios.job.assets import Asset, AssetBundle
 from helios.models.paths import check_relative_path
 from helios.models.worker import Artifact
-from helios.storage.folder import Storage, storage_root
+from helios.storage.by_url import storage_root
+from helios.storage.folder import Storage
 
 UNTOUCHED_NS = 315_532_800 * 10**9
-"""Time of change that every kept file has, 1980-01-01: one that a command has written to has another."""
+"""The time of change of every kept file, 1980-01-01: a file that a command has written to has another time."""
 FETCHES_AT_ONCE = 8
 
 
@@ -89,7 +90,7 @@ class AssetCache:
 
 @dataclass(frozen=True)
 class InputFolder:
-    """Input files that somebody else has put into storage, as they are: they have no digests to be kept by."""
+    """Input files of another program in storage: they have no digests, and so are not kept."""
 
     storage: Storage
     """Where they are."""

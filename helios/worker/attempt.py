@@ -1,4 +1,4 @@
-"""One execution of a request: what is recorded of it, and who may end it."""
+"""One execution of a request: its record in storage, and its end by the orchestrator or the platform."""
 
 import asyncio
 import uuid
@@ -11,7 +11,7 @@ from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord
 from helios.job.source import is_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
-from helios.storage.folder import storage_root
+from helios.storage.by_url import storage_root
 from helios.storage.urls import is_storage_url, join_url, parent_url
 from helios.worker.asset_cache import AssetCache, free_bytes
 from helios.worker.clock import Clock
@@ -27,7 +27,7 @@ class Attempt:
         settings: What the deployment decides.
         assets: Kept input files.
         clock: How much time is left.
-        identity: Who answers.
+        identity: The worker that answers.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class Attempt:
         except HeliosError as exc:
             answer = ChunkAnswer.failed(exc, timings=self._clock.timings)
         except asyncio.CancelledError:
-            # Stopped by the platform: a few seconds are left to say so, and somebody may wait for the record.
+            # Stopped by the platform, with a few seconds left to record that for an orchestrator that may wait.
             error = WorkerUnavailableError("The worker was stopped by its platform")
             await asyncio.shield(self._recorded(ChunkAnswer.failed(error, timings=self._clock.timings)))
             raise
         if await self._is_over():
-            # Delivered twice, or called off late: nobody waits, and nobody would remove what is written now.
+            # Delivered twice, or called off late: the job is over, and nothing would remove a record written now.
             await self._record.storage.delete_folder(self._record.key())
             return answer
         counts = await self._recorded(answer)
@@ -115,7 +115,7 @@ class Attempt:
         return False
 
     async def _recorded(self, answer: ChunkAnswer) -> ChunkAnswer:
-        """Record an answer, and who gives it; return the one that counts."""
+        """Record an answer with the worker's identity; return the answer that counts."""
         assert self._record is not None  # noqa: S101  set by the caller
         return await self._record.finish(answer.model_copy(update={"worker": self._identity}))
 

@@ -5,12 +5,10 @@ from typing import Any, Protocol
 
 from helios.errors import HeliosError
 from helios.job.attempts import write_answer
-from helios.models.invocation import ChunkAnswer, Failure
+from helios.models.invocation import ChunkAnswer
+from helios.worker.http import status_of
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
-
-STATUS = {Failure.REQUEST: 400, Failure.UNAVAILABLE: 503}
-"""HTTP status of an answer by the kind of failure; 200 for every command that ran, whatever its exit code."""
 
 
 class LambdaContext(Protocol):
@@ -52,8 +50,3 @@ def respond(answer: ChunkAnswer) -> dict[str, Any]:
         "headers": {"content-type": "application/json"},
         "body": write_answer(answer).decode(),
     }
-
-
-def status_of(answer: ChunkAnswer) -> int:
-    """The HTTP status that goes with an answer."""
-    return STATUS.get(answer.error.kind, 200) if answer.error else 200

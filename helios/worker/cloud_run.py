@@ -19,14 +19,14 @@ from starlette.routing import Route
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
-from helios.worker.aws_lambda import status_of
+from helios.worker.http import status_of
 from helios.worker.runtime import WorkerRuntime, package_version, read_request
 from helios.worker.settings import WorkerSettings
 
 MAX_BODY_BYTES = 256 * 1024
 """A request has a few hundred bytes, and the job's variables."""
 FINISH_SECONDS = 3.0
-"""After SIGTERM a chunk may still finish for so long; Cloud Run kills after 10 s."""
+"""After SIGTERM a chunk may still finish within this many seconds; Cloud Run kills after 10 s."""
 
 
 def create_app(runtime: WorkerRuntime) -> Starlette:
@@ -74,7 +74,7 @@ def _respond(answer: ChunkAnswer, *, status: int | None = None) -> Response:
 
 
 class _Server(uvicorn.Server):
-    """Ends in order: no new chunks, a few seconds for those that run, then a report on what was cut off."""
+    """Ends in order: no new chunks, a few seconds for running chunks, then a report on chunks that were cut off."""
 
     def __init__(self, config: uvicorn.Config, runtime: WorkerRuntime) -> None:
         super().__init__(config)

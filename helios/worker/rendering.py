@@ -12,7 +12,8 @@ from helios.job.source import parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, RenderJobChunk
 from helios.models.worker import Artifact, WorkerResult
-from helios.storage.folder import Storage, storage_root
+from helios.storage.by_url import storage_root
+from helios.storage.folder import Storage
 from helios.storage.urls import join_url
 from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
 from helios.worker.clock import Clock
@@ -61,7 +62,9 @@ class Rendering:
                 ended = await self._clock.timed("render_ms", self._command(chunk, space, log))
                 if ended.exit_code == 0:
                     frames = await self._clock.timed("verify_ms", self._verify(chunk, metadata, space))
-            except (CommandTimeoutError, OutputError) as exc:
+            except HeliosError as exc:
+                if not exc.failure.command_ran:
+                    raise
                 error = exc
             finally:
                 log.close()

@@ -66,7 +66,7 @@ class WorkerRuntime:
 
     @property
     def identity(self) -> WorkerIdentity:
-        """Who answers."""
+        """The identity of this worker."""
         return WorkerIdentity(version=package_version(), protocol=PROTOCOL, host=self.settings.name)
 
     def _boot_ms(self) -> int:

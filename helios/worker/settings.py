@@ -21,7 +21,7 @@ class WorkerSettings:
 
     job_prefixes: tuple[str, ...] | None = None
     """HELIOS_JOB_PREFIXES, comma-separated: jobs come from below these URLs or paths, and outputs go there.
-    None allows every place: for a caller who could run the command himself."""
+    None allows every place: for a caller that could run the command itself."""
     command_env: tuple[str, ...] = ()
     """HELIOS_COMMAND_ENV, comma-separated: variables of the worker that commands see. Never its credentials
     unless they are named here."""
@@ -40,7 +40,7 @@ class WorkerSettings:
     log_bytes: int = 64 * 1024 * 1024
     """HELIOS_LOG_BYTES: the most that is kept of a command's output."""
     name: str = ""
-    """HELIOS_WORKER_NAME: who answers; the platform's name of the function or service when empty."""
+    """HELIOS_WORKER_NAME: the worker's name in answers; the platform's name of the function or service when empty."""
 
     @classmethod
     def from_environment(

@@ -83,7 +83,7 @@ def remove_abandoned(spaces: Path) -> int:
 
 @contextmanager
 def _abandoned(path: Path) -> Iterator[bool]:
-    """Whether nobody holds a workspace; it is held within the block."""
+    """Whether a workspace is unlocked; within the block it is locked."""
     try:
         lock = os.open(path / LOCK, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

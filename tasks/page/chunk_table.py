@@ -1,28 +1,28 @@
-"""A run's chunks as the table that Prefect's UI shows: bounded, what a person looks for first."""
+"""A run's chunks as a table in Prefect's UI; of a large job, a bounded number of rows: chunks in trouble first."""
 
 from typing import Any
 
 from helios.models.report import RunState
 from tasks.page.timeline import chunk_seconds
 from tasks.run.chunk_record import ChunkRecord
-from tasks.run.run import JobRun
+from tasks.run.ledger import Ledger
 
 MOST_ROWS = 500
 """Chunks in the table. A row has 200 bytes."""
 _FIRST = {RunState.RUNNING: 0, RunState.FAILED: 1, RunState.CANCELLED: 2}
 
 
-def chunk_table(run: JobRun, now: float) -> list[dict[str, Any]]:
-    """A row for each chunk, in frame order; of a job of more than `MOST_ROWS`, of those that matter most."""
-    records = list(run.records.values())
+def chunk_table(ledger: Ledger, *, adapter: str, now: float) -> list[dict[str, Any]]:
+    """A row for each chunk, in frame order. A job of more than `MOST_ROWS` chunks shows the rows that matter most."""
+    records = list(ledger.records.values())
     if len(records) > MOST_ROWS:
         records.sort(key=_rank)
         records = sorted(records[:MOST_ROWS], key=lambda record: record.chunk.start_frame)
-    return [_row(record, run.job.adapter_name, now) for record in records]
+    return [_row(record, adapter, now) for record in records]
 
 
 def _rank(record: ChunkRecord) -> tuple[int, int]:
-    """In flight, then in trouble, then those that needed several attempts, then the others in their order."""
+    """Put chunks in flight first, then chunks in trouble, then chunks of several attempts, then the others."""
     rank = _FIRST.get(record.state, 3 if record.attempts > 1 else 4)
     return rank, record.chunk.start_frame
 

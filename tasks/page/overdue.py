@@ -6,24 +6,24 @@ from contextlib import asynccontextmanager, suppress
 
 from prefect.events import emit_event
 
+from tasks.page.progress_text import describe, duration
 from tasks.page.webhook import OVERDUE, Webhook
-from tasks.prefect_api.log import RunLogger
-from tasks.run.progress import duration
-from tasks.run.run import JobRun
+from tasks.prefect_api.api import RunApi
+from tasks.run.run import Run
 
 EVENT = "helios-render.run.overdue"
-"""What an automation can wait for."""
+"""An automation can wait for this event."""
 
 
 @asynccontextmanager
-async def overdue_is_told(
-    run: JobRun, seconds: float | None, *, name: str, webhook: Webhook | None, logger: RunLogger
+async def overdue_notice(
+    run: Run, seconds: float | None, *, name: str, webhook: Webhook | None, api: RunApi
 ) -> AsyncIterator[None]:
-    """Within the block, tell once when it has taken so many seconds; never for None."""
+    """Within the block, say once that the run has taken longer than a number of seconds; never for None."""
     if seconds is None:
         yield
         return
-    watch = asyncio.create_task(_tell_after(seconds, run, name=name, webhook=webhook, logger=logger))
+    watch = asyncio.create_task(_say_after(seconds, run, name=name, webhook=webhook, api=api))
     try:
         yield
     finally:
@@ -32,14 +32,15 @@ async def overdue_is_told(
             await watch
 
 
-async def _tell_after(seconds: float, run: JobRun, *, name: str, webhook: Webhook | None, logger: RunLogger) -> None:
+async def _say_after(seconds: float, run: Run, *, name: str, webhook: Webhook | None, api: RunApi) -> None:
     await asyncio.sleep(seconds)
-    message = f"takes longer than the {duration(seconds)} that it should"
-    logger.warning("The job %s: %s", message, run.progress.description)
-    run.progress.hold_up("overdue", message)
-    resource = {"prefect.resource.id": f"prefect.flow-run.{run.run_id}", "prefect.resource.name": name}
-    emit_event(event=EVENT, resource=resource, payload={"progress": run.progress.description})
+    message = f"The job takes longer than the {duration(seconds)} that it should"
+    words, identity = describe(run.progress.now), run.identity
+    api.log.warning("%s: %s", message, words)
+    run.progress.note(overdue_seconds=seconds)
+    resource = {"prefect.resource.id": f"prefect.flow-run.{identity.run_id}", "prefect.resource.name": name}
+    emit_event(event=EVENT, resource=resource, payload={"progress": words})
     if webhook is not None:
-        data = {"runId": run.run_id, "name": name, "state": "running", "message": f"The job {message}",
-                "progress": run.progress.description}  # fmt: skip
-        await webhook.send(OVERDUE, message_id=f"{run.run_id}-{run.token}-overdue", data=data, logger=logger)
+        data = {"runId": identity.run_id, "name": name, "state": "running", "message": message, "progress": words}
+        message_id = f"{identity.run_id}-{identity.token}-overdue"
+        await webhook.send(OVERDUE, message_id=message_id, data=data, log=api.log)

@@ -6,9 +6,9 @@ from enum import StrEnum
 from statistics import median
 
 from helios.models.report import RunState
+from tasks.page.progress_text import duration
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
-from tasks.run.progress import duration
-from tasks.run.run import JobRun
+from tasks.run.run import Run
 
 SLOWEST = 5
 """Chunks that are named as the slowest."""
@@ -94,10 +94,10 @@ def chunk_stretches(record: ChunkRecord, now: float) -> Iterator[Stretch]:
         yield Stretch(Kind.QUEUED, before, now)
 
 
-def joining(run: JobRun, now: float) -> Stretch | None:
+def joining(run: Run, now: float) -> Stretch | None:
     """When the chunks were joined; None before that."""
-    for name, start, end in run.progress.phases(now):
-        if name in ("stitching", "merging"):
+    for phase, start, end in run.progress.phases(now):
+        if phase.is_join:
             return Stretch(Kind.STITCHING, start, end)
     return None
 
@@ -107,9 +107,9 @@ def chunk_seconds(record: ChunkRecord, now: float) -> float:
     return sum((now if times.ended is None else times.ended) - times.began for times in tuple(record.times))
 
 
-def slowest(run: JobRun, now: float) -> list[tuple[ChunkRecord, float, str]]:
+def slowest(run: Run, now: float) -> list[tuple[ChunkRecord, float, str]]:
     """The chunks that took longest, the longest first: each with its seconds, and why as far as that is known."""
-    tried = [(record, chunk_seconds(record, now)) for record in run.records.values() if record.times]
+    tried = [(record, chunk_seconds(record, now)) for record in run.ledger.records.values() if record.times]
     if not tried:
         return []
     middle = median(seconds for _, seconds in tried)
@@ -117,13 +117,13 @@ def slowest(run: JobRun, now: float) -> list[tuple[ChunkRecord, float, str]]:
     return [(record, seconds, _why(record, seconds, middle, now)) for record, seconds in tried[:SLOWEST]]
 
 
-def explain(run: JobRun, now: float) -> list[str]:
+def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
     """Say in a few sentences why a run takes, or took, as long as it does."""
-    lines = [_phases(run, now)]
-    attempts = [times for record in run.records.values() for times in tuple(record.times)]
-    reused = sum(record.reused for record in run.records.values())
+    lines = [_phases(run, now, "in all" if is_over else "so far")]
+    attempts = [times for record in run.ledger.records.values() for times in tuple(record.times)]
+    reused = sum(record.reused for record in run.ledger.records.values())
     if reused:
-        lines.append(f"{reused} of {len(run.records)} chunks were reused, and cost nothing.")
+        lines.append(f"{reused} of {len(run.ledger.records)} chunks were reused, and cost nothing.")
     if not attempts:
         return lines
     spans = [(times.began, now if times.ended is None else times.ended) for times in attempts]
@@ -142,16 +142,16 @@ def explain(run: JobRun, now: float) -> list[str]:
     return lines
 
 
-def _phases(run: JobRun, now: float) -> str:
-    phases = [(name, end - start) for name, start, end in run.progress.phases(now) if end - start >= 0.05]
-    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in phases)
-    return f"{duration(now)} so far: {parts}." if parts else f"{duration(now)} so far."
+def _phases(run: Run, now: float, until: str) -> str:
+    phases = [(phase, end - start) for phase, start, end in run.progress.phases(now) if end - start >= 0.05]
+    parts = ", ".join(f"{phase} {duration(seconds)}" for phase, seconds in phases)
+    return f"{duration(now)} {until}: {parts}." if parts else f"{duration(now)} {until}."
 
 
-def _tail(run: JobRun) -> tuple[int, float] | None:
+def _tail(run: Run) -> tuple[int, float] | None:
     """The chunk that ended last, and how long it was alone; None while something runs, or where it was not."""
     ends: list[tuple[float, int]] = []
-    for record in run.records.values():
+    for record in run.ledger.records.values():
         if record.times:
             if record.times[-1].ended is None:
                 return None

@@ -6,9 +6,9 @@ theme of the page that it is in.
 
 from collections.abc import Iterable, Sequence
 
+from tasks.page.progress_text import duration
 from tasks.page.timeline import Kind, Stretch, chunk_stretches, joining
-from tasks.run.progress import duration
-from tasks.run.run import JobRun
+from tasks.run.run import Run
 
 MOST_ROWS = 200
 """A job of more chunks is drawn as areas: how many attempts were at what."""
@@ -21,7 +21,7 @@ ROWS_HEIGHT = 420.0
 """What all rows take together, if their bounds let them."""
 AREAS_HEIGHT = 260.0
 LEAST_WIDTH = 0.6
-"""A shorter stretch would not be seen; one that is no wait is drawn so wide."""
+"""A shorter stretch would be invisible; unless it is a wait, it is drawn this wide."""
 LEAST_SECONDS = 0.005
 """Nothing went on in a shorter stretch."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
@@ -42,9 +42,9 @@ STACKED = (Kind.RENDERING, Kind.RETRYING, Kind.FAILED, Kind.STOPPED, Kind.BOOTIN
 """What areas show, from below; waiting is not worth one."""
 
 
-def draw_timeline(run: JobRun, now: float) -> str:
+def draw_timeline(run: Run, now: float) -> str:
     """Draw what each chunk and each attempt did from the run's begin until now, and the join; returns an SVG."""
-    rows = [(record.chunk.id, list(chunk_stretches(record, now))) for record in run.records.values()]
+    rows = [(record.chunk.id, list(chunk_stretches(record, now))) for record in run.ledger.records.values()]
     join = joining(run, now)
     scale = (WIDTH - LEFT - RIGHT) / max(now, 0.1)
     if len(rows) <= MOST_ROWS:

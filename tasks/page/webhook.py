@@ -1,4 +1,4 @@
-"""Tell a program elsewhere of a job's end, or that it takes too long: a signed request, as Standard Webhooks has it.
+"""Send a signed request when a job ends, or takes too long, in the format of Standard Webhooks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -25,7 +25,7 @@ from tasks.prefect_api.log import RunLogger
 
 SECRET_VARIABLE = "HELIOS_WEBHOOK_SECRET"  # noqa: S105  a variable's name
 PREFIX = "whsec_"
-"""Of a secret in base64; one without it is taken as it is."""
+"""Begins a secret in base64; a secret without it is used as it is."""
 MOST_DATA_BYTES = 4096
 TIMEOUT_SECONDS = 10.0
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
@@ -35,14 +35,14 @@ OVERDUE = "job.overdue"
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where a job's end is told."""
+    """The receiver of a job's events."""
 
     url: str
     """Takes POST requests."""
     key: bytes
     """Signs them."""
     data: Mapping[str, Any]
-    """Sent along as it is."""
+    """An object that is sent along unchanged."""
 
     async def send(
         self,
@@ -50,17 +50,17 @@ class Webhook:
         *,
         message_id: str,
         data: Mapping[str, Any],
-        logger: RunLogger,
+        log: RunLogger,
         pauses: Sequence[float] = PAUSES_SECONDS,
     ) -> bool:
-        """Send an event; say whether it was taken. A failure is a warning: the job's end does not depend on it.
+        """Send an event; return whether the receiver took it. A failure is a warning, and does not fail the job.
 
         Args:
             event: Its type, as in `job.completed`.
-            message_id: The same in every try, and for nothing else.
-            data: What there is to know.
-            logger: Told when it is given up.
-            pauses: Between the tries, in seconds; there is one try more than pauses.
+            message_id: The same in every try, and unique to this event.
+            data: Describes the event.
+            log: Gets a warning when the event could not be sent.
+            pauses: Seconds between the tries; there is one more try than pauses.
         """
         content = {"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": {**data, "custom": self.data}}
         body = json.dumps(content, ensure_ascii=False).encode()
@@ -80,7 +80,7 @@ class Webhook:
                         break
                 if pause is not None:
                     await asyncio.sleep(pause)
-        logger.warning("The webhook %s was not told %s: %s", self.url, event, error)
+        log.warning("The webhook %s was not told %s: %s", self.url, event, error)
         return False
 
     async def send_end(
@@ -90,7 +90,7 @@ class Webhook:
         message: str,
         *,
         report: JobReport | None = None,
-        logger: RunLogger,
+        log: RunLogger,
         pauses: Sequence[float] = PAUSES_SECONDS,
     ) -> bool:
         """Send a run's end, as `send` does.
@@ -99,13 +99,13 @@ class Webhook:
             run: The run.
             state: How it ended.
             message: Why, if not well.
-            report: What became of its chunks, as far as it is known.
-            logger: Told when it is given up.
+            report: What became of its chunks, as far as that is known.
+            log: Gets a warning when the event could not be sent.
             pauses: Between the tries, in seconds.
         """
         data = _describe_end(str(run.id), run.name, state, message, report)
         message_id = f"{run.id}-{run.run_count}-{state}"
-        return await self.send(f"job.{state}", message_id=message_id, data=data, logger=logger, pauses=pauses)
+        return await self.send(f"job.{state}", message_id=message_id, data=data, log=log, pauses=pauses)
 
 
 def sign(key: bytes, message_id: str, body: bytes, *, now: datetime) -> dict[str, str]:
@@ -123,7 +123,7 @@ def sign(key: bytes, message_id: str, body: bytes, *, now: datetime) -> dict[str
 async def open_webhook(
     url: str | None, *, secret: str | None = None, data: Mapping[str, Any] | None = None
 ) -> Webhook | None:
-    """Find what a webhook needs; None where none is asked for.
+    """Find what a webhook needs; None where the run has no webhook.
 
     Args:
         url: Where events go.
@@ -136,7 +136,7 @@ async def open_webhook(
     if url is None:
         return None
     if not url.startswith(("http://", "https://")):
-        raise RequestError(f"The webhook {url!r} is no address; expected http:// or https://")
+        raise RequestError(f"The webhook {url!r} is not a valid URL; expected http:// or https://")
     if len(json.dumps(dict(data or {}))) > MOST_DATA_BYTES:
         raise RequestError(f"The webhook's data are longer than {MOST_DATA_BYTES} bytes; send a name, and look it up")
     return Webhook(url, await _key(secret), dict(data or {}))
@@ -165,7 +165,7 @@ async def _key(block: str | None) -> bytes:
 
 
 def _describe_end(run_id: str, name: str, state: RunState, message: str, report: JobReport | None) -> dict[str, Any]:
-    """What an event says of a run."""
+    """The data of a run's last event."""
     found: dict[str, Any] = {"runId": run_id, "name": name, "state": state.value, "message": message}
     if report is not None:
         found |= {

@@ -1,29 +1,29 @@
-"""Keep a run's log readable: one line an event, and no traceback for what a user can cause."""
+"""Keep a run's log readable: one line for each event, and no traceback for an error that a user can cause."""
 
 import logging
 from typing import Any
 
-from helios.errors import HeliosError
+from helios.errors import ExpectedError
 
 RunLogger = logging.Logger | logging.LoggerAdapter[Any]
-"""What Prefect gives a flow, or a task, to write its lines with."""
+"""The logger that Prefect gives to a flow or a task."""
 LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
-"""Where Prefect writes the lines of runs."""
+"""Prefect's loggers of runs."""
 FILTERED = (*LOGGERS, "asyncio", "prefect.events.clients", "prefect._internal.concurrency")
-"""The event loop, too, says what a cancelled flow process ended with; and Prefect's client each event that waits."""
+"""The event loop logs the exception of a cancelled flow too; Prefect's client logs each event that it can't send."""
 
 
 OUTPUT = {"is_command_output": True}
-"""Marks a line of a command, which Prefect keeps, and a worker's terminal does not show."""
+"""Marks a line of a command: Prefect keeps it, and a worker's terminal does not show it."""
 SUCCEEDED = ("Finished in state Completed", "Finished in state Cached")
 WAITING = ("Unable to connect to", "Service %r failed to process item")
-"""What Prefect says of each event that waits for its API; the run says once that the API is away, and the events
-follow."""
+"""Begin Prefect's messages about each event that it can't send. The run logs once that the API is away, and the events
+follow later."""
 COMMITTING = "An error was encountered while committing transaction"
 
 
 class SaidAlready(logging.Filter):
-    """Drops what Prefect's engine says of a success or an expected error: the tasks have said it, in one line."""
+    """Drops lines of Prefect's engine about successes and expected errors: the tasks have logged them already."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be kept."""
@@ -38,7 +38,7 @@ class SaidAlready(logging.Filter):
             record.exc_info = None
         raised = record.exc_info[1] if record.exc_info else None
         named = record.args if isinstance(record.args, tuple) else ()
-        return not any(isinstance(item, HeliosError) for item in (raised, *named))
+        return not any(isinstance(item, ExpectedError) for item in (raised, *named))
 
 
 class OwnLines(logging.Filter):

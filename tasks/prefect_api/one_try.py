@@ -1,4 +1,4 @@
-"""Ask Prefect's API once, where the next look, a moment later, is the retry."""
+"""Ask Prefect's API once, in loops whose next round, a moment later, is the retry."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +18,8 @@ _once: Settings | None = None
 def one_try() -> Iterator[None]:
     """Within the block, Prefect's client does not try again by itself.
 
-    The client is one that was made with `FOR_ONE_TRY`. What Prefect's `temporary_settings` does takes 20 ms of CPU a
-    call, for which the event loop stands still: it reads and validates all settings. Here that is done once for the
-    settings that are in force.
+    The client must have been made with `FOR_ONE_TRY`. Prefect's `temporary_settings` reads and validates all settings:
+    20 ms of CPU a call, in which the event loop stands still. Here that is done once for the settings in force.
     """
     global _before, _once
     context = get_settings_context()
@@ -41,5 +40,5 @@ async def _raise_when_busy(response: httpx.Response) -> None:
 
 
 FOR_ONE_TRY: dict[str, Any] = {"event_hooks": {"response": [_raise_when_busy]}}
-"""Settings of a client that keeps to `one_try`: as a server on SQLite answers 503 to a write whenever another one came
-between, Prefect's client would wait for two seconds, also after its last try, before it says so."""
+"""Settings of a client for `one_try`. A server on SQLite answers 503 to a write whenever another write came between;
+Prefect's client would then wait for two seconds, also after its last try, before it raises."""

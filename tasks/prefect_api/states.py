@@ -1,4 +1,4 @@
-"""What Prefect's states mean for a job: the one place where the two are mapped onto each other."""
+"""Map Prefect's states to the states of a job, and back."""
 
 from collections.abc import Collection
 from typing import Any
@@ -26,11 +26,11 @@ _STATES = {
 ENDED = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.CRASHED})
 """States that a job stays in."""
 ACTIVE_TYPES = (StateType.RUNNING, StateType.CANCELLING, StateType.PAUSED)
-"""Prefect's states of runs that have a process, or had one."""
+"""Prefect's states of runs that have, or had, a process."""
 
 
 def job_state(state: State[Any] | None) -> RunState:
-    """What a flow run's state says of its job."""
+    """The state of a job, by its flow run's state."""
     if state is None:
         return RunState.PENDING
     if state.type is StateType.RUNNING and state.name == STITCHING:
@@ -55,7 +55,7 @@ def state_filter(states: Collection[RunState]) -> FlowRunFilterState:
 
 
 def is_suspended(state: State[Any] | None) -> bool:
-    """Whether a run is paused and has no process, or none for much longer: resuming starts another one."""
+    """Whether a run is paused and its process has ended, or is about to: resuming starts another process."""
     return state is not None and state.type is StateType.PAUSED and bool(state.state_details.pause_reschedule)
 
 
@@ -70,7 +70,7 @@ def stitching() -> State[None]:
 
 
 def paused() -> State[None]:
-    """Prefect's state of a job that somebody paused; it stays so until somebody continues it."""
+    """Prefect's state of a paused job; the job stays paused until it is continued."""
     return Paused(message="Chunks in flight finish, and nothing new starts, until the job is continued")
 
 

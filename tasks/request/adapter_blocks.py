@@ -3,7 +3,7 @@
 Secrets of a block are encrypted in Prefect's database and masked wherever it is shown; a flow run's parameters
 are neither. So a run names a block (`aws-lambda/production`), and what it holds is looked up here.
 
-This module imports prefect-aws, which takes two seconds: only who meets a block imports it.
+This module imports prefect-aws, which takes two seconds: it is imported when a block is named.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from adapters.cloud_run import CloudRunConfig
 from adapters.cloud_run_job import CloudRunJobConfig
 from helios.errors import RequestError
 from helios.storage.stores import StorageSettings
-from tasks.request.blocks import BLOCK, find_block_name
+from tasks.request.block_names import BLOCK, find_block_name
 
 
 class AdapterBlock(Block):

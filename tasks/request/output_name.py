@@ -7,12 +7,24 @@ from helios.errors import RequestError
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _FORMATS = {"date": "%Y-%m-%d", "time": "%H%M", "year": "%Y", "month": "%m", "day": "%d", "weekday": "%a"}
-"""What each placeholder stands for, as `strftime` writes it."""
+"""The meaning of each placeholder, as a format of `strftime`."""
 
 
 def has_placeholder(name: str) -> bool:
-    """Whether a name is to be completed."""
+    """Whether a name has placeholders."""
     return _PLACEHOLDER.search(name) is not None
+
+
+def check_placeholders(name: str) -> None:
+    """Refuse a name with a placeholder that is not known.
+
+    Raises:
+        RequestError: There is such a placeholder; names the known ones.
+    """
+    for found in _PLACEHOLDER.finditer(name):
+        if found[1] not in _FORMATS:
+            known = ", ".join(f"{{{one}}}" for one in _FORMATS)
+            raise RequestError(f"The output {name!r} has a placeholder {found[0]} that is not known; there are {known}")
 
 
 def complete_name(name: str, when: datetime) -> str:
@@ -21,11 +33,5 @@ def complete_name(name: str, when: datetime) -> str:
     Raises:
         RequestError: A placeholder is not known.
     """
-
-    def text(found: re.Match[str]) -> str:
-        if (wanted := _FORMATS.get(found[1])) is None:
-            known = ", ".join(f"{{{one}}}" for one in _FORMATS)
-            raise RequestError(f"The output {name!r} has a placeholder {found[0]} that is not known; there are {known}")
-        return when.strftime(wanted)
-
-    return _PLACEHOLDER.sub(text, name)
+    check_placeholders(name)
+    return _PLACEHOLDER.sub(lambda found: when.strftime(_FORMATS[found[1]]), name)

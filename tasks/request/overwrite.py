@@ -1,4 +1,4 @@
-"""A run that may not overwrite a video claims its name before it renders anything."""
+"""Refuse a run that may not replace a video, before it renders anything."""
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -8,22 +8,22 @@ from tasks.request.prepare import PreparedJob
 from tasks.request.scheduled_time import is_scheduled
 
 LABEL = "helios-render.output"
-"""Of the flow run: the video that is its own to replace, when it is retried."""
+"""Label of the flow run: the video that the run may replace when it is retried, because it made it."""
 
 
-async def claim_output(client: PrefectClient, run: FlowRun, job: PreparedJob, *, overwrite: bool | None) -> None:
-    """Refuse a video that is there already, unless it is this run's own.
+async def check_overwrite(client: PrefectClient, run: FlowRun, job: PreparedJob, *, overwrite: bool | None) -> None:
+    """Refuse a video that is there already, unless this run made it.
 
     Args:
-        client: Prefect's.
+        client: Prefect's client.
         run: The run.
-        job: What it makes.
-        overwrite: Whether it may replace a video; None: unless a schedule started it.
+        job: What the run renders.
+        overwrite: Whether the run may replace a video; None: unless a schedule started the run.
 
     Raises:
         RequestError: There is such a video.
     """
-    place = job.published.url if job.published else str(job.output) if job.output else None
+    place = job.video_url or (str(job.output) if job.output else None)
     may_replace = not is_scheduled(run) if overwrite is None else overwrite
     if place is None or may_replace or run.labels.get(LABEL) == place:
         return
@@ -36,6 +36,6 @@ async def claim_output(client: PrefectClient, run: FlowRun, job: PreparedJob, *,
 
 
 async def _exists(job: PreparedJob) -> bool:
-    if job.published is not None:
-        return await job.published.storage.size(job.published.key) is not None
+    if job.upload is not None:
+        return await job.upload.storage.size(job.upload.key) is not None
     return job.output is not None and job.output.exists()

@@ -1,30 +1,23 @@
-"""A job that was checked as far as it can be before anything runs. Shared by the flow and the command line."""
+"""Find everything that a request names, and check it before anything runs. Called by the flow alone."""
 
 import asyncio
 import os
 import uuid
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from pydantic import BaseModel
-
-from adapters import create_adapter, limit_name
-from helios.adapter import StorageAdapter, WorkerAdapter
-from helios.errors import Problem, RequestError, SpecError
-from helios.job.assets import select_assets
+from adapters import AdapterChoice, create_adapter, limit_name
+from helios.adapter import WorkerAdapter
+from helios.errors import RequestError
 from helios.job.directory import JobDirectory
-from helios.job.source import is_url, load_job_spec
 from helios.media.containers import container_of
 from helios.media.soundtrack import check_audio_file
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.storage.folder import Storage
-from helios.storage.stores import StorageSettings
 from helios.storage.urls import is_storage_url, parent_url, split_url
-
-AdapterChoice = str | Mapping[str, Any] | BaseModel
+from tasks.request.request import RenderRequest, select_chunks
+from tasks.site import Site, shares_disk, site_of
 
 
 @dataclass(frozen=True)
@@ -38,18 +31,13 @@ class Merge:
 
 
 @dataclass(frozen=True)
-class Publication:
+class VideoUpload:
     """A place in artifact storage for the stitched video."""
 
     storage: Storage
     """The folder."""
     key: str
     """The name in it."""
-
-    @property
-    def url(self) -> str:
-        """The whole address."""
-        return self.storage.url_of(self.key)
 
 
 @dataclass(frozen=True)
@@ -58,6 +46,8 @@ class PreparedJob:
 
     spec: JobSpec
     """The job document."""
+    name: str
+    """The job's name for people: its id, or the document's file name."""
     source: str | None
     """Path or URL of the job document; None when it was given as an object."""
     chunks: tuple[RenderJobChunk, ...]
@@ -68,156 +58,105 @@ class PreparedJob:
     """The adapter's name."""
     adapter: WorkerAdapter
     """Runs the chunks."""
+    site: Site
+    """Where the chunks are rendered."""
     limit: str
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
-    output: Path | None
-    """The stitched video; None when none is asked for."""
-    audio_file: Path | None
-    """The stitched video's sound track, if it is not the chunks' own."""
-    merge: Merge | None
-    """Joins the outputs where no stitched video is asked for."""
-    published: Publication | None = None
+    output: Path | None = None
+    """The stitched video on this machine; None when none is asked for."""
+    upload: VideoUpload | None = None
     """Where the stitched video goes in the end, if that is in storage."""
-    assets: tuple[Path, ...] = ()
-    """Input files that are uploaded for workers elsewhere."""
-
-    @property
-    def name(self) -> str:
-        """What people call the job: its id, or the document's file name."""
-        return self.spec.id or (Path(self.source).stem if self.source else "job")
+    audio_file: Path | None = None
+    """The stitched video's sound track, if it is not the chunks' own."""
+    merge: Merge | None = None
+    """Joins the outputs where no stitched video is asked for."""
 
     @property
     def total_frames(self) -> int:
         """Frames to render."""
         return sum(chunk.frame_count for chunk in self.chunks)
 
+    @property
+    def video_url(self) -> str | None:
+        """The stitched video's address in storage; None where it stays on this machine."""
+        return self.upload.storage.url_of(self.upload.key) if self.upload else None
 
-def prepare_job(
-    job: str | Mapping[str, Any],
-    *,
-    adapter: AdapterChoice = "local",
-    job_dir: str | None = None,
-    output_file: str | None = None,
-    merge: bool = True,
-    merge_adapter: AdapterChoice | None = None,
-    audio_file: str | None = None,
-    chunk_ids: Sequence[int] | None = None,
-) -> PreparedJob:
-    """Check a request from end to end.
+
+def prepare(request: RenderRequest) -> PreparedJob:
+    """Check a request from end to end, and open what it needs. Blocking: call it in a thread.
 
     Args:
-        job: Path or URL of a job document, or the document as an object.
-        adapter: Name or configuration of the adapter that renders the chunks.
-        job_dir: Working directory of commands and folder of outputs. By default the folder of the job
-            document, or the current directory for a URL or an object.
-        output_file: The stitched video; relative to the job directory, or a storage URL. By default the spec's own.
-        merge: Whether to join the chunk outputs at all.
-        merge_adapter: Runs the spec's merge command; by default the adapter of the chunks, or this machine where
-            their workers do not share its disk.
-        audio_file: The stitched video's sound track; relative to the job directory.
-        chunk_ids: Render these chunks alone, and join nothing.
+        request: With an output's name complete, and with no blocks in its adapters.
 
     Raises:
         RequestError: Something can't work; says what, and what to do.
-        WorkerUnavailableError: The job's URL did not answer.
+        WorkerUnavailableError: The job's URL, or storage, did not answer.
     """
-    spec = load_job_spec(job)
-    source = job if isinstance(job, str) else None
-    directory = JobDirectory(_job_directory(source, job_dir))
+    spec = request.check()
+    directory = JobDirectory(request.directory)
     directory.check(spec)
-    chunks = _select(spec, chunk_ids)
-    adapter_name, worker = create_adapter(adapter)
-    joined = merge and chunk_ids is None
-    if output_file is not None and not joined:
-        raise RequestError(
-            f"An output file ({output_file}) was asked for together with no merge, or with single chunks; "
-            "expected one or the other"
-        )
-    published = _publication(output_file, worker) if output_file is not None and is_storage_url(output_file) else None
-    if published is not None:
-        output_file = f"{OWN_FOLDER}/output/{uuid.uuid4().hex[:12]}-{PurePosixPath(published.key).name}"
-    output = _output(spec, directory, output_file) if joined else None
-    if audio_file is not None and output is None:
-        raise RequestError(
-            f"A sound file ({audio_file}) was given, but no output file to put it in; name one (--output)"
-        )
-    audio = _audio(directory, audio_file) if audio_file is not None else None
-    own_merge = None
-    if joined and output is None and spec.merge_command is not None:
-        own_merge = Merge(split_command(spec.merge_command), _merge_runner(merge_adapter, worker))
+    adapter_name, adapter = create_adapter(request.adapter)
+    video = _Video(request, spec, directory)
+    site = site_of(
+        adapter, spec=spec, source=request.source, directory=directory.path, written=_written(spec, directory, video)
+    )
+    merge = None
+    if request.is_joined and video.path is None and spec.merge_command is not None:
+        merge = Merge(split_command(spec.merge_command), _merge_adapter(request.merge_adapter, site))
     return PreparedJob(
         spec=spec,
-        source=source,
-        chunks=chunks,
+        name=request.job_name(spec),
+        source=request.source,
+        chunks=select_chunks(spec, request.chunks),
         directory=directory,
         adapter_name=adapter_name,
-        adapter=worker,
-        limit=limit_name(adapter),
-        output=output,
-        audio_file=audio,
-        merge=own_merge,
-        published=published,
-        assets=_assets(spec, directory, worker, output),
+        adapter=adapter,
+        site=site,
+        limit=limit_name(request.adapter),
+        output=video.path,
+        upload=_open_upload(video.url, site) if video.url else None,
+        audio_file=_audio(directory, request.audio_file) if request.audio_file else None,
+        merge=merge,
     )
 
 
-def _merge_runner(choice: AdapterChoice | None, worker: WorkerAdapter) -> WorkerAdapter:
-    if choice is None and not isinstance(worker, StorageAdapter):
-        return worker
-    runner = create_adapter(choice or "local")[1]
-    if isinstance(runner, StorageAdapter):
+class _Video:
+    """The stitched video: where it is written on this machine, and its address in storage if it goes there."""
+
+    def __init__(self, request: RenderRequest, spec: JobSpec, directory: JobDirectory) -> None:
+        wanted = request.output_file
+        self.url = wanted if wanted is not None and is_storage_url(wanted) else None
+        self.path: Path | None = None
+        if not request.is_joined:
+            return
+        if self.url is not None:
+            wanted = f"{OWN_FOLDER}/output/{uuid.uuid4().hex[:12]}-{PurePosixPath(split_url(self.url)[1]).name}"
+        self.path = _output(spec, directory, wanted)
+
+
+def _written(spec: JobSpec, directory: JobDirectory, video: _Video) -> set[Path]:
+    """Every file that the job writes."""
+    names = [chunk.output_file for chunk in spec.chunks] + ([spec.output_file] if spec.output_file else [])
+    return {directory.output(name) for name in names} | ({video.path} if video.path else set())
+
+
+def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:
+    if choice is None:
+        return site.merge_adapter
+    adapter = create_adapter(choice)[1]
+    if not shares_disk(adapter):
         raise RequestError(
             "The merge command can't run on workers that do not share this machine's disk: the chunk outputs are here; "
             "leave the merge adapter out, or name local"
         )
-    return runner
+    return adapter
 
 
-def _publication(url: str, worker: WorkerAdapter) -> Publication:
-    """Find the place of a video in storage, with the adapter's rights where it is in the adapter's bucket."""
-    folder, name = parent_url(url), PurePosixPath(split_url(url)[1]).name
-    container_of(Path(name))
-    own = worker.storage if isinstance(worker, StorageAdapter) else None
-    shared = own is not None and split_url(own.url)[0] == split_url(url)[0]
-    storage = own.at(folder) if own is not None and shared else Storage(StorageSettings(url=folder))
+def _open_upload(url: str, site: Site) -> VideoUpload:
+    """Find the place of a video in storage, and try to write there."""
+    storage, name = site.storage_at(parent_url(url)), PurePosixPath(split_url(url)[1]).name
     asyncio.run(storage.check_writable(name))  # a bucket that is missing or closed shows now, not after the render
-    return Publication(storage, name)
-
-
-def _assets(spec: JobSpec, directory: JobDirectory, worker: WorkerAdapter, output: Path | None) -> tuple[Path, ...]:
-    """The files that are to be uploaded for workers elsewhere."""
-    if not isinstance(worker, StorageAdapter) or (worker.assets is None and spec.assets_url is not None):
-        return ()
-    outputs = {directory.output(chunk.output_file) for chunk in spec.chunks}
-    if spec.output_file is not None:
-        outputs.add(directory.output(spec.output_file))
-    if output is not None:
-        outputs.add(output)
-    return tuple(select_assets(directory.path, patterns=worker.assets, outputs=outputs))
-
-
-def _job_directory(source: str | None, job_dir: str | None) -> Path:
-    if job_dir is not None:
-        return Path(job_dir).expanduser()
-    is_elsewhere = source is None or is_url(source) or is_storage_url(source)
-    return Path.cwd() if is_elsewhere else Path(source or "").parent
-
-
-def _select(spec: JobSpec, chunk_ids: Sequence[int] | None) -> tuple[RenderJobChunk, ...]:
-    if chunk_ids is None:
-        return spec.ordered_chunks
-    known = {chunk.id for chunk in spec.chunks}
-    if unknown := sorted(set(chunk_ids) - known):
-        problem = Problem("chunks", f"no chunk has the id {unknown[0]}", f"one of {_range(known)}")
-        raise SpecError("job", (problem,))
-    return tuple(chunk for chunk in spec.ordered_chunks if chunk.id in set(chunk_ids))
-
-
-def _range(ids: set[int]) -> str:
-    if ids == set(range(min(ids), max(ids) + 1)) and len(ids) > 2:
-        return f"{min(ids)} to {max(ids)}"
-    ordered = sorted(ids)
-    return ", ".join(map(str, ordered[:10])) + (", …" if len(ordered) > 10 else "")
+    return VideoUpload(storage, name)
 
 
 def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> Path | None:

@@ -1,4 +1,4 @@
-"""When a run was to begin, as its schedule says it: the first time that it was planned for, in the schedule's zone."""
+"""The time that a run was first planned for, in the time zone of its schedule."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -7,7 +7,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import DeploymentSchedule, FlowRun
 
 SCHEDULE = "SCHEDULE"
-"""What Prefect says made a run that nobody started by hand."""
+"""Prefect's name for the creator of a scheduled run."""
 
 
 def is_scheduled(run: FlowRun) -> bool:
@@ -16,7 +16,7 @@ def is_scheduled(run: FlowRun) -> bool:
 
 
 async def find_schedule(client: PrefectClient, run: FlowRun) -> DeploymentSchedule | None:
-    """The schedule that made a run; None where none did, or where it is gone."""
+    """The schedule that made a run; None for other runs, and where the schedule is gone."""
     if not is_scheduled(run) or run.deployment_id is None or run.created_by is None:
         return None
     schedules = await client.read_deployment_schedules(run.deployment_id)
@@ -24,7 +24,7 @@ async def find_schedule(client: PrefectClient, run: FlowRun) -> DeploymentSchedu
 
 
 async def scheduled_time(client: PrefectClient, run: FlowRun) -> datetime:
-    """The time that a run was first planned for, whenever it begins; in this machine's zone where no schedule did."""
+    """The time that a run was first planned for; without a schedule, in this machine's time zone."""
     planned = run.expected_start_time or run.created or datetime.now().astimezone()
     schedule = await find_schedule(client, run)
     zone = getattr(schedule.schedule, "timezone", None) if schedule is not None else None

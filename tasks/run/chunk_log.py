@@ -1,4 +1,4 @@
-"""What a chunk's command prints: all of it in a file, and a bounded part in its task run's log in Prefect."""
+"""The output of a chunk's command: whole in a file, and a bounded part in its task run's log in Prefect."""
 
 import asyncio
 from collections import deque
@@ -10,31 +10,31 @@ from typing import TextIO
 from helios.adapter import OutputSink, Stream
 
 FIRST_LINES = LAST_LINES = 20
-"""Of an attempt, in Prefect."""
+"""Lines of an attempt that go to Prefect, from each end."""
 BATCH_SECONDS = 2.0
-"""Lines that come within this, which is how often Prefect sends them, are one record: it costs half a millisecond here,
-and as much in the server."""
+"""Lines within this many seconds, which is how often Prefect sends them, become one record: a record costs half a
+millisecond here, and as much in the server."""
 RUN_LINES = 20_000
-"""Of a whole run, in Prefect."""
+"""Lines of a whole run that go to Prefect."""
 LONGEST_LINE = 1000
-"""Characters of a line, in Prefect."""
+"""Characters of a line that go to Prefect."""
 
 
 class LineBudget:
-    """How many lines a run may still log."""
+    """Counts the lines that a run may still log."""
 
     def __init__(self, lines: int = RUN_LINES) -> None:
         self.left = lines
         """Lines."""
 
     def take(self) -> bool:
-        """Use one up; say whether there was one."""
+        """Use one line up; return whether there was one left."""
         self.left -= 1
         return self.left >= 0
 
 
 class _Batch:
-    """Hands lines on together, a moment after the first of them."""
+    """Collects lines, and logs them together a moment after the first."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         self._log = log
@@ -42,13 +42,13 @@ class _Batch:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, line: str) -> None:
-        """Take one."""
+        """Take a line."""
         self._lines.append(line)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Hand on what is there."""
+        """Log the lines so far."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -62,12 +62,12 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
     """A sink for the lines of one attempt, in an event loop.
 
     Args:
-        path: Has all of them; it exists once there is a line.
-        log: Called with the first and, in the end, with the last ones; with several at a time, each a line of the text.
-        budget: The run's.
+        path: The file for all lines; it exists once there is a line.
+        log: Called with the first lines and, at the end, with the last ones; each text has one or more lines.
+        budget: The lines that the run may still log.
     """
     file: TextIO | None = None
-    count, last, told = 0, deque[str](maxlen=LAST_LINES), _Batch(log)
+    count, last, batch = 0, deque[str](maxlen=LAST_LINES), _Batch(log)
 
     def write(_stream: Stream, line: str) -> None:
         nonlocal file, count
@@ -79,7 +79,7 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
         if count > FIRST_LINES:
             last.append(line)
         elif budget.take():
-            told.add(line[:LONGEST_LINE])
+            batch.add(line[:LONGEST_LINE])
 
     try:
         yield write
@@ -88,8 +88,8 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
             file.close()
         left_out = count - FIRST_LINES - len(last)
         if left_out > 0 and budget.take():
-            told.add(f"… {left_out} lines left out; all are in {path}")
+            batch.add(f"… {left_out} lines left out; all are in {path}")
         for line in last:
             if budget.take():
-                told.add(line[:LONGEST_LINE])
-        told.flush()
+                batch.add(line[:LONGEST_LINE])
+        batch.flush()

@@ -1,4 +1,4 @@
-"""What has become of one chunk in a run, and when."""
+"""The record of one chunk in a run: its attempts, their times, and its result."""
 
 from dataclasses import dataclass, field
 
@@ -14,60 +14,60 @@ class AttemptTimes:
     """When one attempt did what, in seconds since its run began."""
 
     began: float
-    """It came to the front of the queue."""
+    """The chunk's turn came."""
     started: float | None = None
-    """It had its slot of the adapter's limit, and was given to the adapter."""
+    """The attempt had its slot of the adapter's limit, and was given to the adapter."""
     answered: float | None = None
-    """The adapter said how the command ended."""
+    """The adapter returned the command's result."""
     fetched: float | None = None
     """The output was on this machine."""
     ended: float | None = None
-    """It was accepted, or given up."""
+    """The output was accepted, or the attempt failed."""
     outcome: RunState = RunState.RUNNING
-    """How it ended."""
+    """How the attempt ended."""
     render_ms: int | None = None
-    """Running time of its command, once known."""
+    """Running time of the command, once known."""
     worker: WorkerTimings | None = None
-    """Where the worker's time went, if it says so."""
+    """Where the worker's time went, if the worker reports it."""
 
     def end(self, now: float, outcome: RunState) -> None:
-        """Take note of its end."""
+        """Write down the end."""
         self.ended, self.outcome = now, outcome
 
 
 @dataclass
 class ChunkRecord:
-    """What has become of one chunk so far."""
+    """The record of one chunk."""
 
     chunk: RenderJobChunk
     """The chunk."""
     position: int = 0
     """Where it stands in the job document, counted from 0."""
     state: RunState = RunState.PENDING
-    """Where it stands."""
+    """The chunk's state."""
     times: list[AttemptTimes] = field(default_factory=list)
-    """Its attempts, in their order."""
+    """The attempts, in order."""
     command_failures: int = 0
-    """Attempts that failed by the command's own doing."""
+    """Attempts whose command failed."""
     environment_failures: int = 0
-    """Attempts that failed because the environment did."""
+    """Attempts whose environment failed."""
     error: str | None = None
     """Why the last attempt failed."""
     result: ChunkResult | None = None
     """The accepted output."""
     is_given_up: bool = False
-    """Whether no further attempt follows the one that failed."""
+    """Whether the chunk failed for good."""
     reused_at: float | None = None
-    """When an earlier run's output was taken, in seconds since the run began; None where none was."""
+    """When an earlier run's output was reused, in seconds since the run began; None if the chunk was not reused."""
     task_run: TaskRun | None = None
-    """Its Prefect task run, once there is one."""
+    """The chunk's task run in Prefect, once there is one."""
 
     @property
     def reused(self) -> bool:
-        """Whether an earlier run accepted it."""
+        """Whether an earlier run's output was taken."""
         return self.reused_at is not None
 
     @property
     def attempts(self) -> int:
-        """Executions that were asked for."""
+        """The number of attempts so far."""
         return len(self.times)

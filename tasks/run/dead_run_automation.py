@@ -1,7 +1,7 @@
-"""Have Prefect's server itself notice that a run's process died, when nobody else looks.
+"""Have Prefect's server itself notice that a run's process died, when nothing else looks.
 
-A run that lives says so in an event every few seconds. An automation of the server's marks a run as crashed that
-was heard of once, and then neither said that it lives nor ended.
+A live run emits an event every few seconds (`tasks.run.liveness`). An automation on the server marks a run as crashed
+that has emitted such an event once, and then neither another one nor its end.
 """
 
 from datetime import timedelta
@@ -15,14 +15,12 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 
+from tasks.run.liveness import RUN_SILENT_SECONDS
+
 NAME = "helios-render: runs that died"
 ALIVE = "helios-render.run.alive"
 SUSPENDED = "helios-render.run.suspended"
 """Said after the last sign of life: the process ended as it should, and the run goes on when it is resumed."""
-ALIVE_SECONDS = 10.0
-"""Between two such events."""
-SILENT_SECONDS = 35
-"""A run that was silent for so long is dead; with the server's own pace, it says so within a minute."""
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
@@ -51,10 +49,10 @@ async def ensure_automation(client: PrefectClient) -> UUID:
         after={ALIVE},
         expect={ALIVE, SUSPENDED, *(f"prefect.flow-run.{state}" for state in ENDS)},
         threshold=1,
-        within=timedelta(seconds=SILENT_SECONDS),
+        within=timedelta(seconds=RUN_SILENT_SECONDS),
     )
     message = (
-        f"Nothing was heard of the process that rendered this job for {SILENT_SECONDS} s; helios-job resume goes on"
+        f"Nothing was heard of the process that rendered this job for {RUN_SILENT_SECONDS} s; helios-job resume goes on"
     )
     action = ChangeFlowRunState(state=StateType.CRASHED, name="Crashed", message=message)
     description = "Marks render jobs as crashed whose process died. Made by helios-render; made again if it is deleted."

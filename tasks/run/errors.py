@@ -1,14 +1,17 @@
-"""How a job, or one attempt of a chunk, ends when it does not end well."""
+"""The errors with which a job, or one attempt of a chunk, ends.
 
-from helios.errors import HeliosError
+These errors have no kind of failure: `helios.errors` says why.
+"""
+
+from helios.errors import ExpectedError
 from helios.models.report import JobReport
 
 JOB_CANCELLED = "The job was cancelled"
-"""Why a chunk was stopped when no other reason is known."""
+"""The reason for a stop when no other reason is known."""
 
 
-class JobEndedError(HeliosError):
-    """The job ended without its video. It is the result of such a flow run, so that who awaits it is told.
+class JobEndedError(ExpectedError):
+    """The job ended without its video. It is the result of such a flow run, so that a caller who awaits it gets it.
 
     Args:
         message: Why.
@@ -24,15 +27,19 @@ class JobFailedError(JobEndedError):
     """The job can't complete."""
 
 
+class JobRefusedError(JobFailedError):
+    """The request can't work; nothing ran."""
+
+
 class JobCancelledError(JobEndedError):
-    """Somebody stopped the job."""
+    """The job was cancelled."""
 
 
 class JobCrashedError(JobEndedError):
-    """What the job depends on died."""
+    """A process that the job depends on died."""
 
 
-class AttemptFailedError(HeliosError):
+class AttemptFailedError(ExpectedError):
     """One attempt of a chunk failed.
 
     Args:

@@ -7,14 +7,14 @@ FULL_COLLECTION_EVERY = 100
 
 
 def calm_collector() -> None:
-    """Take what is loaded out of the collector's sight, and let it look at everything more rarely.
+    """Exclude everything that is loaded by now from collections, and make full collections rarer.
 
-    A full collection goes through every object. In a process that has loaded Prefect and a cloud's SDK that
-    takes 100 ms, in which nothing else runs; what was loaded stays to the end anyway. Called when everything is
-    loaded; a second call does nothing.
+    A full collection goes through every object: 100 ms in a process that has loaded Prefect and a cloud's SDK, in which
+    nothing else runs. Loaded code stays until the end anyway. Call it when everything is loaded; a second call does
+    nothing.
     """
     young, middle, old = gc.get_threshold()
-    if old == FULL_COLLECTION_EVERY:  # to count what is frozen takes 14 ms
+    if old == FULL_COLLECTION_EVERY:  # counting the frozen objects would take 14 ms
         return
     gc.freeze()
     gc.set_threshold(young, middle, FULL_COLLECTION_EVERY)

@@ -1,9 +1,9 @@
-"""One job, one run: a hold on a job, kept in Prefect's database.
+"""One job, one run: a lock on a job, kept in Prefect's database.
 
-A hold is a Prefect variable, since a variable's name is unique, so that creating one either works or says who was
-first; and since every machine that takes part sees it. Its holder renews it while it lives. A hold whose holder died
-is taken over: on the same machine as soon as the process is gone, elsewhere when the hold was not renewed for a while
-in which it was watched. No clock is compared with another.
+A lock is a Prefect variable. A variable's name is unique, so that creating it either works or shows who was first; and
+every machine that takes part sees it. The owner renews its lock while it lives. The lock of a dead owner is taken
+over: on the same machine as soon as the process is gone, elsewhere when the lock was not renewed for a while in which
+it was watched (`tasks.run.liveness`). No clock is compared with another.
 """
 
 import asyncio
@@ -14,31 +14,27 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-import psutil
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from helios.errors import RequestError
+from helios.processes.identity import machine_id, process_start
 from helios.processes.tree import end_commands_of, owner_mark
-from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.api import PAGE, RunApi, each
+from tasks.run.liveness import LOOK_SECONDS, OWNER_DEAD_SECONDS
 
 PREFIX = "helios-job-"
-BEAT_SECONDS = 5.0
-"""Between two renewals."""
-DEAD_SECONDS = 20.0
-"""Who does not renew a hold while it is watched for so long is dead."""
-LOOK_SECONDS = 0.5
-PAGE = 200
+"""Begins the names of the variables."""
 
 
-class Holder(BaseModel):
-    """Who works on a job: one process, in one run of the flow."""
+class LockOwner(BaseModel):
+    """The owner of a lock: one process, in one run of the flow."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     job: str
-    """What people call the job."""
+    """The job's name."""
     run_id: str
     """Its flow run."""
     run_name: str
@@ -54,238 +50,214 @@ class Holder(BaseModel):
     started: str
     """When the process began, as the machine counts: a process id is given again."""
     owner: str
-    """What the marks of its commands' processes begin with."""
+    """Begins the marks of the owner's command processes."""
     beat: int = 0
     """Raised with every renewal."""
     is_suspended: bool = False
-    """Whether the process is ending, for another one of the same run to go on when that is resumed."""
+    """Whether the process is ending, so that another process of the same run may go on when that run is resumed."""
 
     @classmethod
-    def this_process(cls, *, job: str, run_id: str, run_name: str) -> "Holder":
-        """This process as a holder."""
+    def this_process(cls, *, job: str, run_id: str, run_name: str) -> "LockOwner":
+        """This process as an owner."""
         return cls(
             job=job,
             run_id=run_id,
             run_name=run_name,
             token=uuid.uuid4().hex[:8],
             host=socket.gethostname(),
-            machine=_machine(),
+            machine=machine_id(),
             pid=os.getpid(),
-            started=_start_of(os.getpid()),
+            started=process_start(os.getpid()),
             owner=owner_mark(),
         )
 
     @property
     def is_here(self) -> bool:
         """Whether its process, if it lives, is one of this machine."""
-        return self.machine == _machine()
+        return self.machine == machine_id()
 
     @property
     def is_gone(self) -> bool:
         """Whether its process is known to be dead."""
-        return self.is_here and _start_of(self.pid) != self.started
+        return self.is_here and process_start(self.pid) != self.started
 
     def __str__(self) -> str:
-        """Who it is, for messages."""
+        """The owner as messages name it."""
         return f"run {self.run_name} ({self.run_id}), process {self.pid} on {self.host}"
 
 
-class JobHeldError(RequestError):
-    """Another run works on the job.
+class JobLockedError(RequestError):
+    """Another run renders the job.
 
     Args:
-        holder: That run.
+        owner: That run.
     """
 
-    def __init__(self, holder: Holder) -> None:
-        self.holder = holder
+    def __init__(self, owner: LockOwner) -> None:
+        self.owner = owner
         super().__init__(
-            f"The job {holder.job!r} is being rendered by {holder}; wait for its end, or cancel it: "
-            f"helios-job cancel {holder.run_id}"
+            f"The job {owner.job!r} is being rendered by {owner}; wait for its end, or cancel it: "
+            f"helios-job cancel {owner.run_id}"
         )
 
 
-class HoldLostError(RequestError):
-    """Another run took the job over, since nothing was heard of this one for too long."""
+class LockLostError(RequestError):
+    """Another run took the job over, because this run did not renew its lock in time."""
 
 
-class Hold:
-    """A hold on one job.
+class JobLock:
+    """A lock on one job.
 
     Args:
-        client: Prefect's.
+        api: Prefect's API.
         key: The job's name in records.
-        holder: Who wants it.
+        owner: The process that wants the lock.
     """
 
-    def __init__(self, client: PrefectClient, key: str, holder: Holder) -> None:
-        self.holder = holder
-        self._client = client
-        self._name = f"{PREFIX}{key}"
+    def __init__(self, api: RunApi, key: str, owner: LockOwner) -> None:
+        self.owner = owner
+        self._api = api
+        self._name = lock_name(key)
         self._id: str | None = None
 
-    async def take(self, logger: RunLogger) -> None:
-        """Take the hold; end what a dead holder left running on this machine.
+    async def acquire(self) -> None:
+        """Take the lock; end the commands that a dead owner left running on this machine.
 
         Raises:
-            JobHeldError: Somebody else has it.
+            JobLockedError: A living owner has it.
         """
         while self._id is None:
             self._id = await self._create()
             if self._id is not None:
                 return
-            found = await find_hold(self._client, self._name)
+            found = await find_lock(self._api.client, self._name)
             if found is None:
                 continue
-            number, other = found
-            if other is not None and other.token == self.holder.token:
-                self._id = number  # created by a request whose answer was lost
+            lock_id, other = found
+            if other is not None and other.token == self.owner.token:
+                self._id = lock_id  # created by a request whose answer was lost
                 return
             if other is not None:
-                if not await self._is_dead(number, other):
-                    raise JobHeldError(other)
-                left = await end_commands_of(other.owner) if other.is_here else 0
-                logger.info("Taken over from %s, which is gone%s", other, f"; {left} processes ended" if left else "")
-            await drop_hold(self._client, number)
+                if not await self._is_dead(lock_id, other):
+                    raise JobLockedError(other)
+                ended = await end_commands_of(other.owner) if other.is_here else 0
+                processes = f"; {ended} processes ended" if ended else ""
+                self._api.log.info("Taken over from %s, which is gone%s", other, processes)
+            await remove_lock(self._api.client, lock_id)
 
     async def renew(self) -> None:
-        """Say that the holder lives.
+        """Show that the owner lives.
 
         Raises:
-            HoldLostError: Somebody else has taken the job over.
+            LockLostError: Another run has taken the job over.
         """
-        self.holder = self.holder.model_copy(update={"beat": self.holder.beat + 1})
+        self.owner = self.owner.model_copy(update={"beat": self.owner.beat + 1})
         try:
-            await self._client.request(
+            await self._api.client.request(
                 "PATCH",
                 "/variables/{id}",
                 path_params={"id": self._id},
-                json={"value": self.holder.model_dump()},
+                json={"value": self.owner.model_dump()},
             )
         except (ObjectNotFound, PrefectHTTPStatusError) as exc:
             if _status(exc) != httpx.codes.NOT_FOUND:
                 raise
-            raise HoldLostError(
+            raise LockLostError(
                 "Another run took this job over, since nothing was heard of this one for "
-                f"{DEAD_SECONDS:g} s; this one stops"
+                f"{OWNER_DEAD_SECONDS:g} s; this one stops"
             ) from None
 
     async def suspend(self) -> None:
-        """Say that this process is ending, and another one of the same run may wait for that.
+        """Show that this process is ending, so that another process of the same run waits for its end.
 
         Raises:
-            HoldLostError: Somebody else has taken the job over.
+            LockLostError: Another run has taken the job over.
         """
-        self.holder = self.holder.model_copy(update={"is_suspended": True})
+        self.owner = self.owner.model_copy(update={"is_suspended": True})
         await self.renew()
 
     async def release(self) -> None:
-        """Give it up."""
+        """Give the lock up."""
         if self._id is not None:
-            await drop_hold(self._client, self._id)
+            await remove_lock(self._api.client, self._id)
 
     async def _create(self) -> str | None:
-        body = {"name": self._name, "value": self.holder.model_dump(), "tags": ["helios-render"]}
+        body = {"name": self._name, "value": self.owner.model_dump(), "tags": ["helios-render"]}
         try:
-            return str((await self._client.request("POST", "/variables/", json=body)).json()["id"])
+            return str((await self._api.client.request("POST", "/variables/", json=body)).json()["id"])
         except PrefectHTTPStatusError as exc:
             if _status(exc) != httpx.codes.CONFLICT:
                 raise
             return None
 
-    async def _is_dead(self, number: str, holder: Holder) -> bool:
-        if holder.is_gone:
-            return True
-        if holder.is_here:
-            return False
-        return not await shows_life(self._client, number, holder)
+    async def _is_dead(self, lock_id: str, owner: LockOwner) -> bool:
+        if owner.is_here:
+            return owner.is_gone
+        return not await shows_life(self._api.client, lock_id, owner)
 
 
-async def shows_life(client: PrefectClient, number: str, holder: Holder) -> bool:
-    """Watch a hold for `DEAD_SECONDS` at most; say whether it was renewed, or given up."""
-    deadline = asyncio.get_running_loop().time() + DEAD_SECONDS
+def lock_name(key: str) -> str:
+    """The name of a job's lock in Prefect, by the job's name in records."""
+    return f"{PREFIX}{key}"
+
+
+async def shows_life(client: PrefectClient, lock_id: str, owner: LockOwner) -> bool:
+    """Watch a lock for `OWNER_DEAD_SECONDS` at most; say whether it was renewed, or given up."""
+    deadline = asyncio.get_running_loop().time() + OWNER_DEAD_SECONDS
     while asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(LOOK_SECONDS)
         try:
-            found = parse_hold((await client.request("GET", "/variables/{id}", path_params={"id": number})).json())
+            found = _parse((await client.request("GET", "/variables/{id}", path_params={"id": lock_id})).json())
         except (ObjectNotFound, PrefectHTTPStatusError):
             return True
-        if found[1] is None or found[1].beat != holder.beat:
+        if found[1] is None or found[1].beat != owner.beat:
             return True
     return False
 
 
-async def all_holds(client: PrefectClient) -> list[tuple[str, Holder, datetime]]:
-    """Every hold: its id, who has it, and when it was last renewed, by the server's clock."""
-    found: list[tuple[str, Holder, datetime]] = []
-    offset = 0
-    while page := (await client.request(
-        "POST",
-        "/variables/filter",
-        json={"variables": {"name": {"like_": PREFIX}}, "limit": PAGE, "offset": offset},
-    )).json():  # fmt: skip
-        offset += len(page)
-        for document in page:
-            number, holder = parse_hold(document)
-            if holder is not None:
-                found.append((number, holder, datetime.fromisoformat(document["updated"])))
+async def all_locks(client: PrefectClient) -> list[tuple[str, LockOwner, datetime]]:
+    """Every lock: its id, its owner, and when it was last renewed, by the server's clock."""
+
+    async def read(offset: int) -> list[dict[str, Any]]:
+        wanted = {"variables": {"name": {"like_": PREFIX}}, "limit": PAGE, "offset": offset}
+        return list((await client.request("POST", "/variables/filter", json=wanted)).json())
+
+    found = []
+    async for document in each(read):
+        lock_id, owner = _parse(document)
+        if owner is not None:
+            found.append((lock_id, owner, datetime.fromisoformat(document["updated"])))
     return found
 
 
-async def find_hold(client: PrefectClient, name: str) -> tuple[str, Holder | None] | None:
-    """A hold by name: its id, and who has it; None for the holder where that can't be read."""
+async def find_lock(client: PrefectClient, name: str) -> tuple[str, LockOwner | None] | None:
+    """A lock by name: its id, and its owner; None for an owner that can't be read."""
     try:
-        return parse_hold((await client.request("GET", "/variables/name/{name}", path_params={"name": name})).json())
+        return _parse((await client.request("GET", "/variables/name/{name}", path_params={"name": name})).json())
     except (ObjectNotFound, PrefectHTTPStatusError) as exc:
         if _status(exc) != httpx.codes.NOT_FOUND:
             raise
         return None
 
 
-def parse_hold(document: dict[str, Any]) -> tuple[str, Holder | None]:
-    """A variable as a hold."""
+async def remove_lock(client: PrefectClient, lock_id: str) -> None:
+    """Remove a lock; a lock that is gone is no error."""
     try:
-        return str(document["id"]), Holder.model_validate(document["value"])
-    except ValidationError:
-        return str(document["id"]), None
-
-
-async def drop_hold(client: PrefectClient, number: str) -> None:
-    """Remove a hold; one that is gone is no error."""
-    try:
-        await client.request("DELETE", "/variables/{id}", path_params={"id": number})
+        await client.request("DELETE", "/variables/{id}", path_params={"id": lock_id})
     except (ObjectNotFound, PrefectHTTPStatusError) as exc:
         if _status(exc) != httpx.codes.NOT_FOUND:
             raise
+
+
+def _parse(document: dict[str, Any]) -> tuple[str, LockOwner | None]:
+    """A variable as a lock."""
+    try:
+        return str(document["id"]), LockOwner.model_validate(document["value"])
+    except ValidationError:
+        return str(document["id"]), None
 
 
 def _status(exc: Exception) -> int:
     if isinstance(exc, ObjectNotFound):
         return int(httpx.codes.NOT_FOUND)
     return exc.response.status_code if isinstance(exc, PrefectHTTPStatusError) else 0
-
-
-def _start_of(pid: int) -> str:
-    """When a process began, in a form that no change of a clock alters; empty for one that is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-        return "" if fields[0] == b"Z" else fields[19].decode()  # ticks since the machine's boot
-    except OSError:
-        pass
-    try:
-        return str(psutil.Process(pid).create_time())  # not Linux
-    except psutil.Error:
-        return ""
-
-
-def _machine() -> str:
-    """Names the boot of a machine, and the container."""
-    boot = space = ""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip()
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        pass  # not Linux: the name must do
-    return f"{socket.gethostname()} {boot} {space}"

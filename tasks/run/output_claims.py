@@ -23,7 +23,7 @@ from helios.models.paths import OWN_FOLDER
 from helios.processes.tree import end_commands_of
 from tasks.prefect_api.log import RunLogger
 from tasks.request.prepare import PreparedJob
-from tasks.run.lock import Holder
+from tasks.run.lock import LockOwner
 
 FOLDER = "claims"
 LOCK = "lock"
@@ -39,7 +39,7 @@ class Claim(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    holder: Holder
+    owner: LockOwner
     """The run."""
     names: frozenset[str]
     """File names."""
@@ -50,27 +50,27 @@ class OutputClaimedError(RequestError):
 
     Args:
         paths: The files, at least one.
-        holder: That run.
+        owner: That run.
     """
 
-    def __init__(self, paths: list[Path], holder: Holder) -> None:
-        self.holder = holder
+    def __init__(self, paths: list[Path], owner: LockOwner) -> None:
+        self.owner = owner
         more = f" and {len(paths) - 1} more of this job's outputs are" if len(paths) > 1 else " is"
         super().__init__(
-            f"{paths[0]}{more} being written by the job {holder.job!r}, {holder}; expected outputs that no running job "
+            f"{paths[0]}{more} being written by the job {owner.job!r}, {owner}; expected outputs that no running job "
             "writes. Give this job a folder (--job-dir) or output names of its own; or wait for that run's end, or "
-            f"cancel it: helios-job cancel {holder.run_id}"
+            f"cancel it: helios-job cancel {owner.run_id}"
         )
 
 
 @asynccontextmanager
-async def claimed_outputs(job: PreparedJob, holder: Holder, logger: RunLogger) -> AsyncIterator[None]:
+async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) -> AsyncIterator[None]:
     """Have a job's outputs to oneself within the block.
 
     Args:
         job: The job.
-        holder: This run.
-        logger: For what people should know.
+        owner: This run.
+        log: Gets a warning where outputs can't be claimed.
 
     Raises:
         OutputClaimedError: Another run writes to one of them.
@@ -80,16 +80,16 @@ async def claimed_outputs(job: PreparedJob, holder: Holder, logger: RunLogger) -
         # All runs go through the folders in the same order, so that of two that meet in several, one gets on.
         for folder, names in sorted(_outputs(job).items()):
             try:
-                await held.enter_async_context(_claimed(folder, names, holder))
+                await held.enter_async_context(_claimed(folder, names, owner))
             except OSError as exc:
-                logger.warning("%s", _unclaimed(folder, exc))
+                log.warning("%s", _unclaimed(folder, exc))
         yield
 
 
 def _outputs(job: PreparedJob) -> dict[Path, frozenset[str]]:
     """The files that a job writes, by folder. A video on its way into storage has a name of its own already."""
     outputs = [job.directory.output(chunk.output_file) for chunk in job.chunks]
-    if job.output is not None and job.published is None:
+    if job.output is not None and job.upload is None:
         outputs.append(job.output.parent.resolve() / job.output.name)
     found: dict[Path, set[str]] = {}
     for output in outputs:
@@ -117,18 +117,18 @@ def _unclaimed(folder: Path, exc: OSError) -> str:
 
 
 @asynccontextmanager
-async def _claimed(folder: Path, names: frozenset[str], holder: Holder) -> AsyncIterator[None]:
+async def _claimed(folder: Path, names: frozenset[str], owner: LockOwner) -> AsyncIterator[None]:
     """Claim names in one folder within the block."""
     folder.mkdir(parents=True, exist_ok=True)
     place = folder / OWN_FOLDER / FOLDER
-    own = place / f"{holder.run_id}-{holder.token}.json"
+    own = place / f"{owner.run_id}-{owner.token}.json"
     claim = -1
     try:
         async with _turn(folder, place):
             await _refuse_claimed(folder, place, names)
             claim = _open(own, _mode(folder))
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            text = Claim(holder=holder, names=names).model_dump_json().encode()
+            text = Claim(owner=owner, names=names).model_dump_json().encode()
             with os.fdopen(os.dup(claim), "wb") as file:
                 file.write(text)
         yield
@@ -148,8 +148,8 @@ async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> N
     """
     for path in sorted(place.glob("*.json")):
         with _claim_of(path) as (claim, is_locked):
-            holder = claim.holder if claim else None
-            is_gone = holder is not None and holder.is_gone
+            owner = claim.owner if claim else None
+            is_gone = owner is not None and owner.is_gone
             if is_locked and not is_gone:  # a dead run's lock may live on in a child of its process
                 if claim is None:
                     raise RequestError(
@@ -157,10 +157,10 @@ async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> N
                         f"process, or end it (fuser {path})"
                     )
                 if meeting := sorted(names & claim.names):
-                    raise OutputClaimedError([folder / name for name in meeting], claim.holder)
+                    raise OutputClaimedError([folder / name for name in meeting], claim.owner)
                 continue
-            if holder is not None and is_gone:
-                await end_commands_of(holder.owner)
+            if owner is not None and is_gone:
+                await end_commands_of(owner.owner)
             with suppress(PermissionError):  # another user's, in a folder whose files are only their owner's to remove
                 path.unlink(missing_ok=True)
 

@@ -1,44 +1,107 @@
-"""How far a run is: counts, rate and time left, in a form that is also read back from its artifact in Prefect."""
+"""How far a run is: numbers and a phase. Sentences are made where they are shown (`tasks.page.progress_text`)."""
 
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
 
-_DESCRIPTION = re.compile(r"(.+?): (\d+) of (\d+) frames, (\d+) of (\d+) chunks(?:, [^;]+)?(?:; (.+))?")
 RATE_SECONDS = 1.0
-"""A rate of less time is chance."""
+"""A rate over less time than this is chance."""
 
 
-@dataclass
-class JobProgress:
-    """Counts of one run, and its clock."""
+class Phase(StrEnum):
+    """What a run is doing."""
 
+    STARTING = "starting"
+    """The job is being prepared."""
+    UPLOADING = "uploading input files"
+    """Input files go into storage, for workers elsewhere."""
+    RENDERING = "rendering"
+    """Chunks are rendered."""
+    STITCHING = "stitching"
+    """The chunks are stitched into one video."""
+    MERGING = "merging"
+    """The job's own merge command runs."""
+
+    @property
+    def is_join(self) -> bool:
+        """Whether the chunks are being joined."""
+        return self in (Phase.STITCHING, Phase.MERGING)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands at one moment."""
+
+    phase: Phase
+    """What it is doing."""
+    frames: int
+    """Frames of accepted chunks."""
     total_frames: int
-    """Frames to render."""
+    """Frames to render, at least 1."""
+    chunks: int
+    """Accepted chunks."""
     total_chunks: int
     """Chunks to render."""
-    frames: int = 0
-    """Frames of accepted chunks."""
-    chunks: int = 0
-    """Accepted chunks."""
-    phase: str = "starting"
-    """What is going on: rendering, stitching, merging."""
-    notes: dict[str, str] = field(default_factory=dict)
-    """What holds the run up, by kind."""
-    reused_frames: int = 0
-    """Frames of chunks that an earlier run accepted."""
-    _began: float = field(default_factory=time.monotonic)
-    _entered: list[tuple[str, float]] = field(default_factory=list)
+    frames_per_second: float | None = None
+    """Frames rendered a second, on average since rendering began; None while that says nothing."""
+    waiting_chunks: int = 0
+    """Chunks that wait for a slot of the adapter's limit."""
+    limit: str = ""
+    """The limit that they wait for."""
+    is_paused: bool = False
+    """Whether the run is paused."""
+    overdue_seconds: float | None = None
+    """The time that the run should have taken at most, once it has taken longer."""
+
+    @property
+    def percent(self) -> float:
+        """Rendered share, 0 to 100."""
+        return 100 * self.frames / self.total_frames
+
+    def to_metadata(self) -> dict[str, str]:
+        """The fields as texts, as an artifact in Prefect keeps them; fields that say nothing are left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            name: str(value) for name, value in values.items() if not (value is None or value is False or value == "")
+        }
 
     @classmethod
-    def parse(cls, description: str) -> "JobProgress | None":
-        """The counts that a description tells, up to two seconds old; None if it is none."""
-        if (found := _DESCRIPTION.fullmatch(description)) is None:
+    def from_metadata(cls, metadata: Mapping[str, Any] | None) -> "Progress | None":
+        """The inverse of `to_metadata`; None where the texts are not a progress."""
+        found = metadata or {}
+        try:
+            return cls(
+                phase=Phase(found["phase"]),
+                frames=int(found["frames"]),
+                total_frames=int(found["total_frames"]),
+                chunks=int(found["chunks"]),
+                total_chunks=int(found["total_chunks"]),
+                frames_per_second=float(found["frames_per_second"]) if "frames_per_second" in found else None,
+                waiting_chunks=int(found.get("waiting_chunks", 0)),
+                limit=found.get("limit", ""),
+                is_paused="is_paused" in found,
+                overdue_seconds=float(found["overdue_seconds"]) if "overdue_seconds" in found else None,
+            )
+        except (KeyError, ValueError):
             return None
-        phase, frames, total_frames, chunks, total_chunks, note = found.groups()
-        return cls(int(total_frames), int(total_chunks), int(frames), int(chunks), phase, {"": note} if note else {})
+
+
+class ProgressTracker:
+    """Counts one run, by its clock, and calls the listener of this process on every change.
+
+    Args:
+        total_frames: Frames to render.
+        total_chunks: Chunks to render.
+    """
+
+    def __init__(self, total_frames: int, total_chunks: int) -> None:
+        self._now = Progress(Phase.STARTING, 0, total_frames, 0, total_chunks)
+        self._reused_frames = 0
+        self._began = time.monotonic()
+        self._entered: list[tuple[Phase, float]] = []
 
     @property
     def seconds(self) -> float:
@@ -46,75 +109,46 @@ class JobProgress:
         return time.monotonic() - self._began
 
     @property
-    def percent(self) -> float:
-        """Rendered share, 0 to 100."""
-        return 100 * self.frames / self.total_frames
+    def now(self) -> Progress:
+        """Where the run stands."""
+        return replace(self._now, frames_per_second=self._rate())
 
-    @property
-    def rate(self) -> float | None:
-        """Frames rendered a second, on average since rendering began; None while that says nothing."""
-        rendered = self.frames - self.reused_frames
-        start = next((since for name, since in self._entered if name == "rendering"), None)
-        if self.phase != "rendering" or start is None or rendered == 0 or self.seconds - start < RATE_SECONDS:
-            return None
-        return rendered / (self.seconds - start)
-
-    @property
-    def counts(self) -> str:
-        """`rendering: 120 of 300 frames, 4 of 10 chunks`."""
-        return f"{self.phase}: {self.frames} of {self.total_frames} frames, {self.chunks} of {self.total_chunks} chunks"
-
-    @property
-    def description(self) -> str:
-        """`rendering: 120 of 300 frames, 4 of 10 chunks, 29.5 frames/s, 6.1 s left; waits for …`."""
-        words = self.counts
-        if (rate := self.rate) is not None:
-            words += f", {rate:.3g} frames/s, {duration((self.total_frames - self.frames) / rate)} left"
-        return "; ".join([words, *self.notes.values()])
-
-    def phases(self, now: float) -> list[tuple[str, float, float]]:
-        """What went on from when to when, in seconds since the run began; the last until now."""
+    def phases(self, now: float) -> list[tuple[Phase, float, float]]:
+        """Each phase with its begin and its end, in seconds since the run began; the last one ends now."""
         ends = [*(start for _, start in self._entered[1:]), now]
-        return [(name, start, end) for (name, start), end in zip(self._entered, ends, strict=False)]
+        return [(phase, start, end) for (phase, start), end in zip(self._entered, ends, strict=False)]
 
     def add(self, frames: int, *, reused: bool = False) -> None:
-        """Count an accepted chunk."""
-        self.frames += frames
-        self.chunks += 1
-        self.reused_frames += frames if reused else 0
-        self.tell()
+        """Count an accepted chunk.
 
-    def enter(self, phase: str) -> None:
-        """Say that another phase has begun."""
-        self.phase = phase
+        Args:
+            frames: Its frames.
+            reused: Whether an earlier run rendered it; such frames don't count for the rate.
+        """
+        self._reused_frames += frames if reused else 0
+        self.note(frames=self._now.frames + frames, chunks=self._now.chunks + 1)
+
+    def enter(self, phase: Phase) -> None:
+        """Begin another phase."""
         self._entered.append((phase, self.seconds))
-        self.tell()
+        self.note(phase=phase)
 
-    def hold_up(self, kind: str, note: str | None) -> None:
-        """Say what holds the run up, or, with None, that this does not any more."""
-        if note == self.notes.get(kind):
-            return
-        if note is None:
-            del self.notes[kind]
-        else:
-            self.notes[kind] = note
-        self.tell()
+    def note(self, **changes: Any) -> None:
+        """Change fields of `now`, and tell the listener where that changes anything."""
+        changed = replace(self._now, **changes)
+        if changed != self._now:
+            self._now = changed
+            if listener := LISTENER.get():
+                listener(self.now)
 
-    def tell(self) -> None:
-        """Call the listener of this process, if there is one."""
-        if listener := LISTENER.get():
-            listener(self)
+    def _rate(self) -> float | None:
+        rendered = self._now.frames - self._reused_frames
+        start = next((since for phase, since in self._entered if phase is Phase.RENDERING), None)
+        if self._now.phase is not Phase.RENDERING or start is None or rendered == 0:
+            return None
+        seconds = self.seconds - start
+        return rendered / seconds if seconds >= RATE_SECONDS else None
 
 
-LISTENER: ContextVar[Callable[[JobProgress], None] | None] = ContextVar("LISTENER", default=None)
+LISTENER: ContextVar[Callable[[Progress], None] | None] = ContextVar("LISTENER", default=None)
 """Called in the flow's event loop on every change; the command line draws its bar from it."""
-
-
-def duration(seconds: float) -> str:
-    """A length of time for people: `4.2 s`, `3:05 min`, `2:03:05 h`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d} h"

@@ -1,4 +1,4 @@
-"""One run of a job at work: it has the job to itself, and somebody looks after it."""
+"""The locked, supervised session of one run."""
 
 import asyncio
 import time
@@ -6,167 +6,157 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import State, StateType
 from prefect.exceptions import Abort
 from prefect.results import get_result_store
 from prefect.runtime import flow_run
 
 from helios.models.report import RunState
-from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
+from tasks.prefect_api.run_states import replace_state
 from tasks.request.prepare import PreparedJob
-from tasks.run.accepted import AcceptedChunks, job_key
+from tasks.run.accepted import AcceptedChunks
 from tasks.run.dead_run_automation import ensure_automation
+from tasks.run.identity import RetryPolicy, RunIdentity
 from tasks.run.last_states import complete_states
-from tasks.run.lock import LOOK_SECONDS, Hold, Holder, JobHeldError
+from tasks.run.liveness import LOOK_SECONDS, OWN_END_SECONDS
+from tasks.run.lock import JobLock, JobLockedError, LockOwner
 from tasks.run.output_claims import claimed_outputs
-from tasks.run.run import JobRun, Limits
-from tasks.run.supervision import UNREACHABLE, Supervisor
+from tasks.run.record_keys import job_key
+from tasks.run.run import Run
+from tasks.run.supervision import Supervisor
 from tasks.run.termination import on_worker_death
-from tasks.run_states import replace_state
 
 REACH_SECONDS = 6 * 3600.0
-"""How long the end of a job waits for Prefect's API, to say so."""
+"""How long the end of a job waits for Prefect's API, to write its last states."""
 REACH_PAUSE_SECONDS = 5.0
 RELEASE_TRIES = 5
-OWN_END_SECONDS = 30.0
-"""How long a process waits for the end of the run's earlier one, which was suspended a moment before the resume."""
 
 
-class Work:
-    """One run that has its hold on the job.
+class RunSession:
+    """A run that has the lock on its job.
 
     Args:
         run: The run.
-        hold: Its hold.
+        lock: Its lock.
         accepted: What earlier runs of the job accepted.
-        client: Prefect's.
-        logger: For what people should know.
+        api: Prefect's API.
     """
 
-    def __init__(
-        self, run: JobRun, hold: Hold, accepted: AcceptedChunks, client: PrefectClient, logger: RunLogger
-    ) -> None:
+    def __init__(self, run: Run, lock: JobLock, accepted: AcceptedChunks, api: RunApi) -> None:
         self.run = run
         """The run."""
         self.accepted = accepted
         """What earlier runs of the job accepted."""
-        self._hold = hold
-        self.client = client
-        """Prefect's."""
-        self._logger = logger
+        self.api = api
+        """Prefect's API."""
+        self._lock = lock
 
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
-        """Within the block, do what its state in Prefect, and the death of its worker, ask of the run."""
-        run = self.run
-        watcher = asyncio.create_task(Supervisor(run, self._hold, self.client, self._logger).watch())
+        """Within the block, follow the run's state in Prefect, and stop the run when its worker dies."""
+        control = self.run.control
+        watcher = asyncio.create_task(Supervisor(self.run, self._lock, self.api).watch())
         try:
-            with on_worker_death(lambda: run.stop("The Prefect worker of this run died", RunState.CRASHED)):
+            with on_worker_death(lambda: control.stop("The Prefect worker of this run died", RunState.CRASHED)):
                 yield
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):
                 await watcher
 
-    async def tell(self, state: State[None]) -> None:
-        """Set the run's state in Prefect, unless somebody has asked for another one, or nobody listens."""
-        run_id = UUID(self.run.run_id)
+    async def set_state(self, state: State[None]) -> None:
+        """Set the run's state in Prefect, unless it is in another state than Running, or the API is away."""
+        run_id = UUID(self.run.identity.run_id)
         with one_try(), suppress(*UNREACHABLE):
-            found = (await self.client.read_flow_run(run_id)).state
+            found = (await self.api.client.read_flow_run(run_id)).state
             if found is not None and found.type is StateType.RUNNING:
-                await replace_state(self.client, run_id, found, state)
+                await replace_state(self.api.client, run_id, found, state)
 
 
 @asynccontextmanager
-async def job_run(
-    job: PreparedJob,
-    client: PrefectClient,
-    logger: RunLogger,
-    *,
-    limits: Limits,
-    anew: bool,
-    cancel: Callable[[], None],
-) -> AsyncIterator[Work]:
-    """Have a job to oneself within the block.
+async def run_session(
+    job: PreparedJob, api: RunApi, *, policy: RetryPolicy, anew: bool, cancel: Callable[[], None]
+) -> AsyncIterator[RunSession]:
+    """Hold the lock on a job within the block.
 
     Args:
         job: The job.
-        client: Prefect's.
-        logger: For what people should know.
-        limits: How often and how long a chunk may be tried.
+        api: Prefect's API.
+        policy: How often and how long a chunk may be tried.
         anew: Take nothing of other runs.
         cancel: Cancels the flow's task.
 
     Raises:
-        JobHeldError: Another run works on the job.
+        JobLockedError: Another run renders the job.
         OutputClaimedError: Another job writes to one of its outputs.
         RequestError: An earlier run of the job had another document.
         Abort: This very run goes on in another process.
     """
     run_id = str(flow_run.id)
     key = job_key(job.spec, run_id)
-    hold = Hold(client, key, Holder.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
-    await _take(hold, logger)
+    lock = JobLock(api, key, LockOwner.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
+    await _acquire(lock, api)
     try:
         with suppress(*UNREACHABLE):
-            await ensure_automation(client)
-        async with claimed_outputs(job, hold.holder, logger):
-            store = get_result_store()
-            accepted = AcceptedChunks(job, key=key, run_id=run_id, store=store, only_own=anew, logger=logger)
+            await ensure_automation(api.client)
+        identity = RunIdentity(
+            job, run_id=run_id, key=key, token=lock.owner.token, is_first=flow_run.run_count <= 1, policy=policy
+        )
+        async with claimed_outputs(job, lock.owner, api.log):
+            accepted = AcceptedChunks(identity, get_result_store(), only_own=anew, log=api.log)
             await accepted.open()
-            run = JobRun(job, run_id=run_id, key=key, token=hold.holder.token, is_first=flow_run.run_count <= 1,
-                         limits=limits, client=client, logger=logger, cancel=cancel)  # fmt: skip
+            run = Run(identity, api, cancel=cancel)
             async with run.slots.kept():
-                yield Work(run, hold, accepted, client, logger)
-        await _until_reachable(client, logger)
+                yield RunSession(run, lock, accepted, api)
+        await _until_reachable(api)
         with suppress(*UNREACHABLE):
-            await complete_states(client, run)
+            await complete_states(api.client, run)
     finally:
-        await _release(hold, client, logger)
+        await _release(lock, api)
 
 
-async def _take(hold: Hold, logger: RunLogger) -> None:
-    """Take a hold; from an earlier process of the run that was suspended, once that has ended.
+async def _acquire(lock: JobLock, api: RunApi) -> None:
+    """Take the lock; from an earlier process of this run that was suspended, once that has ended.
 
     Raises:
-        JobHeldError: Another run works on the job.
+        JobLockedError: Another run renders the job.
         Abort: The earlier process goes on.
     """
     deadline, said = time.monotonic() + OWN_END_SECONDS, False
     while True:
         try:
-            return await hold.take(logger)
-        except JobHeldError as exc:
-            if exc.holder.run_id != hold.holder.run_id:
+            return await lock.acquire()
+        except JobLockedError as exc:
+            if exc.owner.run_id != lock.owner.run_id:
                 raise
-            if not exc.holder.is_suspended or time.monotonic() >= deadline:
-                logger.error("Not started a second time: %s", exc)
+            if not exc.owner.is_suspended or time.monotonic() >= deadline:
+                api.log.error("Not started a second time: %s", exc)
                 raise Abort(str(exc)) from None
             if not said:
-                logger.info("Waiting for the end of this run's earlier process, %s", exc.holder)
+                api.log.info("Waiting for the end of this run's earlier process, %s", exc.owner)
                 said = True
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _release(hold: Hold, client: PrefectClient, logger: RunLogger) -> None:
-    """Give the hold up, also if that takes a few tries; one that stays is taken over, or dropped by who looks."""
+async def _release(lock: JobLock, api: RunApi) -> None:
+    """Give the lock up, in a few tries. A lock left behind expires, or is removed by the next command."""
     for _ in range(RELEASE_TRIES):
-        await _until_reachable(client, logger)
+        await _until_reachable(api)
         with suppress(*UNREACHABLE), one_try():
-            await hold.release()
+            await lock.release()
             return
 
 
-async def _until_reachable(client: PrefectClient, logger: RunLogger) -> None:
-    """Wait until Prefect's API answers, so that the end of a job can be told to it."""
+async def _until_reachable(api: RunApi) -> None:
+    """Wait until Prefect's API answers, so that the end of a job can be written there."""
     deadline, said = time.monotonic() + REACH_SECONDS, False
     with one_try():
         while time.monotonic() < deadline:
-            if await client.api_healthcheck() is None:
+            if await api.client.api_healthcheck() is None:
                 return
             if not said:
-                logger.warning("The job is at its end; waiting for Prefect's API, to say so")
+                api.log.warning("The job is at its end; waiting for Prefect's API, to say so")
                 said = True
             await asyncio.sleep(REACH_PAUSE_SECONDS)

@@ -1,8 +1,8 @@
-"""At most so many attempts on one adapter at a time, over all jobs: slots of a global concurrency limit of Prefect's.
+"""Bound the attempts on one adapter over all jobs, by slots of a global concurrency limit in Prefect.
 
-The limit's name is the adapter's configuration's to say; where no limit of that name exists, nothing is limited.
-A slot is on lease: that of a process that died is free after a minute. A slot stays with its run from one attempt to
-the next, for a minute at most, so that short chunks do not pay for it each time, and other jobs get their turn; see
+The adapter's configuration names the limit; where no limit of that name exists, nothing is limited. A slot is on lease:
+the slot of a process that died is free after a minute. A slot stays with its run from one attempt to the next, for a
+minute at most, so that short chunks do not pay for it each time, and other jobs get their turn; see
 docs/decisions/slots-stay-with-a-run.md.
 """
 
@@ -14,29 +14,24 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import httpx
-from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import PrefectHTTPStatusError
 
-from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
-from tasks.run.progress import JobProgress
+from tasks.run.liveness import SLOT_LEASE_SECONDS, SLOT_RENEW_SECONDS
+from tasks.run.progress import ProgressTracker
 
-LEASE_SECONDS = 60.0
-"""The shortest lease that Prefect's server gives."""
-RENEW_SECONDS = 15.0
 KEEP_SECONDS = 60.0
-"""How long a slot stays with a run that has another attempt for it at once."""
+"""Seconds that a slot stays with a run that has another attempt for it at once."""
 IDLE_SECONDS = 1.0
-"""How long one stays that nothing of the run wants."""
+"""Seconds after which an unused slot is returned."""
 ASK_AGAIN_SECONDS = 1.0
 TRIES = 30
-"""How often the server is asked while it can't answer, for half a minute; then the attempt goes without. On SQLite
-it answers 503 whenever another write came between."""
+"""Requests for a slot while the server can't answer, over half a minute; then the attempt goes on without a slot. On
+SQLite the server answers 503 whenever another write came between."""
 GIVE_BACK_TRIES = 8
-"""Likewise to free a slot, for some seconds: its lease ends by itself."""
-NOTE = "limit"
-_TROUBLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
+"""Tries to free a slot, over some seconds: its lease ends by itself."""
 
 
 @dataclass
@@ -50,30 +45,27 @@ class AdapterSlots:
     """The slots that one run holds.
 
     Args:
-        client: Prefect's.
-        name: The limit's.
+        api: Prefect's API; its log says when the limit can't be kept.
+        name: The limit's name.
         run_id: The flow run, which Prefect shows as the holder.
         gate: Closed while the run is paused: it takes no slots then.
-        progress: Told when attempts wait.
-        logger: Told when the limit can't be kept.
+        progress: Shows how many chunks wait for a slot.
     """
 
     def __init__(
         self,
-        client: PrefectClient,
+        api: RunApi,
         name: str,
         *,
         run_id: str,
         gate: asyncio.Event,
-        progress: JobProgress,
-        logger: RunLogger,
+        progress: ProgressTracker,
     ) -> None:
-        self._client = client
+        self._api = api
         self._name = name
         self._holder = ConcurrencyLeaseHolder(type="flow_run", id=UUID(run_id))
         self._gate = gate
         self._progress = progress
-        self._logger = logger
         self._is_limited = True
         self._held: list[_Slot] = []
         self._idle: list[_Slot] = []
@@ -107,7 +99,7 @@ class AdapterSlots:
                 await self._give_back(self._held[0])
 
     async def _take(self) -> _Slot | None:
-        """A slot; None where there is no limit, or nobody to ask."""
+        """Wait for a slot; None where there is no limit, or where Prefect can't say."""
         self._waiting += 1
         try:
             while self._is_limited:
@@ -119,7 +111,7 @@ class AdapterSlots:
                     await self._give_back(slot)  # paused meanwhile
                 elif self._failures >= TRIES:
                     self._failures = 0
-                    self._logger.warning("Prefect can't say whether the limit %s has a free slot; an attempt goes on "
+                    self._api.log.warning("Prefect can't say whether the limit %s has a free slot; an attempt goes on "
                                          "without", self._name)  # fmt: skip
                     return None
                 elif self._is_limited:
@@ -140,7 +132,7 @@ class AdapterSlots:
             try:
                 slot = await self._ask()
                 self._failures = 0
-            except _TROUBLE:
+            except UNREACHABLE:
                 slot, self._failures = None, self._failures + 1
             if slot is None:
                 self._not_before = time.monotonic() + _pause(self._failures) / 2
@@ -150,8 +142,8 @@ class AdapterSlots:
         """Ask Prefect for a slot; None where there is none free, or no limit."""
         try:
             with one_try():
-                answer = await self._client.increment_concurrency_slots_with_lease(
-                    [self._name], 1, "concurrency", LEASE_SECONDS, self._holder
+                answer = await self._api.client.increment_concurrency_slots_with_lease(
+                    [self._name], 1, "concurrency", SLOT_LEASE_SECONDS, self._holder
                 )
         except PrefectHTTPStatusError as exc:
             # Unprocessable: the limit is 0, which is how people close one.
@@ -178,16 +170,16 @@ class AdapterSlots:
             self._freed.set()
 
     async def _give_back(self, slot: _Slot) -> None:
-        """Free a slot, also if that takes a few tries: one that is lost is taken until its lease ends."""
+        """Free a slot, in several tries: a slot that is not freed stays taken until its lease ends."""
         self._held.remove(slot)
         for failures in range(1, GIVE_BACK_TRIES + 1):
             try:
                 with one_try():
-                    await self._client.release_concurrency_slots_with_lease(slot.lease)
+                    await self._api.client.release_concurrency_slots_with_lease(slot.lease)
             except PrefectHTTPStatusError as exc:
                 if exc.response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                     return
-            except _TROUBLE:
+            except UNREACHABLE:
                 pass
             else:
                 return
@@ -202,19 +194,17 @@ class AdapterSlots:
             for slot in [slot for slot in self._idle if now - slot.idle_since >= IDLE_SECONDS]:
                 self._idle.remove(slot)
                 await self._give_back(slot)
-            if now - renewed >= RENEW_SECONDS:
+            if now - renewed >= SLOT_RENEW_SECONDS:
                 renewed = now
                 for slot in tuple(self._held):
-                    with suppress(*_TROUBLE), one_try():
-                        await self._client.renew_concurrency_lease(slot.lease, LEASE_SECONDS)
+                    with suppress(*UNREACHABLE), one_try():
+                        await self._api.client.renew_concurrency_lease(slot.lease, SLOT_LEASE_SECONDS)
 
     def _tell(self) -> None:
-        count = self._waiting
-        chunks = "a chunk waits" if count == 1 else f"{count} chunks wait"
-        note = f"{chunks} for a slot of the limit {self._name}" if count and self._is_limited else None
-        self._progress.hold_up(NOTE, note)
+        waiting = self._waiting if self._is_limited else 0
+        self._progress.note(waiting_chunks=waiting, limit=self._name if waiting else "")
 
 
 def _pause(failures: int) -> float:
-    """Until the next question: a moment after one that the server could not answer, longer each time."""
+    """Seconds until the next request: short after a failure of the server, and longer each time."""
     return min(0.02 * 2**failures, ASK_AGAIN_SECONDS) if failures else ASK_AGAIN_SECONDS

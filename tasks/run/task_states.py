@@ -1,31 +1,49 @@
-"""Tell Prefect a task run's last state from outside its own code."""
+"""A run's task states: what Prefect was told of each task run of this process, and telling it once more."""
 
 from typing import Any
+from uuid import UUID
 
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 from prefect.utilities.engine import emit_task_run_state_change_event
 
-from helios.models.report import RunState
-from tasks.run.run import JobRun
 
+class TaskStates:
+    """The task runs of one process."""
 
-def record_as_cancelled(run: JobRun, chunk_id: int, reason: str) -> None:
-    """Let a chunk's task run end as Cancelled, with the reason.
+    def __init__(self) -> None:
+        self.begun: dict[UUID, TaskRun] = {}
+        """Task runs whose code has begun."""
+        self.ended: dict[UUID, State[Any]] = {}
+        """Their last states, in the order of their ends."""
 
-    A task that is cancelled while its code runs says so itself. One that waits for its retry is inside
-    Prefect's engine, which records every cancellation as Crashed, "cancelled by the runtime environment".
-    """
-    record = run.records[chunk_id]
-    run.end_attempt(record, RunState.CANCELLED)
-    task_run = record.task_run
-    if task_run is None:
-        return
-    cancelled: State[None] = Cancelled(message=reason)
-    cancelled.state_details.task_run_id = task_run.id
-    cancelled.state_details.flow_run_id = task_run.flow_run_id
-    run.end_task(cancelled)
-    tell_last_state(task_run, cancelled, before=task_run.state)
+    def begin(self) -> TaskRun | None:
+        """Note the task run whose code calls this; None outside a task."""
+        context = TaskRunContext.get()
+        if context is None:
+            return None
+        self.begun[context.task_run.id] = context.task_run
+        return context.task_run
+
+    def end(self, ended: State[Any]) -> None:
+        """Note a task run's last state."""
+        if ended.state_details.task_run_id is not None:
+            self.ended[ended.state_details.task_run_id] = ended
+
+    def end_as_cancelled(self, task_run: TaskRun | None, reason: str) -> None:
+        """Let a task run end as Cancelled, with the reason.
+
+        A task that is cancelled while its code runs says so itself. A task that waits for its retry is inside
+        Prefect's engine, which records every cancellation as Crashed, "cancelled by the runtime environment".
+        """
+        if task_run is None:
+            return
+        cancelled: State[None] = Cancelled(message=reason)
+        cancelled.state_details.task_run_id = task_run.id
+        cancelled.state_details.flow_run_id = task_run.flow_run_id
+        self.end(cancelled)
+        tell_last_state(task_run, cancelled, before=task_run.state)
 
 
 def tell_last_state(task_run: TaskRun, state: State[Any], *, before: State[Any] | None) -> None:

@@ -18,8 +18,8 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
     """Within the block, SIGTERM cancels the task that entered it.
 
     Yields:
-        What does the same for other reasons. Whoever is first cancels; a second time would break off what ends
-        the run in order.
+        A function that cancels the task for other reasons. Only the first call, or the first signal, counts: a second
+        cancellation would break off the orderly end.
 
     Prefect's own handler raises an exception in whatever code the signal meets. Inside a callback of the
     event loop asyncio logs it and goes on, so that the run does too.
@@ -48,14 +48,14 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
 def on_worker_death(stop: Callable[[], None]) -> Iterator[None]:
     """Within the block, the death of the Prefect worker that started this process calls a function in the event loop.
 
-    A process that nobody started for a worker is left alone: it may outlive the shell that it came from.
+    A process that no worker started is left alone: it may outlive the shell that it came from.
     """
     if WORKERS_RUN not in os.environ or not hasattr(os, "pidfd_open"):
         yield
         return
     loop = asyncio.get_running_loop()
     watched: int | None = None
-    # One that died while this process was starting left broken pipes, and this process to another parent.
+    # A worker that died while this process was starting left broken pipes, and this process has another parent.
     is_dead, parent = _are_pipes_broken(), os.getppid()
     if not is_dead and parent > 1:
         try:
@@ -82,7 +82,7 @@ def on_worker_death(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _are_pipes_broken() -> bool:
-    """Whether nobody reads this process's output any more, where that goes into pipes, as a worker's do."""
+    """Whether this process's output goes into pipes that have no reader any more, as those of a dead worker."""
     poll = select.poll()
     for stream in (1, 2):
         poll.register(stream, 0)
@@ -90,7 +90,7 @@ def _are_pipes_broken() -> bool:
 
 
 def _leave_the_pipes() -> None:
-    """Write to nowhere what the worker would have read: its pipes are broken, and an error there can keep a process."""
+    """Redirect output from the dead worker's pipes to /dev/null: a write error there can keep a process from ending."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         with suppress(OSError):

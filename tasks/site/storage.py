@@ -1,106 +1,143 @@
-"""A job's documents and input files in storage, for workers that do not share this machine's disk.
+"""The site of workers that do not share this machine's disk: everything goes through artifact storage.
 
-STORAGE/assets/DIGEST                   input files, by content
-STORAGE/jobs/JOB/TOKEN/assets.json            which of them this job needs
-STORAGE/jobs/JOB/TOKEN/chunk-7/job.json       a job document with one chunk alone: what a worker reads does not
-                                              grow with the job
-STORAGE/jobs/JOB/TOKEN/chunk-7/attempt-1/     what helios.job.attempts names
-
-JOB is the same for all runs of a job, TOKEN another one each time: what a run that died has left is found.
+`helios.job.attempts` has the layout of the storage.
 """
 
 import json
+from collections.abc import Callable, Collection
 from pathlib import Path
 
-from helios.adapter import StorageAdapter
-from helios.job.assets import upload_assets
+from adapters import create_adapter
+from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.errors import OutputError, WorkerUnavailableError
+from helios.job.assets import select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
 from helios.models.spec import JobSpec, RenderJobChunk
-from helios.models.worker import Artifact
+from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
-from tasks.request.prepare import PreparedJob
+from helios.storage.stores import StorageSettings
+from helios.storage.urls import split_url
+from tasks.site.site import Attempt, Order
+
+REMOTE_CONCURRENCY = 10
+"""Chunks at a time on workers elsewhere: the smallest quota of a new account at Amazon's."""
 
 
-def job_folder(key: str) -> str:
-    """The folder in storage of all runs of a job, by the job's name in records."""
-    return f"jobs/{key}"
-
-
-class StoredJob:
-    """One run of a job, as workers elsewhere see it.
+class StorageSite:
+    """Artifact storage; see `tasks.site.site.Site`.
 
     Args:
-        job: What is rendered.
-        adapter: Its adapter.
-        key: The job's name in records, the same for all its runs.
-        token: Tells this execution from others.
+        adapter: Runs the commands, and has the storage.
+        spec: The job document.
+        directory: The job directory.
+        written: Files that the job writes: never an input.
+
+    Raises:
+        RequestError: A pattern of input files finds nothing, or there are too many files.
     """
 
-    def __init__(self, job: PreparedJob, adapter: StorageAdapter, *, key: str, token: str) -> None:
-        self._job = job
+    def __init__(self, adapter: StorageAdapter, *, spec: JobSpec, directory: Path, written: Collection[Path]) -> None:
+        self.concurrency = REMOTE_CONCURRENCY
+        """A fixed number: the workers are not this machine's CPUs."""
+        self._spec = spec
+        self._directory = directory
         self._keep = adapter.keep_objects
         self._storage: Storage = adapter.storage
-        self._job_folder = job_folder(key)
-        self._folder = f"{self._job_folder}/{token}"
-        self._assets_url = job.spec.assets_url
+        self._assets_url = spec.assets_url
+        self._assets: list[Path] = []
+        if adapter.assets is not None or spec.assets_url is None:
+            self._assets = select_assets(directory, patterns=adapter.assets, outputs=written)
+        self._folder = ""
         self._has_document: set[int] = set()
 
     @property
-    def url(self) -> str:
-        """The run's folder."""
-        return self._storage.url_of(self._folder)
+    def merge_adapter(self) -> WorkerAdapter:
+        """Processes on this machine, where the outputs arrive."""
+        return create_adapter("local")[1]
 
-    async def upload(self) -> int:
-        """Upload the input files that storage does not have, and the list of them.
+    def storage_at(self, url: str) -> Storage:
+        """A folder in storage, with the adapter's rights where it is in the adapter's bucket."""
+        shared = split_url(self._storage.url)[0] == split_url(url)[0]
+        return self._storage.at(url) if shared else Storage(StorageSettings(url=url))
 
-        Returns:
-            The number of input files.
+    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+        """Call off the workers of dead runs, and upload the input files that storage does not have."""
+        on_upload()
+        self._folder = f"{_job_folder(key)}/{token}"
+        lines = []
+        if called_off := await self._call_off_earlier(_job_folder(key)):
+            lines.append(f"{called_off} workers of a stopped run were called off")
+        if self._assets:
+            bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage)
+            list_key = f"{self._folder}/assets.json"
+            await self._storage.write(list_key, bundle.model_dump_json().encode())
+            self._assets_url = self._storage.url_of(list_key)
+        url = self._storage.url_of(self._folder)
+        return [*lines, f"{len(self._assets)} input files are in storage; the run's folder is {url}"]
 
-        Raises:
-            RequestError: The storage can't be used.
+    async def order(self, attempt: Attempt) -> Order:
+        """Write the chunk's own job document before its first attempt, and name it."""
+        words = attempt.chunk.argv
+        job = WorkerJob(
+            command=words[0],
+            args=words[1:],
+            timeout_seconds=attempt.timeout_seconds,
+            stall_seconds=attempt.stall_seconds,
+            job_url=await self._document(attempt.chunk),
+            chunk_id=attempt.chunk.id,
+            attempt=attempt.number,
+        )
+        return Order(job, attempt.private)
+
+    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+        """Fetch the output, whole and as its worker described it.
+
+        A worker runtime has decoded the output before it put it into storage, and the digest is compared on the way
+        here. A worker that does not report its times is not known to have decoded anything.
         """
-        if self._job.assets:
-            bundle = await upload_assets(self._job.assets, directory=self._job.directory.path, storage=self._storage)
-            key = f"{self._folder}/assets.json"
-            await self._storage.write(key, bundle.model_dump_json().encode())
-            self._assets_url = self._storage.url_of(key)
-        return len(self._job.assets)
+        artifact = ended.artifact
+        if artifact is None:
+            raise OutputError(
+                "the worker answered that it rendered, and named no output in storage: does it keep outputs "
+                "to itself? Deploy this project's worker (deploy/)"
+            )
+        try:
+            await self._storage.download(self._storage.key_of(artifact.url), place, expected=artifact)
+        except FileNotFoundError:
+            raise WorkerUnavailableError(f"The output {artifact.url} is not in storage any more") from None
+        return ended.timings is not None
 
-    async def call_off_earlier(self) -> int:
-        """Have workers stop that still render for a run of this job which is gone; return how many.
+    async def clean(self, key: str, *, always: bool = False) -> int:
+        """Remove the folder of the job's runs, unless its objects are to be kept."""
+        return 0 if self._keep and not always else await self._storage.delete_folder(_job_folder(key))
 
-        Those that have not begun find no job document, and end.
+    async def _call_off_earlier(self, folder: str) -> int:
+        """Have workers stop that still render for a dead run of this job; return how many.
+
+        Workers that have not begun find no job document, and end.
         """
-        keys = {key async for key, _ in self._storage.entries(self._job_folder)}
+        keys = {key async for key, _ in self._storage.entries(folder)}
         earlier = {key for key in keys if not key.startswith(f"{self._folder}/")}
         attempts = {key.rpartition("/")[0] for key in earlier if key.endswith(f"/{STARTED}")}
-        unfinished = [folder for folder in attempts if f"{folder}/{RESULT}" not in keys]
-        for folder in unfinished:
-            await AttemptRecord(self._storage, self._storage.url_of(folder)).cancel()
+        unfinished = [attempt for attempt in attempts if f"{attempt}/{RESULT}" not in keys]
+        for attempt in unfinished:
+            await AttemptRecord(self._storage, self._storage.url_of(attempt)).cancel()
         for key in earlier:
             if key.endswith("/job.json"):
                 await self._storage.delete(key)
         return len(unfinished)
 
-    async def document(self, chunk: RenderJobChunk) -> str:
-        """The URL of a chunk's own job document, which is written before its first attempt."""
+    async def _document(self, chunk: RenderJobChunk) -> str:
+        """The URL of a chunk's own job document."""
         key = f"{self._folder}/chunk-{chunk.id}/job.json"
         if chunk.id not in self._has_document:
-            metadata = self._job.spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
-            spec = JobSpec(id=self._job.spec.id, metadata=metadata, chunks=(chunk,), assets_url=self._assets_url)
+            metadata = self._spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
+            spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(chunk,), assets_url=self._assets_url)
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
             self._has_document.add(chunk.id)
         return self._storage.url_of(key)
 
-    async def fetch(self, artifact: Artifact, path: Path) -> None:
-        """Fetch an output, whole and as its worker described it.
 
-        Raises:
-            FileNotFoundError: It is not there.
-            WorkerUnavailableError: It arrived damaged.
-        """
-        await self._storage.download(self._storage.key_of(artifact.url), path, expected=artifact)
-
-    async def clean(self) -> int:
-        """Remove what the job's runs left in storage, unless it is to be kept; return the number of objects."""
-        return 0 if self._keep else await self._storage.delete_folder(self._job_folder)
+def _job_folder(key: str) -> str:
+    """The folder in storage of all runs of a job, by the job's name in records."""
+    return f"jobs/{key}"

@@ -16,14 +16,15 @@ import time
 from contextlib import AsyncExitStack
 
 from helios.errors import RequestError
-from tasks.request.prepare import PreparedJob, prepare_job
-from tasks.run.lock import Holder
+from tasks.request.prepare import PreparedJob, prepare
+from tasks.request.request import RenderRequest
+from tasks.run.lock import LockOwner
 from tasks.run.output_claims import claimed_outputs
 
 
 async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) -> None:
     """Claim, and wait."""
-    holder = Holder.this_process(job="other", run_id=f"run-{os.getpid()}", run_name="bold-owl")
+    holder = LockOwner.this_process(job="other", run_id=f"run-{os.getpid()}", run_name="bold-owl")
     async with AsyncExitStack() as claims:
         for index, job in enumerate(jobs):
             words = "claimed"
@@ -42,7 +43,7 @@ async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) ->
 def main() -> None:
     """Do it in so many processes, which begin at the same time."""
     processes, *documents = sys.argv[1:]
-    jobs = [prepare_job(document) for document in documents]
+    jobs = [prepare(RenderRequest(document)) for document in documents]
     if processes == "0":
         asyncio.run(claim(0, jobs, forks=True))
         return

@@ -77,18 +77,12 @@ def misbehave(words: argparse.Namespace) -> None:
         case ["truncated"]:
             write(words)
             output.write_bytes(output.read_bytes()[:-400])
-        case ["truncated-late"]:  # the index is in front, the last frames are cut off
-            write(words, output.with_suffix(".mkv"))
-            whole = output.with_suffix(".mkv").read_bytes()
-            output.write_bytes(whole[: len(whole) * 2 // 3])
-            output.with_suffix(".mkv").unlink()
+        case ["truncated-late"]:
+            write_truncated_late(words)
         case ["damaged"]:
             write_damaged(words)
         case ["damaged-times", times]:
-            if tried(words) > int(times):
-                write(words)
-            else:
-                write_damaged(words)
+            (write if tried(words) > int(times) else write_damaged)(words)
         case ["short"]:
             write(words, count=count - 1)
         case ["long"]:
@@ -110,12 +104,7 @@ def misbehave(words: argparse.Namespace) -> None:
                 sys.exit("not yet")
             write(words)
         case ["link", kind]:  # what was rendered stays under another name, too
-            kept = output.parent / f"kept-{start}{output.suffix}"
-            write(words, kept)
-            if kind == "hard":
-                os.link(kept, output)
-            else:
-                os.symlink(kept.absolute(), output)
+            write_link(words, kind)
         case ["slow", seconds]:
             time.sleep(float(seconds))
             write(words)
@@ -126,10 +115,7 @@ def misbehave(words: argparse.Namespace) -> None:
         case ["hang"]:
             hang()
         case ["hang-hard"]:  # ignores SIGTERM, and so does a grandchild that left the session
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-            subprocess.Popen([sys.executable, "-c", ignore], start_new_session=True)
-            hang()
+            hang_hard()
         case ["flood", megabytes]:
             line = b"x" * 99 + b"\n"
             for _ in range(int(megabytes)):
@@ -153,6 +139,32 @@ def write_damaged(words: argparse.Namespace) -> None:
     from testbed.video import damage
 
     damage(words.output, words.count // 2)
+
+
+def write_truncated_late(words: argparse.Namespace) -> None:
+    """Write a file whose index is in front, and whose last frames are cut off."""
+    whole = words.output.with_suffix(".mkv")
+    write(words, whole)
+    words.output.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    whole.unlink()
+
+
+def write_link(words: argparse.Namespace, kind: str) -> None:
+    """Write a file of another name, and link to it: by a hard link, or by a symbolic one."""
+    kept = words.output.parent / f"kept-{words.start}{words.output.suffix}"
+    write(words, kept)
+    if kind == "hard":
+        os.link(kept, words.output)
+    else:
+        os.symlink(kept.absolute(), words.output)
+
+
+def hang_hard() -> None:
+    """Ignore SIGTERM for ten minutes, in this process and in a grandchild that has left the session."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", ignore], start_new_session=True)
+    hang()
 
 
 def hang() -> None:

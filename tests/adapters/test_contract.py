@@ -39,7 +39,15 @@ class TestFake(AdapterContract):
 
     def python(self, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
         """Name the script by what it does."""
-        act_name = "beat" if "while True" in script else "print" if "line in out" in script else "echo"
+        act_name = (
+            "stall"
+            if "begun" in script
+            else "beat"
+            if "while True" in script
+            else "print"
+            if "line in out" in script
+            else "echo"
+        )
         return WorkerJob(
             command="count" if "sys.exit(3)" in script else act_name, args=args, timeout_seconds=timeout_seconds
         )
@@ -69,7 +77,9 @@ async def act(job: WorkerJob, on_output: OutputSink | None) -> WorkerResult:
             with Path(job.args[0]).open("ab") as file:
                 file.write(b".")
             return WorkerResult(exit_code=3)
-        case "beat":
+        case "beat" | "stall":
+            if job.command == "stall" and on_output:
+                on_output("stdout", "begun")
             end = time.monotonic() + 60
             while time.monotonic() < end:
                 with Path(job.args[0]).open("ab") as file:

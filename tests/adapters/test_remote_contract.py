@@ -6,7 +6,8 @@ import pytest
 
 from adapters import create_adapter
 from helios.adapter import StorageAdapter, WorkerAdapter
-from helios.errors import RequestError
+from helios.errors import CommandStalledError, RequestError
+from helios.job.attempts import attempt_url
 from helios.models.worker import WorkerJob
 from helios.testing import AdapterContract
 from testbed.cloud.aws import Aws
@@ -36,6 +37,20 @@ class RemoteContract(AdapterContract):
         job = self.python("for n in range(20_000): print('line', n)")
         await adapter.execute(job, on_output=lambda _stream, line: seen.append(line))
         assert seen == [f"line {n}" for n in range(20_000)]
+
+    async def test_hands_on_the_whole_output_of_a_job_that_stalls(self, adapter: WorkerAdapter) -> None:
+        """Its log is in storage, like that of every command that ran, and reaches the sink to the last line."""
+        seen: list[str] = []
+        job = self.python("import time\nfor n in range(20_000): print('line', n, flush=True)\ntime.sleep(600)")
+        with pytest.raises(CommandStalledError, match="for 3 s, and was stopped"):
+            await adapter.execute(
+                job.model_copy(update={"stall_seconds": 3.0}), on_output=lambda _stream, line: seen.append(line)
+            )
+        assert seen == [f"line {n}" for n in range(20_000)]
+        storage = self.adapter_in_use.storage
+        folder = storage.key_of(attempt_url(str(job.job_url), 1))
+        (log,) = [key async for key, _ in storage.entries(folder) if key.endswith("log.jsonl")]
+        assert len((await storage.read(log) or b"").splitlines()) == 20_000
 
     async def test_refuses_a_command_that_is_not_in_storage(self, adapter: WorkerAdapter) -> None:
         """Such a worker has nothing but what is in storage."""

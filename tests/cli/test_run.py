@@ -121,6 +121,19 @@ def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
     assert sorted(tmp_path.iterdir()) == before
 
 
+@with_server
+def test_what_the_flow_refuses_has_the_same_exit_code(tmp_path: Path) -> None:
+    """A sound file that can't be read is found when the job is prepared: exit code 2, one line, and nothing ran."""
+    write_job(tmp_path, make_job())
+    (tmp_path / "noise.wav").write_text("no sound")
+    done = helios_job("run", "job.json", "--output", "v.mp4", "--audio", "noise.wav", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "helios-job: " in done.stderr
+    assert "noise.wav can't be read as sound" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.glob("chunk*")) == []
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM: exit code 130, no process left, Cancelled in the database of the command's own server."""

@@ -16,18 +16,19 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import Pause
 from prefect.states import Cancelled, Cancelling, Crashed, Failed, Paused, Pending, Running, Scheduled, Suspended
 
-from cli.flow_process import start_flow
 from farm import dead_runs
 from farm import runs as job_runs
 from farm.dead_runs import mark_dead_runs
+from farm.here import start_flow
 from farm.runs import Resumed, cancel_run, find_run, pause_run, resume_run
 from farm.watch import read_progress
 from flows.render import render_job
 from helios.errors import RequestError
 from helios.models.report import RunState
+from tasks.prefect_api.api import RunApi
 from tasks.prefect_api.states import job_state, stitching, to_be_resumed
 from tasks.run.dead_run_automation import SUSPENDED
-from tasks.run.lock import Hold, Holder
+from tasks.run.lock import JobLock, LockOwner
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
@@ -65,7 +66,7 @@ class Job:
 
         async def is_noted() -> bool:
             progress = await read_progress(self.client, self.run)
-            return progress is not None and "paused" in progress.notes.values()
+            return progress is not None and progress.is_paused
 
         await eventually(is_noted)
         (self.folder / "all").touch()
@@ -212,7 +213,7 @@ async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monke
         with pytest.raises(Pause):
             await asyncio.wait_for(job.work, 120)
         assert await job.state() is RunState.PAUSED
-        monkeypatch.setattr(dead_runs, "SILENT", timedelta(0))
+        monkeypatch.setattr(dead_runs, "OWNER_SILENT", timedelta(0))
         await mark_dead_runs(job.client)
         assert await job.state() is RunState.PAUSED
         await eventually(partial(_said_last, job, SUSPENDED))
@@ -286,13 +287,13 @@ async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None
         for name, state in wanted.items():
             run = await client.create_flow_run(render_job, parameters={"job": name}, state=Running())
             await client.set_flow_run_state(run.id, state, force=True)
-            holder = Holder.this_process(job=name, run_id=str(run.id), run_name=run.name)
+            holder = LockOwner.this_process(job=name, run_id=str(run.id), run_name=run.name)
             dead = {"pid": gone.pid, "started": "1", "owner": "nobody-"} if name != "alive" else {}
-            hold = Hold(client, f"looked-at-{name}", holder.model_copy(update=dead))
-            await hold.take(_LOGGER)
+            lock = JobLock(RunApi(client, _LOGGER), f"looked-at-{name}", holder.model_copy(update=dead))
+            await lock.acquire()
             runs[name] = run.id
             if name == "alive":
-                alive = hold
+                alive = lock
         marked = {run.id for run in await mark_dead_runs(client)}
         assert marked == {runs["running"], runs["paused"], runs["cancelling"]}
         found = {name: (await find_run(client, str(run_id))) for name, run_id in runs.items()}

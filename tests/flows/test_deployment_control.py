@@ -98,7 +98,7 @@ class Job:
 
         async def is_noted() -> bool:
             progress = await read_progress(self.client, await self.client.read_flow_run(self._id))
-            return progress is not None and "paused" in progress.notes.values()
+            return progress is not None and progress.is_paused
 
         await soon(is_noted)
 

@@ -14,9 +14,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.exceptions import Abort
 from prefect.states import Cancelled, Pending
 
-from cli.flow_process import start_flow
+from farm.here import start_flow
 from flows.render import render_job
-from tasks.run.lock import Hold, Holder
+from tasks.prefect_api.api import RunApi
+from tasks.run.lock import JobLock, LockOwner
 from testbed.jobs import make_job, write_job
 from tests.running import eventually
 
@@ -26,24 +27,24 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 @asynccontextmanager
 async def held_by_earlier_process(
     folder: Path, job_id: str, *, suspended: bool = False
-) -> AsyncIterator[tuple[PrefectClient, FlowRun, Hold]]:
+) -> AsyncIterator[tuple[PrefectClient, FlowRun, JobLock]]:
     """A run whose job another process of it, this one, holds until the end of the block at the latest."""
     path = write_job(folder, make_job([5] * 2, id=job_id))
     key = f"{job_id}-{hashlib.sha256(job_id.encode()).hexdigest()[:12]}"
     async with get_client() as client:
         run = await client.create_flow_run(render_job, parameters={"job": str(path)}, state=Pending())
-        holder = Holder.this_process(job=job_id, run_id=str(run.id), run_name="run-elsewhere")
-        hold = Hold(client, key, holder.model_copy(update={"owner": "nobody-"}))
-        await hold.take(logging.getLogger(__name__))
+        owner = LockOwner.this_process(job=job_id, run_id=str(run.id), run_name="run-elsewhere")
+        lock = JobLock(RunApi(client, logging.getLogger(__name__)), key, owner.model_copy(update={"owner": "nobody-"}))
+        await lock.acquire()
         if suspended:
-            await hold.suspend()
-        yield client, run, hold
-        await hold.release()
+            await lock.suspend()
+        yield client, run, lock
+        await lock.release()
 
 
 async def test_the_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
     """It goes on when the first, which was suspended, has given the job up."""
-    async with held_by_earlier_process(tmp_path, "resumed-at-once", suspended=True) as (client, run, hold):
+    async with held_by_earlier_process(tmp_path, "resumed-at-once", suspended=True) as (client, run, lock):
         work = asyncio.create_task(start_flow(run, run.parameters))
         own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
 
@@ -52,7 +53,7 @@ async def test_the_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None
             return any("earlier process, run run-elsewhere" in line.message for line in await client.read_logs(own))
 
         await eventually(is_waiting)
-        await hold.release()
+        await lock.release()
         state = await work
     assert state.is_completed(), state.message
 

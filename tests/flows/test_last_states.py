@@ -1,7 +1,6 @@
 """States that the server lost are told again."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -9,7 +8,8 @@ from prefect.states import Running
 
 from flows import render
 from helios.models.report import RunState
-from tasks.run.run import JobRun
+from tasks.prefect_api.api import RunApi
+from tasks.run.run import Run
 from testbed.jobs import make_job
 from tests import running
 from tests.running import ended_task_runs, task_runs
@@ -20,16 +20,16 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 async def test_states_that_the_server_lost_are_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task run that is not there, one that is there without its end, and one of a process that died."""
 
-    async def lose(run: JobRun, logger: Any) -> None:
+    async def lose(run: Run, _api: RunApi) -> None:
         """As the server does when it is killed: what the run has told is gone. What follows is the run's own end."""
         ended = {
             task_run.name: task_run.id
-            for task_run in await ended_task_runs(run.report(RunState.RUNNING, duration_ms=0), count=4)
+            for task_run in await ended_task_runs(run.ledger.report(RunState.RUNNING, duration_ms=0), count=4)
         }
         async with get_client() as client:
             await client.request("DELETE", "/task_runs/{id}", path_params={"id": ended["chunk-0"]})
             await client.set_task_run_state(ended["chunk-1"], Running(), force=True)
-            run.ended_tasks.pop(ended["chunk-2"])
+            run.task_states.ended.pop(ended["chunk-2"])
             await client.set_task_run_state(ended["chunk-2"], Running(), force=True)
 
     monkeypatch.setattr(render, "_clean", lose)

@@ -13,7 +13,9 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalC
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 
 from adapters import limit_name
-from tasks.run.progress import LISTENER, JobProgress
+from tasks.page.progress_text import obstacles
+from tasks.prefect_api.api import RunApi
+from tasks.run.progress import LISTENER, ProgressTracker
 from tasks.run.slots import AdapterSlots
 from testbed.jobs import make_job
 from tests.running import eventually, render
@@ -42,16 +44,15 @@ async def taken(client: PrefectClient, name: str) -> int:
 def slots_of(client: PrefectClient, name: str) -> AdapterSlots:
     gate = asyncio.Event()
     gate.set()
-    return AdapterSlots(
-        client, name, run_id=str(uuid.uuid4()), gate=gate, progress=JobProgress(10, 10), logger=getLogger(__name__)
-    )
+    api = RunApi(client, getLogger(__name__))
+    return AdapterSlots(api, name, run_id=str(uuid.uuid4()), gate=gate, progress=ProgressTracker(10, 10))
 
 
 async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> None:
     """Never more commands at a time than it has slots; the jobs say what they wait for; all slots are free at last."""
     name = await make_limit(client, 1)
     told: set[str] = set()
-    LISTENER.set(lambda progress: told.update(progress.notes.values()))
+    LISTENER.set(lambda progress: told.update(obstacles(progress)))
     (tmp_path / "notes").mkdir()
     (tmp_path / "alone.py").write_text(
         "import os, sys, time, pathlib; here = pathlib.Path('../notes', str(os.getpid())); here.touch(); "

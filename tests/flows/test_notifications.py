@@ -101,7 +101,7 @@ async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypa
 
 async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process that died can't."""
-    monkeypatch.setattr("farm.dead_runs.SILENT", timedelta(seconds=0))
+    monkeypatch.setattr("farm.dead_runs.OWNER_SILENT", timedelta(seconds=0))
     async with get_client() as client:
         parameters = {"job": "job.json", "webhook": receiver.url}
         run = await client.create_flow_run(render_job, parameters=parameters, state=Running())
@@ -117,7 +117,7 @@ async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: p
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"webhook": "example.com/x"}, "The webhook 'example.com/x' is no address; expected http:// or https://"),
+        ({"webhook": "example.com/x"}, "The webhook 'example.com/x' is not a valid URL; expected http:// or https://"),
         ({"webhook": "http://127.0.0.1:1/"}, "The webhook has no secret to sign with; set HELIOS_WEBHOOK_SECRET"),
         ({"webhook": "http://127.0.0.1:1/", "webhook_secret": "nowhere"}, "There is no Secret block 'nowhere'"),
         ({"webhook": "http://127.0.0.1:1/", "webhook_data": {"x": "y" * 5000}}, "longer than 4096 bytes"),

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_DEFAULT_RESULT_STORAGE_BLOCK, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 from prefect_aws import AwsCredentials, S3Bucket
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
-from tasks.run.lock import Hold, Holder
+from tasks.prefect_api.api import RunApi
+from tasks.run.lock import JobLock, LockOwner
 from testbed.cloud.aws import BUCKET, Aws
 from testbed.jobs import make_job
 from testbed.video import read_numbers
@@ -213,29 +214,33 @@ async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
     assert set(executions(tmp_path).values()) == {1}
 
 
-async def test_the_hold_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _api(client: PrefectClient) -> RunApi:
+    return RunApi(client, logging.getLogger(__name__))
+
+
+async def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, on the same machine: nothing is watched for a while."""
-    monkeypatch.setattr("tasks.run.lock.DEAD_SECONDS", 400.0)
+    monkeypatch.setattr("tasks.run.lock.OWNER_DEAD_SECONDS", 400.0)
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
     async with get_client() as client:
         dead = _holder(pid=gone.pid, started="1")
-        await Hold(client, _key("left behind"), dead).take(logging.getLogger(__name__))
+        await JobLock(_api(client), _key("left behind"), dead).acquire()
         state, _ = await asyncio.wait_for(render(tmp_path, noted_job(tmp_path, id="left behind")), 300)
     assert state.is_completed(), state.message
 
 
-async def test_a_hold_elsewhere_expires_when_nobody_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_lock_elsewhere_expires_when_nothing_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is renewed, it holds; no clock is asked."""
-    monkeypatch.setattr("tasks.run.lock.DEAD_SECONDS", 3.0)
+    monkeypatch.setattr("tasks.run.lock.OWNER_DEAD_SECONDS", 3.0)
     async with get_client() as client:
-        hold = Hold(client, _key("far away"), _holder(machine="another one"))
-        await hold.take(logging.getLogger(__name__))
+        lock = JobLock(_api(client), _key("far away"), _holder(machine="another one"))
+        await lock.acquire()
 
         async def renew() -> None:
             while True:
                 await asyncio.sleep(0.5)
-                await hold.renew()
+                await lock.renew()
 
         alive = asyncio.create_task(renew())
         with pytest.raises(AssertionError, match="is being rendered by run run-elsewhere"):
@@ -245,7 +250,7 @@ async def test_a_hold_elsewhere_expires_when_nobody_renews_it(tmp_path: Path, mo
     assert state.is_completed(), state.message
 
 
-async def test_who_lost_its_hold_stops(tmp_path: Path) -> None:
+async def test_a_run_that_lost_its_lock_stops(tmp_path: Path) -> None:
     """A run that others took for dead does not go on beside the one that took over."""
     job = noted_job(tmp_path, "--misbehave", f"until:{tmp_path}", id="lost")
     work = asyncio.create_task(render(tmp_path, job))
@@ -294,6 +299,6 @@ def _key(job_id: str) -> str:
     return f"{job_id.replace(' ', '-')}-{hashlib.sha256(job_id.encode()).hexdigest()[:12]}"
 
 
-def _holder(**fields: Any) -> Holder:
-    here = Holder.this_process(job="job", run_id="00000000-0000-0000-0000-000000000000", run_name="run-elsewhere")
+def _holder(**fields: Any) -> LockOwner:
+    here = LockOwner.this_process(job="job", run_id="00000000-0000-0000-0000-000000000000", run_name="run-elsewhere")
     return here.model_copy(update={"owner": "nobody-", **fields})

@@ -15,8 +15,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.sorting import FlowRunSort
 
 from helios.models.report import JobReport
-from helios.storage.folder import hash_file
-from tasks.page.artifacts import CHUNKS, PROGRESS, TIMELINE, VIDEO
+from helios.storage.digest import hash_file
+from tasks.page.page import CHUNKS, PROGRESS, TIMELINE, VIDEO
 from tasks.page.timeline import Kind
 from tasks.page.timeline_picture import COLOURS
 from testbed.jobs import make_job

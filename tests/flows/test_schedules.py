@@ -17,7 +17,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.states import Scheduled
 
-from cli.flow_process import start_flow
+from farm.here import start_flow
 from farm.missed_runs import MISSED, mark_missed_runs
 from flows.render import render_job
 from helios.errors import RequestError

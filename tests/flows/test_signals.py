@@ -7,7 +7,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import Abort, Pause, PrefectSignal
 from prefect.states import Cancelled, Pending, Suspended
 
-from cli.flow_process import start_flow
+from farm.here import start_flow
 from flows.render import render_job
 from testbed.jobs import make_job, write_job
 

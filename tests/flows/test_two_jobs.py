@@ -33,7 +33,7 @@ async def test_the_second_of_two_jobs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "second.json"
     write_job(tmp_path / "notes", other).rename(path)
     settings = {"output_file": "second.mp4", "concurrency": 2}
-    state = await render_job(str(path), **settings, return_state=True)  # type: ignore[call-overload]
+    state = await render_job(str(path), **settings, return_state=True)
     assert state.is_failed()
     assert "c0.mp4 and 1 more of this job's outputs are being written by the job 'first', run " in (state.message or "")
     (tmp_path / "gate" / "all").touch()
@@ -42,7 +42,7 @@ async def test_the_second_of_two_jobs_is_refused(tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "first.mp4") == list(range(10))
     assert not (tmp_path / "second.mp4").exists()
     assert list((tmp_path / "notes").iterdir()) == []
-    state = await render_job(str(path), **settings, return_state=True)  # type: ignore[call-overload]
+    state = await render_job(str(path), **settings, return_state=True)
     assert state.is_completed(), state.message
     assert read_numbers(tmp_path / "second.mp4") == list(range(100, 110))
 
@@ -101,7 +101,8 @@ async def test_an_output_that_is_a_link_is_copied(tmp_path: Path, kind: str) -> 
     waiting = job_that_waits(tmp_path)["chunks"][1]
     job["chunks"] = [make_job((5, 5), name="c{index}", extra=["--misbehave", f"link:{kind}"])["chunks"][0], waiting]
     path = write_job(tmp_path, job)
-    running = asyncio.create_task(render_job(str(path), concurrency=2, return_state=True))
+    flow: Any = render_job(str(path), concurrency=2, return_state=True)
+    running = asyncio.ensure_future(flow)
     await eventually(_exists(tmp_path / "c0.mp4"))
     overwrite(tmp_path / "kept-0.mp4", write_clip(tmp_path / "other.mp4", Clip(), start=500, count=5))
     (tmp_path / "gate" / "all").touch()

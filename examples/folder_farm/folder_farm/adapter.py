@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from folder_farm.orders import KINDS, POLL_SECONDS, prepare, write
-from helios import OutputSink, RequestError, WorkerJob, WorkerResult
+from folder_farm.orders import POLL_SECONDS, prepare, write
+from helios import Failure, OutputSink, RequestError, WorkerJob, WorkerResult
 
 STOP_SECONDS = 15.0
 """How long a worker that was called off may take."""
@@ -50,7 +50,7 @@ class FolderFarm:
             if on_output is not None:
                 on_output(stream, line)
         if "error" in answer:
-            raise KINDS[answer["error"]](answer["message"])
+            raise Failure(answer["error"]).error(answer["message"])
         return WorkerResult.model_validate(answer["result"])
 
     async def _answer(self, name: str) -> dict[str, Any]:

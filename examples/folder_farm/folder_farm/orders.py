@@ -11,16 +11,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from helios import CommandTimeoutError, HeliosError, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
+from helios import HeliosError, WorkerJob, WorkerResult
 
 FOLDERS = ("orders", "taken", "cancelled", "answers")
 POLL_SECONDS = 0.1
-KINDS: dict[str, type[HeliosError]] = {
-    "timeout": CommandTimeoutError,
-    "request": RequestError,
-    "unavailable": WorkerUnavailableError,
-}
-"""The errors of the contract, by the names that they have in an answer."""
 
 
 def prepare(folder: Path) -> None:
@@ -45,5 +39,4 @@ def answer_of(result: WorkerResult | HeliosError, lines: list[tuple[str, str]]) 
     """How a job ended, as a document."""
     if isinstance(result, WorkerResult):
         return {"result": result.model_dump(mode="json"), "lines": lines}
-    kind = next((name for name, error in KINDS.items() if isinstance(result, error)), "unavailable")
-    return {"error": kind, "message": str(result), "lines": lines}
+    return {"error": result.failure, "message": str(result), "lines": lines}

@@ -46,6 +46,8 @@ async def _run(job: WorkerJob, lines: list[tuple[str, str]]) -> WorkerResult | H
             env={**os.environ, **job.env},
             cwd=job.cwd,
             timeout_seconds=job.timeout_seconds,
+            stall_seconds=job.stall_seconds,
+            output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,
             grace_seconds=1.0,
             on_output=lambda stream, line: lines.append((stream, line)),
         )

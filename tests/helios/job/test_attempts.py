@@ -6,14 +6,15 @@ import pytest
 
 from helios.errors import (
     CommandError,
+    CommandStalledError,
     CommandTimeoutError,
+    Failure,
     HeliosError,
-    OutputError,
     RequestError,
     WorkerUnavailableError,
 )
 from helios.job.attempts import attempt_url, read_answer, write_answer
-from helios.models.invocation import ChunkAnswer, Failure
+from helios.models.invocation import ChunkAnswer
 
 
 def test_an_answer_comes_back_as_it_was() -> None:
@@ -50,15 +51,55 @@ def test_what_is_no_answer(text: str) -> None:
     assert repr(text[:20]).strip("'") in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [CommandError, CommandTimeoutError, OutputError, RequestError, WorkerUnavailableError])
-def test_kinds_of_failure_survive_the_way(kind: type[HeliosError]) -> None:
+@pytest.mark.parametrize("kind", Failure)
+def test_kinds_of_failure_survive_the_way(kind: Failure) -> None:
     """What a worker raises is what its caller raises."""
-    answer = read_answer(write_answer(ChunkAnswer.failed(kind("it broke"))), source="x")
+    error = kind.error("it broke")
+    answer = read_answer(write_answer(ChunkAnswer.failed(error)), source="x")
     assert answer.exit_code != 0
-    with pytest.raises(kind, match="it broke") as caught:
+    with pytest.raises(HeliosError, match="it broke") as caught:
         answer.to_result("the function f")
-    assert type(caught.value) is kind
-    assert Failure.of(caught.value).error("x").__class__ is kind
+    assert type(caught.value) is type(error)
+
+
+@pytest.mark.parametrize("kind", Failure)
+def test_an_older_orchestrator_understands_every_kind(kind: Failure) -> None:
+    """It knows five; a later kind comes as one of them that counts against the same retries, and by its own name."""
+    sent = json.loads(write_answer(ChunkAnswer.failed(kind.error("m"))))["error"]
+    known = {"request", "command", "timeout", "output", "unavailable"}
+    if kind.value in known:
+        assert sent == {"kind": kind.value, "message": "m"}
+    else:
+        assert sent == {"kind": sent["kind"], "cause": kind.value, "message": "m"}
+        assert sent["kind"] in known
+        assert Failure(sent["kind"]).budget is kind.budget
+
+
+def test_how_a_stall_is_written() -> None:
+    """The form that is fixed between versions."""
+    sent = json.loads(write_answer(ChunkAnswer.failed(CommandStalledError("m"))))
+    assert sent["error"] == {"kind": "command", "cause": "stalled", "message": "m"}
+
+
+@pytest.mark.parametrize(
+    ("stated", "expected"),
+    [
+        ({"kind": "command"}, CommandError),  # how a stall came from the first workers
+        ({"kind": "command", "cause": "melted"}, CommandError),
+        ({"kind": "unavailable", "cause": "melted"}, WorkerUnavailableError),
+        ({"kind": "melted"}, CommandError),
+        ({"kind": "melted", "cause": "stalled"}, CommandStalledError),
+        ({"kind": "stalled"}, CommandStalledError),
+        ({"kind": "timeout", "cause": None}, CommandTimeoutError),
+        ({"kind": "request", "cause": {"what": ["is", "no", "kind"]}}, RequestError),
+    ],
+)
+def test_failures_of_older_and_newer_workers(stated: dict[str, object], expected: type[HeliosError]) -> None:
+    """A kind that is not known here is a failed command, a cause that is not known here is ignored."""
+    document = {"exitCode": 1, "error": {**stated, "message": "it broke"}}
+    with pytest.raises(HeliosError, match="it broke") as caught:
+        read_answer(json.dumps(document), source="x").to_result("the function f")
+    assert type(caught.value) is expected
 
 
 def test_attempts_lie_beside_the_document() -> None:

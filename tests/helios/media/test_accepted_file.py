@@ -10,7 +10,7 @@ import pytest
 from helios.errors import OutputError
 from helios.media.accepted_file import AcceptedFile, StitchInput, check_accepted, open_in_turn
 from helios.models.worker import Artifact
-from helios.storage.folder import hash_file
+from helios.storage.digest import hash_file
 
 
 def accepted(folder: Path, *, count: int = 1) -> list[StitchInput]:

@@ -20,7 +20,7 @@ from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
 from helios.models.report import OutputReport
 from helios.models.worker import Artifact
-from helios.storage.folder import hash_file
+from helios.storage.digest import hash_file
 from testbed.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 
 SIZES = (7, 10, 1, 12)

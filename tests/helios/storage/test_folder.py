@@ -11,7 +11,8 @@ import pytest
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
-from helios.storage.folder import PART_BYTES, Storage, read_url
+from helios.storage.by_url import read_url
+from helios.storage.folder import PART_BYTES, Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import is_within, join_url, split_url
 from testbed.cloud.aws import Aws

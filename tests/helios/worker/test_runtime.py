@@ -123,6 +123,20 @@ async def test_a_timeout(runtime: WorkerRuntime, settings: WorkerSettings, stora
     assert workspaces(settings) == []
 
 
+async def test_a_stall(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
+    """The command is stopped; the answer says so in a way that older orchestrators understand, and has its log."""
+    job = store_script(storage, "import time; print('on it', flush=True); time.sleep(60)")
+    answer = await runtime.run(request_for(str(job.job_url), stall_seconds=3))
+    assert answer.error is not None
+    assert (answer.error.kind, answer.error.cause) == (Failure.COMMAND, Failure.STALLED)
+    assert "printed nothing and out.mp4 did not change for 3 s" in answer.error.message
+    assert answer.exit_code == 1
+    assert answer.log is not None
+    (line,) = path_of(answer.log.url).read_text().splitlines()
+    assert json.loads(line)["line"] == "on it"
+    assert workspaces(settings) == []
+
+
 async def test_the_platform_s_deadline(settings: WorkerSettings, storage: Storage) -> None:
     """A worker that is about to be killed stops the command before, and says what to do about it."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "reserve_seconds": 2.0}))

@@ -14,12 +14,16 @@ from helios.models.report import RunState
 from helios.models.worker import WorkerTimings
 from tasks.page.chunk_table import MOST_ROWS as MOST_TABLE_ROWS
 from tasks.page.chunk_table import chunk_table
+from tasks.page.progress_text import describe, duration
 from tasks.page.timeline import Kind, chunk_stretches, explain, slowest
 from tasks.page.timeline_picture import COLOURS, MOST_ROWS, draw_timeline
-from tasks.request.prepare import prepare_job
+from tasks.prefect_api.api import RunApi
+from tasks.request.prepare import prepare
+from tasks.request.request import RenderRequest
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
-from tasks.run.progress import JobProgress, duration
-from tasks.run.run import JobRun
+from tasks.run.identity import RunIdentity
+from tasks.run.progress import Phase, Progress, ProgressTracker
+from tasks.run.run import Run
 from testbed.jobs import make_job
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -31,11 +35,12 @@ class Maker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    async def __call__(self, chunks: int) -> JobRun:
-        """Make one of so many chunks."""
-        job = prepare_job(make_job([5] * chunks), job_dir=str(self.folder))
+    async def __call__(self, chunks: int) -> Run:
+        """Make a run of a number of chunks."""
+        job = prepare(RenderRequest(make_job([5] * chunks), job_dir=str(self.folder)))
         async with get_client() as client:
-            return JobRun(job, run_id=str(uuid4()), key="job-0", token="t", client=client, logger=getLogger(__name__))
+            identity = RunIdentity(job, run_id=str(uuid4()), key="job-0", token="t")
+            return Run(identity, RunApi(client, getLogger(__name__)))
 
 
 @pytest.fixture
@@ -65,16 +70,16 @@ def seen(record: ChunkRecord, now: float) -> list[tuple[Kind, float, float]]:
 async def test_what_a_chunk_did_when(make_run: Maker) -> None:
     """Its turn, a failed attempt, the pause, the next attempt; without gaps."""
     run = await make_run(4)
-    finish(run.records[0], [attempt(1, 2, RunState.FAILED), attempt(5, 9)])
-    run.records[1].state, run.records[1].reused_at = RunState.COMPLETED, 0.5
-    run.records[2].times.append(AttemptTimes(began=2, started=4))
-    run.records[2].state = RunState.RUNNING
-    assert seen(run.records[0], 10) == [
+    finish(run.ledger.records[0], [attempt(1, 2, RunState.FAILED), attempt(5, 9)])
+    run.ledger.records[1].state, run.ledger.records[1].reused_at = RunState.COMPLETED, 0.5
+    run.ledger.records[2].times.append(AttemptTimes(began=2, started=4))
+    run.ledger.records[2].state = RunState.RUNNING
+    assert seen(run.ledger.records[0], 10) == [
         (Kind.QUEUED, 0, 1), (Kind.FAILED, 1, 2), (Kind.QUEUED, 2, 5), (Kind.RETRYING, 5, 9),
     ]  # fmt: skip
-    assert seen(run.records[1], 10) == [(Kind.REUSED, 0.5, 0.5)]
-    assert seen(run.records[2], 10) == [(Kind.QUEUED, 0, 2), (Kind.QUEUED, 2, 4), (Kind.RENDERING, 4, 10)]
-    assert seen(run.records[3], 10) == [(Kind.QUEUED, 0, 10)]
+    assert seen(run.ledger.records[1], 10) == [(Kind.REUSED, 0.5, 0.5)]
+    assert seen(run.ledger.records[2], 10) == [(Kind.QUEUED, 0, 2), (Kind.QUEUED, 2, 4), (Kind.RENDERING, 4, 10)]
+    assert seen(run.ledger.records[3], 10) == [(Kind.QUEUED, 0, 10)]
 
 
 async def test_where_a_worker_s_time_went(make_run: Maker) -> None:
@@ -83,8 +88,8 @@ async def test_where_a_worker_s_time_went(make_run: Maker) -> None:
     worker = WorkerTimings(boot_ms=500, fetch_ms=500, render_ms=4000, verify_ms=500, upload_ms=500)
     times = attempt(0, 6, worker=worker)
     times.fetched, times.ended = 7, 7.5
-    finish(run.records[0], [times])
-    assert seen(run.records[0], 10) == [
+    finish(run.ledger.records[0], [times])
+    assert seen(run.ledger.records[0], 10) == [
         (Kind.BOOTING, 0, 1), (Kind.RENDERING, 1, 5), (Kind.UPLOADING, 5, 7), (Kind.CHECKING, 7, 7.5),
     ]  # fmt: skip
 
@@ -93,10 +98,10 @@ async def test_why_a_job_took_as_long_as_it_did(make_run: Maker) -> None:
     """Failed attempts, one slow chunk at the end, reused ones; the slowest come first, with a reason."""
     run = await make_run(5)
     for number in range(3):
-        finish(run.records[number], [attempt(0, 2)])
-    finish(run.records[3], [attempt(2, 3, RunState.FAILED), attempt(4, 14)])
-    run.records[4].state, run.records[4].reused_at = RunState.COMPLETED, 0.1
-    lines = explain(run, 14)
+        finish(run.ledger.records[number], [attempt(0, 2)])
+    finish(run.ledger.records[3], [attempt(2, 3, RunState.FAILED), attempt(4, 14)])
+    run.ledger.records[4].state, run.ledger.records[4].reused_at = RunState.COMPLETED, 0.1
+    lines = explain(run, 14, is_over=False)
     assert "1 of 5 chunks were reused, and cost nothing." in lines
     assert "1 attempts failed, and took 1.0 s." in lines
     assert "For the last 12.0 s of rendering, chunk 3 was alone." in lines
@@ -110,7 +115,7 @@ async def test_why_a_job_took_as_long_as_it_did(make_run: Maker) -> None:
 async def test_the_picture_has_a_row_for_each_chunk(make_run: Maker) -> None:
     """In the colours of what went on; it is XML, and small."""
     run = await make_run(MOST_ROWS)
-    for record in run.records.values():
+    for record in run.ledger.records.values():
         finish(record, [attempt(0, 1, RunState.FAILED), attempt(2, 5)])
     picture = draw_timeline(run, 10)
     root = ElementTree.fromstring(picture)  # noqa: S314  our own
@@ -125,40 +130,54 @@ async def test_the_picture_has_a_row_for_each_chunk(make_run: Maker) -> None:
 async def test_many_chunks_are_areas_and_few_rows(make_run: Maker) -> None:
     """What is drawn and listed does not grow with the job; what is in trouble is in the table."""
     run = await make_run(3000)
-    for number, record in run.records.items():
+    for number, record in run.ledger.records.items():
         outcome = RunState.FAILED if number == 2990 else RunState.COMPLETED
         finish(record, [attempt(number / 10, number / 10 + 1, outcome)])
     picture = draw_timeline(run, 301)
     ElementTree.fromstring(picture)  # noqa: S314  our own
     assert "<polygon" in picture
     assert len(picture) < 40_000
-    rows = chunk_table(run, 301)
+    rows = chunk_table(run.ledger, adapter="local", now=301)
     assert len(rows) == MOST_TABLE_ROWS
     assert rows[0]["chunk"] == 0
     assert (rows[-1]["chunk"], rows[-1]["state"]) == (2990, "to be tried again")
     assert len(json.dumps(rows)) < 150_000
 
 
-def test_progress_tells_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reused frames say nothing of the rate; what is told can be read back."""
+def test_progress_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reused frames don't count for the rate; the numbers travel as texts, and are read back from them."""
     now = [100.0]
     monkeypatch.setattr("tasks.run.progress.time.monotonic", lambda: now[0])
-    progress = JobProgress(300, 10)
-    progress.enter("rendering")
-    progress.add(60, reused=True)
+    tracker = ProgressTracker(300, 10)
+    assert Progress.from_metadata(tracker.now.to_metadata()) == tracker.now
+    tracker.enter(Phase.RENDERING)
+    tracker.add(60, reused=True)
     now[0] += 20
-    assert progress.description == "rendering: 60 of 300 frames, 1 of 10 chunks"
-    progress.add(40)
-    assert progress.description == "rendering: 100 of 300 frames, 2 of 10 chunks, 2 frames/s, 1:40 min left"
-    progress.hold_up("limit", "a chunk waits for a slot of the limit l")
-    again = JobProgress.parse(progress.description)
-    assert again is not None
-    assert (again.frames, again.chunks, again.phase) == (100, 2, "rendering")
-    assert list(again.notes.values()) == ["a chunk waits for a slot of the limit l"]
-    progress.hold_up("limit", None)
-    progress.enter("stitching")
-    assert progress.description == "stitching: 100 of 300 frames, 2 of 10 chunks"
-    assert [phase[0] for phase in progress.phases(25)] == ["rendering", "stitching"]
+    assert describe(tracker.now) == "rendering: 60 of 300 frames, 1 of 10 chunks"
+    tracker.add(40)
+    assert describe(tracker.now) == "rendering: 100 of 300 frames, 2 of 10 chunks, 2 frames/s, 1:40 min left"
+    tracker.note(waiting_chunks=1, limit="l", is_paused=True, overdue_seconds=1.0)
+    assert describe(tracker.now).split("; ")[1:] == [
+        "a chunk waits for a slot of the limit l", "paused", "takes longer than the 1.0 s that it should",
+    ]  # fmt: skip
+    assert Progress.from_metadata(tracker.now.to_metadata()) == tracker.now
+    tracker.note(waiting_chunks=0, limit="", is_paused=False, overdue_seconds=None)
+    tracker.enter(Phase.STITCHING)
+    assert describe(tracker.now) == "stitching: 100 of 300 frames, 2 of 10 chunks"
+    assert [phase[0] for phase in tracker.phases(25)] == [Phase.RENDERING, Phase.STITCHING]
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"phase": "resting", "frames": "1"}, {"phase": "rendering"}])
+def test_what_is_no_progress_is_none(metadata: dict[str, str] | None) -> None:
+    """An artifact of another version or program has no numbers that can be shown."""
+    assert Progress.from_metadata(metadata) is None
+
+
+async def test_a_finished_run_is_explained_as_finished(make_run: Maker) -> None:
+    """Its time is what it took in all, and not so far."""
+    run = await make_run(1)
+    assert explain(run, 14, is_over=True)[0] == "14.0 s in all."
+    assert explain(run, 14, is_over=False)[0] == "14.0 s so far."
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (185, "3:05 min"), (7385, "2:03:05 h")])

@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Completed
 
 from tasks.run import last_states
-from tasks.run.run import JobRun
+from tasks.run.run import Run
 from testbed.http_server import Answer, answering
 
 TASKS = 10
@@ -27,10 +27,20 @@ TASKS = 10
 class _Run:
     """What the end of a run looks at."""
 
+    identity: "_Identity"
+    task_states: "_TaskStates"
+
+
+@dataclass
+class _Identity:
     run_id: str = field(default_factory=lambda: str(uuid4()))
     is_first: bool = True
-    ended_tasks: dict[UUID, State[Any]] = field(default_factory=lambda: {uuid4(): Completed() for _ in range(TASKS)})
-    begun_tasks: dict[UUID, TaskRun] = field(default_factory=dict)
+
+
+@dataclass
+class _TaskStates:
+    ended: dict[UUID, State[Any]] = field(default_factory=lambda: {uuid4(): Completed() for _ in range(TASKS)})
+    begun: dict[UUID, TaskRun] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,7 +73,7 @@ async def _end(counts: Iterator[int]) -> list[str]:
         plain = {"client.server_version_check_enabled": False, "client.csrf_support_enabled": False}
         with temporary_settings({PREFECT_API_URL: f"{url}/api", **plain}):
             async with get_client() as client:
-                await last_states.complete_states(client, cast(JobRun, _Run()))
+                await last_states.complete_states(client, cast(Run, _Run(_Identity(), _TaskStates())))
     return [path.removeprefix("/api/task_runs/") for path in server.asked[1:]]
 
 

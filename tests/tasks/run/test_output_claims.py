@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from helios.errors import RequestError
-from tasks.request.prepare import PreparedJob, prepare_job
-from tasks.run.lock import Holder
+from tasks.request.prepare import PreparedJob, prepare
+from tasks.request.request import RenderRequest
+from tasks.run.lock import LockOwner
 from tasks.run.output_claims import OutputClaimedError, claimed_outputs
 from testbed.cloud.processes import ROOT
 from testbed.jobs import make_job, write_job
@@ -28,14 +29,14 @@ from testbed.jobs import make_job, write_job
 LOGGER = logging.getLogger("tests.claims")
 
 
-def holder(name: str = "bold-owl") -> Holder:
-    return Holder.this_process(job=f"the {name}", run_id=str(uuid.uuid4()), run_name=name)
+def holder(name: str = "bold-owl") -> LockOwner:
+    return LockOwner.this_process(job=f"the {name}", run_id=str(uuid.uuid4()), run_name=name)
 
 
 def prepared(folder: Path, *, name: str = "c{index}", **parameters: Any) -> PreparedJob:
     """A job of three chunks in a folder."""
     folder.mkdir(exist_ok=True)
-    return prepare_job(make_job(name=name), job_dir=str(folder), **parameters)
+    return prepare(RenderRequest(make_job(name=name), job_dir=str(folder), **parameters))
 
 
 async def is_free(job: PreparedJob) -> bool:
@@ -54,7 +55,7 @@ async def test_a_refusal_says_who_and_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(OutputClaimedError) as caught:
             async with claimed_outputs(prepared(tmp_path), holder("late-fox"), LOGGER):
                 pytest.fail("both have it")
-    assert caught.value.holder == owner
+    assert caught.value.owner == owner
     for words in (
         f"{tmp_path}/c0.mp4 and 2 more of this job's outputs are being written by the job 'the bold-owl'",
         f"run bold-owl ({owner.run_id}), process {os.getpid()} on {owner.host}",
@@ -67,8 +68,8 @@ async def test_a_refusal_says_who_and_what_to_do(tmp_path: Path) -> None:
 
 MEETINGS: dict[str, Callable[[Path], PreparedJob]] = {
     "the same folder": lambda folder: prepared(folder),
-    "one name of three": lambda folder: prepare_job(
-        make_job((5,), name="c2", mergeCommand="true"), job_dir=str(folder)
+    "one name of three": lambda folder: prepare(
+        RenderRequest(make_job((5,), name="c2", mergeCommand="true"), job_dir=str(folder))
     ),
     "a link to the folder": lambda folder: prepared(folder.with_name("link")),
     "the folder's parent": lambda folder: prepared(folder.parent, name=f"{folder.name}/c{{index}}"),
@@ -96,11 +97,11 @@ async def test_outputs_that_are_one_file(tmp_path: Path, meeting: str) -> None:
 async def test_outputs_that_are_several_files(tmp_path: Path) -> None:
     """Jobs may share a folder, and parts of a job may be rendered beside each other."""
     async with (
-        claimed_outputs(prepared(tmp_path, chunk_ids=[0, 1]), holder(), LOGGER),
-        claimed_outputs(prepared(tmp_path, chunk_ids=[2]), holder(), LOGGER),
+        claimed_outputs(prepared(tmp_path, chunks=[0, 1]), holder(), LOGGER),
+        claimed_outputs(prepared(tmp_path, chunks=[2]), holder(), LOGGER),
         claimed_outputs(prepared(tmp_path, name="x{index}", output_file="video.mp4"), holder(), LOGGER),
     ):
-        assert not await is_free(prepared(tmp_path, chunk_ids=[2]))
+        assert not await is_free(prepared(tmp_path, chunks=[2]))
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
@@ -235,7 +236,7 @@ async def test_a_folder_that_cannot_be_written_to(caplog: pytest.LogCaptureFixtu
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o555)
         with _without_rights():
-            assert await is_free(prepare_job(make_job(), job_dir=name))
+            assert await is_free(prepare(RenderRequest(make_job(), job_dir=name)))
     assert f"{name} can't be written to (Permission denied): only outputs that were accepted before" in caplog.text
 
 

@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelled, Cancelling, Running, Suspended
 
 from flows.render import render_job
+from tasks.prefect_api.run_states import replace_state
 from tasks.prefect_api.states import stitching
-from tasks.run_states import replace_state
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 

@@ -1,0 +1,194 @@
+"""Functions of the package `farm` that act on runs: submit, cancel, pause, resume, retry, delete. See docs/api.md."""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from prefect.client.orchestration import PrefectClient
+from pydantic import BaseModel
+
+from farm import runs
+from farm.dead_runs import mark_dead_runs
+from farm.finding import Run, find, opened
+from farm.leftovers import remove_leftovers
+from farm.masked import complete_parameters, refuse_secrets
+from farm.runs import Resumed, RunStatus
+from helios.errors import RequestError
+from helios.job.source import is_url
+from helios.models.report import RunState
+from helios.storage.urls import is_storage_url
+from tasks.run.progress import Progress
+
+Adapter = str | Mapping[str, Any] | BaseModel
+"""An adapter: its name, or its settings with its name as `type`, as an object or as a model."""
+
+
+async def submit(
+    job: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    deployment: str = "local",
+    queue: str | None = None,
+    client: PrefectClient | None = None,
+    **parameters: Any,
+) -> RunStatus:
+    """Give a job to the workers of a deployment.
+
+    Args:
+        job: Path or URL of a job document, or the document itself. Paths must mean the same on the worker's machine.
+        deployment: Its name, as in `render-job/local`, or `local` alone.
+        queue: The work queue, whose priority the job gets. By default the deployment's.
+        client: Prefect's, if one is open already.
+        parameters: The other parameters of the flow `render_job`, such as `output_file`, `adapter` and `concurrency`;
+            the deployment has the others.
+
+    Returns:
+        The run, which waits for a worker.
+
+    Raises:
+        RequestError: There is no such deployment, a parameter is refused, or the adapter's settings hold secrets.
+    """
+    refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
+    given = {"job": _located(job), **parameters}
+    async with opened(client) as prefect:
+        await mark_dead_runs(prefect)
+        run = await runs.submit_run(prefect, deployment, given, queue=queue)
+    return RunStatus(run, RunState.PENDING)
+
+
+async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
+    """Stop a run: nothing new starts, and its process ends its chunks and itself. What is accepted stays.
+
+    Args:
+        run: Its id or its name.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        The run; `wait` waits until it has ended.
+
+    Raises:
+        RequestError: It has ended, or there is no such run.
+    """
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        await runs.cancel_run(prefect, found)
+        return await runs.find_run(prefect, found.id)
+
+
+async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
+    """Let a run's chunks in flight finish, and start nothing new until it is resumed.
+
+    Args:
+        run: Its id or its name.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        The run.
+
+    Raises:
+        RequestError: It does not render, or there is no such run.
+    """
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        await runs.pause_run(prefect, found)
+        return await runs.find_run(prefect, found.id)
+
+
+async def resume(
+    run: Run,
+    *,
+    adapter: Adapter | None = None,
+    tell: Callable[[Progress], None] | None = None,
+    client: PrefectClient | None = None,
+) -> Resumed:
+    """Let a run go on where it stopped, whatever stopped it: accepted chunks that are still there are reused.
+
+    A run without a deployment has no worker. This process carries it out, and `resume` returns at its end; cancelling
+    the awaiting task cancels the job.
+
+    Args:
+        run: Its id or its name.
+        adapter: For a run that is carried out here: takes the place of its adapter, of which Prefect keeps no secrets.
+        tell: For a run that is carried out here: called with its counts on every change.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        How it goes on. `status` says how a run ended that was carried out here.
+
+    Raises:
+        RequestError: It runs, or waits for a worker; its adapter had secrets, and `adapter` is not given; or there is
+            no such run.
+    """
+    return await _go_on(run, runs.resume_run, adapter=adapter, tell=tell, client=client)
+
+
+async def retry(
+    run: Run,
+    *,
+    adapter: Adapter | None = None,
+    tell: Callable[[Progress], None] | None = None,
+    client: PrefectClient | None = None,
+) -> Resumed:
+    """Run a run that has ended once more, as Retry in Prefect's UI does: accepted chunks are reused.
+
+    Args:
+        run: Its id or its name.
+        adapter: As for `resume`.
+        tell: As for `resume`.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        How it goes on, as of `resume`.
+
+    Raises:
+        RequestError: It has not ended; its adapter had secrets, and `adapter` is not given; or there is no such run.
+    """
+    return await _go_on(run, runs.retry_run, adapter=adapter, tell=tell, client=client)
+
+
+async def delete(run: Run, *, client: PrefectClient | None = None) -> list[str]:
+    """Remove a run that has ended from Prefect, and what it left in storage. Its video and its chunks stay.
+
+    Args:
+        run: Its id or its name.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        What was removed beside it, and what could not be, a line each.
+
+    Raises:
+        RequestError: It has not ended, or there is no such run.
+    """
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        await runs.delete_run(prefect, found)
+        return await remove_leftovers(prefect, found.run)
+
+
+async def _go_on(
+    run: Run,
+    how_to: Callable[[PrefectClient, RunStatus], Awaitable[Resumed]],
+    *,
+    adapter: Adapter | None,
+    tell: Callable[[Progress], None] | None,
+    client: PrefectClient | None,
+) -> Resumed:
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        if adapter is not None and found.run.deployment_id is not None:
+            raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
+                               "leave adapter out")  # fmt: skip
+        parameters = complete_parameters(found.run.parameters, adapter=adapter)
+        how = await how_to(prefect, found)
+    if how is Resumed.HERE:
+        from farm.here import carry_out  # imports all that renders
+
+        await carry_out(found.run, parameters, tell=tell)
+    return how
+
+
+def _located(job: str | os.PathLike[str] | Mapping[str, Any]) -> str | dict[str, Any]:
+    """A job as the flow takes it: paths are absolute, since a worker has another working directory."""
+    if isinstance(job, Mapping):
+        return dict(job)
+    name = os.fspath(job)
+    return name if is_url(name) or is_storage_url(name) else os.path.abspath(name)

@@ -1,0 +1,46 @@
+"""How the API finds a run: with Prefect's client, and dead runs marked before."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.settings import PREFECT_API_URL
+
+from farm.dead_runs import mark_dead_runs
+from farm.runs import RunStatus, find_run
+from helios.errors import RequestError
+
+Run = str | UUID | RunStatus
+"""A run: its id, its name, or what the API returned of it, which is then not looked up again."""
+
+
+async def find(client: PrefectClient, run: Run) -> RunStatus:
+    """Find a run, unless the caller has; dead runs are marked before.
+
+    Raises:
+        RequestError: There is no such run, or there are several of that name.
+    """
+    if isinstance(run, RunStatus):
+        return run
+    await mark_dead_runs(client)
+    return await find_run(client, str(run))
+
+
+@asynccontextmanager
+async def opened(client: PrefectClient | None) -> AsyncIterator[PrefectClient]:
+    """Have Prefect's client within the block: the given one, or a new one of the configured server.
+
+    Raises:
+        RequestError: None is given, and no server is configured.
+    """
+    if client is not None:
+        yield client
+        return
+    if not PREFECT_API_URL.value():
+        raise RequestError(
+            "No Prefect server is configured; set PREFECT_API_URL, as in http://127.0.0.1:4200/api, or run within "
+            "`with farm.prefect_server():`, which finds that of helios-job up, or starts one"
+        )
+    async with get_client() as new:
+        yield new

@@ -1,0 +1,117 @@
+"""A Prefect worker whose jobs end with it.
+
+On SIGTERM or Ctrl-C Prefect's own process worker takes no new runs, and waits for its running ones, which can
+be hours; a second signal kills it, and its jobs crash. This one passes the first signal on: its jobs end as
+Cancelled, with all their processes.
+"""
+
+import asyncio
+import signal
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+import psutil
+
+ASK_AGAIN_SECONDS = 5.0
+LOOK_SECONDS = 0.1
+
+
+async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> None:
+    """Carry out runs of a pool until SIGTERM or Ctrl-C, and end them then.
+
+    Args:
+        pool: The work pool's name.
+        limit: Jobs at a time; None for any number.
+        say: Called with each line that a person should read.
+    """
+    from prefect.workers.process import ProcessWorker
+
+    with warnings.catch_warnings():
+        # It takes the place of Prefect's own among the types of workers, which is said aloud otherwise.
+        warnings.simplefilter("ignore")
+
+        class JobWorker(ProcessWorker):
+            """A process worker that can be told to take no new runs."""
+
+            is_stopping = False
+
+            def __init__(self, **settings: Any) -> None:
+                super().__init__(**settings)
+                self._underway: set[UUID] = set()
+
+            async def get_and_submit_flow_runs(self) -> Any:
+                return [] if self.is_stopping else await super().get_and_submit_flow_runs()
+
+            async def run(self, flow_run: Any, configuration: Any, task_status: Any = None) -> Any:
+                self._underway.add(flow_run.id)
+                try:
+                    return await super().run(flow_run, configuration, task_status)
+                finally:
+                    self._underway.discard(flow_run.id)
+
+            async def _get_scheduled_flow_runs(self) -> Any:
+                # A run that was suspended and resumed at once still has its process, which goes on, or is at its end.
+                # Prefect's worker would give it a second slot of its limit, and fails at that.
+                found = await super()._get_scheduled_flow_runs()
+                return [one for one in found if one.flow_run.id not in self._underway]
+
+    await _say_what_was_missed(pool, say)
+    worker = JobWorker(work_pool_name=pool, limit=limit)
+    serving = asyncio.create_task(worker.start(printer=say))
+
+    async def stop() -> None:
+        # In this order: a worker that is cancelled kills its flows' processes, and their jobs crash.
+        worker.is_stopping = True
+        await _end_jobs()
+        serving.cancel()
+
+    stopping: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        if not stopping:
+            stopping.append(asyncio.create_task(stop()))
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, begin)
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+async def _say_what_was_missed(pool: str, say: Callable[[str], None]) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from farm.missed_runs import mark_missed_runs
+
+    async with get_client() as client:
+        with suppress(ObjectNotFound):  # the pool is made with its first worker
+            for run in await mark_missed_runs(client, pool):
+                say(f"{run.name} ({run.id}) was missed: no worker was there")
+
+
+async def _end_jobs() -> None:
+    """Ask the flows' processes to end, and wait until they have.
+
+    They are asked again and again: a signal that comes before the flow's own code has begun can be lost (Prefect's
+    handler raises an exception in whatever it meets). A flow that is ending ignores a repeated SIGTERM.
+    """
+    asked: dict[int, float] = {}
+    while flows := [process for process in psutil.Process().children() if _runs_a_flow(process)]:
+        for process in flows:
+            if time.monotonic() - asked.get(process.pid, 0.0) > ASK_AGAIN_SECONDS:
+                asked[process.pid] = time.monotonic()
+                with suppress(psutil.Error):
+                    process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def _runs_a_flow(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "prefect" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False

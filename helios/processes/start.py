@@ -1,0 +1,63 @@
+"""Start a command through the guardian, and say what kept it from starting."""
+
+import errno
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from helios.errors import RequestError, WorkerUnavailableError
+from helios.processes.command_output import CommandOutput
+from helios.processes.guardian import guardian
+
+# The machine is short of something that another attempt may find: processes, memory, open files.
+_SHORTAGES = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
+
+
+async def start_command(
+    argv: Sequence[str], env: Mapping[str, str], cwd: str | Path | None, output: CommandOutput
+) -> int:
+    """Start a command whose output is read; return its process id."""
+    files: list[int] = []
+    try:
+        files += os.pipe()
+        files += os.pipe()
+        stdout, stdout_end, stderr, stderr_end = files
+        pid = await guardian().start(
+            argv, executable=_find(argv[0], env.get("PATH")), env=env, cwd=cwd,
+            output=(stdout_end, stderr_end), on_exit=output.exit,
+        )  # fmt: skip
+        files = [stdout_end, stderr_end]
+        await output.connect(stdout, stderr)
+    except (OSError, ValueError) as exc:
+        raise _start_error(argv[0], exc, env=env, cwd=cwd) from exc
+    finally:
+        for file in files:
+            os.close(file)
+    return pid
+
+
+@lru_cache(maxsize=256)
+def _find(program: str, path: str | None) -> str:
+    """Look a program up once: trying every folder of PATH costs each start as many failed system calls."""
+    if "/" in program:
+        return program
+    return shutil.which(program, path=path) or program
+
+
+def _start_error(
+    program: str, exc: OSError | ValueError, *, env: Mapping[str, str], cwd: str | Path | None
+) -> RequestError | WorkerUnavailableError:
+    """Say what kept a command from starting."""
+    code = exc.errno if isinstance(exc, OSError) else None
+    if code in _SHORTAGES:
+        return WorkerUnavailableError(f"{program} could not be started: {os.strerror(code or 0)}")
+    if cwd is not None and not Path(cwd).is_dir():
+        return RequestError(f"The working directory {cwd} is not a directory; create it, or name another one")
+    if code == errno.ENOENT and ("/" in program or shutil.which(program, path=env.get("PATH")) is None):
+        return RequestError(f"The program {program!r} was not found; install it, or put its folder on PATH")
+    if code == errno.EACCES:
+        return RequestError(f"The program {program!r} is not executable; make it so (chmod +x), or name another")
+    reason = os.strerror(code) if code is not None else exc
+    return RequestError(f"The program {program!r} cannot be run: {reason}")

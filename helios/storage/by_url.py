@@ -1,0 +1,30 @@
+"""Find and read objects by their whole URL, with credentials of the standard chain."""
+
+import asyncio
+
+from helios.errors import RequestError
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from helios.storage.urls import split_url
+
+
+def storage_root(url: str, settings: StorageSettings | None = None) -> Storage:
+    """The whole store that a URL lies in: its keys are whole paths. What a worker may touch, its settings say."""
+    root = split_url(url)[0] + ("/" if url.startswith("file:") else "")
+    return Storage((settings or StorageSettings(url=root)).moved_to(root))
+
+
+def read_url(url: str, *, limit: int) -> bytes:
+    """Read an object by its URL, blocking, with credentials of the standard chain.
+
+    Raises:
+        RequestError: There is none, or it is larger than `limit` bytes.
+    """
+    data = asyncio.run(_read_url(url, limit))
+    if data is None:
+        raise RequestError(f"{url} does not exist; expected a JSON job document")
+    return data
+
+
+async def _read_url(url: str, limit: int) -> bytes | None:
+    return await storage_root(url).read(split_url(url)[1], limit=limit)

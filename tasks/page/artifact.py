@@ -1,0 +1,60 @@
+"""One artifact of a run in Prefect: made when there is something to show, and changed in place from then on."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.actions import ArtifactCreate
+
+from tasks.prefect_api.api import RunApi
+from tasks.prefect_api.one_try import one_try
+
+
+class RunArtifact:
+    """One artifact.
+
+    Args:
+        key: Its key in Prefect.
+        kind: Its type in Prefect: progress, table, markdown.
+        run_id: The flow run.
+        api: Prefect's API.
+    """
+
+    def __init__(self, key: str, kind: str, *, run_id: UUID, api: RunApi) -> None:
+        self.key = key
+        """Its key in Prefect."""
+        self._kind = kind
+        self._run_id = run_id
+        self._api = api
+        self._id: UUID | None = None
+        self._written: Mapping[str, Any] = {}
+
+    def adopt(self, artifact_id: UUID) -> None:
+        """Go on with an artifact that an earlier process of the run made."""
+        self._id = artifact_id
+
+    async def write(self, content: Mapping[str, Any]) -> bool:
+        """Send what has changed. Prefect's own functions are not used: they emit an event for each change.
+
+        Args:
+            content: `data`, `description` and `metadata_`, as Prefect's API takes them.
+
+        Returns:
+            Whether Prefect has the content now.
+        """
+        if content == self._written:
+            return True
+        try:
+            with one_try():  # the next write is the retry
+                if self._id is None:
+                    wanted = ArtifactCreate(key=self.key, type=self._kind, flow_run_id=self._run_id, **dict(content))
+                    self._id = (await self._api.client.create_artifact(wanted)).id
+                else:
+                    await self._api.client.request(
+                        "PATCH", "/artifacts/{id}", path_params={"id": self._id}, json=dict(content)
+                    )
+        except Exception as exc:  # noqa: BLE001  a picture that can't be shown must not end a render, whatever the cause
+            self._api.log.debug("%s could not be written: %s", self.key, exc)
+            return False
+        self._written = content
+        return True

@@ -1,0 +1,101 @@
+"""What the artifacts of a run show: functions from the run to data and description, as Prefect's API takes them."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+from helios.media.stills import contact_sheet
+from helios.models.report import ChunkResult, OutputReport, RunState
+from tasks.page.chunk_table import MOST_ROWS, chunk_table
+from tasks.page.progress_text import describe, duration
+from tasks.page.timeline import explain, slowest
+from tasks.page.timeline_picture import draw_timeline
+from tasks.run.ledger import Ledger
+from tasks.run.progress import Progress
+from tasks.run.run import Run
+
+Content = dict[str, Any]
+"""`data` and `description`; for the progress also `metadata_`, which has the numbers."""
+
+
+def progress_content(progress: Progress) -> Content:
+    """The share that is rendered, a sentence for people, and the numbers for programs."""
+    return {
+        "data": round(progress.percent, 2),
+        "description": describe(progress),
+        "metadata_": progress.to_metadata(),
+    }
+
+
+def chunks_content(run: Run, now: float) -> Content:
+    """The table of chunks."""
+    count = len(run.ledger.records)
+    shown = f"{MOST_ROWS} of {count} chunks: those in flight and in trouble first" if count > MOST_ROWS else ""
+    rows = chunk_table(run.ledger, adapter=run.identity.job.adapter_name, now=now)
+    return {"data": json.dumps(rows), "description": shown or f"{count} chunks"}
+
+
+def timeline_content(run: Run, now: float, *, is_over: bool) -> Content:
+    """The picture of what each chunk did when, and why the job takes as long as it does."""
+    picture = base64.b64encode(draw_timeline(run, now).encode()).decode()
+    reasons = explain(run, now, is_over=is_over)
+    lines = [f"![What each chunk did when](data:image/svg+xml;base64,{picture})", "", *_listed(reasons)]
+    if chunks := slowest(run, now):
+        lines += ["", "| slowest chunks | seconds | attempts | why |", "|---|---|---|---|"]
+        lines += [
+            f"| {record.chunk.id} ({record.chunk.frames}) | {seconds:.1f} | {record.attempts} | {why} |"
+            for record, seconds, why in chunks
+        ]
+    return {"data": "\n".join(lines), "description": f"What each chunk did when. {reasons[0]}"}
+
+
+def newest_content(ledger: Ledger, newest: ChunkResult, picture: bytes) -> Content:
+    """A picture of the chunk that was accepted last."""
+    chunk = ledger.records[newest.chunk_id].chunk
+    caption = f"Newest chunk: {chunk.id}, from frame {chunk.start_frame}"
+    return {"data": _jpeg(picture, caption), "description": caption}
+
+
+def video_content(video: OutputReport, sheet: bytes | None) -> Content:
+    """The finished video: its contact sheet, and what it is."""
+    rows = {
+        "video": f"[{video.path}]({video.path})" if "://" in video.path else f"`{video.path}`",
+        "frames": str(video.frames),
+        "duration": f"{video.duration_seconds:.3f} s ({duration(video.duration_seconds)})",
+        "sound": video.audio_codec or "none",
+        "size": f"{video.bytes} bytes ({video.bytes / 1e6:.1f} MB)",
+        "SHA-256": f"`{video.sha256}`",
+    }
+    lines = [f"{_jpeg(sheet, 'Frames of the video')}", ""] if sheet else []
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+    return {"data": "\n".join([*lines, "", *_listed(video.warnings)]), "description": video.path}
+
+
+def newest_chunk(ledger: Ledger) -> ChunkResult | None:
+    """The chunk that was accepted last."""
+    found: tuple[float, ChunkResult] | None = None
+    for record in ledger.records.values():
+        if record.result is None or record.state is not RunState.COMPLETED:
+            continue
+        ended = record.times[-1].ended if record.times else record.reused_at
+        if ended is not None and (found is None or ended > found[0]):
+            found = ended, record.result
+    return found[1] if found else None
+
+
+def draw_sheet(ledger: Ledger) -> bytes | None:
+    """The contact sheet of all accepted chunks, as a JPEG; None where there is nothing to draw it of."""
+    paths: list[Path] = [record.result.path for record in ledger.records.values() if record.result]
+    try:
+        return contact_sheet(paths) if paths else None
+    except (OSError, ValueError):
+        return None  # the chunks were taken away meanwhile; the video is there
+
+
+def _jpeg(picture: bytes, caption: str) -> str:
+    return f"![{caption}](data:image/jpeg;base64,{base64.b64encode(picture).decode()})"
+
+
+def _listed(lines: list[str] | tuple[str, ...]) -> list[str]:
+    return [f"- {line}" for line in lines]

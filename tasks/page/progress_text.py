@@ -1,0 +1,37 @@
+"""Progress in words, for people: in Prefect's UI, on a terminal, in a log."""
+
+from tasks.run.progress import Progress
+
+
+def describe(progress: Progress) -> str:
+    """`rendering: 120 of 300 frames, 4 of 10 chunks, 29.5 frames/s, 6.1 s left; a chunk waits for …`."""
+    words = (
+        f"{progress.phase}: {progress.frames} of {progress.total_frames} frames, "
+        f"{progress.chunks} of {progress.total_chunks} chunks"
+    )
+    if (rate := progress.frames_per_second) is not None:
+        words += f", {rate:.3g} frames/s, {duration((progress.total_frames - progress.frames) / rate)} left"
+    return "; ".join([words, *obstacles(progress)])
+
+
+def obstacles(progress: Progress) -> list[str]:
+    """What holds the run up, a clause each."""
+    found = []
+    if (count := progress.waiting_chunks) > 0:
+        chunks = "a chunk waits" if count == 1 else f"{count} chunks wait"
+        found.append(f"{chunks} for a slot of the limit {progress.limit}")
+    if progress.is_paused:
+        found.append("paused")
+    if (seconds := progress.overdue_seconds) is not None:
+        found.append(f"takes longer than the {duration(seconds)} that it should")
+    return found
+
+
+def duration(seconds: float) -> str:
+    """A length of time: `4.2 s`, `3:05 min`, `2:03:05 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d} h"

@@ -1,0 +1,176 @@
+"""The parameters of a render job, each described once: for the form in Prefect's UI, the options' help, and the README.
+
+Imports no Prefect: the command line reads it at its start.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """How a parameter is named and explained to people."""
+
+    name: str
+    """The flow's parameter."""
+    title: str
+    """Above its field in the form."""
+    text: str
+    """What it does: full sentences."""
+    empty: str | None = None
+    """What happens where it is not given, without a full stop; None where it must be given, or its default shows it."""
+    option: str | None = None
+    """The option of `helios-job run` and `submit`, with its dashes; None for the argument SPEC."""
+
+    @property
+    def description(self) -> str:
+        """The text, and what an empty field means: for the form."""
+        return f"{self.text} Empty: {self.empty}." if self.empty else self.text
+
+    @property
+    def help(self) -> str:
+        """The text, and the default: for the option's help."""
+        return f"{self.text} [default: {self.empty}]" if self.empty else self.text
+
+
+_ALL = (
+    Parameter("job", "Job document", "Path or URL of a job document, or the document itself."),
+    Parameter(
+        "adapter",
+        "Where chunks are rendered",
+        "An adapter's name, its configuration, or a saved configuration (aws-lambda/BLOCK).",
+        option="--adapter",
+    ),
+    Parameter(
+        "concurrency",
+        "Chunks at a time",
+        "Chunks rendered at a time.",
+        empty="as many as this machine has CPUs; 10 on workers elsewhere",
+        option="--concurrency",
+    ),
+    Parameter(
+        "retries", "Retries of a chunk", "How often a chunk is tried again whose command failed.", option="--retries"
+    ),
+    Parameter(
+        "retry_delay_seconds",
+        "Seconds before the first retry",
+        "Seconds before the first retry; each further pause is twice as long.",
+        option="--retry-delay",
+    ),
+    Parameter(
+        "environment_retries",
+        "Retries when the environment fails",
+        "How often a chunk is tried again because its worker, network or disk failed, not its command.",
+        option="--environment-retries",
+    ),
+    Parameter(
+        "chunk_timeout_seconds",
+        "Longest time of a chunk, in seconds",
+        "A chunk's command is stopped when it runs longer than this many seconds.",
+        empty="no limit",
+        option="--timeout",
+    ),
+    Parameter(
+        "stall_timeout_seconds",
+        "Longest silence of a chunk, in seconds",
+        "A chunk's command is stopped after this many seconds without output and without growth of its output file.",
+        empty="no limit",
+        option="--stall-timeout",
+    ),
+    Parameter(
+        "job_dir",
+        "Job folder",
+        "The folder in which commands run and outputs lie.",
+        empty="the job document's folder",
+        option="--job-dir",
+    ),
+    Parameter(
+        "output_file",
+        "Video",
+        "The stitched video (mp4, mov, mkv, webm): a path, or an s3:// or gs:// URL. {date}, {time}, {year}, {month}, "
+        "{day} and {weekday} in it are those for which the run was planned.",
+        empty="as the job document says",
+        option="--output",
+    ),
+    Parameter("merge", "Join the chunks", "Whether to join the chunks.", option="--no-merge"),
+    Parameter(
+        "merge_adapter",
+        "Where the job's merge command runs",
+        "The adapter that runs the job's own merge command.",
+        empty="where the chunks are rendered",
+        option="--merge-adapter",
+    ),
+    Parameter(
+        "audio_file",
+        "Sound track",
+        "The stitched video's sound track.",
+        empty="the chunks' own sound",
+        option="--audio",
+    ),
+    Parameter(
+        "chunks",
+        "Only these chunks",
+        "Ids of the chunks to render; nothing is joined then.",
+        empty="all chunks",
+        option="--chunk",
+    ),
+    Parameter(
+        "fresh",
+        "Render everything anew",
+        "Render chunks again that earlier runs of the job accepted.",
+        option="--fresh",
+    ),
+    Parameter(
+        "overwrite",
+        "Replace a video that is there",
+        "Whether a video that is there already may be replaced.",
+        empty="yes, but not by a run that a schedule started",
+        option="--overwrite",
+    ),
+    Parameter(
+        "overdue_seconds",
+        "Seconds after which the job is overdue",
+        "A job that takes longer than this many seconds says so, and goes on.",
+        empty="never",
+        option="--overdue",
+    ),
+    Parameter(
+        "webhook",
+        "Webhook",
+        "URL that gets a signed request when the job ends, and when it is overdue.",
+        empty="nothing is sent",
+        option="--webhook",
+    ),
+    Parameter(
+        "webhook_secret",
+        "Secret block of the webhook",
+        "Name of the Secret block that signs the webhook.",
+        empty="the variable HELIOS_WEBHOOK_SECRET of the worker",
+        option="--webhook-secret",
+    ),
+    Parameter(
+        "webhook_data",
+        "Data for the webhook",
+        "An object that is sent along with the webhook, at most 4 KiB.",
+        empty="nothing",
+        option="--webhook-data",
+    ),
+)
+PARAMETERS = {parameter.name: parameter for parameter in _ALL}
+"""By name, in the order of the form."""
+
+
+def form_field(name: str) -> dict[str, Any]:
+    """Title and description of a parameter, as the form's JSON schema has them."""
+    parameter = PARAMETERS[name]
+    return {"title": parameter.title, "description": parameter.description}
+
+
+def readme_table() -> str:
+    """The table of the README."""
+    rows = [f"| `{one.name}` | {f'`{one.option}`' if one.option else 'SPEC'} | {one.description} |" for one in _ALL]
+    return "\n".join(["| parameter | option | |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    print(readme_table())  # noqa: T201  for the README

@@ -1,0 +1,125 @@
+"""What a run is asked for: the flow's parameters as one value. The command line builds it, and so does the flow.
+
+`RenderRequest.check` reads the job document, sees whether the job directory is there, and changes nothing: neither on
+disk nor in storage. `tasks.request.prepare` finds what the request names, in the flow.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from adapters import AdapterChoice, check_adapter
+from helios.errors import Problem, RequestError, SpecError
+from helios.job.directory import JobDirectory
+from helios.job.source import is_url, load_job_spec
+from helios.media.containers import container_of
+from helios.models.spec import JobSpec, RenderJobChunk
+from helios.storage.urls import is_storage_url, split_url
+from tasks.request.block_names import names_block
+from tasks.request.output_name import check_placeholders
+
+ENVIRONMENT_RETRIES = 5
+"""How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """The flow's parameters; `tasks.request.parameters` describes each."""
+
+    job: str | Mapping[str, Any]
+    adapter: AdapterChoice = "local"
+    concurrency: int | None = None
+    retries: int = 2
+    retry_delay_seconds: float = 1.0
+    environment_retries: int = ENVIRONMENT_RETRIES
+    chunk_timeout_seconds: float | None = None
+    stall_timeout_seconds: float | None = None
+    job_dir: str | None = None
+    output_file: str | None = None
+    merge: bool = True
+    merge_adapter: AdapterChoice | None = None
+    audio_file: str | None = None
+    chunks: Sequence[int] | None = None
+    fresh: bool = False
+    overwrite: bool | None = None
+    overdue_seconds: float | None = None
+    webhook: str | None = None
+    webhook_secret: str | None = None
+    webhook_data: Mapping[str, Any] | None = None
+
+    @property
+    def source(self) -> str | None:
+        """Path or URL of the job document; None when it was given as an object."""
+        return self.job if isinstance(self.job, str) else None
+
+    @property
+    def directory(self) -> Path:
+        """The job directory: as asked for, else the document's folder, else the current directory."""
+        if self.job_dir is not None:
+            return Path(self.job_dir).expanduser()
+        source = self.source
+        is_elsewhere = source is None or is_url(source) or is_storage_url(source)
+        return Path.cwd() if is_elsewhere else Path(source or "").parent
+
+    @property
+    def is_joined(self) -> bool:
+        """Whether the chunks are to be joined."""
+        return self.merge and self.chunks is None
+
+    def job_name(self, spec: JobSpec) -> str:
+        """The job's name for people: its id, or the document's file name."""
+        return spec.id or (Path(self.source).stem if self.source else "job")
+
+    def check(self) -> JobSpec:
+        """Refuse what can be refused by reading the job document and the parameters.
+
+        Returns:
+            The job document.
+
+        Raises:
+            RequestError: Something can't work; says what, and what to do.
+            WorkerUnavailableError: The job's URL did not answer.
+        """
+        spec = load_job_spec(self.job)
+        select_chunks(spec, self.chunks)
+        JobDirectory(self.directory)
+        for choice in (self.adapter, self.merge_adapter):
+            if choice is not None and not names_block(choice):
+                check_adapter(choice)
+        if self.output_file is not None and not self.is_joined:
+            raise RequestError(
+                f"An output file ({self.output_file}) was asked for together with no merge, or with single chunks; "
+                "expected one or the other"
+            )
+        output = self.output_file or spec.output_file
+        if self.audio_file is not None and (output is None or not self.is_joined):
+            raise RequestError(
+                f"A sound file ({self.audio_file}) was given, but no output file to put it in; name one (--output)"
+            )
+        if output is not None and self.is_joined:
+            check_placeholders(output)
+            container_of(Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output))
+        return spec
+
+
+def select_chunks(spec: JobSpec, chunk_ids: Sequence[int] | None) -> tuple[RenderJobChunk, ...]:
+    """The chunks with some ids, in frame order; all of them for None.
+
+    Raises:
+        SpecError: There is no such chunk.
+    """
+    if chunk_ids is None:
+        return spec.ordered_chunks
+    known = {chunk.id for chunk in spec.chunks}
+    if unknown := sorted(set(chunk_ids) - known):
+        problem = Problem("chunks", f"no chunk has the id {unknown[0]}", f"one of {_range(known)}")
+        raise SpecError("job", (problem,))
+    return tuple(chunk for chunk in spec.ordered_chunks if chunk.id in set(chunk_ids))
+
+
+def _range(ids: set[int]) -> str:
+    if ids == set(range(min(ids), max(ids) + 1)) and len(ids) > 2:
+        return f"{min(ids)} to {max(ids)}"
+    ordered = sorted(ids)
+    return ", ".join(map(str, ordered[:10])) + (", …" if len(ordered) > 10 else "")

@@ -1,0 +1,85 @@
+"""Which run this is: its job, its names in records and in files, and how often its chunks may be tried."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from helios.models.spec import RenderJobChunk
+from tasks.request.prepare import PreparedJob
+from tasks.request.request import ENVIRONMENT_RETRIES
+from tasks.run.record_keys import chunk_key, document_key
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long a chunk may be tried."""
+
+    retries: int = 0
+    """How often its command may be tried again."""
+    environment_retries: int = ENVIRONMENT_RETRIES
+    """How often it is tried again because its environment failed."""
+    timeout_seconds: float | None = None
+    """Its command is stopped when it runs longer."""
+    stall_seconds: float | None = None
+    """Its command is stopped after this many seconds without output, and without growth of its output file."""
+
+
+class RunIdentity:
+    """What does not change while a run lives.
+
+    Args:
+        job: What is rendered.
+        run_id: The flow run's id.
+        key: The job's name in records, the same for all its runs.
+        token: Tells this execution of the flow run from others.
+        is_first: Whether no process worked on the flow run before.
+        policy: How often and how long a chunk may be tried.
+    """
+
+    def __init__(
+        self,
+        job: PreparedJob,
+        *,
+        run_id: str,
+        key: str,
+        token: str,
+        is_first: bool = True,
+        policy: RetryPolicy | None = None,
+    ) -> None:
+        self.job = job
+        """What is rendered."""
+        self.run_id = run_id
+        """The flow run's id."""
+        self.is_first = is_first
+        """Whether no process worked on the flow run before."""
+        self.token = token
+        """Tells this execution of the flow run from others."""
+        self.policy = policy or RetryPolicy()
+        """How often and how long a chunk may be tried."""
+        self.key = key
+        """The job's name in records, the same for all its runs."""
+
+    def place(self, output: Path, name: str) -> Path:
+        """Where something is written before it is `output`; a name that no other run of any job uses."""
+        return self.job.directory.attempt(output, owner=self._owner, token=f"{self.token}-{name}")
+
+    def record_key(self, chunk: RenderJobChunk) -> str:
+        """Where Prefect keeps the result of a chunk's task."""
+        return chunk_key(self.job.spec, self.key, chunk)
+
+    @property
+    def document_key(self) -> str:
+        """Where the job document of earlier runs is kept."""
+        return document_key(self.key)
+
+    def remove_leftovers(self) -> int:
+        """Remove files that attempts of stopped runs of this job left; return their number."""
+        directory = self.job.directory
+        outputs = [directory.output(chunk.output_file) for chunk in self.job.spec.chunks]
+        if self.job.output is not None:
+            outputs.append(self.job.output)
+        return directory.remove_attempts(outputs, owner=self._owner)
+
+    @property
+    def _owner(self) -> str:
+        """Names the job in the names of its attempts' files."""
+        return self.key.rpartition("-")[2]

@@ -1,0 +1,133 @@
+"""The ledger of a run: what became of each chunk, which outputs are accepted, and the report at the end."""
+
+from helios.errors import HeliosError, OutputError, RetryBudget
+from helios.media.containers import check_container
+from helios.media.stitching import check_sound
+from helios.media.verify import VerifiedOutput
+from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.identity import RunIdentity
+from tasks.run.progress import ProgressTracker
+
+
+class Ledger:
+    """What has become of one run's chunks so far.
+
+    Args:
+        identity: Which run.
+        progress: Told of accepted chunks; its clock dates everything.
+    """
+
+    def __init__(self, identity: RunIdentity, progress: ProgressTracker) -> None:
+        self._identity = identity
+        self._job = identity.job
+        self._progress = progress
+        positions = {chunk.id: position for position, chunk in enumerate(self._job.spec.chunks)}
+        self.records = {chunk.id: ChunkRecord(chunk, positions[chunk.id]) for chunk in self._job.chunks}
+        """By chunk id, in frame order."""
+        self.video: OutputReport | None = None
+        """The stitched video, once it is there."""
+        self._first_accepted: tuple[str, VerifiedOutput] | None = None
+
+    def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
+        """Count an attempt, which was asked for `asked` seconds after the run began."""
+        record.state = RunState.RUNNING
+        record.times.append(AttemptTimes(asked))
+        return record.times[-1]
+
+    def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
+        """Write down how a chunk's last attempt ended; a chunk whose attempt never began has no clock to stop."""
+        record.state = outcome
+        if record.times and record.times[-1].ended is None:
+            record.times[-1].end(self._progress.seconds, outcome)
+
+    def fail_attempt(self, record: ChunkRecord, error: HeliosError) -> bool:
+        """Count a failed attempt.
+
+        Returns:
+            Whether another attempt is due.
+        """
+        record.error = str(error)
+        self.end_attempt(record, RunState.FAILED)
+        policy = self._identity.policy
+        match error.failure.budget:
+            case RetryBudget.CHUNK:
+                record.command_failures += 1
+                is_due = record.command_failures <= policy.retries
+            case RetryBudget.ENVIRONMENT:
+                record.environment_failures += 1
+                is_due = record.environment_failures <= policy.environment_retries
+            case RetryBudget.NONE:
+                is_due = False
+        record.is_given_up = not is_due
+        return is_due
+
+    def accept(self, record: ChunkRecord, result: ChunkResult) -> None:
+        """Write down an output that was accepted."""
+        record.result, record.error = result, None
+        self.end_attempt(record, RunState.COMPLETED)
+        self._progress.add(result.frames)
+
+    def reuse(self, result: ChunkResult, verified: VerifiedOutput) -> bool:
+        """Take an output that an earlier run accepted; say whether it fits its siblings."""
+        record = self.records[result.chunk_id]
+        try:
+            self.check_fits(f"chunk {result.chunk_id}", verified)
+        except OutputError:
+            return False
+        record.state, record.result, record.reused_at = RunState.COMPLETED, result, self._progress.seconds
+        self._progress.add(result.frames, reused=True)
+        return True
+
+    def check_fits(self, name: str, verified: VerifiedOutput) -> None:
+        """Hold a verified output against the first accepted output, and that one against the wanted video.
+
+        Raises:
+            OutputError: It can't be joined with its siblings.
+            RequestError: No chunk of this kind can be joined into the wanted video.
+        """
+        if self._first_accepted is not None:
+            first_name, first = self._first_accepted
+            verified.check_sibling(first, name=name, other_name=first_name)
+            return
+        if self._job.output is not None:
+            check_container(self._job.output, verified.video.codec)
+            if self._job.audio_file is None:
+                check_sound(verified.audio)
+        self._first_accepted = (name, verified)
+
+    def report(self, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
+        """What has become of the job."""
+        policy = self._identity.policy
+        return JobReport(
+            run_id=self._identity.run_id,
+            job_id=self._job.spec.id,
+            state=state,
+            output=self.video.path if self.video else None,
+            job_dir=str(self._job.directory.path),
+            merged=state is RunState.COMPLETED and self._job.output is None and self._job.merge is not None,
+            frames=sum(record.result.frames for record in self.records.values() if record.result),
+            chunks=tuple(self._chunk_report(record) for record in self.records.values()),
+            duration_ms=duration_ms,
+            retries=policy.retries,
+            environment_retries=policy.environment_retries,
+            video=self.video,
+            error=error,
+        )
+
+    def _chunk_report(self, record: ChunkRecord) -> ChunkReport:
+        result = record.result
+        return ChunkReport(
+            id=record.chunk.id,
+            state=record.state,
+            attempts=record.attempts,
+            command_failures=record.command_failures,
+            environment_failures=record.environment_failures,
+            reused=record.reused,
+            adapter=self._job.adapter_name,
+            duration_ms=result.render_ms if result else None,
+            worker=result.worker if result else None,
+            bytes=result.artifact.bytes if result else None,
+            frames=result.frames if result else None,
+            error=record.error,
+        )

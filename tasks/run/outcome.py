@@ -1,0 +1,72 @@
+"""The end of a run: its report, or the state that says why there is no video."""
+
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
+from prefect.states import Cancelled, Crashed, Failed
+
+from helios.errors import ExpectedError, HeliosError, RetryBudget
+from helios.models.report import JobReport, RunState
+from tasks.prefect_api.log import RunLogger
+from tasks.run.dead_run_automation import say_suspended
+from tasks.run.errors import (
+    JOB_CANCELLED,
+    JobCancelledError,
+    JobCrashedError,
+    JobEndedError,
+    JobFailedError,
+    JobRefusedError,
+)
+from tasks.run.run import Run
+
+Outcome = JobReport | State[JobEndedError]
+"""What the flow returns."""
+
+
+def completed(run: Run, log: RunLogger, *, duration_ms: int) -> JobReport:
+    """The report of a job that is done."""
+    report = run.ledger.report(RunState.COMPLETED, duration_ms=duration_ms)
+    log.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
+             report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
+    return report
+
+
+def failed(run: Run, error: ExpectedError, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:
+    """The state of a job whose chunks or whose join failed."""
+    report = run.ledger.report(RunState.FAILED, duration_ms=duration_ms, error=str(error))
+    log.error("The job failed: %s", error)
+    return Failed(message=str(error), data=JobFailedError(str(error), report))
+
+
+def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:
+    """The state of a run that was stopped before its end.
+
+    Raises:
+        Pause: The run was suspended, and goes on in another process.
+    """
+    control, counts = run.control, run.progress.now
+    if control.suspension is not None:
+        log.info("Suspended: %d of %d chunks are accepted", counts.chunks, counts.total_chunks)
+        say_suspended(run.identity.run_id)
+        raise Pause(state=control.suspension)
+    reason = control.stop_reason if control.is_stopping else JOB_CANCELLED
+    report = run.ledger.report(control.ends_as, duration_ms=duration_ms, error=reason)
+    log.warning("%s: %d of %d chunks were done", reason, counts.chunks, counts.total_chunks)
+    match control.ends_as:
+        case RunState.CRASHED:
+            return Crashed(message=reason, data=JobCrashedError(reason, report))
+        case RunState.FAILED:
+            return Failed(message=reason, data=JobFailedError(reason, report))
+        case _:
+            return Cancelled(message=reason, data=JobCancelledError(reason, report))
+
+
+def not_begun(error: HeliosError, log: RunLogger) -> State[JobEndedError]:
+    """The state of a job that failed before anything ran."""
+    log.error("%s", error)
+    kind = JobRefusedError if error.failure.budget is RetryBudget.NONE else JobFailedError
+    return Failed(message=str(error), data=kind(str(error)))
+
+
+def cancelled_early() -> State[JobEndedError]:
+    """The state of a job that was cancelled before anything ran."""
+    return Cancelled(message=JOB_CANCELLED, data=JobCancelledError(JOB_CANCELLED))

@@ -1,0 +1,37 @@
+"""The names of a job and of its chunks in Prefect's result storage; see `tasks.run.accepted` for the layout."""
+
+import hashlib
+import json
+import re
+
+from helios.models.spec import JobSpec, RenderJobChunk
+
+FOLDER = "helios-render"
+"""Holds all records, in Prefect's result storage."""
+
+
+def job_key(spec: JobSpec, run_id: str) -> str:
+    """The name of a job in records: the same for all its runs, and fit for a file's name."""
+    name = spec.id or f"run {run_id}"
+    readable = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].rstrip("-") or "job"
+    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def document_key(job: str) -> str:
+    """Where the document is kept from which a job's outputs were rendered; `job` is `job_key`."""
+    return f"{FOLDER}/{job}/document"
+
+
+def chunk_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
+    """Where the result of a chunk's task is kept; another place for another command, other frames or pictures.
+
+    Args:
+        spec: The job document.
+        job: `job_key`.
+        chunk: One of the document's.
+    """
+    metadata = spec.metadata
+    pictures = [str(metadata.fps), metadata.width, metadata.height, spec.assets_url]
+    order = [chunk.command, chunk.start_frame, chunk.frame_count, chunk.output_file]
+    fingerprint = hashlib.sha256(json.dumps([*pictures, *order]).encode()).hexdigest()[:16]
+    return f"{FOLDER}/{job}/chunk-{chunk.id}-{fingerprint}"

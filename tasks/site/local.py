@@ -1,0 +1,83 @@
+"""The site of workers that share this machine's disk: commands write where the outputs lie."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from helios.adapter import WorkerAdapter
+from helios.models.spec import RenderJobChunk
+from helios.models.worker import WorkerJob, WorkerResult
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from tasks.site.site import Attempt, Order
+
+
+class LocalSite:
+    """This machine's disk; see `tasks.site.site.Site`.
+
+    Args:
+        adapter: Runs the commands.
+        directory: Where they run.
+        source: Path or URL of the job document; None when it was given as an object.
+    """
+
+    def __init__(self, adapter: WorkerAdapter, *, directory: Path, source: str | None) -> None:
+        self.merge_adapter = adapter
+        """Runs the job's own merge command too: the outputs are where it runs."""
+        self._directory = directory
+        self._source = source
+
+    @property
+    def concurrency(self) -> int:
+        """The number of this machine's CPUs."""
+        return os.cpu_count() or 1
+
+    def storage_at(self, url: str) -> Storage:
+        """A folder in storage, with the rights of the environment."""
+        return Storage(StorageSettings(url=url))
+
+    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+        """Do nothing: the disk is ready."""
+        return []
+
+    async def order(self, attempt: Attempt) -> Order:
+        """Let the command write into the attempt's own file, or, where it names none, into the output itself."""
+        argv, place = _give_own_file(attempt.chunk, attempt)
+        if place == attempt.output:
+            place.unlink(missing_ok=True)
+        job = WorkerJob(
+            command=argv[0],
+            args=tuple(argv[1:]),
+            cwd=str(self._directory),
+            timeout_seconds=attempt.timeout_seconds,
+            stall_seconds=attempt.stall_seconds,
+            output_file=str(place),
+            job_url=self._source,
+            chunk_index=attempt.position,
+            chunk_id=attempt.chunk.id,
+            attempt=attempt.number,
+        )
+        return Order(job, place)
+
+    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+        """Do nothing: the command wrote the output here, and nothing has decoded it."""
+        return False
+
+    async def clean(self, key: str, *, always: bool = False) -> int:
+        """Do nothing: there are outputs alone."""
+        return 0
+
+
+def _give_own_file(chunk: RenderJobChunk, attempt: Attempt) -> tuple[list[str], Path]:
+    """Give the attempt a file of its own, by putting its path where the command names the output.
+
+    A command that does not name its output as a word of its own writes to the output itself; then the attempt is the
+    only one of its chunk, and an earlier file is removed before it.
+    """
+    words = chunk.argv
+    if chunk.output_file not in words[1:]:
+        return list(words), attempt.output
+    named = Path(chunk.output_file).with_name(attempt.private.name).as_posix()
+    if chunk.output_file.startswith("./"):
+        named = f"./{named}"
+    return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], attempt.private

@@ -1,0 +1,110 @@
+"""The contract of a site: where chunks are rendered, as the flow sees it. A third kind of site is one more class.
+
+    prepare_job ─► site_of(adapter) ─► Site
+    flow        ─► open() once a run, clean() at its end
+    a chunk     ─► order() gives the adapter's job and the file in which the output arrives ─► collect()
+
+A site knows neither Prefect nor the flow.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from helios.adapter import WorkerAdapter
+from helios.models.spec import RenderJobChunk
+from helios.models.worker import WorkerJob, WorkerResult
+from helios.storage.folder import Storage
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a chunk, as it is given to a site."""
+
+    chunk: RenderJobChunk
+    """The chunk."""
+    position: int
+    """Where it stands in the job document, counted from 0."""
+    number: int
+    """Counts the chunk's attempts, from 1."""
+    output: Path
+    """The file that the output will be once it is accepted."""
+    private: Path
+    """A file beside it that no other attempt of any job uses."""
+    timeout_seconds: float | None = None
+    """The command is stopped when it runs longer."""
+    stall_seconds: float | None = None
+    """The command is stopped after this many seconds without a sign of life."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked of the adapter."""
+
+    job: WorkerJob
+    """The command, in the adapter's terms."""
+    place: Path
+    """The file in which the output arrives on this machine: the attempt's private file, or the output itself."""
+
+
+class Site(Protocol):
+    """Where one job's chunks are rendered."""
+
+    @property
+    def concurrency(self) -> int:
+        """Chunks rendered at a time, where the request names no number."""
+        ...
+
+    @property
+    def merge_adapter(self) -> WorkerAdapter:
+        """Runs the job's own merge command, where the request names no adapter for it."""
+        ...
+
+    def storage_at(self, url: str) -> Storage:
+        """A folder in artifact storage, with this site's rights where it has some there."""
+        ...
+
+    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+        """Make ready for one run.
+
+        Args:
+            key: The job's name in records, the same for all its runs.
+            token: Tells this execution from others.
+            on_upload: Called before input files are sent somewhere, if any are.
+
+        Returns:
+            What was done, a line each, for the run's log.
+
+        Raises:
+            RequestError: The site can't be used.
+        """
+        ...
+
+    async def order(self, attempt: Attempt) -> Order:
+        """Say what the adapter is to do for an attempt, and where the output arrives."""
+        ...
+
+    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+        """Bring the output of an attempt that ended well to `place`.
+
+        Returns:
+            Whether all frames were decoded where the output was rendered, so that its bytes need not be decoded again.
+
+        Raises:
+            OutputError: The worker left no output.
+            WorkerUnavailableError: The output is gone, or arrived damaged.
+        """
+        ...
+
+    async def clean(self, key: str, *, always: bool = False) -> int:
+        """Remove what a job's runs left at the site beside its outputs on this machine.
+
+        Args:
+            key: The job's name in records.
+            always: Also where the adapter's configuration keeps it.
+
+        Returns:
+            The number of objects removed.
+        """
+        ...

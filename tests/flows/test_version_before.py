@@ -1,0 +1,39 @@
+"""A job that the version before began is resumed by this one: its records and its outputs are still accepted."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+from flows.render import render_job
+from helios.models.report import JobReport
+from testbed.video import read_numbers
+
+DATA = Path(__file__).parents[1] / "data" / "version-before"
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Iterator[Path]:
+    """The job's folder as its run left it, with Prefect's result storage beside it."""
+    folder, results = tmp_path / "job", tmp_path / "results"
+    shutil.copytree(DATA / "job", folder)
+    shutil.copytree(DATA / "helios-render", results / "helios-render")
+    for record in results.rglob("*"):
+        if record.is_file():
+            record.write_text(record.read_text().replace("RESULTS", str(results)).replace("JOB", str(folder)))
+    (folder / "go").touch()  # what the last two chunks wait for
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: results}):
+        yield folder
+
+
+async def test_its_accepted_chunks_are_reused(job: Path) -> None:
+    """Two of four; the others are rendered, and the video is whole."""
+    before = (job / "c0.mp4").stat().st_mtime_ns
+    report = await render_job(str(job / "job.json"))
+    assert isinstance(report, JobReport)
+    assert [chunk.reused for chunk in report.chunks] == [True, True, False, False]
+    assert (job / "c0.mp4").stat().st_mtime_ns == before
+    assert read_numbers(job / "video.mp4") == list(range(20))

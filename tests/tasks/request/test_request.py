@@ -1,0 +1,69 @@
+"""A request is checked by reading alone; what it names is found and opened later, in the flow."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helios.errors import HeliosError
+from tasks.request.prepare import prepare
+from tasks.request.request import RenderRequest
+from testbed.jobs import make_job
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown chunk": ({"chunks": [9]}, "no chunk has the id 9; expected one of 0 to 2"),
+    "an unknown adapter": ({"adapter": "lamda"}, "Unknown adapter 'lamda'"),
+    "an unknown merge adapter": ({"merge_adapter": "lamda"}, "Unknown adapter 'lamda'"),
+    "a wrong configuration": ({"adapter": {"type": "local", "grace": 1}}, "grace: an unknown field"),
+    "a contradiction": ({"output_file": "v.mp4", "merge": False}, "expected one or the other"),
+    "sound for nothing": ({"audio_file": "a.wav"}, "no output file to put it in"),
+    "a container": ({"output_file": "v.avi"}, "use a name that ends in .mp4"),
+    "a container in storage": ({"output_file": "s3://b/v.avi"}, "use a name that ends in .mp4"),
+    "a placeholder": ({"output_file": "v-{data}.mp4"}, "placeholder {data} that is not known"),
+    "a job directory": ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_can_be_refused_by_reading_is(case: str, tmp_path: Path) -> None:
+    """Each with what was expected; prepare refuses the same."""
+    wrong, said = REFUSED[case]
+    settings: dict[str, Any] = {"job_dir": str(tmp_path)} | wrong
+    request = RenderRequest(make_job(), **settings)
+    for check in (request.check, lambda: prepare(request)):
+        with pytest.raises(HeliosError) as caught:
+            check()
+        assert said in str(caught.value)
+
+
+def test_a_check_changes_nothing(tmp_path: Path) -> None:
+    """Neither on disk, where the video's folder is not made, nor in storage, which is not asked."""
+    (tmp_path / "job.json").write_text(json.dumps(make_job()))
+    before = sorted(tmp_path.rglob("*"))
+    RenderRequest(str(tmp_path / "job.json"), output_file="new/video.mp4").check()
+    RenderRequest(str(tmp_path / "job.json"), output_file="s3://no-such-bucket/video.mp4").check()
+    assert sorted(tmp_path.rglob("*")) == before
+    prepared = prepare(RenderRequest(str(tmp_path / "job.json"), output_file="new/video.mp4"))
+    assert prepared.output == tmp_path / "new" / "video.mp4"
+    assert (tmp_path / "new").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("job", "named", "folder"),
+    [
+        ("films/job.json", "job", "films"),
+        (make_job(id="a film"), "a film", "."),
+        (make_job(), "job", "."),
+    ],
+)
+def test_name_and_folder(
+    job: str | dict[str, Any], named: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a document in a file, its stem and its folder; of an object, its id, and the current directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "job.json").write_text(json.dumps(make_job()))
+    request = RenderRequest(job)
+    assert request.job_name(request.check()) == named
+    assert request.directory.resolve() == (tmp_path / folder).resolve()

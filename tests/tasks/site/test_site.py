@@ -1,0 +1,75 @@
+"""The two kinds of site keep one contract: an order for the adapter, and the output at its place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapters import create_adapter
+from adapters.local import LocalAdapter
+from helios.errors import OutputError
+from helios.job.source import load_job_spec
+from helios.models.worker import WorkerResult
+from tasks.site import Attempt, Site, shares_disk, site_of
+from testbed.cloud.aws import Aws
+from testbed.jobs import make_job
+
+
+def attempt_at(folder: Path, command: str | None = None) -> Attempt:
+    """The first attempt of a job's second chunk."""
+    chunk = load_job_spec(make_job()).ordered_chunks[1]
+    chunk = chunk.model_copy(update={"command": command}) if command else chunk
+    output = folder / chunk.output_file
+    private = output.with_name("chunk 1-attempt-x.mp4")
+    return Attempt(chunk, position=1, number=1, output=output, private=private, timeout_seconds=7.0)
+
+
+def local_site(folder: Path) -> Site:
+    spec = load_job_spec(make_job())
+    return site_of(LocalAdapter(), spec=spec, source="job.json", directory=folder, written=())
+
+
+async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
+    """Where it names its output as a word; the adapter gets the directory, the limits and the position."""
+    order = await local_site(tmp_path).order(attempt_at(tmp_path))
+    assert order.place == tmp_path / "chunk 1-attempt-x.mp4"
+    assert order.job.args[3] == "chunk 1-attempt-x.mp4"
+    assert (order.job.cwd, order.job.job_url, order.job.chunk_index) == (str(tmp_path), "job.json", 1)
+    assert order.job.timeout_seconds == 7.0
+
+
+async def test_a_command_that_does_not_name_its_output_writes_to_it(tmp_path: Path) -> None:
+    """An earlier file is removed before, so that it can't be taken for the output."""
+    attempt = attempt_at(tmp_path, "sh render.sh")
+    attempt.output.write_bytes(b"old")
+    order = await local_site(tmp_path).order(attempt)
+    assert order.place == attempt.output
+    assert not attempt.output.exists()
+
+
+async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_path: Path, amazon: Aws) -> None:
+    """The order names the chunk's own document in storage; an answer without an artifact is refused."""
+    (tmp_path / "scene.txt").write_text("an input file")
+    adapter = create_adapter(amazon.config)[1]
+    spec = load_job_spec(make_job())
+    site = site_of(adapter, spec=spec, source=None, directory=tmp_path, written=())
+    begun: list[str] = []
+    lines = await site.open("job-1", "token", on_upload=lambda: begun.append("uploading"))
+    assert begun == ["uploading"]
+    assert lines[-1].startswith("1 input files are in storage; the run's folder is s3://")
+    attempt = attempt_at(tmp_path)
+    order = await site.order(attempt)
+    assert order.place == attempt.private
+    document = order.job.job_url
+    assert document is not None
+    assert document.endswith("/jobs/job-1/token/chunk-1/job.json")
+    with pytest.raises(OutputError, match="named no output in storage"):
+        await site.collect(WorkerResult(exit_code=0), order.place)
+    assert (await site.order(replace(attempt, number=2))).job.job_url == document
+    assert await site.clean("job-1") == 2  # the list of input files, and the document
+
+
+def test_only_workers_on_this_machine_share_its_disk(amazon: Aws) -> None:
+    """A merge command needs the chunk outputs, which lie here."""
+    assert shares_disk(LocalAdapter())
+    assert not shares_disk(create_adapter(amazon.config)[1])
