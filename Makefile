@@ -1,8 +1,11 @@
 # Everything that is done with a checkout. Each target makes what it needs, also as the first command on a fresh clone.
 
-VENV := .venv
+# `make PYTHON=python3.13 test` has an environment of its own, .venv-3.13.
+VENV := .venv$(if $(filter command environment,$(origin PYTHON)),$(patsubst python3.%,-3.%,$(filter python3.%,$(notdir $(PYTHON)))))
 BIN := $(VENV)/bin
+# Made when everything is installed: for the developer, who has all of it, and for the demo, which needs a third.
 INSTALLED := $(VENV)/.installed
+INSTALLED_DEMO := $(or $(wildcard $(INSTALLED)),$(VENV)/.installed-demo)
 DEMO := build/demo
 
 # The first Python on PATH that is new enough.
@@ -26,29 +29,34 @@ help:
 	@echo "make bench           measure, in 40 minutes; make bench-quick in five"
 	@echo "make format          put the code into shape"
 
-$(INSTALLED): pyproject.toml constraints.txt hatch_build.py
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@echo "Setting up $(VENV) with $(PYTHON): once, a minute or two …"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@PIP_CONSTRAINT=constraints.txt PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --editable '.[dev]'
-	@touch $@
+INSTALL = test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }; \
+	UV="$(UV)" sh install.sh $(VENV) $(PYTHON)
 
-demo: $(DEMO)/music.wav
+$(INSTALLED): pyproject.toml constraints.txt hatch_build.py
+	@$(INSTALL) dev $@ $(VENV)/.installed-demo
+
+$(VENV)/.installed-demo: pyproject.toml constraints.txt hatch_build.py
+	@$(INSTALL) app,examples $@
+
+# The environment first, then what is made with it.
+.NOTPARALLEL:
+
+demo: $(INSTALLED_DEMO) $(DEMO)/music.wav
 	@echo "Rendering examples/orrery/job.json with 4 workers; the first time, Prefect makes its database …"
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/$(RUN_DEMO) --job-dir $(DEMO) --output $(DEMO)/orrery.mp4
 	@$(BIN)/python -m examples.orrery check $(DEMO)/orrery.mp4
 
-$(DEMO)/music.wav: $(INSTALLED)
+$(DEMO)/music.wav:
 	@$(BIN)/python -m examples.orrery music $@
 
-demo-lambda: $(DEMO)/music.wav
+demo-lambda: $(INSTALLED) $(DEMO)/music.wav
 	@$(BIN)/python -m testbed.cloud.emulator
 	@mkdir -p $(DEMO)/lambda
 	@echo "Rendering examples/orrery/job.json by a Lambda function, 4 instances at a time …"
 	@$(IN_CLOUD) aws $(RUN_DEMO) --adapter aws-lambda --job-dir $(DEMO)/lambda --output $(DEMO)/lambda.mp4
 	@$(BIN)/python -m examples.orrery check $(DEMO)/lambda.mp4
 
-demo-cloud-run: $(DEMO)/music.wav
+demo-cloud-run: $(INSTALLED) $(DEMO)/music.wav
 	@mkdir -p $(DEMO)/cloud-run $(DEMO)/cloud-run-job
 	@echo "Rendering examples/orrery/job.json by a Cloud Run service, 4 instances at a time …"
 	@$(IN_CLOUD) google $(RUN_DEMO) --adapter cloud-run --job-dir $(DEMO)/cloud-run --output $(DEMO)/cloud-run.mp4
