@@ -7,10 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import httpx
 from click.testing import CliRunner
 
 from cli.main import commands
+from farm.server.credentials import basic, client_headers
 
 HELIOS_JOB = str(Path(sys.executable).with_name("helios-job"))
 
@@ -65,6 +68,21 @@ def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
     os.close(terminal)
     code = os.waitstatus_to_exitcode(status)
     return code, drawn.decode(errors="replace")
+
+
+def ask_api(method: str, url: str, body: object = None, *, auth: str | None = None) -> Any:
+    """Ask Prefect's API, again while its server is busy: with SQLite it answers 503 when another write came between.
+
+    The credential is `auth`, or that of this process.
+    """
+    headers = {"Authorization": f"Basic {basic(auth)}"} if auth else client_headers()
+    deadline = time.monotonic() + 60
+    while True:
+        answer = httpx.request(method, url, json=body, headers=headers, timeout=60)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            answer.raise_for_status()
+            return answer.json() if answer.content else None
+        time.sleep(0.1)
 
 
 def until(condition: Callable[[], object], *, seconds: float = 180) -> None:

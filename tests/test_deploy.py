@@ -36,6 +36,12 @@ def test_settings_that_are_named_exist(path: Path) -> None:
     assert named <= VARIABLES
 
 
+def test_the_deployments_set_what_a_worker_needs() -> None:
+    """Each of the two names at least the places that jobs may come from."""
+    for path in (DEPLOY / "aws" / "template.yaml", DEPLOY / "gcp" / "service.yaml", DEPLOY / "gcp" / "job.yaml"):
+        assert "HELIOS_JOB_PREFIXES" in path.read_text(), path
+
+
 @pytest.mark.parametrize("folder", ["aws", "gcp"])
 def test_the_image_can_be_built_from_the_checkout(folder: str, tmp_path: Path) -> None:
     """What the Dockerfile copies exists, and its packages are optional dependencies of the project."""

@@ -40,6 +40,10 @@ class Faulty:
         """How often a fault happened."""
         return int(self.state()["fired"].get(kind, 0))
 
+    def seen(self, name: str) -> int:
+        """How often something was seen."""
+        return int(self.state()["seen"].get(name, 0))
+
 
 @dataclass(frozen=True)
 class Aws:

@@ -24,7 +24,7 @@ from typing import Any
 
 from testbed.cloud.emulator import emulator
 from testbed.cloud.http_service import Faults, serve
-from testbed.cloud.processes import free_port, settings, wait_until_listening
+from testbed.cloud.processes import free_port, settings, wait_until_listening, when_its_command_runs
 from testbed.http_server import Answer
 
 HANDLER = "helios.worker.aws_lambda.handler"
@@ -62,6 +62,11 @@ class Instance:
         threading.Thread(target=self._read, daemon=True).start()
         wait_until_listening(self.port)
 
+    @property
+    def folder(self) -> str:
+        """Its own."""
+        return self._folder.name
+
     def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[bytes, bool, bytes]:
         """Run one invocation: what it returned, whether that is an error, and the end of its log."""
         with self._said:
@@ -72,7 +77,7 @@ class Instance:
         out = answer.read()
         connection.close()
         with self._said:
-            self._said.wait_for(lambda: any("REPORT RequestId" in line for line in self._lines), 1)
+            self._said.wait_for(lambda: any("REPORT RequestId" in line for line in self._lines), 10)
             log = list(self._lines)
         failed = answer.status != 200 or any(
             "/runtime/invocation/" in line and "/error," in line and "API request" in line for line in log
@@ -121,9 +126,7 @@ class Function:
         self._busy = 0
         self._lock = threading.Lock()
 
-    def run(
-        self, body: bytes, headers: dict[str, str], *, kill_after: float | None
-    ) -> tuple[bytes, bool, bytes] | None:
+    def run(self, body: bytes, headers: dict[str, str], *, is_killed: bool) -> tuple[bytes, bool, bytes] | None:
         """Run an invocation; None when it is throttled."""
         with self._lock:
             if self._busy >= self.about.get("concurrency", 4):
@@ -134,8 +137,8 @@ class Function:
             if instance is None or instance.process.poll() is not None:
                 instance = Instance(self.about)
                 self.instances.append(instance)
-            if kill_after is not None:
-                threading.Timer(kill_after, instance.kill).start()
+            if is_killed:
+                when_its_command_runs(instance.folder, instance.kill)
             return instance.invoke(body, headers)
         except (OSError, http.client.HTTPException) as exc:
             out = {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: 1 Error: Runtime exited: {exc}"}
@@ -143,7 +146,7 @@ class Function:
         finally:
             with self._lock:
                 self._busy -= 1
-                if instance is not None and instance.process.poll() is None and kill_after is None:
+                if instance is not None and instance.process.poll() is None and not is_killed:
                     self._idle.append(instance)
 
     def close(self) -> None:
@@ -206,7 +209,7 @@ class Service:
             for _ in range(2 if self.faults.take("deliver-twice") else 1):
                 threading.Thread(target=self._run_event, args=(function, body, forwarded), daemon=True).start()
             return 202, {"x-amzn-requestid": request_id}, b""
-        ended = function.run(body, forwarded, kill_after=1.0 if self.faults.take("kill") else None)
+        ended = function.run(body, forwarded, is_killed=self.faults.take("kill"))
         if ended is None:
             self.faults.count("throttled")
             return _error(429, "TooManyRequestsException", "Rate Exceeded.", request_id)
@@ -228,7 +231,7 @@ class Service:
 
     def _run_event(self, function: Function, body: bytes, headers: dict[str, str]) -> None:
         for pause in (*RETRY_PAUSES, None):
-            while (ended := function.run(body, headers, kill_after=None)) is None:
+            while (ended := function.run(body, headers, is_killed=False)) is None:
                 time.sleep(0.05)
             if not ended[1] or pause is None:
                 return

@@ -2,13 +2,14 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,56 @@ def when_caller_ends(action: Any) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def when_its_command_runs(folder: str, action: Callable[[], object]) -> None:
+    """In a stand-in: call something half a second after a worker has started its command.
+
+    Args:
+        folder: The worker's own, which its commands have in their environment.
+        action: What to do to it.
+    """
+
+    def watch() -> None:
+        mark, deadline = f"HELIOS_WORKSPACE={folder}".encode(), time.monotonic() + 120
+        while not _in_an_environment(mark) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        action()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _in_an_environment(mark: bytes) -> bool:
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            if mark in path.read_bytes():
+                return True
+    return False
+
+
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to outgoing connections (32768 and up, as Linux comes): a connection of another
+process can't take one between the moment in which it is chosen and that in which its server binds it."""
+_claims: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Choose a port of 127.0.0.1 that is free, for a server that is started next.
+
+    It is this process's alone, among all tests on this machine, until the process ends: a socket in Linux's abstract
+    namespace, which has the port as its name and vanishes with its process, keeps others from choosing it.
+    """
+    for port in random.sample(_PORTS, len(_PORTS)):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0helios-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        return port
+    raise AssertionError(f"no port of {_PORTS} is free")
 
 
 def wait_until_listening(port: int, *, seconds: float = 60.0) -> None:

@@ -18,7 +18,7 @@ import google.auth.transport.requests
 from google.oauth2 import id_token
 
 from testbed.cloud.http_service import Faults, serve
-from testbed.cloud.processes import free_port, settings, wait_until_listening
+from testbed.cloud.processes import free_port, settings, wait_until_listening, when_its_command_runs
 from testbed.http_server import Answer
 
 
@@ -38,6 +38,11 @@ class Instance:
             cwd=self._folder.name, start_new_session=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
         wait_until_listening(self.port)
+
+    @property
+    def folder(self) -> str:
+        """Its own."""
+        return self._folder.name
 
     def call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         """Pass a request on."""
@@ -94,12 +99,10 @@ class Service:
         instance = self._take()
         if instance is None:
             return 429, trace, b"The request was aborted because there was no available instance."
-        killer = threading.Timer(1.0, instance.close, args=[signal.SIGKILL])
         if self.faults.take("kill"):
-            killer.start()
+            when_its_command_runs(instance.folder, lambda: instance.close(signal.SIGKILL))
         if self.faults.take("shut-down"):
-            killer = threading.Timer(1.0, instance.close)
-            killer.start()
+            when_its_command_runs(instance.folder, lambda: self._shut_down(instance))
         stripped = f"Bearer {token.rsplit('.', 1)[0]}.SIGNATURE_REMOVED_BY_GOOGLE"
         try:
             status, about, out = instance.call(
@@ -125,6 +128,10 @@ class Service:
                 self._instances.append(instance)
             instance.busy += 1
             return instance
+
+    def _shut_down(self, instance: Instance) -> None:
+        self.faults.count("SIGTERM")
+        instance.close()
 
     def _give_back(self, instance: Instance) -> None:
         with self._lock:

@@ -27,6 +27,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from testbed.cloud.aws import Aws, Faulty, aws
 from testbed.cloud.google import Google
 from testbed.http_server import Answer, answering
+from tests.command import until
 from tests.helios.worker.stored import store_command, store_script
 
 SLEEPS = "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(float(sys.argv[2]))"
@@ -48,13 +49,15 @@ async def refused(adapter: StorageAdapter, job: WorkerJob, kind: type[HeliosErro
     """Execute, and take the message of the error."""
     with pytest.raises(kind) as caught:
         await adapter.execute(job)
-    assert type(caught.value) is kind or issubclass(type(caught.value), kind)
     return str(caught.value)
 
 
-async def is_quiet(notes: Path) -> bytes:
-    """What a job's executions noted, once none is likely to begin any more."""
-    await asyncio.sleep(1)
+async def is_quiet(config: Mapping[str, Any], notes: Path) -> bytes:
+    """What a job's executions noted, once a later chunk has gone all the way that a further one would have gone."""
+    adapter = make(config)
+    later = notes.with_name(f"{notes.name}-later")
+    assert (await adapter.execute(counted(adapter, later))).artifact is not None
+    assert later.read_bytes()
     return notes.read_bytes() if notes.exists() else b""
 
 
@@ -86,7 +89,7 @@ async def test_throttled(remote: Remote, tmp_path: Path) -> None:
     assert "Rate" in message
     assert "request " in message or "trace " in message
     assert remote.faulty.fired(kind) == before + 1
-    assert await is_quiet(tmp_path / "n") == b""
+    assert await is_quiet(remote.config, tmp_path / "n") == b""
 
 
 async def test_no_permission(remote: Remote, tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ async def test_no_permission(remote: Remote, tmp_path: Path) -> None:
     remote.faulty.want("deny")
     message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
     assert "InvokeFunction" in message or "roles/run.invoker" in message
-    assert await is_quiet(tmp_path / "n") == b""
+    assert await is_quiet(remote.config, tmp_path / "n") == b""
 
 
 async def test_an_answer_that_is_lost(remote: Remote, tmp_path: Path) -> None:
@@ -108,7 +111,7 @@ async def test_an_answer_that_is_lost(remote: Remote, tmp_path: Path) -> None:
     assert result.artifact is not None
     assert await adapter.storage.size(adapter.storage.key_of(result.artifact.url)) == result.artifact.bytes
     assert remote.faulty.fired("lose-answer") == before + 1
-    assert await is_quiet(tmp_path / "n") == b"."
+    assert await is_quiet(remote.config, tmp_path / "n") == b"."
 
 
 async def test_a_worker_that_is_killed_in_the_middle(remote: Remote, tmp_path: Path) -> None:
@@ -117,13 +120,14 @@ async def test_a_worker_that_is_killed_in_the_middle(remote: Remote, tmp_path: P
     before = remote.faulty.fired("kill")
     remote.faulty.want("kill")
     job = counted(adapter, tmp_path / "n", seconds=4)
-    started = time.monotonic()
     await refused(adapter, job, WorkerUnavailableError)
-    assert time.monotonic() - started < 20
     assert remote.faulty.fired("kill") == before + 1
     second = job.model_copy(update={"attempt": 2})
     assert (await adapter.execute(second)).artifact is not None
-    assert await is_quiet(tmp_path / "n") in {b"..", b"."}  # it may have been killed before its command began
+    assert await is_quiet(remote.config, tmp_path / "n") in {
+        b"..",
+        b".",
+    }  # it may have been killed before its command began
 
 
 async def test_a_missing_function(amazon: Aws) -> None:
@@ -161,7 +165,7 @@ async def test_a_garbled_answer(amazon: Aws, tmp_path: Path) -> None:
     amazon.functions.want("garble-answer")
     result = await adapter.execute(counted(adapter, tmp_path / "n"))
     assert result.artifact is not None
-    assert await is_quiet(tmp_path / "n") == b"."
+    assert await is_quiet(amazon.config, tmp_path / "n") == b"."
 
 
 async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> None:
@@ -174,7 +178,8 @@ async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> 
     assert amazon.functions.fired("deliver-twice") == before + 1
     assert result.artifact is not None
     folder = adapter.storage.key_of(attempt_url(str(job.job_url), 1))
-    deadline = time.monotonic() + 20
+    await asyncio.to_thread(until, lambda: (tmp_path / "n").read_bytes() == b"..")
+    deadline = time.monotonic() + 60
     while len(outputs := [key async for key, _ in adapter.storage.entries(folder) if "output" in key]) != 1:
         assert time.monotonic() < deadline, outputs
         await asyncio.sleep(0.2)
@@ -236,7 +241,7 @@ async def main():
     config = {"type": "aws-lambda", "storage": sys.argv[1], "endpoint": sys.argv[2]}
     adapter = create_adapter(config)[1]
     task = asyncio.create_task(adapter.execute(WorkerJob(command="x", job_url=sys.argv[1] + "/chunk-0/job.json")))
-    await asyncio.sleep(1)
+    await asyncio.to_thread(sys.stdin.readline)
     task.cancel()
     await asyncio.wait([task])
     print(task.cancelled())
@@ -249,12 +254,18 @@ def test_a_lambda_that_never_answers_does_not_hold_the_process(amazon: Aws, tmp_
     """A connection that stays open and silent ends with the process that is cancelled, not minutes later."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        done = subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-c", HANGING, (tmp_path / "store").as_uri(), endpoint],
-            capture_output=True, text=True, timeout=300, cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[2],
         )  # fmt: skip
-    assert done.stdout == "True\n", done.stderr
-    assert done.returncode == 0
+        silent.settimeout(120)
+        connection, _ = silent.accept()
+        with connection:
+            assert connection.recv(4).startswith(b"POST")
+            out, errors = process.communicate("cancel\n", timeout=120)
+    assert out == "True\n", errors
+    assert process.returncode == 0
 
 
 async def test_no_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,9 +293,13 @@ async def test_tokens_are_kept_and_renewed(google: Google, tmp_path: Path) -> No
     first = await asyncio.gather(*(tokens_of_service.token() for _ in range(100)))
     assert len(set(first)) == 1
     assert tokens() == before + 1
-    await asyncio.sleep(6)
     assert (await adapter.execute(counted(adapter, tmp_path / "n"))).artifact is not None
+    deadline = time.monotonic() + 120
+    while await tokens_of_service.token() == first[0]:
+        assert time.monotonic() < deadline, "a token was never renewed"
+        await asyncio.sleep(0.2)
     assert tokens() == before + 2
+    assert (await adapter.execute(counted(adapter, tmp_path / "n"))).artifact is not None
 
 
 async def test_a_token_for_somebody_else(google: Google, tmp_path: Path) -> None:
@@ -292,7 +307,7 @@ async def test_a_token_for_somebody_else(google: Google, tmp_path: Path) -> None
     adapter = make(google.service_config, audience="https://another-service")
     message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
     assert "check the audience" in message
-    assert await is_quiet(tmp_path / "n") == b""
+    assert await is_quiet(google.service_config, tmp_path / "n") == b""
 
 
 async def test_a_service_account_s_key(google: Google, tmp_path: Path) -> None:
@@ -315,8 +330,16 @@ async def test_an_instance_that_is_shut_down(google: Google, tmp_path: Path) -> 
 async def test_a_short_chunk_finishes_before_the_instance_is_gone(google: Google, tmp_path: Path) -> None:
     """After SIGTERM there are seconds left: what ends within them is a success."""
     adapter = make(google.service_config)
+    # What a first chunk loads is loaded: the short one has three seconds.
+    assert (await adapter.execute(counted(adapter, tmp_path / "first"))).artifact is not None
+    before = google.service.seen("SIGTERM")
     google.service.want("shut-down")
-    assert (await adapter.execute(counted(adapter, tmp_path / "n", seconds=2))).artifact is not None
+    until_gate = "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)"
+    job = store_script(adapter.storage, until_gate, str(tmp_path / "gate"))
+    work = asyncio.create_task(adapter.execute(job))
+    await asyncio.to_thread(until, lambda: google.service.seen("SIGTERM") == before + 1)
+    (tmp_path / "gate").touch()
+    assert (await work).artifact is not None
 
 
 # -- Cloud Run jobs --
@@ -333,7 +356,7 @@ async def test_chunks_share_executions(google: Google, tmp_path: Path) -> None:
     before = executions(google)
     jobs = [counted(adapter, tmp_path / str(n)) for n in range(12)]
     results = await asyncio.gather(*map(adapter.execute, jobs))
-    assert all(result.artifact for result in results)
+    assert [result.artifact is not None for result in results] == [True] * 12
     assert executions(google) == before + 1
 
 
@@ -407,7 +430,7 @@ async def test_an_upload_that_is_cut(amazon: Aws, tmp_path: Path) -> None:
     assert amazon.storage.fired("cut-upload") == before + 2
     key = adapter.storage.key_of(result.artifact.url)
     await adapter.storage.download(key, tmp_path / "out.mp4", expected=result.artifact)
-    assert await is_quiet(tmp_path / "n") == b"."
+    assert await is_quiet(amazon.config, tmp_path / "n") == b"."
 
 
 async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> None:
@@ -418,7 +441,7 @@ async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> Non
     result = await adapter.execute(counted(adapter, tmp_path / "n"))
     assert result.artifact is not None
     assert amazon.storage.fired("lose-put-answer") == before + 1
-    assert await is_quiet(tmp_path / "n") == b"."
+    assert await is_quiet(amazon.config, tmp_path / "n") == b"."
 
 
 @pytest.mark.parametrize("mode", ["sync", "async"])

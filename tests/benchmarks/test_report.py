@@ -41,8 +41,12 @@ async def test_runs_are_interleaved() -> None:
     figures = await compare({"a": contestant("a"), "b": contestant("b")}, runs=3)
     assert order == ["a", "b", "b", "a", "a", "b"]
     assert [len(figure.samples) for figure in figures] == [3, 3]
+    assert [figure.name for figure in figures] == ["a", "b"]
     assert figures[0].samples[0]["named"] == 1.0
-    assert figures[0].median() >= 0
+    assert WALL in figures[0].samples[0]
+    # Each says its own time, which is the one that counts: the last three turns met a slower machine.
+    assert [sample["turn"] for sample in figures[0].samples] == [1, 4, 5]
+    assert [sample["turn"] for sample in figures[1].samples] == [2, 3, 6]
 
 
 class Contestant:
@@ -55,7 +59,7 @@ class Contestant:
     async def __call__(self) -> dict[str, float]:
         """Run."""
         self.order.append(self.name)
-        return {"named": 1.0}
+        return {"named": 1.0, "turn": float(len(self.order))}
 
 
 @pytest.mark.parametrize(("value", "word"), [(1.03, "met"), (1.04, "missed")])

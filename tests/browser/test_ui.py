@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -16,7 +15,7 @@ from testbed.cloud.processes import ROOT
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.cli.test_up import Farm
-from tests.command import until
+from tests.command import ask_api, until
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = ROOT / "build" / "screenshots"
@@ -58,12 +57,8 @@ class Ui:
         self.url = f"http://127.0.0.1:{farm.port}"
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the server what the browser can't say; again where it was busy."""
-        answer = httpx.Response(503)
-        while answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            answer = self.farm.request(method, path, body)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
+        """Ask the server what the browser can't say."""
+        return ask_api(method, f"{self.url}/api{path}", body, auth=self.farm.auth)
 
     def deployment(self) -> str:
         """The id of render-job/local."""
@@ -86,8 +81,8 @@ class Ui:
             # The server answers 503 while SQLite is busy, and the form stays: a person presses the button again.
             if (button := page.get_by_role("button", name="Submit")).is_visible():
                 self.shoot("submit")
-                button.click()
-                page.wait_for_timeout(5_000)
+                with page.expect_response(re.compile("/create_flow_run$")):
+                    button.click()
             made.update({run["id"] for run in self._runs(deployment)} - before)
             return bool(made)
 

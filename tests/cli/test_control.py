@@ -1,11 +1,11 @@
 """`helios-job cancel`, `pause`, `resume`, `worker`, on jobs of other processes."""
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import helios_job, said, start_helios_job, until
 from tests.conftest import ProcessesOf
+from tests.running import render
 from tests.test_deployment import prefect
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -25,6 +26,12 @@ GRACE = '{"grace_seconds": 1}'
 
 def begun(folder: Path) -> int:
     return len(list((folder / "notes").iterdir()))
+
+
+def records(run: str) -> list[Path]:
+    """The files in which Prefect keeps that a run's chunks were accepted."""
+    storage = Path(os.environ["PREFECT_HOME"], "storage", "helios-render")
+    return [path for path in storage.rglob("chunk-*") if run in str(path.parent)]
 
 
 @contextmanager
@@ -52,7 +59,7 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
         until(lambda: begun(tmp_path) >= 3)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        until(lambda: not processes_of(tmp_path), seconds=30)
+        until(lambda: not processes_of(tmp_path))
     listed = next(line for line in said("list").splitlines() if line.startswith(run))
     assert listed.split()[1] == "crashed"
     assert f"helios-job resume {run} goes on" in listed
@@ -77,7 +84,10 @@ def test_pause_that_outlives_its_process(tmp_path: Path) -> None:
         assert f"{run}): paused" in said("status", run)
         (tmp_path / "all").touch()
         until(lambda: "10 of 40 frames, 2 of 8 chunks" in said("status", run))
-        time.sleep(2)  # a chunk's record is written when it is accepted
+        until(lambda: len(records(run)) == 2)
+        # What a paused job does not do, another one has done meanwhile.
+        (tmp_path / "another").mkdir()
+        asyncio.run(render(tmp_path / "another", make_job([5] * 4)))
         assert begun(tmp_path) == 2
         process.send_signal(signal.SIGKILL)
         process.wait()

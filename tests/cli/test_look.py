@@ -10,7 +10,7 @@ from helios.errors import RequestError
 from helios.models.report import JobReport
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, write_job
-from tests.command import said
+from tests.command import said, until
 from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -55,6 +55,7 @@ def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
 
 def test_logs(film: JobReport) -> None:
     """The run's lines and its chunks', in order; by level."""
+    until(lambda: "Done: " in said("logs", film.run_id))  # the last lines may come after the run's end
     lines = said("logs", film.run_id, "--follow").splitlines()
     assert sum("Accepted: frames" in line for line in lines) == 3
     assert any("Done: 15 frames in 3 chunks" in line for line in lines)

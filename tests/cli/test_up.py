@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from adapters import limit_name
-from farm.server.credentials import basic
 from testbed.cloud.processes import free_port
 from testbed.jobs import make_job, write_job
 from testbed.prefect_home import flow_run_states
 from testbed.video import read_numbers
-from tests.command import HELIOS_JOB, helios_job, until
+from tests.command import HELIOS_JOB, ask_api, helios_job, until
 
 DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run", "render-job/nightly")
 
@@ -59,14 +57,7 @@ class Farm:
 
     def api(self, path: str) -> Any:
         """Ask its server for what there is of something."""
-        return self.request("POST", path, {}).raise_for_status().json()
-
-    def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """Send its server a request, with the credential."""
-        headers = {"Authorization": f"Basic {basic(self.auth)}"}
-        return httpx.request(
-            method, f"http://127.0.0.1:{self.port}/api{path}", json=body, headers=headers, timeout=60
-        )  # fmt: skip
+        return ask_api("POST", f"http://127.0.0.1:{self.port}/api{path}", {}, auth=self.auth)
 
     @property
     def auth(self) -> str:
@@ -89,7 +80,7 @@ class Farm:
         """Press Ctrl-C; return the exit code."""
         self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(60)
+            return self.process.wait(120)
         finally:
             self.process.kill()
             self._reader.join()
@@ -131,7 +122,8 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     _has_told_nobody(farm, family)
     assert farm.stop() == 0
     assert [path.name for path in farm.home.iterdir() if path.name.startswith("helios-job-up")] == []
-    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family), seconds=60)
+    assert family
+    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
     assert farm.said[-1] == "Stopped\n"
     states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's
     assert sorted(states) == ["Cancelled", "Completed"]

@@ -49,7 +49,7 @@ def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> Non
         str(tmp_path),
     ]
     done = subprocess.run(
-        [*words, str(FARM / "tests")], env=installed, cwd=tmp_path, capture_output=True, text=True, timeout=150
+        [*words, str(FARM / "tests")], env=installed, cwd=tmp_path, capture_output=True, text=True, timeout=500
     )
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout

@@ -26,13 +26,13 @@ from flows.render import render_job
 from helios.errors import RequestError
 from helios.models.report import RunState
 from tasks.prefect_api.api import RunApi
-from tasks.prefect_api.states import job_state, stitching, to_be_resumed
+from tasks.prefect_api.states import ENDED, job_state, stitching, to_be_resumed
 from tasks.run.dead_run_automation import SUSPENDED
 from tasks.run.lock import JobLock, LockOwner
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
-from tests.running import ended_task_runs, eventually, report_of
+from tests.running import ended_task_runs, eventually, render, report_of
 
 _LOGGER = logging.getLogger(__name__)
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -115,8 +115,9 @@ def test_each_state_of_prefect_means_one_of_a_job(state: State[Any] | None, mean
 
 
 def test_every_type_of_state_is_mapped() -> None:
-    """None is forgotten."""
-    assert {job_state(State(type=kind)) for kind in StateType} <= set(RunState)
+    """None is forgotten, and none that goes on is taken for an end."""
+    ends = {kind for kind in StateType if job_state(State(type=kind)) in ENDED}
+    assert ends == {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED}
 
 
 async def test_pause_and_continue(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ async def test_pause_and_continue(tmp_path: Path) -> None:
         assert await job.state() is RunState.PAUSED
         await job.until_paused()
         await eventually(lambda: _accepted(tmp_path, at_least=2))
-        await asyncio.sleep(2)
+        await another_job_is_rendered(tmp_path)
         assert job.begun == 2
         assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
         status = await find_run(job.client, str(job.run.id))
@@ -145,11 +146,11 @@ async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
         await job.until_paused()
         await eventually(lambda: _accepted(tmp_path, at_least=2))
-        await asyncio.sleep(1)
+        await another_job_is_rendered(tmp_path)
         assert not (tmp_path / "video.mp4").exists()
         await resume_run(job.client, await find_run(job.client, str(job.run.id)))
         await job.work
-    assert (tmp_path / "video.mp4").exists()
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
 
 
 async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
@@ -182,7 +183,7 @@ async def test_cancel_while_paused(tmp_path: Path) -> None:
 
 async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -> None:
     """Marked as crashed by mistake, it is Running again, and completes."""
-    async with a_job(tmp_path, "slow:1") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Crashed(message="I have not heard of it"), force=True)
 
@@ -190,6 +191,7 @@ async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -
             return await job.state() is RunState.RUNNING
 
         await eventually(is_running)
+        (tmp_path / "all").touch()
         state = await job.work
         assert state.is_completed()
         assert await job.state() is RunState.COMPLETED
@@ -207,9 +209,10 @@ async def test_a_run_that_somebody_marked_as_failed_ends(tmp_path: Path) -> None
 
 async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks in flight finish; the run stays suspended, also when somebody looks; another process renders the rest."""
-    async with a_job(tmp_path, "slow:0.5") as job:
+    async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Suspended(), force=True)
+        await job.until_paused()
         with pytest.raises(Pause):
             await asyncio.wait_for(job.work, 120)
         assert await job.state() is RunState.PAUSED
@@ -217,8 +220,8 @@ async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monke
         await mark_dead_runs(job.client)
         assert await job.state() is RunState.PAUSED
         await eventually(partial(_said_last, job, SUSPENDED))
-        begun = job.begun
-        assert len(list(tmp_path.glob("chunk ?.mp4"))) == begun
+        assert job.begun == 2
+        assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
         status = await find_run(job.client, str(job.run.id))
         assert await resume_run(job.client, status) is Resumed.HERE
         state = await start_flow(await job.client.read_flow_run(job.run.id), job.run.parameters)
@@ -230,17 +233,17 @@ async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monke
 async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
     """It says Stitching."""
     (tmp_path / "notes").mkdir()
-    path = write_job(tmp_path, make_job((5,), mergeCommand="sh -c 'touch merging; sleep 2'"))
+    path = write_job(tmp_path, make_job((5,), mergeCommand="sh -c 'while [ ! -e go ]; do sleep 0.1; done'"))
     async with get_client() as client:
         run = await client.create_flow_run(render_job, parameters={"job": str(path)}, state=Pending())
         work = asyncio.create_task(start_flow(run, run.parameters))
-        while not (tmp_path / "merging").exists():
-            await asyncio.sleep(0.05)
 
         async def is_told() -> bool:
+            assert not work.done(), work.result()
             return (await find_run(client, str(run.id))).state is RunState.STITCHING
 
         await eventually(is_told)
+        (tmp_path / "go").touch()
         await work
         assert (await find_run(client, str(run.id))).state is RunState.COMPLETED
 
@@ -314,6 +317,13 @@ async def _said_last(job: Job, event: str) -> bool:
     own = {"event": {"prefix": ["helios-render.run."]}, "resource": {"id": [f"prefect.flow-run.{job.run.id}"]}}
     found = await job.client.request("POST", "/events/filter", json={"filter": own, "limit": 1})
     return [heard["event"] for heard in found.json()["events"]] == [event]
+
+
+async def another_job_is_rendered(folder: Path) -> None:
+    """Have all done beside a paused job that it would do by now if it were not paused: chunks, and their join."""
+    (folder / "another").mkdir()
+    state, _ = await render(folder / "another", make_job([5] * 4, outputFile="video.mp4"))
+    assert state.is_completed(), state.message
 
 
 async def _accepted(folder: Path, *, at_least: int) -> bool:

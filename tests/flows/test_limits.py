@@ -1,12 +1,13 @@
 """A limit over all jobs: real jobs, side by side, on a global concurrency limit of a real server."""
 
 import asyncio
-import time
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from logging import getLogger
 from pathlib import Path
 
+import httpx
 import pytest
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
@@ -41,6 +42,25 @@ async def taken(client: PrefectClient, name: str) -> int:
     return (await client.read_global_concurrency_limit_by_name(name)).active_slots
 
 
+class Questions:
+    """Counts how often a client asks the server for a slot."""
+
+    def __init__(self, client: PrefectClient) -> None:
+        self.count = 0
+        client._client.event_hooks["request"].append(self._see)
+
+    async def _see(self, request: httpx.Request) -> None:
+        self.count += request.url.path.endswith("/concurrency_limits/increment-with-lease")
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until it has asked so often, each time in vain."""
+
+        async def is_reached() -> bool:
+            return self.count >= count
+
+        await eventually(is_reached)
+
+
 def slots_of(client: PrefectClient, name: str) -> AdapterSlots:
     gate = asyncio.Event()
     gate.set()
@@ -64,7 +84,7 @@ async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> 
         folder.mkdir()
         job = make_job([2] * 3, name="c{index}")
         for chunk in job["chunks"]:
-            chunk["command"] = f"sh -c '{chunk['command']} && python ../alone.py'"
+            chunk["command"] = f"sh -c '{chunk['command']} && {sys.executable} ../alone.py'"
         jobs.append(render(folder, job, adapter={"type": "local", "concurrency_limit": name}, concurrency=3))
     reports = [report for _, report in await asyncio.gather(*jobs)]
     assert [report.state for report in reports] == ["completed", "completed"], [report.error for report in reports]
@@ -77,8 +97,12 @@ async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient
     name = await make_limit(client, 2)
     slots = slots_of(client, name)
     async with slots.kept():
+        asked = Questions(client)
         async with slots.held():
             assert await taken(client, name) == 1
+        async with slots.held():
+            assert await taken(client, name) == 1
+        assert asked.count == 1
         async with slots.held(), slots.held():
             assert await taken(client, name) == 2
         await eventually(lambda: _is_free(client, name))
@@ -90,8 +114,11 @@ async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient
 async def test_no_limit_of_that_name(client: PrefectClient) -> None:
     """Nothing is bounded, and nothing is asked twice."""
     slots = slots_of(client, f"no-such-limit-{uuid.uuid4().hex}")
+    asked = Questions(client)
     async with slots.kept(), slots.held(), slots.held(), slots.held():
-        pass
+        assert asked.count == 1
+    async with slots.held():
+        assert asked.count == 1
 
 
 async def test_a_closed_limit_opens_again(client: PrefectClient) -> None:
@@ -99,26 +126,7 @@ async def test_a_closed_limit_opens_again(client: PrefectClient) -> None:
     name = await make_limit(client, 1)
     await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=0))
     slots = slots_of(client, name)
-
-    async def take() -> float:
-        async with slots.held():
-            return time.monotonic()
-
-    async with slots.kept():
-        waiting = asyncio.create_task(take())
-        await asyncio.sleep(2.5)
-        assert not waiting.done()
-        opened = time.monotonic()
-        await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=1))
-        assert await waiting > opened
-
-
-async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> None:
-    """As soon as that one has given it back."""
-    name = await make_limit(client, 1)
-    other = ConcurrencyLeaseHolder(type="flow_run", id=uuid.uuid4())
-    answer = await client.increment_concurrency_slots_with_lease([name], 1, "concurrency", 60, other)
-    slots = slots_of(client, name)
+    asked = Questions(client)
     entered = asyncio.Event()
 
     async def take() -> None:
@@ -127,7 +135,28 @@ async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> 
 
     async with slots.kept():
         waiting = asyncio.create_task(take())
-        await asyncio.sleep(1.5)
+        await asked.wait_for(3)
+        assert not entered.is_set()
+        await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=1))
+        await asyncio.wait_for(waiting, 60)
+
+
+async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> None:
+    """As soon as that one has given it back."""
+    name = await make_limit(client, 1)
+    other = ConcurrencyLeaseHolder(type="flow_run", id=uuid.uuid4())
+    answer = await client.increment_concurrency_slots_with_lease([name], 1, "concurrency", 60, other)
+    slots = slots_of(client, name)
+    asked = Questions(client)
+    entered = asyncio.Event()
+
+    async def take() -> None:
+        async with slots.held():
+            entered.set()
+
+    async with slots.kept():
+        waiting = asyncio.create_task(take())
+        await asked.wait_for(2)
         assert not entered.is_set()
         await client.release_concurrency_slots_with_lease(answer.json()["lease_id"])
         await asyncio.wait_for(waiting, 60)

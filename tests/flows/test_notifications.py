@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -51,6 +52,15 @@ class Example:
         """Where it listens."""
         return f"http://127.0.0.1:{self.port}/renders"
 
+    async def told(self, count: int) -> list[str]:
+        """The lines of its messages, once there are so many: a line is on its way when its sender has its answer."""
+
+        async def are_there() -> bool:
+            return len(self.lines) > count
+
+        await eventually(are_there)
+        return self.lines[1:]
+
     def stop(self) -> None:
         """End it."""
         self.process.terminate()
@@ -76,27 +86,40 @@ async def test_the_end_of_a_job_is_told(receiver: Example, tmp_path: Path) -> No
     """With its video and the data that the job was given; a failure with its reason."""
     job = make_job([5] * 2, outputFile="video.mp4")
     await render(tmp_path, job, webhook=receiver.url, webhook_data={"ticket": 17})
-    assert receiver.lines[-1].startswith("job.completed  job-")
-    assert receiver.lines[-1].endswith(f'  {tmp_path}/video.mp4  {{"ticket": 17}}\n')
+    (completed,) = await receiver.told(1)
+    assert completed.startswith("job.completed  job-")
+    assert completed.endswith(f'  {tmp_path}/video.mp4  {{"ticket": 17}}\n')
     await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]), webhook=receiver.url)
-    assert re.match(r"job\.failed  job-\S+  chunk 0 \(frames 0 to 4\), attempt 1: ", receiver.lines[-1])
+    _, failed = await receiver.told(2)
+    assert re.match(r"job\.failed  job-\S+  chunk 0 \(frames 0 to 4\), attempt 1: ", failed)
 
 
 async def test_a_job_that_takes_too_long(receiver: Example, tmp_path: Path) -> None:
     """Is told of while it runs, once."""
-    job = make_job([5] * 2, extra=["--misbehave", "slow:3"])
-    await render(tmp_path, job, concurrency=1, webhook=receiver.url, overdue_seconds=1)
-    kinds = [line.split()[0] for line in receiver.lines[1:]]
-    assert kinds == ["job.overdue", "job.completed"]
-    assert "The job takes longer than the 1.0 s that it should" in receiver.lines[1]
+    job = make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"])
+    work = asyncio.create_task(render(tmp_path, job, concurrency=1, webhook=receiver.url, overdue_seconds=1))
+    await receiver.told(1)
+    assert not work.done()
+    (tmp_path / "all").touch()
+    await work
+    overdue, completed = await receiver.told(2)
+    assert overdue.startswith("job.overdue  job-")
+    assert "The job takes longer than the 1.0 s that it should" in overdue
+    assert completed.startswith("job.completed  job-")
 
 
 async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Saved in Prefect, where it is masked."""
+    """Saved in Prefect, where it is masked; the receiver, which refuses what another secret has signed, takes it."""
     monkeypatch.delenv("HELIOS_WEBHOOK_SECRET")
-    await Secret(value=SECRET).asave("webhook-test", overwrite=True)
-    await render(tmp_path, make_job([5]), webhook=receiver.url, webhook_secret="webhook-test")
-    assert receiver.lines[-1].startswith("job.completed  job-")
+    for name, secret in (("webhook-wrong", "another secret"), ("webhook-test", SECRET)):
+        await Secret(value=secret).asave(name, overwrite=True)
+        _, report = await render(tmp_path, make_job([5]), webhook=receiver.url, webhook_secret=name)
+    (told,) = await receiver.told(1)
+    assert told.startswith(f"job.completed  job-{report.run_id[-6:]}  ")
+    async with get_client() as client:
+        block = await client.read_block_document_by_name("webhook-test", "secret", include_secrets=False)
+        run = await client.read_flow_run(UUID(report.run_id))
+    assert SECRET not in block.model_dump_json() + run.model_dump_json()
 
 
 async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,10 +190,10 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
             text = (ROOT / "deploy" / "notifications.yaml").read_text().replace("BLOCK", str(block_id), -1)
             (tmp_path / "automations.yaml").write_text(text)
             await asyncio.to_thread(prefect, "automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
-            await asyncio.sleep(3)  # the server reads its automations anew now and then
-            await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
 
             async def is_told() -> bool:
+                # The server reads its automations anew now and then: what ends before that is not told.
+                await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
                 return any(b"chunk 0 (frames 0 to 4)" in body for body in got)
 
             await eventually(is_told)

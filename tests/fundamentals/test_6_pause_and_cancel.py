@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from farm.here import start_flow
 from prefect.client.orchestration import get_client
 from prefect.states import Pending
 
 import farm
+from farm.here import start_flow
 from flows.render import render_job
 from testbed.jobs import make_job
 from testbed.video import read_numbers

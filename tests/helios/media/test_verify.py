@@ -15,6 +15,9 @@ from testbed.video import Clip, write_clip
 NTSC = Fraction(30000, 1001)
 
 
+TRUNCATED = r"can't be read as a video|has no video stream|truncated or damaged|has \d+ frames; expected exactly 12"
+
+
 def verify(path: Path, *, frames: int = 12, fps: Fraction = Fraction(30), width: int = 64) -> VerifiedOutput:
     return verify_output(path, frames=frames, fps=fps, width=width, height=64)
 
@@ -61,7 +64,7 @@ def test_truncated_files(tmp_path: Path, suffix: str, kept: float) -> None:
     clip = Clip(codec="libvpx-vp9", options={"deadline": "realtime"}) if suffix == ".webm" else Clip()
     path = write_clip(tmp_path / f"clip{suffix}", clip, start=0, count=12)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(OutputError):
+    with pytest.raises(OutputError, match=TRUNCATED):
         verify(path)
 
 
@@ -119,14 +122,27 @@ def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
     assert verify(path, frames=count, fps=NTSC).frames == count
 
 
-def test_a_damaged_first_frame(clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("look", "message"),
+    [
+        (Clip(), "does not begin with a key frame"),
+        # Each frame of it is a key frame, as the container says: only the decoder notices.
+        (Clip(codec="prores_ks", pixel_format="yuv422p10le"), "its first frame can't be decoded"),
+    ],
+    ids=["h264", "prores"],
+)
+def test_a_damaged_first_frame(tmp_path: Path, look: Clip, message: str) -> None:
     """A file with the right number of packets must also decode."""
-    data = bytearray(clip.read_bytes())
-    start = data.find(b"mdat") + 4
-    data[start : start + 700] = b"\xff" * 700
-    clip.write_bytes(data)
-    with pytest.raises(OutputError):
-        verify(clip)
+    path = write_clip(tmp_path / "clip.mov", look, start=0, count=12)
+    with av.open(str(path)) as video:
+        first = next(video.demux(video=0))
+        assert first.pos is not None
+        place = slice(first.pos, first.pos + first.size)
+    data = bytearray(path.read_bytes())
+    data[place] = b"\xff" * first.size
+    path.write_bytes(data)
+    with pytest.raises(OutputError, match=message):
+        verify(path)
 
 
 @pytest.mark.parametrize(

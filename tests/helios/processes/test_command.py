@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
@@ -96,10 +95,11 @@ async def test_words_that_no_system_takes() -> None:
 async def test_a_timeout_ends_a_command_that_ignores_sigterm(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """TERM, the grace period, KILL; the error has the command's last lines."""
     started = time.monotonic()
-    with pytest.raises(CommandTimeoutError, match="longer than its timeout of 0.5 s") as timeout:
-        await run_command(python(IGNORES_TERM, tmp_path), timeout_seconds=0.5, grace_seconds=0.3)
-    assert 0.8 <= time.monotonic() - started < 10
-    assert "on" in str(timeout.value)
+    deaf = ["sh", "-c", "trap '' TERM; echo deaf; sleep 600", str(tmp_path)]  # begins at once on any machine
+    with pytest.raises(CommandTimeoutError, match="longer than its timeout of 1 s") as timeout:
+        await run_command(deaf, timeout_seconds=1, grace_seconds=0.3)
+    assert time.monotonic() - started >= 1.3
+    assert str(timeout.value).endswith("Its last lines:\n  deaf")
     assert processes_of(tmp_path) == []
 
 
@@ -108,10 +108,15 @@ async def test_sigterm_is_sent_before_sigkill(tmp_path: Path) -> None:
     script = (
         "import signal, sys, time, pathlib\n"
         "def end(*_): pathlib.Path(sys.argv[1]).write_text('ended'); sys.exit()\n"
-        "signal.signal(signal.SIGTERM, end); time.sleep(600)"
+        "signal.signal(signal.SIGTERM, end); print('ready', flush=True); time.sleep(600)"
     )
-    with pytest.raises(CommandTimeoutError):
-        await run_command(python(script, tmp_path / "mark"), timeout_seconds=1, grace_seconds=30)
+    said: list[str] = []
+    argv = python(script, tmp_path / "mark")
+    task = asyncio.create_task(run_command(argv, grace_seconds=60, on_output=lambda _, line: said.append(line)))
+    await until(lambda: said == ["ready"])
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert (tmp_path / "mark").read_text() == "ended"
 
 
@@ -164,7 +169,7 @@ async def test_cancelling_at_any_step_of_the_start(steps: int, tmp_path: Path, p
         if not (tmp_path / "ready").exists():
             time.sleep(0.02)  # noqa: ASYNC251  holds the loop up on purpose
     task.cancel()
-    done, _ = await asyncio.wait([task], timeout=20)
+    done, _ = await asyncio.wait([task], timeout=120)
     assert done == {task}
     assert task.cancelled()
     assert processes_of(tmp_path) == []
@@ -191,9 +196,7 @@ async def test_a_pipe_held_by_a_grandchild_does_not_block(tmp_path: Path, proces
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])\n"
         "print('the last line')"
     )
-    started = time.monotonic()
-    result, lines = await run(python(script, tmp_path))
-    assert time.monotonic() - started < 10
+    result, lines = await asyncio.wait_for(run(python(script, tmp_path)), 120)
     assert (result.exit_code, lines) == (0, [("stdout", "the last line")])
     assert processes_of(tmp_path) == []
 
@@ -244,13 +247,24 @@ async def test_700_mb_without_a_line_end() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
 
 
-async def test_nothing_is_left_open() -> None:
-    """A hundred commands later, this process has as many open files and children as before."""
-    await run([PYTHON, "-c", ""])
-    this = psutil.Process()
-    before = (this.num_fds(), this.children())
-    await asyncio.gather(*(run(["true"]) for _ in range(100)))
-    assert (this.num_fds(), this.children()) == before
+def test_nothing_is_left_open() -> None:
+    """A hundred commands later, a process has as many open files and children as before.
+
+    It is one of its own: in that of the tests, Prefect's threads open and close files at any time.
+    """
+    script = (
+        "import asyncio, psutil; from helios.processes.command import run_command\n"
+        "async def main():\n"
+        "    await run_command(['true'])\n"
+        "    this = psutil.Process()\n"
+        "    before = (this.num_fds(), this.children())\n"
+        "    await asyncio.gather(*(run_command(['true']) for _ in range(100)))\n"
+        "    after = (this.num_fds(), this.children())\n"
+        "    print(after == before, before, after)\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([PYTHON, "-c", script], check=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.startswith("True "), done.stdout
 
 
 def test_a_command_started_and_stopped_at_once(tmp_path: Path, processes_of: ProcessesOf) -> None:
@@ -281,19 +295,17 @@ async def until(condition: object, *, seconds: float = 120) -> None:
 
 async def test_a_command_that_stalls_is_stopped(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Neither a word nor a byte in its file for a second: it is stopped, and the error says so."""
-    script = "import sys, time; print('begun', flush=True); time.sleep(600)"
+    words = ["sh", "-c", "echo begun; sleep 600", str(tmp_path)]  # begins within a second on any machine
     with pytest.raises(CommandStalledError, match="printed nothing and out.mp4 did not change for 1 s") as stalled:
-        await run_command(python(script, tmp_path), stall_seconds=1, output_file=tmp_path / "out.mp4")
-    assert "begun" in str(stalled.value)
+        await run_command(words, stall_seconds=1, output_file=tmp_path / "out.mp4")
+    assert str(stalled.value).endswith("Its last lines:\n  begun")
     assert processes_of(tmp_path) == []
 
 
-@pytest.mark.parametrize("sign", ["print('on', flush=True)", "file.write('x'); file.flush()"])
+@pytest.mark.parametrize("sign", ["echo on", 'echo on >> "$0"'])
 async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> None:
-    """A command that prints, or whose file grows, may take its time."""
-    script = f"import sys, time\nwith open(sys.argv[1], 'w') as file:\n    for _ in range(6): {sign}; time.sleep(0.4)"
-    ended = await run_command(
-        python(script, tmp_path / "out"), stall_seconds=1.5, output_file=tmp_path / "out", timeout_seconds=60
-    )
+    """A command that prints, or whose file grows, may take its time: longer than what counts as a stall."""
+    words = ["sh", "-c", f"for _ in 1 2 3 4 5; do {sign}; sleep 1; done", str(tmp_path / "out")]
+    ended = await run_command(words, stall_seconds=4, output_file=tmp_path / "out")
     assert ended.exit_code == 0
-    assert ended.duration_ms >= 2400
+    assert ended.duration_ms >= 5000

@@ -19,7 +19,7 @@ async def main(told):
     asked = asyncio.Event()
     with on_worker_death(asked.set):
         pathlib.Path(told, "watching").touch()
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(asked.wait(), float(sys.argv[2]))
     pathlib.Path(told, "asked").touch()
     print("to nobody", flush=True)  # no error, since nobody could tell anybody of it
     pathlib.Path(told, "printed").touch()
@@ -35,7 +35,8 @@ def test_a_worker_that_died(tmp_path: Path, moment: str) -> None:
     pause = "" if moment == "before it looks" else f"while not os.path.exists({str(tmp_path / 'watching')!r}): pass"
     worker = f"""
 import os, subprocess, sys
-subprocess.Popen([sys.executable, "-c", {PROGRAM!r}, {str(tmp_path)!r}], stdout=subprocess.PIPE, start_new_session=True)
+flow = [sys.executable, "-c", {PROGRAM!r}, {str(tmp_path)!r}, "120"]
+subprocess.Popen(flow, stdout=subprocess.PIPE, start_new_session=True)
 {pause}
 os._exit(0)
 """
@@ -45,17 +46,18 @@ os._exit(0)
         cwd=ROOT, env={**os.environ, "PREFECT__FLOW_RUN_ID": "1"}, stderr=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     assert done.stderr == ""
-    until((tmp_path / "printed").exists, seconds=10)
+    until((tmp_path / "printed").exists)
 
 
 def test_a_process_of_no_worker(tmp_path: Path) -> None:
     """Broken pipes are nothing to it."""
     reading, writing = os.pipe()
     os.close(reading)
-    started = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path)], cwd=ROOT, stdout=writing,
+    started = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), "2"], cwd=ROOT, stdout=writing,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     os.close(writing)
-    assert started.wait(30) == 1  # nothing was asked of it for five seconds
+    # Of a worker that died before, a process would be told at the first turn of its event loop: it had two seconds.
+    assert started.wait(120) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["watching"]
 
 
