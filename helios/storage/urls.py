@@ -25,8 +25,10 @@ def split_url(url: str) -> tuple[str, str]:
         shape = "file:///FOLDER" if parts.scheme == "file" else f"{parts.scheme}://BUCKET/PREFIX"
         raise RequestError(f"{url!r} is not a storage URL; expected {shape}")
     key = unquote(parts.path).removeprefix("/").rstrip("/")
-    if key:
-        check_key(key)
+    if key and not _stays_in_its_folder(key):
+        raise RequestError(
+            f"{url!r} is not a storage URL; expected names and single slashes after its store, without '..'"
+        )
     return f"{parts.scheme}://{parts.netloc}", key
 
 
@@ -36,10 +38,13 @@ def check_key(key: str) -> str:
     Raises:
         RequestError: Says which.
     """
-    parts = key.split("/")
-    if not key or "\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in parts):
+    if not _stays_in_its_folder(key):
         raise RequestError(f"The key {key!r} leaves its folder; expected names and single slashes, without '..'")
     return key
+
+
+def _stays_in_its_folder(key: str) -> bool:
+    return not ("\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in key.split("/")))
 
 
 def is_within(url: str, folder: str) -> bool:
