@@ -36,31 +36,31 @@ def test_wrong_settings_are_refused() -> None:
 
 def test_third_parties_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package with the entry-point group `helios.adapters` is enough: a real one, as pip would lay it out."""
-    (tmp_path / "farm.py").write_text(
+    (tmp_path / "studio.py").write_text(
         "from typing import Literal\n"
         "from pydantic import BaseModel\n"
         "from helios import WorkerJob, WorkerResult\n"
-        "class FarmConfig(BaseModel, frozen=True):\n"
-        "    type: Literal['farm'] = 'farm'\n"
+        "class StudioConfig(BaseModel, frozen=True):\n"
+        "    type: Literal['studio'] = 'studio'\n"
         "    host: str = 'localhost'\n"
-        "class Farm:\n"
-        "    config_type = FarmConfig\n"
+        "class Studio:\n"
+        "    config_type = StudioConfig\n"
         "    def __init__(self, config): self.config = config\n"
         "    async def execute(self, job: WorkerJob, *, on_output=None): return WorkerResult(exit_code=0)\n"
     )
-    info = tmp_path / "farm-1.0.dist-info"
+    info = tmp_path / "studio-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: farm\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[helios.adapters]\nfarm = farm:Farm\nbroken = no_such_module:X\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: studio\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[helios.adapters]\nstudio = studio:Studio\nbroken = no_such_module:X\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        assert adapter_names() == ["aws-lambda", "broken", "cloud-run", "cloud-run-job", "farm", "local"]
-        name, adapter = create_adapter({"type": "farm", "host": "render-1"})
-        assert (name, adapter.config.host) == ("farm", "render-1")  # type: ignore[attr-defined]
+        assert adapter_names() == ["aws-lambda", "broken", "cloud-run", "cloud-run-job", "local", "studio"]
+        name, adapter = create_adapter({"type": "studio", "host": "render-1"})
+        assert (name, adapter.config.host) == ("studio", "render-1")  # type: ignore[attr-defined]
         with pytest.raises(RequestError, match="'broken' can't be loaded: No module named 'no_such_module'"):
             create_adapter("broken")
     finally:
-        sys.modules.pop("farm", None)
+        sys.modules.pop("studio", None)
 
 
 @pytest.mark.parametrize(
