@@ -15,7 +15,7 @@ from testbed.cloud.processes import ROOT, running
 
 BUCKET = "renders"
 FUNCTION = "helios-worker"
-WRONG_CLOCK = ROOT / "tests" / "cloud" / "wrong_clock"
+WRONG_CLOCK = ROOT / "testbed" / "cloud" / "wrong_clock"
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}  # pragma: allowlist
 
 

@@ -226,7 +226,7 @@ async def test_a_run_whose_adapter_had_secrets() -> None:
 
 async def test_dead_runs_are_marked_before_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run whose process is gone is crashed for the first that asks."""
-    monkeypatch.setattr(dead_runs, "SILENT", timedelta(seconds=-2))  # the server's clock is read in whole seconds
+    monkeypatch.setattr(dead_runs, "OWNER_SILENT", timedelta(seconds=-2))  # the server's clock is read in whole seconds
     for ask in ("status", "list"):
         async with get_client() as client:
             run = await client.create_flow_run(render_job, parameters={"job": ask}, state=Running())
