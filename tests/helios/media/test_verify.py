@@ -127,7 +127,7 @@ def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
     [
         (Clip(), "does not begin with a key frame"),
         # Each frame of it is a key frame, as the container says: only the decoder notices.
-        (Clip(codec="prores_ks", pixel_format="yuv422p10le"), "its first frame can't be decoded"),
+        (Clip(codec="prores_ks", pixel_format="yuv422p10le"), r"frame 0 \(of 12, counted from 0\) can't be decoded"),
     ],
     ids=["h264", "prores"],
 )
