@@ -32,6 +32,9 @@ def furnish(home: Path) -> None:
         if not (made / DATABASE).exists():
             _make(made)
     home.mkdir(parents=True, exist_ok=True)
+    # What an earlier server left beside its database does not belong to this one.
+    for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
+        (home / name).unlink(missing_ok=True)
     shutil.copyfile(made / DATABASE, home / DATABASE)
 
 

@@ -113,10 +113,10 @@ def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: 
             if access.is_up(client):
                 return
             time.sleep(0.05)
-    lines = log.read_text(errors="replace").strip().splitlines()[-3:]
-    raise ServerStartError(
-        "\n  ".join([f"The Prefect server did not start within {START_SECONDS:g} s; its log is {log}:", *lines])
-    )
+    code = process.poll()
+    failed = f"did not start within {START_SECONDS:g} s" if code is None else f"ended with code {code} as it started"
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    raise ServerStartError("\n  ".join([f"The Prefect server {failed}; its log is {log}:", *lines]))
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

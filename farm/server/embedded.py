@@ -24,7 +24,9 @@ AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Past Python's buffer, whose lock must not be held by a thread when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 

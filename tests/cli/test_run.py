@@ -78,6 +78,17 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert "INFO" not in drawn
 
 
+def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for, and the error has its cause."""
+    (tmp_path / "prefect").mkdir()
+    (tmp_path / "prefect" / "prefect.db").write_bytes(b"SQLite format 3\0".ljust(8192, b"\0"))
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    done = helios_job("run", write_job(tmp_path, make_job([3])))
+    assert done.returncode == 1
+    assert re.search(r"ended with code \d+ as it started; its log is .*\n.*file is not a database", done.stderr)
+
+
 REFUSED = {
     "a missing file": (["nowhere.json"], "nowhere.json does not exist"),
     "a directory": (["."], "is a directory"),
