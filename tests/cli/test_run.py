@@ -79,7 +79,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not waited for, and the error has its cause."""
+    """The error says so, and has its cause."""
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "prefect.db").write_bytes(b"SQLite format 3\0".ljust(8192, b"\0"))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
