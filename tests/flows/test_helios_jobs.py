@@ -21,7 +21,7 @@ async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
     """Its own merge command makes its video; the same chunks stitched by us are the same frames."""
     program = tmp_path / "bin" / "helios"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {FOLDER}/programs/helios.py "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {FOLDER.parent}/testbed/programs/helios.py "$@"\n')
     program.chmod(0o755)
     source = FOLDER / "helios_jobs" / f"{name}.json"
     (tmp_path / "job.json").write_bytes(source.read_bytes())
