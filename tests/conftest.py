@@ -30,8 +30,8 @@ from testbed.prefect_home import SHARED, furnish, shared_folder
 _MADE_HERE = SHARED not in os.environ
 shared_folder()
 
-LONGEST = {"faults", "browser", "test_several_workers"}
-"""Folders and files of tests that take a minute or more."""
+LONGEST = {"faults", "browser"}
+"""Folders of tests that take a minute or more."""
 
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")

@@ -28,6 +28,7 @@ PROGRAMS = find_programs()
 AUTH = "helios:of-this-test"
 pytestmark = [
     pytest.mark.skipif(PROGRAMS is None, reason="needs Debian's package postgresql"),
+    pytest.mark.slow,
     pytest.mark.timeout(900),
 ]
 

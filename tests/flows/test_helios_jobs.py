@@ -13,7 +13,7 @@ from helios.models.report import JobReport
 from testbed.video import read_numbers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-FOLDER = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("name", ["numbered", "seven-chunks", "start-frame"])
@@ -21,9 +21,9 @@ async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
     """Its own merge command makes its video; the same chunks stitched by us are the same frames."""
     program = tmp_path / "bin" / "helios"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {FOLDER.parent}/testbed/programs/helios.py "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {ROOT}/testbed/programs/helios.py "$@"\n')
     program.chmod(0o755)
-    source = FOLDER / "helios_jobs" / f"{name}.json"
+    source = ROOT / "tests" / "helios_jobs" / f"{name}.json"
     (tmp_path / "job.json").write_bytes(source.read_bytes())
     adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}"}}
     job = load_job_spec(str(source))
