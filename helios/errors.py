@@ -4,8 +4,9 @@
     ├── HeliosError                   a failure, with a kind: `failure`
     │   ├── RequestError              the request is wrong: nothing is retried, siblings are stopped
     │   │   ├── SpecError             a job document was refused; `problems` lists every reason
-    │   │   ├── JobLockedError        (tasks) another run renders the job
-    │   │   ├── OutputClaimedError    (tasks) another job writes to one of its outputs
+    │   │   ├── HeldByRunError        (tasks) another run holds what is needed, until its end
+    │   │   │   ├── JobLockedError    (tasks) the job itself: it is being rendered
+    │   │   │   └── OutputClaimedError (tasks) one of its outputs: another job writes to it
     │   │   └── LockLostError         (tasks) another run took the job over
     │   ├── CommandError              the command ran and failed: counts against the chunk's retries
     │   │   ├── CommandTimeoutError   it ran longer than it may

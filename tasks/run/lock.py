@@ -86,7 +86,20 @@ class LockOwner(BaseModel):
         return f"run {self.run_name} ({self.run_id}), process {self.pid} on {self.host}"
 
 
-class JobLockedError(RequestError):
+class HeldByRunError(RequestError):
+    """Another run holds what this one needs, until its end: the same request may work then.
+
+    Args:
+        message: What is held, and what to do.
+        owner: The other run.
+    """
+
+    def __init__(self, message: str, owner: LockOwner) -> None:
+        super().__init__(message)
+        self.owner = owner
+
+
+class JobLockedError(HeldByRunError):
     """Another run renders the job.
 
     Args:
@@ -94,10 +107,10 @@ class JobLockedError(RequestError):
     """
 
     def __init__(self, owner: LockOwner) -> None:
-        self.owner = owner
         super().__init__(
             f"The job {owner.job!r} is being rendered by {owner}; wait for its end, or cancel it: "
-            f"helios-job cancel {owner.run_id}"
+            f"helios-job cancel {owner.run_id}",
+            owner,
         )
 
 

@@ -16,8 +16,7 @@ from tasks.run.errors import (
     JobFailedError,
     JobRefusedError,
 )
-from tasks.run.lock import JobLockedError
-from tasks.run.output_claims import OutputClaimedError
+from tasks.run.lock import HeldByRunError
 from tasks.run.run import Run
 
 Outcome = JobReport | State[JobEndedError]
@@ -65,9 +64,7 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
 def not_begun(error: HeliosError, log: RunLogger) -> State[JobEndedError]:
     """The state of a job that failed before anything ran."""
     log.error("%s", error)
-    # What another run holds is given back one day: the request is not wrong, and works then.
-    is_held = isinstance(error, JobLockedError | OutputClaimedError)
-    is_refused = error.failure.budget is RetryBudget.NONE and not is_held
+    is_refused = error.failure.budget is RetryBudget.NONE and not isinstance(error, HeldByRunError)
     kind = JobRefusedError if is_refused else JobFailedError
     return Failed(message=str(error), data=kind(str(error)))
 

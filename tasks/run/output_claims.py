@@ -23,7 +23,7 @@ from helios.models.paths import OWN_FOLDER
 from helios.processes.tree import end_commands_of
 from tasks.prefect_api.log import RunLogger
 from tasks.request.prepare import PreparedJob
-from tasks.run.lock import LockOwner
+from tasks.run.lock import HeldByRunError, LockOwner
 
 FOLDER = "claims"
 LOCK = "lock"
@@ -45,7 +45,7 @@ class Claim(BaseModel):
     """File names."""
 
 
-class OutputClaimedError(RequestError):
+class OutputClaimedError(HeldByRunError):
     """Another job's run writes to the same file.
 
     Args:
@@ -54,12 +54,12 @@ class OutputClaimedError(RequestError):
     """
 
     def __init__(self, paths: list[Path], owner: LockOwner) -> None:
-        self.owner = owner
         more = f" and {len(paths) - 1} more of this job's outputs are" if len(paths) > 1 else " is"
         super().__init__(
             f"{paths[0]}{more} being written by the job {owner.job!r}, {owner}; expected outputs that no running job "
             "writes. Give this job a folder (--job-dir) or output names of its own; or wait for that run's end, or "
-            f"cancel it: helios-job cancel {owner.run_id}"
+            f"cancel it: helios-job cancel {owner.run_id}",
+            owner,
         )
 
 
