@@ -69,6 +69,38 @@ async def resume(report: JobReport, **changed: Any) -> tuple[State[Any], JobRepo
     return state, await report_of(state)
 
 
+class JobBeside:
+    """A job that goes on beside the test; its commands note that they began, in the folder `notes`.
+
+    Args:
+        folder: The job directory.
+        work: Carries it out.
+    """
+
+    def __init__(self, folder: Path, work: "asyncio.Task[Any]") -> None:
+        self.folder = folder
+        self.work = work
+
+    @property
+    def begun(self) -> int:
+        """Executions of its commands."""
+        return begun(self.folder)
+
+    async def until_begun(self, count: int) -> None:
+        """Wait for so many executions."""
+
+        async def have() -> bool:
+            assert not self.work.done(), self.work.result()
+            return self.begun >= count
+
+        await eventually(have)
+
+
+def begun(folder: Path) -> int:
+    """Executions of the commands of a job, which note in the folder `notes` that they began."""
+    return len(list((folder / "notes").iterdir()))
+
+
 async def eventually(condition: Callable[[], Awaitable[object]], *, seconds: float = 120) -> None:
     """Wait for a condition, with a deadline."""
     deadline = time.monotonic() + seconds

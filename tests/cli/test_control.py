@@ -17,15 +17,11 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import helios_job, said, start_helios_job, until
 from tests.conftest import ProcessesOf
-from tests.running import render
+from tests.running import begun, render
 from tests.test_deployment import prefect
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 GRACE = '{"grace_seconds": 1}'
-
-
-def begun(folder: Path) -> int:
-    return len(list((folder / "notes").iterdir()))
 
 
 def records(run: str) -> list[Path]:

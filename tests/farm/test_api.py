@@ -17,14 +17,14 @@ from prefect.states import Running
 
 import farm
 from farm import dead_runs
-from farm.here import Outcome, carry_out, create_run
+from farm.here import carry_out, create_run
 from flows.render import render_job
 from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
-from tests.running import eventually, render
+from tests.running import JobBeside, eventually, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -36,27 +36,12 @@ def film(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> JobRepor
     return asyncio.run(render(tmp_path_factory.mktemp("film"), job))[1]
 
 
-class Job:
+class Job(JobBeside):
     """A job that this process carries out beside the test; its commands end when a file `all` is there."""
 
     def __init__(self, folder: Path, run: FlowRun) -> None:
-        self.folder = folder
+        super().__init__(folder, asyncio.create_task(carry_out(run, run.parameters)))
         self.id = str(run.id)
-        self.work: asyncio.Task[Outcome] = asyncio.create_task(carry_out(run, run.parameters))
-
-    @property
-    def begun(self) -> int:
-        """Executions of its commands."""
-        return len(list((self.folder / "notes").iterdir()))
-
-    async def until_begun(self, count: int) -> None:
-        """Wait for so many executions."""
-
-        async def have() -> bool:
-            assert not self.work.done(), self.work.result()
-            return self.begun >= count
-
-        await eventually(have)
 
 
 def document(folder: Path, *, chunks: int = 3) -> Path:

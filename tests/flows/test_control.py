@@ -32,34 +32,19 @@ from tasks.run.lock import JobLock, LockOwner
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
-from tests.running import ended_task_runs, eventually, render, report_of
+from tests.running import JobBeside, ended_task_runs, eventually, render, report_of
 
 _LOGGER = logging.getLogger(__name__)
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
-class Job:
+class Job(JobBeside):
     """A job that runs beside the test."""
 
     def __init__(self, folder: Path, client: PrefectClient, run: FlowRun) -> None:
-        self.folder = folder
+        super().__init__(folder, asyncio.create_task(start_flow(run, run.parameters)))
         self.client = client
         self.run = run
-        self.work = asyncio.create_task(start_flow(run, run.parameters))
-
-    @property
-    def begun(self) -> int:
-        """Executions of its commands."""
-        return len(list((self.folder / "notes").iterdir()))
-
-    async def until_begun(self, count: int) -> None:
-        """Wait for so many executions."""
-
-        async def have() -> bool:
-            assert not self.work.done(), self.work.result()
-            return self.begun >= count
-
-        await eventually(have)
 
     async def until_paused(self) -> None:
         """Wait until its process has taken note that it is paused; then let its commands end."""

@@ -26,7 +26,7 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB
 from tests.conftest import ProcessesOf
-from tests.running import eventually
+from tests.running import begun, eventually
 from tests.test_deployment import prefect
 
 POOL = "controlled"
@@ -63,7 +63,7 @@ class Job:
     @property
     def begun(self) -> int:
         """Executions of its commands."""
-        return len(list((self.folder / "notes").iterdir()))
+        return begun(self.folder)
 
     @property
     def process(self) -> int | None:
