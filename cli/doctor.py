@@ -9,12 +9,11 @@ from pydantic import BaseModel
 
 from adapters import create_adapter
 from cli.adapter_option import read_adapter
+from cli.outcome import EXIT_FAILED
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError
 from tasks.request.block_names import names_block
 from tasks.request.blocks import without_blocks
-
-EXIT_FAILED = 1
 
 
 @click.command(epilog="Example: helios-job doctor --adapter aws-lambda --adapter-config @lambda.json")

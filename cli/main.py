@@ -11,6 +11,7 @@ from cli.control import cancel, delete, pause, resume, retry
 from cli.doctor import doctor
 from cli.env import env
 from cli.look import list_command, logs, status, wait
+from cli.outcome import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from cli.plan import plan
 from cli.run import run
 from cli.submit import submit
@@ -18,8 +19,6 @@ from cli.up import up
 from cli.validate import validate
 from cli.worker import worker
 from helios.errors import ExpectedError, HeliosError
-
-EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

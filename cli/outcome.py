@@ -6,8 +6,13 @@ import click
 
 from helios.models.report import JobReport, RunState
 
-EXIT_REFUSED = 2
-EXIT_CODES = {RunState.COMPLETED: 0, RunState.FAILED: 1, RunState.CRASHED: 1, RunState.CANCELLED: 130}
+EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_CODES = {
+    RunState.COMPLETED: 0,
+    RunState.FAILED: EXIT_FAILED,
+    RunState.CRASHED: EXIT_FAILED,
+    RunState.CANCELLED: EXIT_INTERRUPTED,
+}
 
 
 def show_outcome(
@@ -31,7 +36,7 @@ def show_outcome(
         click.echo(f"helios-job: {message}", err=True)
         if report is not None:
             click.echo(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
-    return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, 1)
+    return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, EXIT_FAILED)
 
 
 def _summary(report: JobReport) -> str:

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
-from pydantic import BaseModel
 
+from adapters import AdapterChoice
 from farm import runs
 from farm.dead_runs import mark_dead_runs
 from farm.finding import Run, find, opened
@@ -18,9 +18,6 @@ from helios.job.source import is_url
 from helios.models.report import RunState
 from helios.storage.urls import is_storage_url
 from tasks.run.progress import Progress
-
-Adapter = str | Mapping[str, Any] | BaseModel
-"""An adapter: its name, or its settings with its name as `type`, as an object or as a model."""
 
 
 async def submit(
@@ -96,7 +93,7 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
 async def resume(
     run: Run,
     *,
-    adapter: Adapter | None = None,
+    adapter: AdapterChoice | None = None,
     tell: Callable[[Progress], None] | None = None,
     client: PrefectClient | None = None,
 ) -> Resumed:
@@ -124,7 +121,7 @@ async def resume(
 async def retry(
     run: Run,
     *,
-    adapter: Adapter | None = None,
+    adapter: AdapterChoice | None = None,
     tell: Callable[[Progress], None] | None = None,
     client: PrefectClient | None = None,
 ) -> Resumed:
@@ -168,7 +165,7 @@ async def _go_on(
     run: Run,
     how_to: Callable[[PrefectClient, RunStatus], Awaitable[Resumed]],
     *,
-    adapter: Adapter | None,
+    adapter: AdapterChoice | None,
     tell: Callable[[Progress], None] | None,
     client: PrefectClient | None,
 ) -> Resumed:

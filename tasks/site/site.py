@@ -71,7 +71,7 @@ class Site(Protocol):
         Args:
             key: The job's name in records, the same for all its runs.
             token: Tells this execution from others.
-            on_upload: Called before input files are sent somewhere, if any are.
+            on_upload: Called first, where something may have to be sent to the site.
 
         Returns:
             What was done, a line each, for the run's log.
