@@ -46,12 +46,18 @@ async def test_a_paused_run_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
     async with a_run(tmp_path) as (run, work):
         await farm.pause(run)
         assert (await farm.status(run)).state == "paused"
-        (tmp_path / "all").touch()
+
+        async def is_paused() -> bool:
+            progress = await farm.progress(run)
+            return progress is not None and progress.is_paused
 
         async def two_are_accepted() -> bool:
             progress = await farm.progress(run)
             return progress is not None and progress.is_paused and progress.chunks == 2
 
+        # The run reads its state now and then: a chunk that ends before it has read this one is followed by another.
+        await eventually(is_paused)
+        (tmp_path / "all").touch()
         await eventually(two_are_accepted)
         await farm.resume(run)
         await work
