@@ -16,6 +16,9 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 IN_CLOUD = PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m testbed.cloud
 RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEMO)/music.wav
 
+# Containers often forbid it. Here hundreds of processes would each compile 2,000 modules, for four seconds, again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench bench-quick format clean
 
 help:
