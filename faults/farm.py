@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -23,7 +22,7 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from prefect.workers.process import ProcessWorker
 
 from farm.server.credentials import ServerAccess
-from farm.server.settings import EMBEDDED
+from farm.server.process import bound_socket, start_server
 from faults.film import Film
 from faults.scenario import Fault, Scenario
 from testbed.cloud.aws import Aws, aws
@@ -58,11 +57,7 @@ class PrefectServer:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "farm.server.embedded", str(self.access.port)],
-                env={**os.environ, **EMBEDDED, **self.access.server_environment},
-                stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+            self._process = start_server(self.access, bound_socket(self.access.port), log=log)
         deadline = time.monotonic() + 120
         while True:
             with suppress(httpx.HTTPError):

@@ -1,9 +1,6 @@
 """The Prefect server that a command talks to: the configured one, or one of its own for as long as it runs."""
 
-import os
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +13,10 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from farm.errors import ServerStartError
 from farm.server.credentials import ServerAccess, client_headers, find_farm, plain_client
-from farm.server.settings import EMBEDDED
+from farm.server.process import bound_socket, start_server, stop_server
 
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
-STOP_SECONDS = 15.0
 DRAIN_SECONDS = 10.0
 
 
@@ -29,7 +25,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
     """Have a Prefect API within the block: the configured one, that of `helios-job up`, or one of its own.
 
     Args:
-        port: Where one of its own listens. By default anywhere.
+        port: Where one of its own listens. By default, at any port that is free.
 
     Yields:
         The server, if it was started for the block and ends with it; None for a server that goes on.
@@ -45,18 +41,12 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         with temporary_settings(running.client_settings):
             yield None
         return
-    access = ServerAccess.make(port or _free_port())
     log = PREFECT_HOME.value() / "helios-job-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    listener = bound_socket(port or 0)
+    access = ServerAccess.make(listener.getsockname()[1])
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "farm.server.embedded", str(access.port)],
-            env={**os.environ, **EMBEDDED, **access.server_environment},
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_server(access, listener, log=output)
     try:
         _wait_until_up(access, process, log)
         with temporary_settings(access.client_settings):
@@ -65,7 +55,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
             APILogWorker.drain_all(timeout=DRAIN_SECONDS)
             EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:
-        _stop(process)
+        stop_server(process)
 
 
 @contextmanager
@@ -100,12 +90,6 @@ def _check_lets_in(url: str) -> None:
         )
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     with plain_client() as client:
@@ -117,13 +101,3 @@ def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: 
     failed = f"did not start within {START_SECONDS:g} s" if code is None else f"ended with code {code} as it started"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
     raise ServerStartError("\n  ".join([f"The Prefect server {failed}; its log is {log}:", *lines]))
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

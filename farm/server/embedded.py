@@ -1,8 +1,10 @@
-"""A Prefect server that lives as long as the command that started it: `python -m farm.server.embedded PORT`.
+"""A Prefect server that lives as long as the command that started it: `python -m farm.server.embedded SOCKET`.
 
 It is Prefect's own server and UI, in a session of its own, so that Ctrl-C in a terminal does not end it
 before the run's last states are written. Its standard input is a pipe from the command: when that
 closes, however the command ended, the server ends.
+
+SOCKET is the number of a file descriptor that it inherits: a socket that is bound to its port of 127.0.0.1.
 
 Its environment has the credential that clients must show (PREFECT_SERVER_API_AUTH_STRING); it does not start without.
 """
@@ -10,6 +12,7 @@ Its environment has the credential that clients must show (PREFECT_SERVER_API_AU
 import importlib
 import os
 import signal
+import socket
 import sys
 import threading
 
@@ -31,23 +34,25 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve on 127.0.0.1 until standard input closes."""
-    port, auth = int(sys.argv[1]), os.environ.get(AUTH)
+    """Serve at the socket until standard input closes."""
+    auth = os.environ.get(AUTH)
     if not auth:
         sys.exit(f"A server without a credential is open to every program of this machine: set {AUTH} to user:password")
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    listener.set_inheritable(False)
+    port = listener.getsockname()[1]
     threading.Thread(target=_end_with_parent, daemon=True).start()
     close_failed_cursors()
     prefect = importlib.import_module(APP)
     calm_collector()  # a seventh of the server's CPU while chunks end
-    uvicorn.run(
+    config = uvicorn.Config(
         lambda: LoopbackMiddleware(prefect.create_app(), port=port, auth=auth),
         factory=True,
-        host="127.0.0.1",
-        port=port,
         log_level="error",
         lifespan="on",
         timeout_graceful_shutdown=5,
     )
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

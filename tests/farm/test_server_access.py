@@ -130,9 +130,8 @@ def test_a_link_works_once(access: ServerAccess) -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="needs the right to become another user")
 def test_another_user_of_the_machine(access: ServerAccess, home: Path) -> None:
     """They see where the farm is, but neither its credential nor its server's environment, and can't use its API."""
-    server = subprocess.run(
-        ["pgrep", "-f", f"farm.server.embedded {access.port}"], capture_output=True, text=True, check=True
-    ).stdout.split()[0]  # fmt: skip
+    look = ["pgrep", "-f", "-P", str(os.getpid()), "farm.server.embedded"]
+    (server,) = subprocess.run(look, capture_output=True, text=True, check=True).stdout.split()
     with announced_farm(access):
         words = [sys.executable, "-c", AS_NOBODY, str(home), access.url, server]
         done = subprocess.run(words, capture_output=True, text=True, check=True)
