@@ -106,13 +106,15 @@ class Supervisor:
             if control.gate.is_set() or control.in_flight == 0:
                 why = f": {state.message}" if state.message else ""
                 control.stop(f"The run was marked as {state.name} from outside{why}", RunState.FAILED)
-        elif not control.gate.is_set():
+        else:
             if state.type in (StateType.SCHEDULED, StateType.PENDING):
-                # Resumed after a suspension, while this process still had chunks in flight: it goes on by itself.
+                # Resumed after a suspension, while this process still had chunks in flight: it goes on by itself. It
+                # has not even paused if both came between two looks.
                 await self._set_running(state)
-            self._api.log.info("Continued")
-            self._run.progress.note(is_paused=False)
-            control.gate.set()
+            if not control.gate.is_set():
+                self._api.log.info("Continued")
+                self._run.progress.note(is_paused=False)
+                control.gate.set()
 
     async def _set_running(self, found: State[Any]) -> None:
         await replace_state(self._api.client, UUID(self._run.identity.run_id), found, running())

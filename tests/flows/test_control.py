@@ -124,6 +124,21 @@ async def test_pause_and_continue(tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
 
 
+async def test_a_suspension_that_is_resumed_between_two_looks(tmp_path: Path) -> None:
+    """The run is Running again, although its process saw neither; it would look as if it waited for a worker."""
+    async with a_job(tmp_path, f"until:{tmp_path}", chunks=2) as job:
+        await job.until_begun(2)
+        await job.client.set_flow_run_state(job.run.id, to_be_resumed(), force=True)
+
+        async def is_running() -> bool:
+            return await job.state() is RunState.RUNNING
+
+        await eventually(is_running)
+        (tmp_path / "all").touch()
+        assert (await job.work).is_completed()
+    assert job.begun == 2
+
+
 async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
     """After the last chunk nothing is joined until it is continued."""
     async with a_job(tmp_path, f"until:{tmp_path}", chunks=2) as job:

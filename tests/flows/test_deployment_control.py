@@ -93,12 +93,12 @@ class Job:
         await self._set_state("PAUSED", "Suspended", pause_timeout=until, pause_reschedule=True)
         await self.until_noted()
 
-    async def until_noted(self) -> None:
-        """Wait until the run has taken note that it is paused."""
+    async def until_noted(self, *, is_paused: bool = True) -> None:
+        """Wait until the run has taken note that it is paused, or that it is not any more."""
 
         async def is_noted() -> bool:
             progress = await read_progress(self.client, await self.client.read_flow_run(self._id))
-            return progress is not None and progress.is_paused
+            return progress is not None and progress.is_paused is is_paused
 
         await soon(is_noted)
 
@@ -184,6 +184,7 @@ async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.P
     assert read_numbers(tmp_path / "video.mp4") == list(range(20))
 
 
+@pytest.mark.slow
 async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path: Path) -> None:
     """The same process goes on, and the run is Running; it can be paused once more."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
@@ -192,6 +193,7 @@ async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path
         await job.press_pause()
         await job.press_resume()
         await job.until_it_is("Running")
+        await job.until_noted(is_paused=False)
         (tmp_path / "0").touch()
         await job.until_begun(3)
         await job.press_pause()
@@ -207,6 +209,7 @@ async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path
     assert read_numbers(tmp_path / "video.mp4") == list(range(20))
 
 
+@pytest.mark.slow
 async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) -> None:
     """Prefect's server marks the run as Failed; what is in flight is accepted all the same, and a retry goes on."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
@@ -222,6 +225,7 @@ async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) ->
         assert job.begun == 4
 
 
+@pytest.mark.slow
 async def test_pause_that_keeps_the_process(worker: psutil.Process, tmp_path: Path) -> None:
     """`helios-job pause` and `resume`: the process stays, and goes on."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
@@ -251,6 +255,7 @@ async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, proce
         assert job.begun == 2
 
 
+@pytest.mark.slow
 async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp_path: Path) -> None:
     """It is Cancelled, and keeps what is accepted."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
@@ -263,6 +268,7 @@ async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp
         assert await job.task_runs() == ["Completed"] * 2
 
 
+@pytest.mark.slow
 async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> None:
     """The join finishes, and with it the job: there is nothing left to be resumed."""
     merge = f"sh -c 'echo >> merges; until test -e {tmp_path}/go; do sleep 0.1; done'"
@@ -279,6 +285,7 @@ async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> 
         assert (tmp_path / "merges").read_text() == "\n"
 
 
+@pytest.mark.slow
 async def test_pause_while_a_chunk_waits_for_its_retry(worker: psutil.Process, tmp_path: Path) -> None:
     """The process does not wait for it; it is tried again after the resume."""
     async with a_job(worker, tmp_path, "fail-times:1") as job:
