@@ -68,11 +68,12 @@ demo-cloud-run: $(INSTALLED) $(DEMO)/music.wav
 	@$(IN_CLOUD) google $(RUN_DEMO) --adapter cloud-run-job --job-dir $(DEMO)/cloud-run-job --output $(DEMO)/cloud-run-job.mp4
 	@$(BIN)/python -m examples.orrery check $(DEMO)/cloud-run-job.mp4
 
-# Tests wait for processes half of the time: one more at a time than there are CPUs.
+# Tests wait for processes half of the time: one more at a time than there are CPUs. A file stays with one process, which
+# then starts the file's server, worker or browser once.
 TESTS_AT_ONCE := $(shell cpus=$$(nproc 2>/dev/null || echo 2); echo $$((cpus < 4 ? cpus + 1 : 4)))
 
 test: $(INSTALLED)
-	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(INSTALLED)
 	@$(BIN)/python -m pytest -m slow $(ARGS)

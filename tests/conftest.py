@@ -30,8 +30,12 @@ from testbed.prefect_home import SHARED, furnish, shared_folder
 _MADE_HERE = SHARED not in os.environ
 shared_folder()
 
-LONGEST = {"faults", "browser"}
-"""Folders of tests that take a minute or more."""
+LONGEST = {
+    "adapters/test_faults", "adapters/test_remote_contract", "browser/test_ui", "cli/test_control", "cli/test_run",
+    "cli/test_up", "docs/test_api_page", "flows/test_control", "flows/test_remote", "flows/test_render",
+    "flows/test_resume", "tests/test_deployment",
+}  # fmt: skip
+"""Files whose tests take more than a minute together."""
 
 settings.register_profile("steady", deadline=None, max_examples=60)
 settings.load_profile("steady")
@@ -39,8 +43,8 @@ settings.load_profile("steady")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest tests first: beside the others, and not alone after them."""
-    items.sort(key=lambda item: LONGEST.isdisjoint((item.path.parent.name, item.path.stem)))
+    """The longest files first: beside the others, and not alone after them."""
+    items.sort(key=lambda item: f"{item.path.parent.name}/{item.path.stem}" not in LONGEST)
 
 
 def pytest_unconfigure() -> None:

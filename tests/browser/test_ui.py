@@ -34,7 +34,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     farm.stop()
 
 
-@pytest.fixture(params=["dark", "light"])
+@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.slow)])
 def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page of a browser, in a theme of Prefect's."""
     with sync_playwright() as play:

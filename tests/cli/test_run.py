@@ -144,7 +144,7 @@ def test_what_the_flow_refuses_has_the_same_exit_code(tmp_path: Path) -> None:
     assert list(tmp_path.glob("chunk*")) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM: exit code 130, no process left, Cancelled in the database of the command's own server."""
     job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
@@ -174,6 +174,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     """Without a configured server one is started, and ends with the command, when the last state is written."""
     write_job(tmp_path, make_job([2] * 10, outputFile="video.mp4"))
     home = tmp_path / "prefect"
+    furnish(home)
     process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
@@ -183,6 +184,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     assert tasks == {f"chunk-{index}": "Completed" for index in range(10)} | {"stitch": "Completed"}
 
 
+@pytest.mark.slow
 def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path: Path) -> None:
     """They know nothing of each other's runs: the second is refused by the folder, and the first is exact."""
     (tmp_path / "gate").mkdir()
