@@ -27,7 +27,7 @@ BUILT_IN = {
     "cloud-run-job": "adapters.cloud_run_job:CloudRunJobAdapter",
     "local": "adapters.local:LocalAdapter",
 }
-"""Name: module and class. Their SDKs, which take up to a second to import, are imported when one is created."""
+"""Name: module and class. An adapter's SDK, which takes up to a second to import, is imported when it is created."""
 
 AdapterChoice = str | Mapping[str, Any] | BaseModel
 """An adapter's name, for its default configuration; or a configuration with the name as `type`."""
@@ -78,7 +78,7 @@ def create_adapter(choice: AdapterChoice) -> tuple[str, WorkerAdapter]:
 
 
 def check_adapter(choice: AdapterChoice) -> str:
-    """Hold a choice against the adapters that there are and their configurations; nothing is created or opened.
+    """Check a choice against the known adapters and their configurations; nothing is created or opened.
 
     Returns:
         The adapter's name.
@@ -117,7 +117,7 @@ def settings_of(choice: AdapterChoice) -> dict[str, Any]:
 def limit_name(choice: AdapterChoice) -> str:
     """The limit over all jobs that a name or a configuration asks for; by default one for each adapter.
 
-    That of `local` is each machine's own: what it limits is this machine's work.
+    The limit of `local` has the machine's name, since it limits this machine's work.
     """
     settings = settings_of(choice)
     name = settings["type"]

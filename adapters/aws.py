@@ -19,7 +19,7 @@ TEMPORARY = {
     "ENILimitReachedException", "EFSMountTimeoutException", "EFSMountConnectivityException", "EFSIOException",
     "ResourceConflictException", "ResourceNotReadyException", "SnapStartNotReadyException",
 }  # fmt: skip
-"""Codes of Lambda's `Invoke` that another try may not meet:
+"""Error codes of Lambda's `Invoke` after which another try may succeed:
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors"""
 ADVICE = {
     "ResourceNotFoundException": "deploy it (deploy/aws), or correct its name and region",
@@ -78,7 +78,7 @@ def open_session(*, keys: AwsKeys | None, profile: str | None, region: str | Non
 
 
 def translate(error: ClientError, *, what: str) -> HeliosError:
-    """Put a refusal of Amazon's into words and into its kind.
+    """Translate a refusal by Amazon into an error of its kind.
 
     Args:
         error: The client's error.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 BROKEN_FUNCTION = ("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidEntrypoint",
                    "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName")  # fmt: skip
-"""The function can't run at all."""
+"""Errors of a function that can't run at all."""
 KEYS_FOR = timedelta(minutes=5)
 """How long the storage uses keys before it asks boto3 again, which gives none with less than ten minutes left."""
 QUEUE_SECONDS = 6 * 3600.0
@@ -92,7 +92,7 @@ class AwsLambdaAdapter(RemoteAdapter):
                 read_timeout=config.time_limit_seconds + 30,
                 max_pool_connections=config.max_in_flight,
                 tcp_keepalive=True,
-                # Never again by itself: with boto3's default one render became three.
+                # No retries by the client: with boto3's default one render became three.
                 retries={"total_max_attempts": 1},
             ),
         )
@@ -107,7 +107,7 @@ class AwsLambdaAdapter(RemoteAdapter):
         return await await_record(record, poll_seconds=self._config.poll_seconds, start_seconds=QUEUE_SECONDS)
 
     async def _invoked(self, invoke: Callable[[ChunkRequest], Result], request: ChunkRequest) -> Result:
-        """Run an invocation in a thread; few at a time until it is sent, however many wait for their answers."""
+        """Run an invocation in a thread; few invocations are sent at a time, however many wait for their answers."""
         loop = asyncio.get_running_loop()
         async with self._starts:
             sent = asyncio.Event()
@@ -213,7 +213,7 @@ class AwsLambdaAdapter(RemoteAdapter):
 
 
 def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str) -> AnswerLostError:
-    """What a function that failed outside our runtime says, and the end of its log."""
+    """The error of a function that failed outside our runtime, with the end of its log."""
     try:
         said = json.loads(payload)
         kind, text = str(said.get("errorType", "")), str(said.get("errorMessage", said))

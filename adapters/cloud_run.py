@@ -62,7 +62,7 @@ class CloudRunAdapter(RemoteAdapter):
         limit = self.config.time_limit_seconds
         body = request.model_copy(update={"remaining_seconds": float(limit)}).model_dump_json(exclude_none=True)
         headers = {"authorization": f"Bearer {await self.tokens.token()}", "content-type": "application/json"}
-        # A client of its own for each: all are in flight at once, and httpx's pool takes quadratic time over many.
+        # Each request has its own client: all are in flight at once, and httpx's pool takes quadratic time over many.
         timeout = httpx.Timeout(limit + 30, connect=30)
         async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=self._has_proxy) as client:
             try:
@@ -108,7 +108,7 @@ class CloudRunAdapter(RemoteAdapter):
             raise self._refusal(status, f"{self._place} answered {status} (trace {trace}): {_words(text)}") from exc
 
     def _refusal(self, status: int, message: str) -> HeliosError:
-        """What the platform, not our worker, says."""
+        """The error for an answer of the platform, not of our worker."""
         advice = {
             401: "give the caller the role roles/run.invoker on the service, and check the audience",
             403: "give the caller the role roles/run.invoker on the service",
@@ -129,12 +129,12 @@ class CloudRunAdapter(RemoteAdapter):
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Reading the certificates takes 20 ms: once."""
+    """Make the TLS context once: reading the certificates takes 20 ms."""
     return ssl.create_default_context()
 
 
 def _load_http() -> None:
-    """Load what the first request would load, 0.3 s that are not to be spent in the event loop."""
+    """Import what the first request would import, which would block the event loop for 0.3 s."""
     for name in ("httpx", "httpcore", "anyio", "anyio._backends._asyncio"):
         import_module(name)
     _tls()

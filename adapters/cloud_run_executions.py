@@ -1,4 +1,4 @@
-"""Executions of a Cloud Run job: which chunks go into them as tasks, how they fare, and how they are cancelled."""
+"""Executions of a Cloud Run job: which chunks become their tasks, how they are watched, and how they are cancelled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCHES = "batches"
 FIRST_GATHER_SECONDS = 0.2
-"""How long to gather chunks while nothing runs: those of a job's beginning come within milliseconds."""
+"""How long to gather chunks while nothing runs: a job's first chunks come within milliseconds."""
 LOOKS_AT_ONCE = 32
 LATE_SECONDS = 5.0
 """How long after an execution's end an answer may still show in storage."""
@@ -51,7 +51,7 @@ class Ticket:
         """End it with an error, unless it has ended."""
         if not self.answer.done():
             self.answer.set_exception(error)
-            self.answer.exception()  # read here, so that asyncio does not warn where the caller has gone
+            self.answer.exception()  # read here, so that asyncio does not warn if the caller has gone
 
 
 @dataclass(eq=False)
@@ -129,7 +129,7 @@ class Executions:
             await ticket.record.cancel()
 
     async def describe_job(self) -> str:
-        """What the job is, in words."""
+        """Describe the job in words."""
         with self._errors():
             job = await self._api().jobs.get_job(name=self._job, timeout=CALL_SECONDS)
         template = job.template.template
@@ -152,7 +152,7 @@ class Executions:
                 watcher.add_done_callback(self._watchers.discard)
 
     async def _carry_out(self, tickets: list[Ticket]) -> None:
-        """Run an execution to its end, and see that every ticket has one."""
+        """Run an execution to its end, and make sure that every ticket ends."""
         execution = _Execution(tickets)
         for ticket in tickets:
             ticket.execution = execution
@@ -162,7 +162,7 @@ class Executions:
             await self._storage.write(key, json.dumps(requests).encode())
             execution.name = await self._start(self._storage.url_of(key), count=len(tickets))
             if all(ticket.called_off for ticket in tickets):
-                await self.call_off(tickets[0])  # meanwhile
+                await self.call_off(tickets[0])  # they were called off meanwhile
             await self._watch(execution)
         except Exception as exc:  # noqa: BLE001  each ticket has a caller that waits, whatever went wrong
             error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{type(exc).__name__}: {exc}")
@@ -219,7 +219,7 @@ class Executions:
                 ticket.fail(exc)
 
     async def _state(self, execution: _Execution) -> run_v2.Execution | None:
-        """How an execution stands; None while the API can't be reached."""
+        """The state of an execution; None while the API can't be reached."""
         try:
             with self._errors():
                 state: run_v2.Execution = await self._api().executions.get_execution(

@@ -23,7 +23,7 @@ def in_daemon_thread(function: Callable[[], T]) -> asyncio.Future[T]:
     future: asyncio.Future[T] = loop.create_future()
 
     def deliver(set_outcome: Callable[[], None]) -> None:
-        if not future.done():  # it is, where the awaiting task was cancelled
+        if not future.done():  # it is done if the awaiting task was cancelled
             set_outcome()
 
     def run() -> None:

@@ -104,7 +104,7 @@ class IdTokens:
 
 
 def translate(error: GoogleAPICallError, *, what: str) -> HeliosError:
-    """Put a refusal of Google's into words and into its kind."""
+    """Translate a refusal by Google into an error of its kind."""
     from google.api_core import exceptions
 
     name = error.grpc_status_code.name if error.grpc_status_code else str(error.code)

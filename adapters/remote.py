@@ -23,7 +23,7 @@ from helios.storage.stores import CredentialProvider, StorageSettings
 
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
-loop waiting for a second; and what starts one after the other also answers one after the other."""
+loop waiting for a second; and requests that start one after the other are also answered one after the other."""
 CANCEL_SECONDS = 20.0
 """How long a worker that was called off may take to say that it has stopped."""
 
@@ -60,7 +60,7 @@ class AnswerLostError(WorkerUnavailableError):
     Args:
         message: What happened.
         instead: What to raise if there is no recorded answer; this error itself when None.
-        wait: Whether the worker may still be at it.
+        wait: Whether the worker may still be working on the chunk.
     """
 
     def __init__(self, message: str, *, instead: HeliosError | None = None, wait: bool = False) -> None:
@@ -129,7 +129,7 @@ class RemoteAdapter:
             yield Finding("round trip", False, "not tried; it needs all of the above")
 
     async def _look_around(self) -> AsyncIterator[Finding]:
-        """What a child can say about its platform."""
+        """Findings of a child about its platform."""
         nothing: tuple[Finding, ...] = ()
         for finding in nothing:
             yield finding
@@ -214,7 +214,7 @@ class RemoteAdapter:
         raise lost.instead or lost from lost
 
     async def _hand_on(self, answer: ChunkAnswer, on_output: OutputSink) -> None:
-        """Give the sink all lines: from the log in storage where the tails in the answer are not everything."""
+        """Give the sink all lines: from the log in storage if the tails in the answer are not the whole output."""
         tails = {"stdout": answer.stdout, "stderr": answer.stderr}
         cut = any(len(tail.encode()) >= TAIL_BYTES - 4 for tail in tails.values()) or answer.error is not None
         if answer.log is not None and cut:
@@ -238,10 +238,10 @@ async def await_record(
         record: The attempt.
         poll_seconds: Between two looks.
         start_seconds: How long the platform may take to start a worker.
-        margin_seconds: How much longer than it may live a worker is waited for.
+        margin_seconds: How long to wait for an answer after the worker's time is over.
 
     Raises:
-        AnswerLostError: None began in time, or one began and its time is over.
+        AnswerLostError: No worker began in time, or a worker began and its time is over.
     """
     loop = asyncio.get_running_loop()
     deadline, began = loop.time() + start_seconds, False

@@ -1,1 +1,1 @@
-"""What the product costs, against its references in the same run: `make bench`."""
+"""The costs of this project, against references that are measured in the same run: `make bench`."""

@@ -36,7 +36,7 @@ def main() -> None:
     report = Report(machine=describe_machine(), extent=extent, suites=())
     for name in wanted:
         report = report.model_copy(update={"suites": (*report.suites, _run(name, extent))})
-        # After each: what was measured is there, also if somebody stops it.
+        # Written after each suite, so that a run that is stopped keeps its results.
         report.write(words.output)
         print(report.suites[-1].to_markdown(), flush=True)
     plots = draw(report, words.output)
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _run(name: str, extent: str) -> Suite:
-    """Run a suite in a fresh process, with nothing of this one's heap or of the user's Prefect."""
+    """Run a suite in a fresh process, without this process's heap and the user's Prefect settings."""
     started = time.monotonic()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     with tempfile.TemporaryDirectory(prefix="helios-bench-", ignore_cleanup_errors=True) as home:
@@ -54,7 +54,7 @@ def _run(name: str, extent: str) -> Suite:
         )  # fmt: skip
     if done.returncode != 0:
         sys.exit(f"The suite {name} failed with code {done.returncode}; what it said stands above")
-    # The last line: what a suite calls may print, too.
+    # The last line is the result; code that a suite calls may print lines before.
     suite = Suite.model_validate_json(done.stdout.splitlines()[-1])
     return suite.model_copy(update={"seconds": time.monotonic() - started})
 

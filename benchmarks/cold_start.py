@@ -18,7 +18,7 @@ IMPORT = "import time; t = time.perf_counter(); import helios.worker.aws_lambda;
 
 
 def measure(extent: Extent) -> list[Table]:
-    """Fresh processes, and a fresh function for each run."""
+    """Measure fresh processes, and a fresh function for each run."""
     samples: dict[str, list[float]] = {IMPORTED: [], FIRST: [], SECOND: []}
     for _ in range(extent.runs):
         samples[IMPORTED].append(_import())
@@ -41,7 +41,7 @@ def _import() -> float:
 
 
 async def _answer(adapter: AwsLambdaAdapter) -> float:
-    """How long a request for nothing takes, from boto3's call to the answer."""
+    """How long a request that renders nothing takes, from boto3's call to the answer."""
     request = ChunkRequest(job_path=f"{adapter.storage.url}/job.json", probe=True)
     started = time.perf_counter()
     answer = await asyncio.to_thread(adapter.invoke, request)

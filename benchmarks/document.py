@@ -1,7 +1,7 @@
-"""Put what was measured into a document: `python -m benchmarks.document DOCUMENT REPORT.json …`.
+"""Put measured results into a document: `python -m benchmarks.document DOCUMENT REPORT.json …`.
 
-What stands between `<!-- NAME -->` and `<!-- /NAME -->` is replaced, where NAME is a suite, `goals` or `machine`; plots
-go to `images/performance-SUITE.svg` beside the document. Of a suite that several reports have, the last counts.
+The text between `<!-- NAME -->` and `<!-- /NAME -->` is replaced, where NAME is a suite, `goals` or `machine`; plots
+go to `images/performance-SUITE.svg` beside the document. If several reports have a suite, the last report counts.
 """
 
 import sys
@@ -12,13 +12,13 @@ from benchmarks.report import Report
 
 
 def merge(reports: list[Report]) -> Report:
-    """One report of the suites of several, of one machine; in the order of the first."""
+    """Merge the suites of several reports of one machine into one report, in the order of the first report."""
     suites = {suite.name: suite for report in reports for suite in report.suites}
     return reports[0].model_copy(update={"suites": tuple(suites.values())})
 
 
 def fill(text: str, report: Report) -> str:
-    """Replace what stands between the marks of what the report has."""
+    """Replace the text between the marks of every suite that the report has, of `goals` and of `machine`."""
     parts = {suite.name: suite.to_markdown(heading=False) for suite in report.suites}
     parts |= {"machine": f"{report.machine}.", "goals": report.goals_to_markdown()}
     for name, part in parts.items():

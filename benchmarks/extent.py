@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 THOUSAND = 1000
 SMALLER = f"this flow, {THOUSAND:,} chunks"
-"""Runs beside every larger job of chunks of next to nothing."""
+"""A job that runs beside every larger job of chunks that cost next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -12,9 +12,9 @@ class Encodes:
     """Real encodes of one video."""
 
     chunks: int
-    """How many it is cut into."""
+    """Number of chunks of the video."""
     frames: int
-    """Of each chunk."""
+    """Frames of each chunk."""
     at_once: int
     """Chunks at a time."""
     with_whole: bool = False
@@ -25,12 +25,12 @@ class Encodes:
 
 @dataclass(frozen=True)
 class Links:
-    """Chunks of next to nothing."""
+    """Chunks that cost next to nothing."""
 
     chunks: int
-    """How many."""
+    """Number of chunks."""
     at_once: int
-    """At a time."""
+    """Chunks at a time."""
     with_references: bool = True
     """Whether bare Prefect tasks, and a bare loop, run beside it, up to a thousand chunks."""
 
@@ -40,13 +40,13 @@ class Join:
     """A video that is stitched."""
 
     chunks: int
-    """Files."""
+    """Number of chunk files."""
     frames: int
-    """Of each."""
+    """Frames of each file."""
     size: tuple[int, int] = (1280, 720)
     """Pixels, width and height."""
     is_noise: bool = False
-    """Whether the pictures can't be made small."""
+    """Whether the pictures are noise, which can't be compressed."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +54,21 @@ class Extent:
     """One choice of all sizes."""
 
     runs: int
-    """Of each contestant, interleaved."""
+    """Runs of each contestant, interleaved."""
     encodes: tuple[Encodes, ...]
     """Sizes of real work."""
     links: tuple[Links, ...]
     """Sizes of the overhead's jobs, on SQLite."""
     links_on_postgresql: tuple[Links, ...]
-    """Likewise on PostgreSQL."""
+    """Sizes of the overhead's jobs, on PostgreSQL."""
     joins: tuple[Join, ...]
     """Videos to stitch."""
     invocations: int
-    """In flight at once."""
+    """Invocations in flight at once."""
     stragglers: int
-    """Chunks, of which one in twenty is slow."""
+    """Number of chunks, of which one in twenty is slow."""
     start_chunks: int
-    """Chunks of 720p of the job whose end is looked at."""
+    """Number of 720p chunks of the job whose start and end are measured."""
     left_out: frozenset[str] = frozenset()
     """Suites that run only when they are named."""
 
@@ -106,7 +106,7 @@ QUICK = Extent(
     invocations=200,
     stragglers=20,
     start_chunks=20,
-    # Their chunks wait, or print hundreds of megabytes: half a minute each, at any size.
+    # Chunks of the last two wait, or print hundreds of megabytes: half a minute each, at any size.
     left_out=ABOUT_PREFECT | {"stragglers", "memory"},
 )
 CROSSED = tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100))

@@ -22,7 +22,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "u
 
 
 def measure(extent: Extent) -> list[Table]:
-    """Through the adapters aws-lambda and cloud-run; each run in a fresh process."""
+    """Measure the adapters aws-lambda and cloud-run, each run in a fresh process."""
     count = extent.invocations
     figures = asyncio.run(
         compare(
@@ -85,7 +85,7 @@ class _WorstDelayError(Exception):
 
 
 async def _watch_loop() -> None:
-    """Sleep for moments, and see how much later the loop comes back."""
+    """Sleep for 5 ms again and again, and measure how much later the event loop continues."""
     worst, tick = 0.0, 0.005
     try:
         while True:
@@ -97,7 +97,7 @@ async def _watch_loop() -> None:
 
 
 def main() -> None:
-    """One run in this process: `python -m benchmarks.invocations ADAPTER COUNT`."""
+    """Measure one run in this process: `python -m benchmarks.invocations ADAPTER COUNT`."""
     adapter, count = sys.argv[1], int(sys.argv[2])
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _skip_tokens() -> None:
-    """One token serves all requests, so that who gives it does not matter here."""
+    """Replace the request for a token by a constant: one token serves all requests, so its cost is not measured."""
     from adapters.google import IdTokens
 
     async def token(_self: IdTokens) -> str:

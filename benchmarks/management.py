@@ -41,7 +41,7 @@ insert into task_run_state (id, type, name, task_run_id) select state_id, state_
 
 
 def measure(_extent: Extent) -> list[Table]:
-    """Fill a database, and ask."""
+    """Fill a database, and measure queries and commands."""
     with server():
         asyncio.run(_make_runs(RUNS))
         count = _fill(Path(os.environ["PREFECT_HOME"]), CHUNKS)
@@ -86,7 +86,7 @@ def _fill(home: Path, chunks: int) -> int:
 
 
 async def _commands(title: str) -> Table:
-    """Whole commands, from start to end, beside one of Prefect's own."""
+    """Measure whole commands, from start to end, beside a command of Prefect."""
     commands = {
         "helios-job list": ["helios-job", "list"],
         PREFECT_LIST: ["prefect", "flow-run", "ls"],

@@ -1,8 +1,8 @@
-"""Interleaved runs, medians and ratios: a noisy machine is noisy for all that is compared.
+"""Interleaved runs, medians and ratios: a noisy machine disturbs all contestants alike.
 
-A ratio is the median of the ratios in each round, whose runs met the machine in the same mood. The ratio of two
-medians, which may be of different rounds, said 1.047, 1.041, 1.062 and 1.062 in four takes where this one said 1.043,
-1.032, 1.034 and 1.029 (16 chunks of two seconds, on a machine that grew slower and faster by a fifth).
+A ratio is the median of the ratios in each round, whose runs met the machine in the same condition. The ratio of two
+medians, which may be of different rounds, was 1.047, 1.041, 1.062 and 1.062 in four measurements where this ratio was
+1.043, 1.032, 1.034 and 1.029 (16 chunks of two seconds, on a machine that grew slower and faster by a fifth).
 """
 
 import statistics
@@ -14,20 +14,20 @@ from pydantic import BaseModel
 from benchmarks.meters import ProcessMeter
 
 Run = Callable[[], Awaitable[object]]
-"""Does a thing once; a mapping that it returns has measures of its own, which count for those taken here."""
+"""Runs a contestant once; a mapping that it returns has its own measures, which replace the measures taken here."""
 WALL = "wall_seconds"
 
 
 class Figure(BaseModel, frozen=True):
-    """Several runs of one thing."""
+    """Several runs of one contestant."""
 
     name: str
-    """What ran."""
+    """The contestant's name."""
     samples: tuple[dict[str, float], ...]
     """Each run's measures, by name: elapsed time, CPU time, memory, or what the suite counts."""
 
     def median(self, measure: str = WALL) -> float:
-        """The middle run's value."""
+        """The median of the runs' values."""
         return float(statistics.median(sample[measure] for sample in self.samples))
 
     def spread(self, measure: str = WALL) -> tuple[float, float]:
@@ -36,7 +36,7 @@ class Figure(BaseModel, frozen=True):
         return min(values), max(values)
 
     def ratios(self, reference: "Figure", measure: str = WALL) -> tuple[float, ...]:
-        """Each run's value, in terms of the reference's in the same round."""
+        """Each run's value, divided by the reference's value in the same round."""
         rounds = zip(self.samples, reference.samples, strict=True)
         return tuple(own[measure] / other[measure] for own, other in rounds)
 
@@ -45,20 +45,20 @@ class Column(BaseModel, frozen=True):
     """A measure to show."""
 
     measure: str
-    """Its name in samples."""
+    """The measure's name in samples."""
     heading: str
-    """With its unit."""
+    """The column's heading, with the unit."""
     scale: float = 1.0
     """Values are multiplied by it."""
     digits: int = 2
-    """After the point."""
+    """Digits after the decimal point."""
 
 
 class Goal(BaseModel, frozen=True):
-    """What we want of a figure."""
+    """A bound for a measured value."""
 
     text: str
-    """In words, with the bound."""
+    """The goal in words, with the bound."""
     value: float
     """What was measured."""
     most: float
@@ -66,34 +66,34 @@ class Goal(BaseModel, frozen=True):
 
     @property
     def is_met(self) -> bool:
-        """Whether it is within its bound."""
+        """Whether the value is within its bound."""
         return self.value <= self.most
 
 
 class Table(BaseModel, frozen=True):
-    """Things that were measured side by side."""
+    """Contestants that were measured side by side."""
 
     title: str
     """What was done."""
     figures: tuple[Figure, ...]
     """In the order of their lines."""
     reference: str | None = None
-    """Name of the figure that the others are held against."""
+    """Name of the figure with which the others are compared."""
     ratio_of: str = WALL
     """The measure of the ratios; its spread is shown."""
     columns: tuple[Column, ...] = (Column(measure=WALL, heading="s"),)
-    """Shown beside the ratio."""
+    """Measures to show beside the ratio."""
     note: str = ""
-    """A line below."""
+    """A line below the table."""
     goals: tuple[Goal, ...] = ()
-    """What we want of it."""
+    """Bounds for values of the table."""
 
     def figure(self, name: str) -> Figure:
-        """One of its lines."""
+        """Find a figure by its name."""
         return next(figure for figure in self.figures if figure.name == name)
 
     def ratios(self, figure: Figure) -> tuple[float, ...]:
-        """A figure's runs, in terms of the reference's; lowest first, and none without a reference."""
+        """A figure's ratios to the reference, lowest first; none without a reference."""
         reference = next((one for one in self.figures if one.name == self.reference), None)
         return tuple(sorted(figure.ratios(reference, self.ratio_of))) if reference else ()
 
@@ -130,14 +130,14 @@ async def compare(
     meters: Sequence[ProcessMeter] = (),
     settled_meters: Sequence[ProcessMeter] = (),
 ) -> tuple[Figure, ...]:
-    """Run every contestant in turn, `runs` times over; backwards every second time, so that no one always comes first.
+    """Run every contestant in turn, `runs` times, every second time in reverse, so that none always comes first.
 
     Args:
         contestants: What to run, by name.
-        runs: How often.
-        settle: Awaited after each run, outside of its time, so that no run pays for the one before.
-        meters: Processes to look at from a run's start to its end.
-        settled_meters: Likewise, but to the end of `settle`: what a run makes others do after it.
+        runs: Runs of each contestant.
+        settle: Awaited after each run and not timed, so that no run pays for the run before.
+        meters: Processes to measure from a run's start to its end.
+        settled_meters: Processes to measure from a run's start to the end of `settle`, which includes later work.
     """
     samples: dict[str, list[dict[str, float]]] = {name: [] for name in contestants}
     for number in range(runs):

@@ -1,4 +1,4 @@
-"""Whether the flow process grows with what its chunks print and write."""
+"""Whether the memory of the flow's process grows with what its chunks print and write."""
 
 import asyncio
 import subprocess
@@ -18,7 +18,7 @@ CHUNKS, PEAK = 4, "peak_mb"
 
 
 def measure(_extent: Extent) -> list[Table]:
-    """Peak memory after chunks that print nothing, and after chunks that print hundreds of megabytes each."""
+    """Measure peak memory after chunks that print nothing, and after chunks that print hundreds of megabytes each."""
     figures = []
     with server():
         for megabytes in (0, 10, 200):

@@ -1,4 +1,4 @@
-"""What a process takes between two moments: CPU time, peak memory, bytes that it writes. Linux."""
+"""What a process consumes between two moments: CPU time, peak memory, bytes that it writes. Linux only."""
 
 import os
 from contextlib import suppress
@@ -8,12 +8,12 @@ import psutil
 
 
 class ProcessMeter:
-    """Looks at one process, and at its children if they are part of it.
+    """Measures one process, and its children if they are part of it.
 
     Args:
-        name: Begins the names of the measures.
+        name: Prefix of the measures' names.
         pid: The process.
-        with_children: As PostgreSQL's, which is a process for each connection.
+        with_children: Include child processes: PostgreSQL has one for each connection.
     """
 
     def __init__(self, name: str, pid: int | None = None, *, with_children: bool = False) -> None:
@@ -23,7 +23,7 @@ class ProcessMeter:
         self._cpu, self._written = 0.0, 0
 
     def start(self) -> None:
-        """Begin anew."""
+        """Begin a new measurement."""
         for pid in self._processes():
             with suppress(OSError):
                 # proc(5), clear_refs: 5 forgets the peak of the resident memory.
@@ -50,11 +50,11 @@ class ProcessMeter:
                 times = psutil.Process(pid).cpu_times()
                 total += times.user + times.system
                 if self._with_children and pid == self._pid:
-                    total += times.children_user + times.children_system  # those that have ended
+                    total += times.children_user + times.children_system  # children that have ended
         return total
 
     def _written_bytes(self) -> int:
-        """What was handed to the kernel; the disk may get less of it, later."""
+        """Bytes that were handed to the kernel; the disk may get fewer, and later."""
         total = 0
         for pid in self._processes():
             with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What one chunk costs beside its command: many chunks of next to nothing, against bare tasks and no tasks at all.
+"""The cost of one chunk beside its command: many chunks that cost next to nothing, against bare tasks and no tasks.
 
 The chunks' command copies a finished one-frame video: a process about as cheap as `true`, whose output
 can be verified, since a chunk without output is never accepted.
@@ -39,24 +39,24 @@ OURS, TASKS, GROUPS, LOOP = (
     "a bare asyncio loop: the same work",
 )
 A_CHUNK = "a_chunk_"
-"""Begins the measures that are told for a chunk."""
+"""Prefix of the measures for each chunk."""
 VISIBLE, MISSING = "seconds_until_visible", "missing"
 
 
 def measure(extent: Extent) -> list[Table]:
-    """On SQLite, a file as `helios-job up` has it."""
+    """Measure on SQLite, in a file as for `helios-job up`."""
     with server() as running:
         return _tables(extent.links, running, "SQLite", runs=extent.runs)
 
 
 def measure_on_postgresql(extent: Extent) -> list[Table]:
-    """On PostgreSQL, a cluster of the bench's own that does not wait for the disk."""
+    """Measure on PostgreSQL, in a cluster of the bench's own that does not wait for the disk."""
     with server(on_postgresql=True) as running:
         return _tables(extent.links_on_postgresql, running, "PostgreSQL", runs=extent.runs)
 
 
 def _tables(sizes: tuple[Links, ...], running: Server, database: str, *, runs: int) -> list[Table]:
-    """One for each size."""
+    """Measure one table for each size."""
     tables = []
     for links in sizes:
         table = asyncio.run(_measure(links, running, database, runs=runs))
@@ -97,7 +97,7 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
 
 
 def _contestants(links: Links, folder: Path) -> dict[str, tuple[int, Run]]:
-    """What runs in turn, and how many chunks each renders."""
+    """The contestants by name: how many chunks each renders, and its run."""
     job = write_link_job(folder, links.chunks)
     if links.chunks > THOUSAND:
         smaller = Links(THOUSAND, links.at_once)
@@ -118,7 +118,7 @@ def _contestants(links: Links, folder: Path) -> dict[str, tuple[int, Run]]:
 
 
 def _with_cost(figure: Figure, chunks: int) -> Figure:
-    """Add what a chunk costs: of seconds and megabytes, a thousandth part of each."""
+    """Add the costs of a chunk, in milliseconds and kilobytes."""
     samples = []
     for sample in figure.samples:
         costs = {name: value for name, value in sample.items() if name.endswith(("_seconds", "_written_mb"))}
@@ -127,7 +127,7 @@ def _with_cost(figure: Figure, chunks: int) -> Figure:
 
 
 def _goals(links: Links, table: Table, database: str, *, is_largest: bool) -> tuple[Goal, ...]:
-    """CPU for any job, the rest for the largest."""
+    """Goals: CPU for every job, the others for the largest job."""
     ours, job = table.figure(OURS), f"{links.chunks:,} chunks, {links.at_once} at a time, {database}"
     cpu = ours.median(f"{A_CHUNK}flow_cpu_seconds")
     goals = [Goal(text=f"{job}: at most 8 ms of CPU a chunk in the flow's process", value=cpu, most=8)]
@@ -162,7 +162,7 @@ def write_link_job(folder: Path, chunks: int) -> Path:
 
 
 async def run_links(job: Path, links: Links) -> dict[str, float]:
-    """Render such a job; how long after its end all its task runs could be seen, and how many never were."""
+    """Render such a job; return how long after its end all task runs were visible, and how many never were."""
     report = await render_job(str(job), concurrency=links.at_once)
     assert isinstance(report, JobReport)
     assert report.frames == links.chunks
@@ -180,13 +180,13 @@ async def _run_apart(job: Path, links: Links) -> dict[str, float]:
 
 
 async def _tasks(links: Links, folder: Path, *, group: int) -> dict[str, float]:
-    """As the flow does, which returns when its states can be seen."""
+    """Run bare tasks, and wait until their states are visible, as the flow does."""
     tasks = links.chunks // group
     return await _visible(await bare_tasks(tasks, links.at_once, str(folder), group), tasks)
 
 
 async def _visible(run_id: str, tasks: int, *, most: float = 60.0) -> dict[str, float]:
-    """Wait until all task runs of a flow run can be seen with their last states; how long that took."""
+    """Wait until all task runs of a flow run are visible with their last states; return how long that took."""
     started = time.monotonic()
     async with get_client() as client:
         while (found := await count_ended(client, run_id)) < tasks and time.monotonic() - started < most:  # noqa: ASYNC110  the server has no event to wait for
@@ -214,7 +214,7 @@ _task = task(
     cache_policy=CacheKeyFnPolicy(cache_key_fn=lambda _, given: f"bare/{flow_run.id}-{given['number']}"),
     refresh_cache=True,
 )(_work)
-"""A task whose result Prefect keeps, which is what makes a job resumable."""
+"""A task whose result Prefect keeps, as a resumable job needs it."""
 
 
 @flow(validate_parameters=False)
@@ -225,7 +225,7 @@ async def bare_tasks(count: int, at_once: int, folder: str, group: int) -> str:
 
 
 async def pull(count: int, at_once: int, work: Callable[[int], Awaitable[object]]) -> None:
-    """Do something for each number below a count, so many at a time."""
+    """Call `work` for each number below `count`, at most `at_once` at a time."""
 
     async def pull_some(numbers: Iterator[int]) -> None:
         for number in numbers:
@@ -238,7 +238,7 @@ async def pull(count: int, at_once: int, work: Callable[[int], Awaitable[object]
 
 
 def main() -> None:
-    """One job in this process: `python -m benchmarks.overhead JOB CHUNKS AT_ONCE` prints what it took as JSON."""
+    """Render one job in this process: `python -m benchmarks.overhead JOB CHUNKS AT_ONCE` prints its costs as JSON."""
     job, chunks, at_once = sys.argv[1:]
     links = Links(int(chunks), int(at_once))
     (figure,) = asyncio.run(compare({OURS: lambda: run_links(Path(job), links)}, runs=1, meters=[ProcessMeter("flow")]))

@@ -11,17 +11,17 @@ from benchmarks.extent import SMALLER
 from benchmarks.measure import WALL, Table
 from benchmarks.report import Report
 
-# Text stays text; the same report gives the same file.
+# Text stays text, and the same report gives the same file.
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "helios", "font.family": "sans-serif", "font.size": 9})
 COLOURS = ("#2a6fbb", "#8a8a8a", "#d08a1f", "#5f9e6e")
 BARS = ("#8ab8e6", "#d4d4d4")
-"""Ours and others', light enough for text on them."""
+"""Colours of this project's bars and of the others, light enough for text on them."""
 RATIOS = {"real-work": "Real encodes", "stitch": "Stitching", "stragglers": "One chunk in twenty ten times as long"}
 OVERHEAD = {"overhead": "SQLite", "overhead-postgresql": "PostgreSQL"}
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
-    """Draw what the report has; return the files."""
+    """Draw the plots of a report; return the files."""
     plots = []
     for suite in report.suites:
         if suite.name in RATIOS and suite.tables:

@@ -23,16 +23,16 @@ from testbed.jobs import write_job
 
 RENDER = f"{shlex.quote(sys.executable)} -m examples.orrery frames {{start}} {{count}} {{output}}"
 GOAL, GOAL_SECONDS = 1.03, 1.8
-"""For chunks of two seconds, which are a little less on a good day."""
+"""The goal's ratio, and the least seconds of a chunk for which it holds: a chunk of about two seconds."""
 WARM_UP = Encodes(chunks=4, frames=1, at_once=2)
-"""Before all others: a farm that is up has rendered before. What a first job costs is told in the suite `start`."""
+"""Rendered before all others, since a farm that is up has rendered before. The suite `start` measures a first job."""
 VIDEO = "seconds_until_video"
 XARGS = "xargs -P, then a concatenation"
 TASKS = "bare Prefect tasks, then the same concatenation"
 
 
 def measure(extent: Extent) -> list[Table]:
-    """720p H.264, from the flow's start to its report."""
+    """Measure encodes of 720p H.264, from the flow's start to its report."""
     with server():
         asyncio.run(_measure(WARM_UP, runs=1))
         return [asyncio.run(_measure(encodes, runs=extent.runs)) for encodes in extent.encodes]
@@ -71,7 +71,7 @@ async def _measure(encodes: Encodes, *, runs: int) -> Table:
 
 
 async def _until_there(video: Path, work: Awaitable[None]) -> dict[str, float]:
-    """Do something, and say when the video that comes of it was there: its inode changed last when it got its name."""
+    """Await work; return after how long its video was there: the inode changes last when the file gets its name."""
     started = time.time()
     await work
     return {VIDEO: video.stat().st_ctime - started}

@@ -1,4 +1,4 @@
-"""What a run of the bench found, as text, as JSON, and as plots."""
+"""The results of a run of the bench, as text, as JSON, and as plots."""
 
 import os
 import platform
@@ -10,10 +10,10 @@ from benchmarks.measure import Table
 
 
 class Suite(BaseModel, frozen=True):
-    """What one suite found."""
+    """The results of one suite."""
 
     name: str
-    """As on the command line."""
+    """The suite's name on the command line."""
     seconds: float = 0.0
     """How long it took."""
     tables: tuple[Table, ...] = ()
@@ -22,29 +22,29 @@ class Suite(BaseModel, frozen=True):
     """Why nothing was measured."""
 
     def to_markdown(self, *, heading: bool = True) -> str:
-        """Its tables."""
+        """The suite as Markdown."""
         lines = [f"### {self.name} ({self.seconds:.0f} s)", ""] if heading else []
         lines += [self.skipped, ""] if self.skipped else []
         return "\n".join([*lines, *(table.to_markdown() for table in self.tables)])
 
 
 class Report(BaseModel, frozen=True):
-    """What a run of the bench found."""
+    """The results of a run of the bench."""
 
     machine: str
-    """Where."""
+    """The machine that was measured."""
     extent: str
-    """How much of it ran."""
+    """The extent of the run."""
     suites: tuple[Suite, ...]
     """In the order in which they ran."""
 
     def to_markdown(self) -> str:
-        """All tables."""
+        """The report as Markdown."""
         lines = [f"Machine: {self.machine}. Extent: {self.extent}.", "", self.goals_to_markdown(), ""]
         return "\n".join([*lines, *(suite.to_markdown() for suite in self.suites)])
 
     def goals_to_markdown(self) -> str:
-        """What was wanted, and what was measured; nothing without goals."""
+        """The goals and the measured values; empty without goals."""
         goals = [goal for suite in self.suites for table in suite.tables for goal in table.goals]
         rows = [f"| {goal.text} | {goal.value:.4g} | {'met' if goal.is_met else 'missed'} |" for goal in goals]
         return "\n".join(["| goal | measured | |", "| --- | --- | --- |", *rows]) if rows else ""
@@ -57,7 +57,7 @@ class Report(BaseModel, frozen=True):
 
 
 def describe_machine() -> str:
-    """Processor, memory, system, versions."""
+    """Describe this machine: processor, memory, system, versions."""
     import av
     import prefect
 

@@ -1,4 +1,4 @@
-"""What each of the settings with which this program starts Prefect's server is worth, and what logging to it costs."""
+"""The worth of each setting with which this program starts Prefect's server, and the cost of logging to it."""
 
 import asyncio
 import tempfile
@@ -31,11 +31,11 @@ VARIANTS: dict[str, Mapping[str, str]] = {
     "Prefect's own settings": {**RECORDER, **PERSISTER},
     SILENT: {},
 }
-"""Prefect's defaults in the place of ours; the last one is a setting of the flow's process."""
+"""Prefect's defaults in place of ours; the last variant is a setting of the flow's process."""
 
 
 def measure(extent: Extent) -> list[Table]:
-    """A job of a thousand chunks of next to nothing, on a fresh server each time."""
+    """Measure a job of a thousand chunks that cost next to nothing, on a fresh server each time."""
     figures: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
     with tempfile.TemporaryDirectory() as name:
         job = write_link_job(Path(name), LINKS.chunks)

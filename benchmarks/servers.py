@@ -1,4 +1,4 @@
-"""A Prefect server of the bench's own, as this program starts them, on SQLite or on PostgreSQL."""
+"""A Prefect server for the bench, started as this program starts servers, on SQLite or on PostgreSQL."""
 
 import asyncio
 import os
@@ -17,18 +17,18 @@ from testbed.postgres import find_programs, postgres
 DATABASE = "PREFECT_API_DATABASE_CONNECTION_URL"
 QUIET_SECONDS = 1.0
 IDLE = 0.1
-"""CPU seconds a second; a server that does nothing takes a fifth of it."""
+"""CPU seconds per second below which a server is idle; a server that does nothing takes a fifth of it."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """One that runs."""
+    """A running server."""
 
     meters: tuple[ProcessMeter, ...]
     """The server's process, and that of its database where it has one."""
 
     async def settled(self) -> None:
-        """Wait until it has worked off what it was sent: no new task run for a second, then nothing to do."""
+        """Wait until the server has processed all that it was sent: no new task run for a second, then idle."""
         await _recorded()
         busy = IDLE
         while busy >= IDLE:
@@ -44,7 +44,7 @@ def has_postgresql() -> bool:
 
 @contextmanager
 def server(*, on_postgresql: bool = False) -> Iterator[Server]:
-    """Have a server within the block, which is the configured one for this process and those that it starts."""
+    """Run a server within the block, configured for this process and its children."""
     if not on_postgresql:
         with _server() as pid:
             yield Server((ProcessMeter("server", pid),))
@@ -77,7 +77,7 @@ def _server() -> Iterator[int]:
 
 
 def _is_of(process: psutil.Process, database: str) -> bool:
-    """Whether a process is the postmaster of an address."""
+    """Whether a process is the postmaster of a database's address."""
     port = database.rpartition("/")[0].rpartition(":")[2]
     try:
         words = process.cmdline()

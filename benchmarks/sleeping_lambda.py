@@ -1,7 +1,7 @@
 """A server that takes any number of Lambda invocations, sleeps, and answers each.
 
-A process of its own, so that it costs the measured one nothing. It does no work: real emulators could not run a
-thousand renders on a small machine, and what is measured is the caller.
+It is a process of its own, so that it costs the measured process nothing. It does no work: the bench measures the
+caller, and real emulators could not run a thousand renders on a small machine.
 """
 
 import asyncio

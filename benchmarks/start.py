@@ -1,4 +1,4 @@
-"""From the command to its first chunk, and from the last chunk to the video and to the command's end."""
+"""Time from the command to its first chunk, and from the last chunk to the video and to the command's end."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ asyncio.run(bare())
 
 
 def measure(extent: Extent) -> list[Table]:
-    """The command as people run it, with a server that is there, and with one of its own."""
+    """Measure the command with a server that runs already, and with a server that the command starts."""
     tables = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,7 +60,7 @@ def measure(extent: Extent) -> list[Table]:
                 "helios-job run": lambda: _command(command, folder, PREFECT_HOME=home),
                 BARE: lambda: _bare(folder, PREFECT_HOME=home),
             }
-            # The first makes the database: not what people wait for every day.
+            # The first run makes the database, for which people do not wait every day.
             asyncio.run(_command(command, folder, PREFECT_HOME=home))
             figures = asyncio.run(compare(embedded, runs=extent.runs))
         tables.append(_table(title, "the command starts a server of its own", figures, first=9))
@@ -84,7 +84,7 @@ def _table(title: str, about: str, figures: tuple[Figure, ...], *, first: float)
 
 
 def _job(folder: Path, chunks: int) -> Path:
-    """Each chunk says when it ran, and copies one file."""
+    """Write a job whose chunks note when they ran, and copy one file."""
     return write_job(
         folder,
         {
@@ -109,7 +109,7 @@ async def _command(words: list[str], folder: Path, **environment: str) -> dict[s
     started, ended, said = await _run(words, folder, environment)
     assert json.loads(said)["state"] == "completed"
     stamps = _stamps(folder)
-    # Renamed at the end: that is when its inode changed last.
+    # The video is renamed at the end, which changes its inode for the last time.
     video = (folder / "video.mp4").stat().st_ctime
     return {FIRST: stamps[0] - started, VIDEO: video - stamps[-1], END: ended - stamps[-1]}
 

@@ -22,13 +22,13 @@ from helios.storage.digest import hash_file
 from testbed.video import Clip, write_clip
 
 OPEN_FILES = 256
-"""As a system's smallest limits have it: a stitcher must not hold all chunks open."""
+"""The smallest limit that systems have: a stitcher must not hold all chunks open."""
 OURS, COPY, FFMPEG = "this stitcher", "copying the bytes", "ffmpeg -f concat -c copy"
 FPS = 30
 
 
 def measure(extent: Extent) -> list[Table]:
-    """Videos of every size, under `ulimit -n 256`."""
+    """Measure videos of every size, under `ulimit -n 256`."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, limits[1]))
     try:
@@ -59,7 +59,7 @@ async def _measure(join: Join, *, runs: int) -> Table:
 
 
 def _make_chunks(join: Join, folder: Path) -> list[StitchInput]:
-    """Encode one chunk and link it under every name: what is in the pictures does not matter here."""
+    """Encode one chunk and link it under every name: the content of the pictures does not matter here."""
     source = folder / "source.mp4"
     if join.is_noise:
         _write_noise(source, join)
@@ -78,7 +78,7 @@ def _make_chunks(join: Join, folder: Path) -> list[StitchInput]:
 
 
 def _write_noise(path: Path, join: Join) -> None:
-    """Frames that can't be made small."""
+    """Write frames of noise, which can't be compressed."""
     width, height = join.size
     random = np.random.default_rng(0)
     with av.open(str(path), "w") as output:
@@ -111,11 +111,11 @@ async def _copy(inputs: list[StitchInput], folder: Path) -> None:
 
 
 async def _written() -> None:
-    """Let the disk take what the last run wrote, which the next one would wait for."""
+    """Write the last run's data to the disk, for which the next run would wait."""
     await asyncio.to_thread(os.sync)
 
 
 def _count(video: Path) -> int:
-    """Frames of a finished video, counted apart from the stitcher."""
+    """Count the frames of a finished video, apart from the stitcher."""
     with av.open(str(video)) as container:
         return sum(packet.size > 0 for packet in container.demux(video=0))

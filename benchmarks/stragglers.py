@@ -1,4 +1,4 @@
-"""One chunk in twenty takes ten times as long: what that does to a job, against `xargs -P` and the ideal."""
+"""One chunk in twenty takes ten times as long: the effect on a job, against `xargs -P` and the ideal."""
 
 import asyncio
 import math
@@ -20,7 +20,7 @@ XARGS = "xargs -P"
 
 
 def measure(extent: Extent) -> list[Table]:
-    """Chunks that wait: the processors are idle, and nothing but the order of things is measured."""
+    """Measure chunks that sleep: the processors are idle, so that only the order of the chunks counts."""
     chunks = extent.stragglers
     with server(), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -38,7 +38,7 @@ def measure(extent: Extent) -> list[Table]:
 
 
 def _seconds(number: int) -> float:
-    # Spread over the job, the last of them near its end: where it hurts.
+    # Slow chunks are spread over the job, and the last of them is near its end, where it costs most.
     return SECONDS * (SLOWER if number % EVERY == EVERY - math.ceil(EVERY / 4) else 1)
 
 

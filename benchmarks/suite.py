@@ -1,4 +1,4 @@
-"""One suite in this process: `python -m benchmarks.suite NAME EXTENT` prints its tables as JSON."""
+"""Measure one suite in this process: `python -m benchmarks.suite NAME EXTENT` prints its tables as JSON."""
 
 import sys
 
@@ -36,7 +36,7 @@ MEASURES = {
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure the suite, and print its tables."""
     name, extent = sys.argv[1], EXTENTS[sys.argv[2]]
     if name == "overhead-postgresql" and not has_postgresql():
         suite = Suite(name=name, skipped="Not measured: Debian's package postgresql is not installed.")

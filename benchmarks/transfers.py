@@ -23,7 +23,7 @@ OURS, ALONE = "this project", "obstore alone, which checks no digests"
 
 
 def measure(extent: Extent) -> list[Table]:
-    """100 files of 5 MB up and down."""
+    """Measure 100 files of 5 MB, up and down."""
     return asyncio.run(_measure(extent.runs))
 
 

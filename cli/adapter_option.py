@@ -43,4 +43,4 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         # As a model, since Prefect shows a run's parameters, and models mask their secrets.
         return KNOWN.validate_python({"type": name, **settings})
     except ValidationError:
-        return {"type": name, **settings}  # a third party's, with blocks, or refused later
+        return {"type": name, **settings}  # a third party's adapter, or blocks; else it is refused later

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal while a job runs: a bar, and above it what went wrong."""
+"""The display on a terminal while a job runs: a bar, and above it warnings and errors."""
 
 import logging
 import sys
@@ -27,7 +27,7 @@ class _Lines(logging.Handler):
 
 @contextmanager
 def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
-    """Have a bar within the block, if standard error is a terminal; yield what takes a job's counts.
+    """Show a bar within the block, if standard error is a terminal; yield a function that takes a job's counts.
 
     Args:
         title: What the bar says.

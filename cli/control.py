@@ -121,7 +121,7 @@ def _go_on(
 
 
 def _adapter(found: "RunStatus", adapter_config: str | None) -> object:
-    """What takes the place of a run's adapter: the same one, with the settings of the command line."""
+    """The replacement of a run's adapter: the same adapter, with the settings of the command line."""
     if adapter_config is None:
         return None
     if found.run.deployment_id is not None:

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# A render does not report home: neither the server that it starts, nor Prefect's client here.
+# No telemetry from a render: neither from the server that it starts, nor from Prefect's client here.
 os.environ.setdefault("DO_NOT_TRACK", "1")
-# On a terminal the bar has the screen: what must be read comes through it.
+# On a terminal the bar owns the screen, and prints warnings and errors itself.
 if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
@@ -21,7 +21,7 @@ from cli.bar import watched
 from farm import prefect_server
 from farm.here import Outcome, carry_out_alone, create_run
 
-# A line of a log that can't be sent, while Prefect's API is away, is no error to show for each batch.
+# While Prefect's API is away, log lines can't be sent; without this, each batch would print an error.
 logging.raiseExceptions = False
 
 
@@ -51,7 +51,7 @@ def carry_out(run: FlowRun, parameters: dict[str, Any], *, title: str) -> Outcom
 
 
 class Screen:
-    """Where people can look at a run."""
+    """The place in Prefect's UI that shows a run."""
 
     path = "/runs"
 
@@ -63,7 +63,7 @@ class Screen:
 
 @contextmanager
 def a_server() -> Iterator[Screen]:
-    """Have a Prefect API within the block, and tell people where its screen is, also once it is gone."""
+    """Have a Prefect API within the block; print where its UI shows the run, also for the time after the block."""
     screen = Screen()
     is_terminal = sys.stderr.isatty()
     if is_terminal:

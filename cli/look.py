@@ -122,7 +122,7 @@ def wait(run: str, as_json: bool) -> int:
 
 
 def _document(found: "RunStatus", progress: "Progress | None" = None) -> dict[str, Any]:
-    """What is known of a run, for programs."""
+    """The status of a run, for programs."""
     run = found.run
     document: dict[str, Any] = {
         "runId": str(run.id),

@@ -30,7 +30,7 @@ from tasks.run.liveness import OWNER_SILENT
 from tasks.run.lock import LockOwner, all_locks, remove_lock, shows_life
 
 EVENTS_SECONDS = 2.0
-"""What a process said before it died is in the server's database after this."""
+"""Seconds after which a dead process's last events are in the server's database."""
 _LOGGER = logging.getLogger(__name__)
 _ACTIVE = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ACTIVE_TYPES))))
 _UNFINISHED = TaskRunFilter(
@@ -53,7 +53,7 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
     active = {str(run.id) for run in runs}
     for left, gone, _ in holds.values():
         if gone.is_gone and gone.run_id not in active:
-            await remove_lock(client, left)  # it could not say that it was at its end
+            await remove_lock(client, left)  # its process died before it could release the lock
     if not runs:
         return []
     now = await _server_time(client)
@@ -68,7 +68,7 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
         await asyncio.sleep(EVENTS_SECONDS)
     for run_id in dead:
         found = await client.read_flow_run(run_id)
-        if found.state is not None and found.state.is_final():  # else it is being resumed, and ends them itself
+        if found.state is not None and found.state.is_final():  # else it is resumed, and ends its task runs itself
             await _crash_task_runs(client, run_id, found.state.message or "")
     return list(dead.values())
 
@@ -77,7 +77,7 @@ async def _is_dead(
     client: PrefectClient, run: FlowRun, number: str | None, holder: LockOwner | None, *, silence: timedelta
 ) -> bool:
     if holder is None or number is None:
-        # It has not come as far as holding its job, and does not any more; or it is suspended.
+        # The run had no lock yet, or has released it; or it is suspended.
         return silence > OWNER_SILENT and not is_suspended(run.state)
     if holder.is_here:
         return holder.is_gone
@@ -85,7 +85,7 @@ async def _is_dead(
 
 
 async def _mark(client: PrefectClient, run: FlowRun, holder: LockOwner | None) -> bool:
-    """Set a run's last state, unless it is another's by now; say whether that was done."""
+    """Set a run's last state, unless another process has it by now; return whether the state was set."""
     who = f"Process {holder.pid} on {holder.host}" if holder else "The process"
     message = f"{who}, which rendered this job, died; helios-job resume {run.id} goes on"
     if holder is not None and holder.is_here:
@@ -104,9 +104,9 @@ async def _mark(client: PrefectClient, run: FlowRun, holder: LockOwner | None) -
 
 
 async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
-    """Tell of a crash in the place of the process that died."""
+    """Send a run's crash to its webhook in place of the process that died."""
     given = run.parameters
-    with suppress(RequestError):  # its secret is elsewhere
+    with suppress(RequestError):  # the secret is not on this machine
         webhook = await open_webhook(
             given.get("webhook"), secret=given.get("webhook_secret"), data=given.get("webhook_data")
         )
@@ -122,6 +122,6 @@ async def _crash_task_runs(client: PrefectClient, run_id: UUID, message: str) ->
 
 
 async def _server_time(client: PrefectClient) -> datetime:
-    """The time by the server's clock, which dates everything in its database."""
+    """The time by the server's clock, which also dates the records in its database."""
     date = (await client.request("GET", "/version")).headers.get("date")
     return parsedate_to_datetime(date) if date else datetime.now(UTC)

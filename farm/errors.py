@@ -1,4 +1,4 @@
-"""What only the command line can run into."""
+"""Errors of starting a Prefect server."""
 
 from helios.errors import ExpectedError
 

@@ -16,7 +16,7 @@ Run = str | UUID | RunStatus
 
 
 async def find(client: PrefectClient, run: Run) -> RunStatus:
-    """Find a run, unless the caller has; dead runs are marked before.
+    """Find a run, unless it is given as found; dead runs are marked before.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.

@@ -1,6 +1,6 @@
 """Carry a run out in this process: it ends in order when it is stopped, and is over when its last states are recorded.
 
-It imports the flow, and with it all that renders; what only looks at runs does not import this.
+It imports the flow, and with it all that renders; modules that only query runs do not import it.
 """
 
 import asyncio
@@ -79,7 +79,7 @@ async def carry_out(
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     outcome = await _carry_out(run, parameters, tell=tell, warn=warn, signals=())
-    if task and task.cancelling() > before:  # the flow took the cancellation for its own
+    if task and task.cancelling() > before:  # the flow swallowed the cancellation
         raise asyncio.CancelledError
     return outcome
 
@@ -91,7 +91,7 @@ def carry_out_alone(
 
     It must be called in the main thread, since it handles signals. The arguments are those of `carry_out`.
     """
-    # Before the flow's code has begun, and after its end, SIGTERM is what Ctrl-C is. Prefect, too, hands it on to the
+    # Before the flow's code has begun, and after its end, SIGTERM does the same as Ctrl-C. Prefect, too, calls the
     # handler that it finds.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -151,8 +151,8 @@ def _start(run: FlowRun, parameters: dict[str, Any], watcher: _Watcher) -> "asyn
 def _cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]") -> Iterator[None]:
     """Let signals cancel the flow within the block.
 
-    SIGTERM too: until the flow's own code has begun, Prefect's handler raises an exception in whatever the signal
-    meets, and in a callback that is lost. The loop's handler is called beside it.
+    SIGTERM too: until the flow's own code has begun, Prefect's handler raises an exception in the code that the signal
+    interrupts, and in a callback that exception is lost. The loop's handler is called beside it.
     """
     loop = asyncio.get_running_loop()
     for number in signals:
@@ -167,7 +167,7 @@ def _cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]"
 
 
 async def _count_ended(run: FlowRun) -> int:
-    """Task runs of a run that had ended before this process took it on."""
+    """The number of a run's task runs that had ended before this process took the run on."""
     if run.run_count == 0:
         return 0
     async with get_client() as client:

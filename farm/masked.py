@@ -11,15 +11,15 @@ _MASKED = "********"
 
 
 def holds_secrets(choices: object) -> bool:
-    """Whether an adapter's settings have some, or had, before they went through Prefect, which masks them."""
+    """Whether an adapter's settings have secrets, or had some before Prefect masked them."""
     return _MASKED in json.dumps(choices, default=str)
 
 
 def refuse_secrets(choices: object) -> None:
-    """Refuse settings with secrets where they would have to go through Prefect.
+    """Refuse settings with secrets that would have to go through Prefect.
 
     Raises:
-        RequestError: There are some; says what to do.
+        RequestError: The settings have secrets; says what to do.
     """
     if holds_secrets(choices):
         raise RequestError(

@@ -33,15 +33,15 @@ MISSED = "Missed"
 LATE = timedelta(minutes=15)
 """A run that is later than this was missed."""
 TAG = "missed"
-"""Of runs that were never planned."""
+"""Tag of runs that were never planned."""
 MOST = 10
 """The number of runs of each schedule that are shown although they were never planned: the last ones."""
 
 
 async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:
-    """Mark what schedules planned for a time at which a pool had no worker; return the runs.
+    """Mark the runs that schedules planned for a time at which a pool had no worker; return them.
 
-    Called when a worker begins. Where another one of the pool is there, nothing was missed: it is busy.
+    Called when a worker begins. If another worker of the pool is online, no run was missed: that worker is busy.
     """
     if any(worker.status == "ONLINE" for worker in await client.read_workers_for_work_pool(pool)):
         return []
@@ -68,7 +68,7 @@ async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:
 
 
 async def _record_unplanned(client: PrefectClient, deployment: DeploymentResponse, until: datetime) -> list[FlowRun]:
-    """Make runs for the times of a deployment's schedules since its last run, which Prefect made none for."""
+    """Make a run for each time of a deployment's schedules since its last run for which Prefect made none."""
     made: list[FlowRun] = []
     for schedule in deployment.schedules:
         if not schedule.active or not hasattr(schedule.schedule, "cron"):
@@ -101,7 +101,7 @@ async def _dates(cron: CronSchedule, start: datetime, end: datetime) -> Sequence
 
 
 async def _last_planned(client: PrefectClient, deployment: DeploymentResponse) -> datetime | None:
-    """For when the deployment's latest run is, or was, planned that a schedule, or this, made."""
+    """The planned time of the deployment's latest run that a schedule, or this module, made."""
     runs = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,

@@ -41,11 +41,11 @@ class Resumed(Enum):
     """How a run goes on."""
 
     CONTINUED = auto()
-    """Its process, which was paused, has been told to."""
+    """Its process, which was paused, was told to continue."""
     SCHEDULED = auto()
     """A Prefect worker will start a process."""
     HERE = auto()
-    """It has no deployment, and so no worker: the process that asked carries it out."""
+    """It has no deployment, and so no worker: the calling process carries it out."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RunStatus:
     state: RunState
     """Where it stands."""
     holder: LockOwner | None = None
-    """Its process, as far as one is known."""
+    """Its process, if one is known."""
 
     @property
     def id(self) -> str:
@@ -201,7 +201,7 @@ async def find_run(client: PrefectClient, name: str) -> RunStatus:
 
 
 async def cancel_run(client: PrefectClient, status: RunStatus) -> None:
-    """Stop a run: its process ends its chunks and itself. One without a process is cancelled at once.
+    """Stop a run: its process ends its chunks and itself. A run without a process is cancelled at once.
 
     Raises:
         RequestError: It has ended.
@@ -243,7 +243,7 @@ async def resume_run(client: PrefectClient, status: RunStatus) -> Resumed:
 
 
 async def retry_run(client: PrefectClient, status: RunStatus) -> Resumed:
-    """Run a run that has ended once more, as Retry in Prefect's UI does: what is accepted is reused.
+    """Run a run that has ended once more, as Retry in Prefect's UI does: accepted chunks are reused.
 
     Raises:
         RequestError: It has not ended.
@@ -284,7 +284,7 @@ async def _holders(client: PrefectClient) -> dict[str, LockOwner]:
 
 
 async def _is_alive(client: PrefectClient, status: RunStatus) -> bool:
-    """Whether a run has a process; one elsewhere is watched for a while."""
+    """Whether a run has a process; a process on another machine is watched for a while."""
     holder = status.holder
     if holder is None or holder.is_gone:
         return False

@@ -41,7 +41,7 @@ async def make_pool() -> None:
 
 
 async def _make_queues(client: "PrefectClient") -> None:
-    """What is in the first queue starts before what is in the next."""
+    """Make the queues; runs in a queue start before runs in the queues after it."""
     from prefect.client.schemas.filters import WorkQueueFilter, WorkQueueFilterName
 
     for priority, name in enumerate(QUEUES, start=1):
@@ -54,7 +54,7 @@ async def _make_queues(client: "PrefectClient") -> None:
 
 
 async def _make_limits(client: "PrefectClient") -> None:
-    """Bound what is in flight over all jobs; a limit that is there stays as it is."""
+    """Make the limits over all jobs; a limit that exists stays as it is."""
     from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
     from prefect.exceptions import ObjectAlreadyExists
 

@@ -29,7 +29,7 @@ from tasks.run.progress import Progress
 LOOK_SECONDS = 0.5
 PAGE = 200
 LATE_LINES_SECONDS = 3.0
-"""A run's last lines may reach the server so long after its last state."""
+"""Seconds within which a run's last lines reach the server after its last state."""
 
 
 async def read_progress(client: PrefectClient, run: FlowRun) -> Progress | None:
@@ -50,9 +50,9 @@ class ChunkStatus:
     attempts: int
     """Executions so far."""
     seconds: float
-    """At work."""
+    """Seconds at work."""
     message: str
-    """What its state says, in a line."""
+    """The message of its state, in a line."""
 
 
 async def read_chunks(client: PrefectClient, run: FlowRun) -> list[ChunkStatus]:

@@ -31,7 +31,7 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
     from prefect.workers.process import ProcessWorker
 
     with warnings.catch_warnings():
-        # It takes the place of Prefect's own among the types of workers, which is said aloud otherwise.
+        # The class replaces Prefect's own worker in the registry of types, for which Prefect would print a warning.
         warnings.simplefilter("ignore")
 
         class JobWorker(ProcessWorker):

@@ -1,6 +1,6 @@
 """Run the fault bench: `python -m faults [--jobs N] [--seed N] [--first N] [--only FAULT] [--at-once N]`.
 
-`--chunks N` gives every job so many chunks; `--share` runs one job for each fault, which is what `make test` does.
+`--chunks N` gives every job this many chunks; `--share` runs one job for each fault, as `make test` does.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SHARE_PATIENCE = 4.0
 async def run_all(
     scenarios: Sequence[Scenario], *, at_once: int, verbose: bool = False, patience: float = 1.0
 ) -> list[Outcome]:
-    """Carry out every job, some at a time; say at once what is wrong with one."""
+    """Carry out every job, several at a time; print the problems of a job at once."""
     outcomes: list[Outcome] = []
     pending = iter(scenarios)
     started = time.monotonic()
@@ -47,7 +47,7 @@ async def run_all(
 
 
 def main() -> int:
-    """Run it, and print the table."""
+    """Run the bench, and print its table."""
     parser = argparse.ArgumentParser(prog="python -m faults")
     parser.add_argument("--jobs", type=int, default=1000, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -65,7 +65,7 @@ def main() -> int:
     scenarios = [draw(seed, only=only, possible=possible, chunks=words.chunks) for seed in seeds]
     if words.share:
         scenarios = [draw(seed, only=fault, chunks=8) for seed, fault in enumerate(sorted(possible))]
-    # The share runs beside other tests: there, a limit on time is no test.
+    # The share runs beside other tests, whose load makes strict time limits meaningless.
     patience = SHARE_PATIENCE if words.share else 1.0
     outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30, patience=patience))
     print(make_table(outcomes))

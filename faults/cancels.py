@@ -1,4 +1,4 @@
-"""Cancel jobs at random moments, and see how long any process of theirs lives: `python -m faults.cancels`."""
+"""Cancel jobs at random moments, and measure how long their processes live: `python -m faults.cancels`."""
 
 import argparse
 import asyncio
@@ -27,12 +27,12 @@ PROGRAM = Path(__file__).with_name("family.sh")
 GRACE_SECONDS = 1.0
 GIVE_UP_SECONDS = 30.0
 LATEST_SECONDS = 2.5
-"""A cancel comes at a moment between the launch and so long after it."""
+"""A cancel comes within this many seconds of the launch."""
 
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What came of one cancel."""
+    """The result of one cancel."""
 
     seed: int
     how: str
@@ -41,13 +41,13 @@ class Cancelled:
     seconds: float
     """From the cancel until the last process was gone."""
     survivors: int
-    """Processes that were there after `GIVE_UP_SECONDS`."""
+    """Processes that lived longer than `GIVE_UP_SECONDS`."""
     state: RunState
     """The run's state in Prefect."""
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing survived, and the state says so; a process that had said nothing yet leaves it pending."""
+        """Whether no process survived and the run is Cancelled, or still pending because no command had begun."""
         untouched = self.state is RunState.PENDING and not self.begun
         return not self.survivors and (self.state is RunState.CANCELLED or untouched)
 
@@ -83,7 +83,7 @@ async def cancel_one(seed: int, farm: Farm) -> Cancelled:
         flow.send_signal(signal.Signals[how])
     asked = time.monotonic()
     last = asked
-    # The flow's process may be about to start something: it must have ended, too.
+    # The flow's process may be about to start a command, so it must have ended, too.
     while (left := processes_of(mark)) or is_alive(flow):
         last = time.monotonic() if left else last
         if time.monotonic() - asked > GIVE_UP_SECONDS:
@@ -102,7 +102,7 @@ async def cancel_one(seed: int, farm: Farm) -> Cancelled:
 
 
 async def cancel_all(seeds: range, *, at_once: int) -> list[Cancelled]:
-    """Cancel a job for every seed, some at a time."""
+    """Cancel a job for every seed, several at a time."""
     pending, found = iter(seeds), list[Cancelled]()
     async with a_farm(with_cloud=False) as farm:
 
@@ -117,13 +117,13 @@ async def cancel_all(seeds: range, *, at_once: int) -> list[Cancelled]:
 
 
 def main() -> int:
-    """Run it, and print what came of it."""
+    """Run the bench, and print its results."""
     parser = argparse.ArgumentParser(prog="python -m faults.cancels")
     parser.add_argument("--jobs", type=int, default=500, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--at-once", type=int, default=2, help="jobs at a time")
     words = parser.parse_args()
-    # A shell's background job is started with it ignored, and so would be every process of the bench.
+    # A shell starts a background job with SIGINT ignored, which every process of the bench would inherit.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     seeds = range(words.first, words.first + words.jobs)
     found = asyncio.run(cancel_all(seeds, at_once=words.at_once))

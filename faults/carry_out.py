@@ -1,4 +1,4 @@
-"""Run one job of the bench to its end, and look at everything that it has left."""
+"""Run one job of the bench to its end, and check everything that it has left."""
 
 import shutil
 import time
@@ -14,7 +14,7 @@ from faults.trial import Trial
 
 
 async def carry_out(trial: Trial) -> Outcome:
-    """Run the job to its end, however often that takes, and look at everything."""
+    """Launch the job until it is done, and check everything that it has left."""
     started = time.monotonic()
     try:
         await prepare(trial)

@@ -1,4 +1,4 @@
-"""Look at everything that a job of the fault bench has left: video, processes, files, states, report."""
+"""Check everything that a job of the fault bench has left: video, executions, files, states, report."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from testbed.video import read_numbers
 
 
 async def check(trial: Trial) -> None:
-    """Look at the video, the processes, the files, the states and the report."""
+    """Check the video, the executions, the files, the states and the report."""
     outcome, scenario = trial.outcome, trial.scenario
     wanted = list(range(scenario.start, scenario.start + sum(scenario.lengths)))
     found = await asyncio.to_thread(read_numbers, trial.directory / "video.mp4")

@@ -31,7 +31,7 @@ from testbed.prefect_home import furnish
 
 DISK_MIB = 6
 POOL = "faults"
-"""Of the Prefect workers that are killed."""
+"""The work pool of the Prefect workers that are killed."""
 
 
 class PrefectServer:
@@ -43,19 +43,19 @@ class PrefectServer:
 
     def __init__(self, folder: Path) -> None:
         self.access = ServerAccess.make(free_port())
-        """Its address, and what its clients show."""
+        """Its address, and the credential of its clients."""
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.lock = asyncio.Lock()
-        """Held by whoever does something to it."""
+        """Held while a fault strikes the server."""
 
     @property
     def url(self) -> str:
-        """The API."""
+        """The address of the API."""
         return self.access.url
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = start_server(self.access, bound_socket(self.access.port), log=log)
         deadline = time.monotonic() + 120
@@ -67,14 +67,14 @@ class PrefectServer:
             time.sleep(0.1)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the server a signal."""
         assert self._process is not None
         self._process.send_signal(number)
         if number == signal.SIGKILL:
             self._process.wait()
 
     def stop(self) -> None:
-        """End it."""
+        """Kill the server."""
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
@@ -85,15 +85,15 @@ class Farm:
 
     def __init__(self, folder: Path, server: PrefectServer, amazon: Aws | None, client: PrefectClient) -> None:
         self.folder = folder
-        """Jobs, notes and logs; removed in the end."""
+        """Jobs, notes and logs; removed at the end."""
         self.server = server
         """Prefect's server."""
         self.amazon = amazon
         """S3 and Lambda; None where no job needs them."""
         self.client = client
-        """Prefect's."""
+        """Prefect's client."""
         self.film = Film(folder / "film")
-        """Frames."""
+        """Frames rendered beforehand."""
         self._lambda = asyncio.Lock()
         self._worker = asyncio.Lock()
         self._deployment: UUID | None = None
@@ -102,7 +102,7 @@ class Farm:
 
     @asynccontextmanager
     async def alone(self, scenario: Scenario) -> AsyncIterator[None]:
-        """One job over Lambda at a time, since its faults meet whoever comes next; one Prefect worker at a time."""
+        """Run one Lambda job at a time, since a fault strikes any job's next call; and one Prefect worker at a time."""
         async with AsyncExitStack() as locks:
             if scenario.on_lambda:
                 await locks.enter_async_context(self._lambda)
@@ -129,10 +129,10 @@ class Farm:
 
 @asynccontextmanager
 async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
-    """Have a farm within the block."""
+    """Run a farm within the block."""
     folder = Path(tempfile.mkdtemp(prefix="helios-faults-"))
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
-    # Nobody asks the server for the jobs' lines.
+    # The bench reads no log lines from the server.
     os.environ["PREFECT_LOGGING_TO_API_ENABLED"] = "false"
     furnish(folder / "prefect")
     server = PrefectServer(folder)
@@ -162,7 +162,7 @@ def _cloud(folder: Path, *, wanted: bool) -> Iterator[Aws | None]:
 
 
 def possible_faults() -> frozenset[Fault]:
-    """What can be done on this machine: a disk that is full needs the right to mount one."""
+    """The faults that are possible on this machine: a full disk needs the right to mount a disk."""
     probe = Path(tempfile.mkdtemp(prefix="helios-disk-"))
     try:
         return frozenset(Fault) if mount(probe) else frozenset(Fault) - {Fault.DISK_FULL}
@@ -172,13 +172,13 @@ def possible_faults() -> frozenset[Fault]:
 
 
 def mount(folder: Path) -> bool:
-    """Make a folder a small disk of its own; say whether that worked."""
+    """Mount a small disk on a folder; return whether that worked."""
     command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "helios-faults", str(folder)]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def unmount(folder: Path) -> None:
-    """Take the disk away again."""
+    """Unmount a folder's disk."""
     subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
 
 
@@ -195,7 +195,7 @@ def processes_of(mark: str) -> list[psutil.Process]:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether a process runs, or could."""
+    """Whether a process exists and is not a zombie."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:

@@ -25,7 +25,7 @@ class Film:
         folder.mkdir(exist_ok=True)
 
     def piece(self, scenario: Scenario, start: int, count: int) -> Path:
-        """A file with frames `[start, start + count)`; beside it, one that is a frame short."""
+        """Return a file with frames `[start, start + count)`; beside it lies a file that is one frame short."""
         width, height = scenario.size
         path = self._folder / f"{width}x{height}-{scenario.fps.replace('/', '_')}-{start}-{count}.mp4"
         clip = Clip(fps=Fraction(scenario.fps), width=width, height=height)
@@ -40,7 +40,7 @@ class Film:
         return path
 
     def job(self, scenario: Scenario, notes: Path) -> dict[str, Any]:
-        """A document; its commands leave notes in a folder."""
+        """Return a job document whose commands leave notes in a folder."""
         chunks, frame = [], scenario.start
         ways = {strike.chunk: way for strike in scenario.strikes if (way := _way(strike.fault, strike.how))}
         for index, count in enumerate(scenario.lengths):
@@ -61,7 +61,7 @@ class Film:
 
 
 def refusals(how: int) -> int:
-    """How often a chunk that fails, or lies, does so before it works."""
+    """How often a chunk fails or lies before it works."""
     return 1 + how % 2
 
 

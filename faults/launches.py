@@ -26,7 +26,7 @@ MAX_LAUNCHES = 12
 GONE_SECONDS = 5.0
 LAUNCH_SECONDS = 150.0
 COUNT_SECONDS = 0.3
-"""What was ordered before a death has begun after this, and counts as in flight; what ignores SIGTERM goes on."""
+"""Commands ordered before a death have begun after this time, and count as in flight; deaf commands go on."""
 
 
 async def prepare(trial: Trial) -> None:
@@ -97,7 +97,7 @@ async def _launch(trial: Trial, planned: Any) -> RunState:
         stage.kill()
         await stage.ended.wait()
     if striking is not None:
-        await striking  # what it has stopped, or filled, goes on, or is emptied
+        await striking  # until it has continued a stopped process, or emptied a full disk
     if planned and planned.fault is Fault.TWICE and stage.was_killed:
         await asyncio.sleep(COUNT_SECONDS * trial.patience)
     else:
@@ -109,7 +109,7 @@ async def _launch(trial: Trial, planned: Any) -> RunState:
     if planned and planned.fault in BETWEEN_RUNS:
         _damage(trial, planned)
     await _await_end_of_flow(trial, stage)
-    # Whoever looks marks the dead; twice, since a first look may meet what the process asked for as it died.
+    # A query marks dead runs; twice, since the first may meet a request that the process sent as it died.
     for _ in range(2):
         await mark_dead_runs(client)
     state = job_state((await client.read_flow_run(trial.run.id)).state)
@@ -119,10 +119,10 @@ async def _launch(trial: Trial, planned: Any) -> RunState:
 
 
 async def _end_of(trial: Trial, stage: Stage) -> None:
-    """Wait for its end; or until it is clear that its Prefect worker took the run and could not start it.
+    """Wait for the launch's end, or until it is clear that its Prefect worker took the run and could not start it.
 
-    On a busy machine Prefect's server answers 503, and its worker gives such a run up without a word. The job can
-    be resumed then, and is.
+    On a busy machine Prefect's server answers 503, and its worker then gives up the run without a message. The next
+    launch resumes the job.
     """
     while not stage.ended.is_set():
         await asyncio.sleep(0.1)
@@ -136,7 +136,7 @@ async def _end_of(trial: Trial, stage: Stage) -> None:
 
 
 async def _await_gone(trial: Trial, stage: Stage) -> None:
-    """Wait until no process of the job is left; the orchestrator's own must go soon."""
+    """Wait until no process of the job is left; processes beyond the time limit count as orphans."""
     is_remote = trial.scenario.on_lambda
     started = time.monotonic()
     limit = (30.0 if is_remote else GONE_SECONDS) * trial.patience
@@ -150,13 +150,13 @@ async def _await_gone(trial: Trial, stage: Stage) -> None:
 
 
 def _left(trial: Trial, stage: Stage) -> list[psutil.Process]:
-    """Processes of the job; with the guardian, which may be about to start one."""
+    """Processes of the job, and its guardian, which may be about to start a process."""
     guardian = [stage.last_guardian] if stage.last_guardian and is_alive(stage.last_guardian) else []
     return processes_of(trial.mark) + guardian
 
 
 async def _await_end_of_flow(trial: Trial, stage: Stage) -> None:
-    """Of a Prefect worker that was killed, the flow's process ends by ittrial."""
+    """Wait until the flow's process of a killed Prefect worker has ended by itself."""
     deadline = time.monotonic() + 20 * trial.patience
     while stage.flow is not None and is_alive(stage.flow):
         if time.monotonic() > deadline:
@@ -190,7 +190,7 @@ def _damage(trial: Trial, planned: Any) -> None:
 
 
 async def _undo_some(trial: Trial) -> None:
-    """A job that is done before everything happened to it gets some work again."""
+    """Delete the video and some outputs of a job that is done before all of its faults have happened."""
     (trial.directory / "video.mp4").unlink(missing_ok=True)
     for chunk in trial.dice.sample(range(len(trial.scenario.lengths)), k=max(len(trial.scenario.lengths) // 2, 1)):
         (trial.directory / f"chunk-{chunk}.mp4").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What came of one job of the fault bench."""
+"""The result of one job of the fault bench."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from faults.scenario import Fault, Scenario
 
 @dataclass
 class Outcome:
-    """What came of a job."""
+    """The result of a job."""
 
     scenario: Scenario
     fired: Counter[Fault] = field(default_factory=Counter)
@@ -16,18 +16,18 @@ class Outcome:
     wrong_frames: int = 0
     """Frames that are missing, repeated, or out of order in the video."""
     orphans: int = 0
-    """Processes that were there longer than they may be."""
+    """Processes that lived longer than they may."""
     avoidable: int = 0
-    """Executions of chunks for which there was no reason."""
+    """Executions of chunks without a reason."""
     executions: int = 0
     launches: int = 0
     problems: list[str] = field(default_factory=list)
-    """What else is not as it should be, in words."""
+    """Further problems, in words."""
     gone_seconds: float = 0.0
     """The longest time from a death until the last process was gone."""
     duration_seconds: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        """Whether everything is as promised."""
+        """Whether the job has no wrong frame, orphan, avoidable execution or other problem."""
         return not (self.wrong_frames or self.orphans or self.avoidable or self.problems)

@@ -1,4 +1,4 @@
-"""A flow's process of the bench: forked from one that has everything loaded, so that a launch costs no imports."""
+"""A flow's process of the bench: forked from a process with all modules loaded, so that a launch costs no imports."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def run(run_id: str, parameters: dict[str, Any], folder: str, environment: dict[
         environment: Further variables.
     """
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # as for a command of a terminal
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a command that a terminal starts
     log = os.open(f"{folder}/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(log, stream)
@@ -41,7 +41,7 @@ async def _read(run_id: str) -> FlowRun:
 
 
 def _jumping_clock(mark: Path) -> None:
-    """Let this process's clock jump, there and back, when a file comes and goes."""
+    """Set this process's clock two hours ahead while a file exists."""
     right = time.time
 
     def now() -> float:

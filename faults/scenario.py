@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """What is done to a job."""
+    """A fault that strikes a job."""
 
     KILL_FLOW = "SIGKILL of the flow's process"
     KILL_STITCH = "SIGKILL in the middle of the stitch"
@@ -34,11 +34,11 @@ class Fault(StrEnum):
 
 
 ON_LAMBDA = (Fault.EVENT_TWICE, Fault.ANSWER_LOST, Fault.KILL_INSTANCE, Fault.KILL_FLOW, Fault.OUTPUT, Fault.RECORD)
-"""Faults of jobs over storage."""
+"""Faults of jobs on Lambda."""
 OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE})
 """Faults that need to meet a chunk's process while it runs."""
 WEIGHTS = {Fault.SERVER: 0.15, Fault.SERVER_STOP: 0.4, Fault.KILL_WORKER: 0.15, Fault.KILL_FLOW: 2.0}
-"""How often a fault is drawn, beside 1: those that take long are rarer."""
+"""Weights with which a fault is drawn, by default 1: faults that take long are rarer."""
 LAMBDA_SHARE = 0.08
 SIZES = ((64, 64), (80, 48), (96, 72))
 RATES = ("30", "24", "25", "60", "12.5", "30000/1001", "24000/1001")
@@ -53,11 +53,11 @@ class Strike:
     after: float
     """Share of the job's chunks that have begun, from 0 to 1."""
     delay_seconds: float
-    """And so long after that."""
+    """Time from that moment to the strike."""
     chunk: int
-    """Which chunk, where it is about one."""
+    """The chunk to strike, for faults of one chunk."""
     how: int
-    """Which way, where there are several."""
+    """The variant, for faults with several variants."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class Scenario:
     on_lambda: bool
     has_id: bool
     resumed_by_command: bool
-    """Whether `helios-job resume` itself is started, in place of a process that was forked ready."""
+    """Whether a resume starts `helios-job resume` instead of a forked process."""
     again: str
-    """The options that draw it again."""
+    """The command-line options that draw it again."""
     strikes: tuple[Strike, ...]
-    """One for each launch of the job, until it is left in peace."""
+    """One fault for each launch of the job; later launches have none."""
 
 
 def draw(
@@ -90,10 +90,10 @@ def draw(
     """Draw the job of a seed.
 
     Args:
-        seed: Which.
-        only: Let this one fault happen, once, in place of drawn ones.
+        seed: The seed.
+        only: Plan this fault, once, instead of drawn faults.
         possible: Faults that can be done on this machine.
-        chunks: How many, in place of a drawn number.
+        chunks: Number of chunks, instead of a drawn number.
     """
     dice = random.Random(seed)  # noqa: S311  not for secrets
     on_lambda = dice.random() < LAMBDA_SHARE if only is None else only in ON_LAMBDA[:3]

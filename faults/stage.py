@@ -24,7 +24,7 @@ class Stage:
 
     Args:
         trial: The job.
-        by_command: Start `helios-job resume`, in place of a process that was forked ready.
+        by_command: Start `helios-job resume` instead of a forked process.
     """
 
     def __init__(self, trial: Trial, *, by_command: bool) -> None:
@@ -34,7 +34,7 @@ class Stage:
         self.was_killed = False
         """Whether a SIGKILL ended it."""
         self.ended_at = 0.0
-        """When, on the monotonic clock."""
+        """When it ended, on the monotonic clock."""
         self.last_guardian: psutil.Process | None = None
         """The guardian of a flow's process that was killed."""
         self.flow: psutil.Process | None = None
@@ -43,7 +43,7 @@ class Stage:
         self._kill: Callable[[], None] = lambda: None
 
     async def start(self) -> None:
-        """Start it."""
+        """Start the flow's process, or the Prefect worker that starts it."""
         trial = self.trial
         run_id = str(trial.run.id) if trial.run else ""
         if self._by_command:
@@ -91,7 +91,7 @@ class Stage:
             )
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Send SIGKILL to the flow's process, or to its Prefect worker."""
         self.was_killed = True
         self.last_guardian = self.guardian
         self._kill()

@@ -1,4 +1,4 @@
-"""How each fault is done to a job that runs, and how it is known that it happened."""
+"""Strike a running job with each fault, and tell whether the fault happened."""
 
 import asyncio
 import os
@@ -16,16 +16,16 @@ from faults.scenario import Fault, Strike
 from faults.stage import Stage
 
 BETWEEN_RUNS = (Fault.OUTPUT, Fault.RECORD)
-"""Faults of files: the flow is killed, and they are done before the next launch."""
+"""Faults of files: they strike between two launches, after the flow was killed."""
 IN_THE_COMMAND = (Fault.FAIL, Fault.LIE)
-"""Faults that the chunk's command does by itself."""
+"""Faults that the chunk's command causes itself."""
 AT_THEIR_MOMENT = (Fault.KILL_STITCH, Fault.TWICE)
-"""Faults that wait for what they strike: a stitch, a certain chunk."""
+"""Faults that wait for their target: a stitch, a certain chunk."""
 POLL_SECONDS = 0.002
 
 
 async def strike(stage: Stage, planned: Strike) -> None:
-    """Wait for the moment, do it, and count it if it happened."""
+    """Wait for the fault's moment, strike, and count the fault if it happened."""
     trial = stage.trial
     scenario = trial.scenario
     begun_before = sum(1 for _ in trial.notes.glob("*.begun"))
@@ -36,7 +36,7 @@ async def strike(stage: Stage, planned: Strike) -> None:
     if planned.fault not in AT_THEIR_MOMENT:
         await asyncio.sleep(planned.delay_seconds)
     happened = False
-    with suppress(psutil.NoSuchProcess):  # it ended just then; there will be another try
+    with suppress(psutil.NoSuchProcess):  # the process ended just then; the next launch tries again
         happened = not stage.ended.is_set() and await _STRIKES[planned.fault](stage, planned)
     if happened and planned.fault not in BETWEEN_RUNS:
         trial.outcome.fired[planned.fault] += 1
@@ -49,7 +49,7 @@ async def _kill_flow(stage: Stage, _planned: Strike) -> bool:
 
 
 async def _kill_stitch(stage: Stage, _planned: Strike) -> bool:
-    """As soon as the stitch's own file is there."""
+    """Kill the flow as soon as the stitch's own file exists."""
     while not stage.ended.is_set():
         with os.scandir(stage.trial.directory) as entries:
             if any("-stitch" in entry.name for entry in entries):
@@ -64,7 +64,7 @@ async def _kill_guardian(stage: Stage, _planned: Strike) -> bool:
     if guardian is None:
         return False
     _allow_running(stage)
-    stage.trial.slack += stage.trial.scenario.concurrency  # commands about to begin, or whose end was not told
+    stage.trial.slack += stage.trial.scenario.concurrency  # commands about to begin, or whose end was not reported
     return signal_all([guardian], signal.SIGKILL) == 1
 
 
@@ -77,7 +77,7 @@ async def _kill_both(stage: Stage, _planned: Strike) -> bool:
 
 
 async def _some_programs(stage: Stage) -> list[psutil.Process]:
-    """Chunks' processes, as soon as there are any."""
+    """Wait for processes of chunks; none if the launch ends before."""
     while not stage.ended.is_set():
         if found := _living(stage.programs):
             return found
@@ -116,7 +116,7 @@ async def _stop_chunk(stage: Stage, planned: Strike) -> bool:
 
 
 async def _twice(stage: Stage, planned: Strike) -> bool:
-    """Kill the flow while a chunk runs that does not heed SIGTERM; the next launch follows at once."""
+    """Kill the flow while a chunk that ignores SIGTERM runs; the next launch follows at once."""
     start = next(frame for frame, index in stage.trial.starts.items() if index == planned.chunk)
     notes = stage.trial.notes
     before = set(notes.glob(f"{start}.*.begun"))
@@ -148,7 +148,7 @@ async def _answer_lost(stage: Stage, _planned: Strike) -> bool:
 
 
 async def _lambda_fault(stage: Stage, kind: str, executions: int) -> bool:
-    """Have Lambda do it to the next invocation; it may mean so many executions more, of whichever chunk."""
+    """Cause a fault of Lambda's next invocation, and allow every chunk this many further executions."""
     assert stage.trial.farm.amazon is not None
     functions = stage.trial.farm.amazon.functions
     before = functions.fired(kind)
@@ -190,7 +190,7 @@ async def _disk_full(stage: Stage, planned: Strike) -> bool:
     while time.monotonic() < deadline and not stage.ended.is_set():
         await asyncio.sleep(0.02)
     ballast.unlink()
-    # Whatever ran meanwhile may have failed for it, as often as it was tried.
+    # Every command that ran meanwhile may have failed because of the full disk, once for each attempt.
     ran = sum(1 for _ in stage.trial.notes.glob("*.begun")) - began
     for chunk in stage.trial.due if ran else ():
         stage.trial.due[chunk] += 30
@@ -234,7 +234,7 @@ async def _sigterm(stage: Stage, _planned: Strike) -> bool:
 
 
 def _allow_running(stage: Stage) -> None:
-    """What runs now may have to be run again."""
+    """Allow one more execution of every chunk whose command runs now."""
     for chunk in stage.trial.begun_not_ended():
         stage.trial.due[chunk] += 1
 

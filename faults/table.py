@@ -1,4 +1,4 @@
-"""What the bench prints."""
+"""The tables and lines that the bench prints."""
 
 from collections.abc import Sequence
 

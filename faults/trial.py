@@ -1,4 +1,4 @@
-"""One job of the bench: what is known of it, and what its commands and Prefect have written down."""
+"""One job of the bench: its plan, its allowed executions, and the notes of its commands and Prefect's records."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ class Trial:
     """One job.
 
     Args:
-        scenario: What happens to it.
+        scenario: The job and its faults.
         farm: What it runs on.
-        patience: By how much limits of time are stretched, for a machine that does other things too.
+        patience: Factor of time limits, for a machine under other load.
     """
 
     def __init__(self, scenario: Scenario, farm: Farm, *, patience: float = 1.0) -> None:
@@ -35,15 +35,15 @@ class Trial:
         self.mark = f"HELIOS_FAULTS=seed-{scenario.seed}-"
         self.dice = random.Random(scenario.seed + 1)  # noqa: S311  not for secrets
         self.due = dict.fromkeys(range(len(scenario.lengths)), 1)
-        """How often each chunk may have been executed, by now: once, and once more for each reason."""
+        """Allowed executions of each chunk so far: one, and one more for each reason."""
         self.slack = 0
-        """Executions for which there was a reason, of whichever chunks."""
+        """Further allowed executions, of any chunks."""
         self.run: FlowRun | None = None
         """Its flow run."""
         self.by_worker = False
         """Whether a Prefect worker starts its processes."""
         self.parameters: dict[str, Any] = {}
-        """The flow's."""
+        """The flow's parameters."""
 
     def adapter(self) -> dict[str, Any]:
         """The adapter's configuration."""
@@ -70,7 +70,7 @@ class Trial:
         return Counter(starts[int(note.name.split(".")[0])] for note in self.notes.glob("*.begun"))
 
     def begun_not_ended(self) -> Counter[int]:
-        """Which chunks' commands run now, or were ended from outside."""
+        """Chunks whose commands run now, or were killed."""
         starts = self.starts
         ended = {note.name.removesuffix(".ended") for note in self.notes.glob("*.ended")}
         return Counter(
@@ -89,7 +89,7 @@ class Trial:
         return [path for folder in self.farm.result_storage.glob(name) for path in folder.glob("chunk-*")]
 
     def recorded(self) -> set[int]:
-        """Chunks of which Prefect has a whole result, and whose output is as that says."""
+        """Chunks that have a whole result in Prefect and an output that matches it."""
         found = set()
         for path in self.records():
             with suppress(ValueError, OSError, KeyError, TypeError):

@@ -16,7 +16,7 @@ def _field(name: str, **bounds: Any) -> Any:
     return Field(json_schema_extra=form_field(name), **bounds)
 
 
-# What there is to choose between is a tab, with a title of its own.
+# Each alternative is a tab, with a title of its own.
 _Name = Annotated[Literal["local", "aws-lambda", "cloud-run", "cloud-run-job"], Field(title="by name")]
 _Saved = Annotated[str, Field(title="saved")]
 _Settings = Annotated[dict[str, Any], Field(title="as JSON")]

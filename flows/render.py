@@ -78,7 +78,7 @@ async def render_job(
 
     `tasks.request.parameters` describes each parameter.
     """
-    request = RenderRequest(**locals())  # the parameters, as long as there is no other name
+    request = RenderRequest(**locals())  # the parameters, while there are no other local names
     log.quiet_expected_errors()
     leave_suspension_to_supervisor()
     logger = get_run_logger()
@@ -94,7 +94,7 @@ async def render_job(
                 prepared = await asyncio.to_thread(prepare, request)
                 await check_overwrite(client, own_run, prepared, overwrite=overwrite)
                 calm_collector()
-                # Chunks that are named are wanted anew.
+                # Chunks that are named in the request are rendered anew.
                 anew, policy = fresh or chunks is not None, _policy(request)
                 async with (
                     run_session(prepared, api, policy=policy, anew=anew, cancel=cancel) as session,
@@ -112,7 +112,7 @@ async def render_job(
 
 
 async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
-    """Render and join, and say what came of it."""
+    """Render and join; return the report, or the state that says why there is no video."""
     run, logger, started = session.run, session.api.log, time.monotonic()
     in_flight = request.concurrency or run.site.concurrency
     logger.info("%s", _describe(run.identity.job, in_flight))

@@ -9,14 +9,14 @@ from helios.errors import HeliosError
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of checking one thing."""
 
     what: str
     """Its name: credentials, storage, quota, …"""
     ok: bool
-    """Whether it would do."""
+    """Whether it works."""
     detail: str
-    """What was found; where it would not do, also what to fix."""
+    """What was found; if it does not work, also what to fix."""
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ class Diagnosable(Protocol):
 
 
 async def find(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
-    """Look at one thing; what it raises is what is wrong with it."""
+    """Check one thing; an error that `look` raises is the finding's detail."""
     try:
         return Finding(what, True, await look())
     except HeliosError as exc:

@@ -26,11 +26,11 @@ Handler = Callable[[WorkerJob, OutputSink | None], Awaitable[WorkerResult]]
 
 HARD_WORDS = ["two words", "it's", 'say "hi"', "$HOME", "*", "line\nbreak", "日本", "", "--flag"]
 PATIENCE_SECONDS = 120.0
-"""How long the suite waits for what an adapter does in a moment: a busy machine takes longer, and is no fault."""
+"""How long the suite waits for an adapter: usually it takes a moment, but a busy machine is not a fault."""
 TIMEOUTS_SECONDS = (1.0, 5.0, 25.0)
 """Tried in turn for a job that runs into its timeout: a busy machine may need longer than the first to start it."""
 BEATS = 10
-"""A worker that goes on would be seen within so many beats of another one."""
+"""A worker that goes on shows within this many beats of another worker."""
 STALL_SECONDS = 3.0
 """How long a job may give no sign of life; longer than an interpreter takes to start."""
 
@@ -87,7 +87,7 @@ class FakeAdapter:
 
 
 class AdapterContract:
-    """What every adapter keeps. Subclass it, give it an `adapter` fixture."""
+    """The contract that every adapter keeps. Subclass it, and give it an `adapter` fixture."""
 
     @pytest.fixture
     def adapter(self) -> WorkerAdapter:
@@ -152,7 +152,7 @@ class AdapterContract:
     # -- what it keeps --
 
     def test_offers_the_one_verb(self, adapter: WorkerAdapter) -> None:
-        """It is a `WorkerAdapter`."""
+        """The adapter is a `WorkerAdapter`."""
         assert isinstance(adapter, WorkerAdapter)
 
     @pytest.mark.asyncio
@@ -247,9 +247,9 @@ class AdapterContract:
             await asyncio.sleep(0.02)
 
     async def _is_still(self, adapter: WorkerAdapter, file: Path) -> None:
-        """A worker that was stopped writes nothing while another one, which the adapter starts now, beats ten times.
+        """A stopped worker writes nothing while another worker, which the adapter starts now, beats ten times.
 
-        Only another worker tells how long to look: a pause of a fixed length can pass without one turn for anybody.
+        The other worker measures the time: on a busy machine a fixed pause can pass without a turn for either worker.
         """
         before = _size(file)
         assert before > 0, "the job did not begin, so that stopping it proves nothing"
@@ -264,5 +264,5 @@ class AdapterContract:
 
 
 def _size(file: Path) -> int:
-    """A file's bytes; none where there is no file yet."""
+    """A file's bytes; 0 if there is no file yet."""
     return file.stat().st_size if file.exists() else 0

@@ -75,7 +75,7 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[None]:
             result = await _attempt(record, run, times)
     except asyncio.CancelledError:
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
-        # cancelled this, sees the state and goes on cancelling.
+        # cancelled this task, sees the state and goes on cancelling.
         ledger.end_attempt(record, RunState.CANCELLED)
         if transaction := get_transaction():
             transaction.write_on_commit = False  # there is no result to keep
@@ -176,7 +176,7 @@ def _log_of(run: Run, record: ChunkRecord) -> Path:
 
 
 async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, decode: bool) -> VerifiedOutput:
-    """Hold a whole output against what the job ordered.
+    """Compare a whole output with the job's order.
 
     Args:
         place: The output.
@@ -185,7 +185,7 @@ async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, decode: bool) 
         decode: Whether its frames are decoded, too.
 
     Raises:
-        OutputError: It is something else.
+        OutputError: The output is not what was ordered.
     """
     metadata = run.identity.job.spec.metadata
     return await asyncio.to_thread(

@@ -1,4 +1,4 @@
-"""A web server whose answers a test writes."""
+"""A web server whose answers a test provides."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Answer = tuple[int, Mapping[str, str], bytes]
 Respond = Callable[[str, str, dict[str, str], bytes], Answer | None]
-"""Method, path, headers in lower case and body to status, headers and body; None cuts the connection."""
+"""Maps method, path, headers in lower case and body to status, headers and body; None cuts the connection."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -17,7 +17,7 @@ class _Server(ThreadingHTTPServer):
 
 @contextmanager
 def answering(respond: Respond) -> Iterator[str]:
-    """Serve on a free port of 127.0.0.1 within the block; its address, without a slash at its end."""
+    """Serve on a free port of 127.0.0.1 within the block; yield the address, without a slash at its end."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

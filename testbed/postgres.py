@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own, of Debian's package, on a free port of loopback."""
+"""A PostgreSQL server for tests, from Debian's package, on a free port of loopback."""
 
 import os
 import pwd
@@ -16,7 +16,7 @@ NEEDED = ("initdb", "pg_ctl", "createdb")
 
 
 def find_programs() -> Path | None:
-    """The folder of PostgreSQL's programs, if it is installed with its extensions, one of which Prefect needs."""
+    """The folder of PostgreSQL's programs, if it is installed with its extensions: Prefect needs pg_trgm."""
     for folder in sorted(DEBIAN.glob("*/bin"), reverse=True):
         extension = Path("/usr/share/postgresql", folder.parent.name, "extension", "pg_trgm.control")
         if extension.exists() and all((folder / name).exists() for name in NEEDED):
@@ -26,7 +26,7 @@ def find_programs() -> Path | None:
 
 @contextmanager
 def postgres(programs: Path) -> Iterator[str]:
-    """Have a server within the block; the address of an empty database, as SQLAlchemy writes it."""
+    """Run a server within the block; yield the address of an empty database, as SQLAlchemy writes it."""
     folder = Path(tempfile.mkdtemp(prefix="helios-postgres-"))
     port, user = free_port(), _other_user() if os.getuid() == 0 else None
     if user is not None:
@@ -44,7 +44,7 @@ def postgres(programs: Path) -> Iterator[str]:
 
     data = str(folder / "data")
     run("initdb", "-D", data, "-U", "prefect", "--auth", "trust", "--no-sync")
-    # It fsyncs nothing: what a power cut would lose is the test's.
+    # The server does not call fsync: a power cut would lose only a test's data.
     options = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off -c max_connections=200"
     run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "server.txt"), "-w", "-t", "240", "start")
     try:
@@ -56,7 +56,7 @@ def postgres(programs: Path) -> Iterator[str]:
 
 
 def _other_user() -> pwd.struct_passwd | None:
-    """Who runs it where the tests are root's: PostgreSQL refuses to."""
+    """The user that runs the server if the tests run as root, which PostgreSQL refuses."""
     for name in ("postgres", "nobody"):
         try:
             return pwd.getpwnam(name)

@@ -1,4 +1,4 @@
-"""Homes for the tests' Prefect servers, with a database that is there already: making one takes ten seconds."""
+"""Homes for the tests' Prefect servers, with a ready database: making a database takes ten seconds."""
 
 import fcntl
 import os
@@ -11,28 +11,28 @@ from contextlib import closing
 from pathlib import Path
 
 SHARED = "HELIOS_TESTS_SHARED"
-"""A folder that a whole test run shares, its processes and theirs included."""
+"""Variable with the folder that all processes of a test run share."""
 DATABASE = "prefect.db"
 
 _MAKE = "from farm.server.connect import prefect_server\nwith prefect_server(): pass"
 
 
 def shared_folder() -> Path:
-    """The folder; made by whoever is first, and known to all whom that one starts."""
+    """Return the shared folder; the first process makes it, and its children find it by the variable."""
     if SHARED not in os.environ:
         os.environ[SHARED] = tempfile.mkdtemp(prefix="helios-shared-")
     return Path(os.environ[SHARED])
 
 
 def furnish(home: Path) -> None:
-    """Put a database as a new server makes it into a home of Prefect's."""
+    """Put a database as a new server makes it into a PREFECT_HOME."""
     made = shared_folder() / "made"
     with (shared_folder() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (made / DATABASE).exists():
             _make(made)
     home.mkdir(parents=True, exist_ok=True)
-    # What an earlier server left beside its database does not belong to this one.
+    # Files that an earlier server left beside its database do not belong to this database.
     for name in (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm"):
         (home / name).unlink(missing_ok=True)
     shutil.copyfile(made / DATABASE, home / DATABASE)
@@ -52,7 +52,7 @@ def _make(folder: Path) -> None:
             [sys.executable, "-c", _MAKE],
             cwd=Path(__file__).parents[1], env={**environment, "PREFECT_HOME": home}, check=True,
         )  # fmt: skip
-        # The server has ended in order: what it wrote beside the database is in it.
+        # The server has ended in order, so the database has what the server wrote beside it.
         folder.mkdir(exist_ok=True)
         shutil.copyfile(Path(home, DATABASE), folder / "beside")
     (folder / "beside").replace(folder / DATABASE)

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 BITS = 16
-"""A frame's number stands in its picture as 16 squares, white for 1, in four rows of four."""
+"""A frame shows its number as 16 squares, white for 1, in four rows of four."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Clip:
     pixel_format: str = "yuv420p"
     options: Mapping[str, str] | None = None
     sample_rate: int | None = None
-    """Adds PCM sound: a sine whose phase runs on over the whole job."""
+    """Adds sound of this rate in Hz: a sine whose phase continues over the whole job."""
     audio_codec: str = "pcm_s16le"
 
 
@@ -104,10 +104,10 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
 
 @contextmanager
 def _same_priority() -> Iterator[None]:
-    """Give the thread back the priority that it had.
+    """Restore the thread's priority after the block.
 
-    SVT-AV1 makes the thread that opens it, where that is root's, a real-time one of the highest priority; and so is
-    every process that it starts from then on, until nothing else on the machine gets a turn.
+    Under root, SVT-AV1 gives the thread that opens it the highest real-time priority. Every process that the thread
+    starts from then on inherits the priority, until no other process on the machine gets the CPU.
     """
     policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
     try:
@@ -122,8 +122,8 @@ def damage(path: Path, number: int, *, sound: bool = False) -> int:
 
     Args:
         path: A video file.
-        number: Of the packet in the file, counted from 0; negative from the end.
-        sound: A packet of the sound track, not of the video.
+        number: Number of the packet in the file, counted from 0; negative from the end.
+        sound: Damage a packet of the sound track, not of the video.
 
     Returns:
         The index of its frame in the order shown.
@@ -134,7 +134,7 @@ def damage(path: Path, number: int, *, sound: bool = False) -> int:
     stamps = sorted(packet.pts or 0 for packet in packets)
     packet, data = packets[number], bytearray(path.read_bytes())
     assert packet.pos is not None
-    start = data.index(bytes(packet), packet.pos)  # in Matroska a header comes before
+    start = data.index(bytes(packet), packet.pos)  # in Matroska a header comes before the data
     half = packet.size // 2
     data[start + half : start + packet.size] = bytes(packet.size - half)
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""Run the real `helios-job`, in a process of its own or, where that says as much, in this one."""
+"""Run the real `helios-job`, in a process of its own or in this process."""
 
 import os
 import pty
@@ -24,7 +24,7 @@ def helios_job(
     stdin: bytes | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, with its streams as text; `env` is the whole environment, this process's by default."""
+    """Run a command to its end, with its streams as text; `env` is the whole environment, this process's by default."""
     done = subprocess.run(
         [HELIOS_JOB, *map(str, words)], input=stdin, capture_output=True, cwd=cwd, timeout=400, check=False, env=env
     )
@@ -32,7 +32,7 @@ def helios_job(
 
 
 def said(*words: object) -> str:
-    """What a command prints that is run in this process, where Prefect is imported; raises what it is refused with."""
+    """Run a command in this process, where Prefect is imported; return what it prints, or raise its error."""
     done = CliRunner().invoke(commands, [str(word) for word in words], standalone_mode=False)
     if done.exception is not None:
         raise done.exception
@@ -40,7 +40,7 @@ def said(*words: object) -> str:
 
 
 def start_helios_job(*words: str | int | Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start it in a session of its own, as a terminal's foreground job is; `env` is added to this process's."""
+    """Start a command in a session of its own, like a terminal's foreground job; `env` is added to this process's."""
     return subprocess.Popen(
         [HELIOS_JOB, *map(str, words)],
         stdout=subprocess.PIPE,
@@ -52,7 +52,7 @@ def start_helios_job(*words: str | int | Path, env: Mapping[str, str] | None = N
 
 
 def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
-    """Run it with a terminal for all three streams; return its exit code and all that it drew."""
+    """Run a command with a terminal for all three streams; return its exit code and everything that it drew."""
     code, drawn = -1, bytearray()
     child, terminal = pty.fork()
     if child == 0:
@@ -63,7 +63,7 @@ def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
         while data := os.read(terminal, 65536):
             drawn += data
     except OSError:
-        pass  # how Linux says that a terminal's last writer has gone
+        pass  # Linux raises EIO when a terminal's last writer has gone
     _, status = os.waitpid(child, 0)
     os.close(terminal)
     code = os.waitstatus_to_exitcode(status)
@@ -71,9 +71,9 @@ def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
 
 
 def ask_api(method: str, url: str, body: object = None, *, auth: str | None = None) -> Any:
-    """Ask Prefect's API, again while its server is busy: with SQLite it answers 503 when another write came between.
+    """Query Prefect's API, repeatedly while it answers 503, as it does with SQLite when another write came between.
 
-    The credential is `auth`, or that of this process.
+    The credential is `auth`; by default that of this process.
     """
     headers = {"Authorization": f"Basic {basic(auth)}"} if auth else client_headers()
     deadline = time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""What tests share: a Prefect server of their own, and a look at the processes that are left."""
+"""Fixtures for all tests: a Prefect server, the clouds' stand-ins, and the processes that a test has left."""
 
 import os
 import shutil
@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# Before Prefect is imported: nothing of the user's own Prefect is read or written.
+# Set before Prefect is imported, so that the tests neither read nor write the user's own Prefect home.
 os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix="helios-tests-")
 os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
 os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
 os.environ.pop("PREFECT_API_AUTH_STRING", None)
 os.environ["SVT_LOG"] = "1"
-# Some tests run a task by itself.
+# Some tests run a task outside a flow.
 os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 
 import psutil
@@ -26,7 +26,7 @@ from testbed.cloud.aws import Aws, aws
 from testbed.cloud.google import Google, google_cloud
 from testbed.prefect_home import SHARED, furnish, shared_folder
 
-# One for all of pytest's processes: the first makes it, and removes it.
+# All of pytest's processes share one folder: the first process makes it, and removes it.
 _MADE_HERE = SHARED not in os.environ
 shared_folder()
 
@@ -43,7 +43,7 @@ settings.load_profile("steady")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first: beside the others, and not alone after them."""
+    """Run the longest files first, beside the others, and not alone after them."""
     items.sort(key=lambda item: f"{item.path.parent.name}/{item.path.stem}" not in LONGEST)
 
 
@@ -56,7 +56,7 @@ def pytest_unconfigure() -> None:
 def prefect_api() -> Iterator[str]:
     """The address of a real Prefect server that lives as long as the tests, on a database of its own.
 
-    This process and those that it starts are let in by their environment; `client_headers` are for requests by hand.
+    This process and its children have the credential in their environment; `client_headers` are for requests by hand.
     """
     furnish(Path(os.environ["PREFECT_HOME"]))
     with prefect_server() as own:
@@ -70,15 +70,15 @@ def prefect_api() -> Iterator[str]:
 
 @pytest.fixture
 def processes_of() -> "ProcessesOf":
-    """Counts the processes whose command line names a path."""
+    """Finds the processes whose command line names a path."""
     return ProcessesOf()
 
 
 class ProcessesOf:
-    """Living processes whose command line names a path: those of one test's chunks."""
+    """Finds living processes whose command line names a path, such as those of one test's chunks."""
 
     def __call__(self, path: Path) -> list[psutil.Process]:
-        """Those that live now."""
+        """Return the processes that live now."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -107,7 +107,7 @@ def amazon(_amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 @pytest.fixture(scope="session")
 def _google() -> Iterator[Google]:
-    # A token is renewed 225 s before its end: so that many are, in the middle of things.
+    # A token is renewed 225 s before its end: a lifetime of 230 s makes the tests meet many renewals.
     with google_cloud(lifetime_seconds=230, log=Path(os.environ["PREFECT_HOME"], "google.log")) as cloud:
         yield cloud
 

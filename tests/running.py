@@ -1,4 +1,4 @@
-"""Run the flow in the test's own process, and look at what it left."""
+"""Run the flow in the test's own process, and read what it has left."""
 
 import asyncio
 import time
@@ -33,7 +33,7 @@ async def task_runs(report: JobReport, *, count: int) -> dict[str, TaskRun]:
 
 
 async def ended_task_runs(report: JobReport, *, count: int) -> list[TaskRun]:
-    """The task runs of a flow run, once so many of them have ended in the database."""
+    """The task runs of a flow run, once this many of them have ended in the database."""
     deadline = time.monotonic() + 30
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[report.run_id]))
     async with get_client() as client:
@@ -70,7 +70,7 @@ async def resume(report: JobReport, **changed: Any) -> tuple[State[Any], JobRepo
 
 
 class JobBeside:
-    """A job that goes on beside the test; its commands note that they began, in the folder `notes`.
+    """A job that runs beside the test; each of its commands leaves a note in the folder `notes` when it begins.
 
     Args:
         folder: The job directory.
@@ -83,11 +83,11 @@ class JobBeside:
 
     @property
     def begun(self) -> int:
-        """Executions of its commands."""
+        """The number of executions of its commands."""
         return begun(self.folder)
 
     async def until_begun(self, count: int) -> None:
-        """Wait for so many executions."""
+        """Wait until this many executions have begun."""
 
         async def have() -> bool:
             assert not self.work.done(), self.work.result()
@@ -97,7 +97,7 @@ class JobBeside:
 
 
 def begun(folder: Path) -> int:
-    """Executions of the commands of a job, which note in the folder `notes` that they began."""
+    """The number of executions of a job's commands, each of which leaves a note in the folder `notes`."""
     return len(list((folder / "notes").iterdir()))
 
 

@@ -1,4 +1,4 @@
-"""What deploys the workers: sound by the platforms' own rules as far as those can be asked here."""
+"""The workers' deployment files, checked by the platforms' rules as far as that is possible without the platforms."""
 
 import json
 import re
@@ -18,7 +18,7 @@ VARIABLES = {f"HELIOS_{field.name.upper()}" for field in fields(WorkerSettings)}
 
 
 def test_the_template_is_sound() -> None:
-    """cfn-lint, with all of its rules, has nothing to say."""
+    """cfn-lint, with all of its rules, finds no fault in the template."""
     cfn_lint = str(Path(sys.executable).with_name("cfn-lint"))
     done = subprocess.run(
         [cfn_lint, str(DEPLOY / "aws" / "template.yaml")], capture_output=True, text=True, timeout=300
@@ -37,7 +37,7 @@ def test_settings_that_are_named_exist(path: Path) -> None:
 
 
 def test_the_deployments_set_what_a_worker_needs() -> None:
-    """Each of the two names at least the places that jobs may come from."""
+    """Each deployment names at least the places that jobs may come from."""
     for path in (DEPLOY / "aws" / "template.yaml", DEPLOY / "gcp" / "service.yaml", DEPLOY / "gcp" / "job.yaml"):
         assert "HELIOS_JOB_PREFIXES" in path.read_text(), path
 
@@ -68,7 +68,7 @@ def test_the_handlers_are_where_they_are_named() -> None:
 
 
 def test_services_and_jobs() -> None:
-    """No retries but the orchestrator's; one chunk an instance; the service's health check is the worker's."""
+    """The platform does not retry, an instance renders one chunk, and the service's health check is the worker's."""
     service = yaml.safe_load((DEPLOY / "gcp" / "service.yaml").read_text())
     spec = service["spec"]["template"]["spec"]
     environment = {variable["name"]: variable["value"] for variable in spec["containers"][0]["env"]}
@@ -82,7 +82,7 @@ def test_services_and_jobs() -> None:
 
 
 def test_the_script_is_sound(tmp_path: Path) -> None:
-    """It parses, says how it is used, and fills in every name; gcloud and docker are stand-ins that take notes."""
+    """The script prints its usage and fills in every name; gcloud and docker are stand-ins that record their calls."""
     script = DEPLOY / "gcp" / "deploy.sh"
     usage = subprocess.run(["bash", str(script)], capture_output=True, text=True, timeout=30)
     assert usage.returncode == 2

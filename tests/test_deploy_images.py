@@ -1,7 +1,7 @@
 """Every image under deploy/ can take the pinned packages as wheels.
 
-Docker can't run where these tests do. They hold each base image's glibc and Python against the wheels of this
-environment, which are the pinned ones, and ask no network.
+Docker can't run where these tests run. They compare each base image's glibc and Python with the wheels of this
+environment, which are the pinned wheels, and use no network.
 """
 
 import re
@@ -22,7 +22,7 @@ DOCKERFILES = sorted(DEPLOY.rglob("Dockerfile*"))
 
 @dataclass(frozen=True)
 class Base:
-    """What decides which wheels an image takes."""
+    """The versions that decide which wheels an image takes."""
 
     glibc: tuple[int, int]
     python: str
@@ -40,13 +40,13 @@ BASES = {
 }
 """Base images that packages of this project are installed in."""
 OTHERS = {"postgres:17"}
-"""Images that nothing of this project is installed in."""
+"""Images without packages of this project."""
 BUILT_HERE = {"helios-render", "IMAGE"}
-"""Names of images that a Dockerfile here makes; deploy.sh replaces IMAGE."""
+"""Names of images that a Dockerfile of this project makes; deploy.sh replaces IMAGE."""
 
 
 def newest(python: str) -> str:
-    """An image's tag without a patch version has the newest one: conditions on older ones don't hold."""
+    """The newest patch version, which a tag without a patch version means: conditions on older versions don't hold."""
     return f"{python}.99"
 
 
@@ -62,7 +62,7 @@ def packages(dockerfile: str) -> set[str]:
 
 
 def closure(extras: set[str], *, python: str) -> Iterator[Distribution]:
-    """What pip installs with the project and extras, in an image with a Python version: all that is needed."""
+    """The packages that pip installs with the project and its extras for a Python version, dependencies included."""
     marks = {"python_version": python, "python_full_version": newest(python)}
     todo, seen = [("helios-render", frozenset(extras))], set()
     while todo:
@@ -130,7 +130,7 @@ def test_nothing_is_compiled_in_an_image(path: Path) -> None:
 
 
 def test_every_image_that_is_named_is_known() -> None:
-    """A manifest starts an image that is made here, or one that takes none of this project's packages."""
+    """Every image that a manifest starts is made here, is a known base, or has none of this project's packages."""
     named = [
         (path.name, image)
         for path in sorted([*DEPLOY.rglob("*.yaml"), *DEPLOY.rglob("*.yml")])

@@ -39,7 +39,7 @@ def prefect(*words: str, check: bool = True) -> str:
 
 @contextmanager
 def a_worker(log: Path, *, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process worker of a pool, which is made."""
+    """Make a pool, and run a process worker of it within the block."""
     prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -50,8 +50,8 @@ def a_worker(log: Path, *, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
     try:
         process.wait(10)
     except subprocess.TimeoutExpired:
-        # Prefect's own: a worker that has lost its connection for events fails at its end with anyio's
-        # NoEventLoopError, and stays. Seen on a busy machine.
+        # A fault of Prefect: a worker that has lost its connection for events fails at its end with anyio's
+        # NoEventLoopError, and does not exit. Seen on a busy machine.
         process.kill()
         process.wait()
 
@@ -65,7 +65,7 @@ def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
-    """A Helios-style job, seven uneven chunks from frame 60 on: the worker's video is exact."""
+    """A worker renders a Helios-style job of seven uneven chunks from frame 60 on into an exact video."""
     sizes = (18, 18, 18, 18, 18, 18, 12)
     path = write_job(tmp_path, make_job(sizes, start=60, suffix=".mov", extra=["--sound"], outputFile="video.mp4"))
     answer = prefect("deployment", "run", "render-job/local", "--param", f"job={path}", "--watch")
@@ -96,7 +96,7 @@ def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, proces
 
 
 def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
-    """`prefect flow-run retry`, and Retry in the UI, which asks the same of the API."""
+    """`prefect flow-run retry`, which sends the same request as Retry in the UI, renders only the missing chunks."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", "fail-times:1", "--only", "5"]
     path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
@@ -110,7 +110,7 @@ def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """SIGKILL of the Prefect worker: soon nothing of it is left; another one goes on."""
+    """SIGKILL of the Prefect worker ends its jobs' processes and the run is Crashed; another worker goes on with it."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:4"]
     path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))

@@ -1,4 +1,4 @@
-"""install.sh, which sets a checkout up. There is no network: a program in uv's place works or fails."""
+"""install.sh, which sets up a checkout. The tests use no network: a stand-in for uv works or fails."""
 
 import subprocess
 import sys
@@ -15,14 +15,14 @@ def venv(tmp_path: Path) -> Path:
 
 
 def _install(venv: Path, *, uv: str) -> int:
-    """Run it with a program in uv's place, and a pip that finds no package; its exit code."""
+    """Run install.sh with a stand-in for uv, and a pip that finds no package; return its exit code."""
     words = ["sh", "install.sh", str(venv), sys.executable, "app,examples", str(venv / ".installed-demo")]
     environment = {"PATH": "/usr/bin:/bin", "UV": uv, "PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": "/dev/null"}
     return subprocess.run(words, cwd=CHECKOUT, env=environment, check=False, capture_output=True).returncode
 
 
 def test_an_installation_is_marked_as_made_at_its_end(venv: Path) -> None:
-    """The marker is there when it is done, and nothing says any more that it began."""
+    """A finished installation has its marker, and no longer the mark of an unfinished one."""
     assert _install(venv, uv="true") == 0
     assert (venv / ".installed-demo").exists()
     assert not (venv / ".installing").exists()
@@ -30,7 +30,7 @@ def test_an_installation_is_marked_as_made_at_its_end(venv: Path) -> None:
 
 
 def test_an_installation_that_failed_is_made_anew(venv: Path) -> None:
-    """Where neither uv nor pip could install, there is no marker; the next installation keeps nothing of that one."""
+    """If neither uv nor pip could install, there is no marker, and the next installation starts from nothing."""
     assert _install(venv, uv="false") != 0
     assert not (venv / ".installed-demo").exists()
     (venv / "half-installed").touch()
@@ -40,7 +40,7 @@ def test_an_installation_that_failed_is_made_anew(venv: Path) -> None:
 
 
 def test_packages_are_added_to_an_environment_that_is_whole(venv: Path) -> None:
-    """What was installed for the demo stays when the developer's tools come."""
+    """Packages that are installed already stay when further packages are added."""
     assert _install(venv, uv="true") == 0
     (venv / "installed").touch()
     assert _install(venv, uv="true") == 0

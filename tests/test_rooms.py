@@ -1,4 +1,4 @@
-"""The one-way rule: what a worker imports is light, and the wheel holds it alone."""
+"""Imports go one way: the core imports no room above it, a worker starts light, and the wheel has the core alone."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def test_the_core_pulls_in_neither_prefect_nor_a_cloud() -> None:
 
 
 def test_a_worker_s_handler_imports_little() -> None:
-    """A cold start waits for every import: what only a render needs is imported when one comes."""
+    """The Lambda handler imports little, since a cold start waits for every import; a render imports the rest."""
     script = "import sys, helios.worker.aws_lambda; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=300)
     imported = set(done.stdout.split())
@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
-    """Neither the rooms above nor a command that would need them."""
+    """The wheel has neither the rooms above the core nor a command that would need them."""
     names = zipfile.ZipFile(wheel).namelist()
     assert "helios/processes/command.py" in names
     assert "helios/py.typed" in names
@@ -58,7 +58,7 @@ def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
 
 
 def test_the_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> None:
-    """What a third-party adapter imports is in it."""
+    """The wheel has everything that a third-party adapter imports."""
     zipfile.ZipFile(wheel).extractall(tmp_path)
     script = "import helios, helios.media.stitching, helios.processes.command; print(helios.__file__)"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""A farm of several machines, as docs/operations.md has it: PostgreSQL, one server, two workers; one of them dies."""
+"""A farm of several machines, as in docs/operations.md: PostgreSQL, one server, two workers; one worker dies."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ pytestmark = [
 
 
 class Farm:
-    """A server and its workers, each a process of its own, none of which knows the others but by address."""
+    """A server and its workers, each a process of its own that knows the others by address alone."""
 
     def __init__(self, database: str, folder: Path) -> None:
         self.folder = folder
@@ -47,7 +47,7 @@ class Farm:
             "PREFECT_API_AUTH_STRING": AUTH,
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_WORKER_QUERY_SECONDS": "1",
-            # What the machines share: results, and the job directories.
+            # The machines share results and job directories.
             "PREFECT_LOCAL_STORAGE_PATH": str(folder / "results"),
         }
         self.server = self.start(
@@ -58,7 +58,7 @@ class Farm:
         until(self._answers, seconds=240)
 
     def start(self, name: str, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
-        """Start a program of the farm, with a home of Prefect's of its own."""
+        """Start a program of the farm with a PREFECT_HOME of its own."""
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
                 words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -66,13 +66,13 @@ class Farm:
             )  # fmt: skip
 
     def ask(self, *words: str | int | Path) -> str:
-        """Run `helios-job` on it; return what it printed."""
+        """Run `helios-job` against the farm; return what it printed."""
         done = helios_job(*words, env={**self.environment, "PREFECT_HOME": str(self.folder / "client")})
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def status(self, run: str) -> dict[str, Any]:
-        """Where a run stands."""
+        """A run's status."""
         found: dict[str, Any] = json.loads(self.ask("status", run, "--json"))
         return found
 
@@ -100,7 +100,7 @@ def ended(processes: list["subprocess.Popen[bytes]"]) -> Iterator[None]:
 
 
 def test_two_workers_one_dies(tmp_path: Path) -> None:
-    """Jobs spread over both; what the dead one had goes on at the other; nothing is lost, nothing is done twice."""
+    """Jobs spread over both workers; a dead worker's job goes on at the other, and no accepted chunk is repeated."""
     assert PROGRAMS is not None
     with postgres(PROGRAMS) as database:
         processes: list[subprocess.Popen[bytes]] = []
@@ -114,7 +114,7 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
             ]
             processes += workers
             runs = [_submit(farm, tmp_path / f"job{number}") for number in range(3)]
-            # One job at each worker, a chunk accepted of both.
+            # Each worker has a job, and two jobs have an accepted chunk.
             until(lambda: len(_busy(workers)) == 2 and sum(_accepted(tmp_path / f"job{n}") > 0 for n in range(3)) >= 2)
             workers[0].send_signal(signal.SIGKILL)
             workers[0].wait()
@@ -127,7 +127,7 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
                 folder = tmp_path / f"job{number}"
                 assert read_numbers(folder / "video.mp4") == list(range(40))
                 rendered = [note.name.partition("-")[0] for note in (folder / "notes").iterdir()]
-                # One more than chunks where one was in flight when the worker died.
+                # The chunk that was in flight when the worker died is rendered twice.
                 assert len(set(rendered)) == 8
                 assert len(rendered) <= 9
             assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
@@ -154,13 +154,13 @@ def _accepted(folder: Path) -> int:
 
 
 def _crashed(farm: Farm, runs: list[str]) -> list[str]:
-    time.sleep(1)  # each look is a process
+    time.sleep(1)  # each query starts a process
     found = json.loads(farm.ask("list", "--json"))
     return [run["runId"] for run in found if run["state"] == "crashed" and run["runId"] in runs]
 
 
 async def _recorded(database: str) -> dict[str, int]:
-    """The flow runs in PostgreSQL itself, by their state."""
+    """The number of flow runs in PostgreSQL itself, by their state."""
     connection = await asyncpg.connect(database.replace("+asyncpg", ""))
     try:
         rows = await connection.fetch("select state_type::text as type, count(*) as number from flow_run group by 1")

@@ -23,7 +23,7 @@ def render_frames(start: int, count: int, output: str) -> None:
         stream = container.add_stream("libx264", rate=FPS, options={"crf": "16", "preset": "medium"})
         assert isinstance(stream, VideoStream)  # noqa: S101  narrows the type
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        # One thread each: it is the chunks that run side by side.
+        # One thread for each chunk, since the chunks run side by side.
         stream.codec_context.thread_count = 1
         for number in range(start, start + count):
             frame = VideoFrame.from_ndarray(scene.draw(number), format="rgb24")
@@ -64,7 +64,7 @@ def check(video: str) -> None:
 
 
 def main() -> None:
-    """Run what the words ask for."""
+    """Run the subcommand."""
     match sys.argv[1:]:
         case ["frames", start, count, output]:
             render_frames(int(start), int(count), output)

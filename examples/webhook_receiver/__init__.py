@@ -1,1 +1,1 @@
-"""An example of a program that is told when jobs end."""
+"""An example of a program that is notified when jobs end."""

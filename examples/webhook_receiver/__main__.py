@@ -1,10 +1,10 @@
-"""Take the webhooks of render jobs, check who sent them, and print a line for each.
+"""Receive the webhooks of render jobs, check their signatures, and print a line for each.
 
     HELIOS_WEBHOOK_SECRET=… python -m examples.webhook_receiver [--port 8600]
 
-It needs nothing but Python, so that it can be copied. What it does is what every receiver of Standard Webhooks does:
-check the signature over the body as it came, refuse what is older than five minutes, and answer with 204. A message
-can come twice, when an answer was lost on its way: its id tells.
+It needs nothing but Python, so that it can be copied. It does what every receiver of Standard Webhooks does: check the
+signature over the body as it came, refuse messages older than five minutes, and answer with 204. A message comes twice
+if its answer was lost on the way; both have the same id.
 """
 
 import argparse
@@ -18,18 +18,18 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 LONGEST_BODY = 100_000
-"""Bytes."""
+"""Bytes of a body; longer bodies are refused."""
 OLDEST_SECONDS = 300
 PREFIX = "whsec_"
 
 
 def is_genuine(key: bytes, headers: dict[str, str], body: bytes, *, now: float) -> bool:
-    """Whether somebody who has the key has signed this, a moment ago.
+    """Whether a request was signed with the key, at most five minutes ago.
 
     Args:
         key: The secret.
-        headers: The request's, in lower case.
-        body: The request's, as it came.
+        headers: The request's headers, in lower case.
+        body: The request's body, as it came.
         now: Seconds since 1970.
     """
     timestamp = headers.get("webhook-timestamp", "")
@@ -37,13 +37,13 @@ def is_genuine(key: bytes, headers: dict[str, str], body: bytes, *, now: float) 
         return False
     signed = f"{headers.get('webhook-id', '')}.{timestamp}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    # There can be several: while a secret is replaced by another.
+    # There can be several signatures while a secret is replaced by another.
     given = headers.get("webhook-signature", "").split()
     return any(hmac.compare_digest(f"v1,{expected}", signature) for signature in given)
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 204 to what is genuine, and 401 to the rest."""
+    """Answers 204 to genuine messages, and 401 to others."""
 
     key = b""
     seen: set[str] = set()  # noqa: RUF012  of the whole program
@@ -71,7 +71,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Print nothing else."""
+        """Print no line of the server's own."""
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
     """Have a Prefect API within the block: the configured one, that of `helios-job up`, or one of its own.
 
     Args:
-        port: Where one of its own listens. By default, at any port that is free.
+        port: Where its own server listens. By default on any free port.
 
     Yields:
         The server, if it was started for the block and ends with it; None for a server that goes on.
@@ -51,7 +51,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         _wait_until_up(access, process, log)
         with temporary_settings(access.client_settings):
             yield access
-            # What is still on its way needs the server: without it, Prefect's clients try for a minute.
+            # Events and log lines on their way need the server: without it, Prefect's clients try for a minute.
             APILogWorker.drain_all(timeout=DRAIN_SECONDS)
             EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:

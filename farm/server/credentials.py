@@ -43,7 +43,7 @@ class ServerAccess:
 
     @classmethod
     def make(cls, port: int) -> "ServerAccess":
-        """For a server that is about to start."""
+        """Make the address and a new credential for a server that is about to start."""
         return cls(f"http://127.0.0.1:{port}/api", f"{USER}:{secrets.token_urlsafe(32)}")
 
     @property
@@ -58,7 +58,7 @@ class ServerAccess:
 
     @property
     def server_environment(self) -> dict[str, str]:
-        """What the server's own process needs."""
+        """Variables of the server's own process."""
         return {
             "PREFECT_SERVER_API_AUTH_STRING": self.auth,
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(own_origins(self.port)),
@@ -67,12 +67,12 @@ class ServerAccess:
 
     @property
     def client_environment(self) -> dict[str, str]:
-        """What a process needs that uses Prefect."""
+        """Variables of a process that uses Prefect."""
         return {"PREFECT_API_URL": self.url, "PREFECT_API_AUTH_STRING": self.auth}
 
     @property
     def client_settings(self) -> dict[Setting, Any]:
-        """The same for Prefect's client in this process."""
+        """The same as settings of Prefect's client in this process."""
         return {PREFECT_API_URL: self.url, PREFECT_API_AUTH_STRING: self.auth}
 
     def is_up(self, client: httpx.Client) -> bool:
@@ -128,7 +128,7 @@ def announced_farm(access: ServerAccess) -> Iterator[None]:
 
 
 def client_headers() -> dict[str, str]:
-    """The headers by which Prefect's client shows its credential, as this process's settings have it."""
+    """The headers with which Prefect's client sends the credential of this process's settings."""
     if auth := PREFECT_API_AUTH_STRING.value():
         return {"Authorization": f"Basic {basic(str(auth))}"}
     if key := PREFECT_API_KEY.value():
@@ -137,14 +137,14 @@ def client_headers() -> dict[str, str]:
 
 
 def export_client_settings() -> None:
-    """Have the processes that this one starts use the server that this one uses."""
+    """Let child processes use the server that this process uses."""
     for setting in (PREFECT_API_URL, PREFECT_API_AUTH_STRING):
         if value := setting.value():
             os.environ[setting.name] = str(value)
 
 
 def own_hosts(port: int) -> tuple[str, ...]:
-    """Values of the header Host by which a server on loopback is asked."""
+    """Values of the header Host in requests to a server on loopback."""
     # Clients leave HTTP's own port out.
     suffix = "" if port == HTTP_PORT else f":{port}"
     return f"127.0.0.1{suffix}", f"localhost{suffix}"

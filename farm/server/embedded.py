@@ -44,7 +44,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     close_failed_cursors()
     prefect = importlib.import_module(APP)
-    calm_collector()  # a seventh of the server's CPU while chunks end
+    calm_collector()  # saves a seventh of the server's CPU while chunks end
     config = uvicorn.Config(
         lambda: LoopbackMiddleware(prefect.create_app(), port=port, auth=auth),
         factory=True,

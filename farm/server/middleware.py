@@ -4,7 +4,7 @@ Prefect checks the credential of a request to its API. A browser sends requests 
 this middleware refuses, before Prefect sees it, a request
 
 - to another host name than this machine's own (a foreign name can be made to point here: DNS rebinding);
-- of a page of another origin, even one that could not read the answer.
+- of a page of another origin, even of a page that could not read the answer.
 
 A browser gets the credential by a link that works once: LINK_PATH with a token. The page behind it exchanges the token
 for the credential, stores that where Prefect's UI looks for it, and goes on to the UI.

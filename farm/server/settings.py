@@ -26,8 +26,8 @@ RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES}
 """Settings for every server that this program uses, also a server that a person starts."""
 EMBEDDED = {
     **RECOMMENDED,
-    "PREFECT__SERVER_FINAL": "1",  # it does not start further processes of its own
-    # A render does not report home.
+    "PREFECT__SERVER_FINAL": "1",  # the server does not start further processes of its own
+    # No telemetry from a render.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
 

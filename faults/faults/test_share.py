@@ -1,4 +1,4 @@
-"""The share of the fault bench that runs with every test run; `make faults` is the whole."""
+"""The share of the fault bench that runs with every test run; `make faults` runs the whole bench."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ def test_one_job_for_each_fault() -> None:
 
 @pytest.mark.timeout(600)
 def test_cancels_at_random_moments() -> None:
-    """No process survives one."""
+    """No process survives a cancel at a random moment."""
     assert " 0 survivors, " in bench("faults.cancels", "--jobs", "8")
 
 

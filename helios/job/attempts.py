@@ -51,7 +51,7 @@ class AttemptRecord:
         """The answer of the execution that ended first, if one has.
 
         Raises:
-            WorkerUnavailableError: What lies there is no answer.
+            WorkerUnavailableError: The record is not an answer.
         """
         data = await self.storage.read(self.key(RESULT), limit=MAX_ANSWER_BYTES)
         return None if data is None else read_answer(data, source=join_url(self.url, RESULT))
@@ -96,7 +96,7 @@ def read_answer(data: bytes | str, *, source: str) -> ChunkAnswer:
     """Read an answer: as it is, or inside Lambda's `{"statusCode", "body"}`.
 
     Raises:
-        WorkerUnavailableError: It is no answer; the message quotes it.
+        WorkerUnavailableError: The data are not an answer; the message quotes them.
     """
     try:
         document = json.loads(data)

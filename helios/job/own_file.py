@@ -1,4 +1,4 @@
-"""A file of one's own: what has further names can be changed through each of them."""
+"""Give an output a file of its own: a file with further names can be changed through each of them."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from helios.errors import OutputError
 
 
 def is_shared(path: Path) -> bool:
-    """Whether a path is a symbolic link, a file with several names, or no file at all; False where nothing is."""
+    """Whether a path is a symbolic link, has several names, or is not a regular file; False if it does not exist."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -29,7 +29,7 @@ def make_own(path: Path, beside: Path) -> None:
         OSError: There is no room for the copy.
     """
     if path.is_dir() and not path.is_symlink():
-        return  # verifying it says so
+        return  # verification reports it
     if not path.is_file():
         target = f"a link to {os.readlink(path)}, which is no file" if path.is_symlink() else "no regular file"
         raise OutputError(f"{path.name} is {target}; expected a video file")

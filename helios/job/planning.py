@@ -9,7 +9,7 @@ from helios.job.source import validate_job_spec
 from helios.models.spec import MAX_CHUNKS, JobSpec
 
 PLACEHOLDERS = ("start", "count", "end", "last", "output", "index")
-"""What a command template may name.
+"""The names that a command template may use.
 
 start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
 output: the chunk's output file. index: the chunk's number, from 0.
@@ -66,7 +66,7 @@ def plan_job(
 
     Raises:
         SpecError: The outcome is not a sound job.
-        RequestError: A template names a placeholder that there is not.
+        RequestError: A template names an unknown placeholder.
     """
     try:
         words = shlex.split(command)

@@ -79,7 +79,8 @@ class AcceptedFile:
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise self._changed(f"{now.st_size} bytes, written to while it was read")
         if now.st_ctime_ns != before.st_ctime_ns:
-            # A new name or new rights do this, which leave the content alone; and so does a time that was set back.
+            # A new name and new rights change this time and leave the content alone; a modification time that was set
+            # back changes it, too.
             self._check_digest()
 
     def _check_digest(self) -> None:

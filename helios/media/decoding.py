@@ -1,4 +1,4 @@
-"""Decode a chunk from its first frame to its last, and say which one is damaged.
+"""Decode a chunk from its first frame to its last, and name the damaged frame.
 
 A changed byte that decodes to another picture stays unnoticed where there is no checksum: docs/jobs.md says how much
 is found in each codec.
@@ -16,9 +16,9 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.ffv1 import Ffv1Checksums
 
 STRICT = {"err_detect": "crccheck+explode"}
-"""Options of FFmpeg's decoders: an error is an error, where some would go on with what they have of a picture
+"""Options of FFmpeg's decoders: every error is raised, where some decoders would go on with a part of a picture
 (H.265, JPEG); checksums of pictures are compared where the encoder wrote them (H.265). FFmpeg's further checks
-(bitstream, buffer) found no more damage in any codec, and complain of the habits of encoders."""
+(bitstream, buffer) found no more damage in any codec, and report peculiarities of encoders as errors."""
 
 
 class ChunkDecoding:
@@ -65,7 +65,7 @@ class ChunkDecoding:
             self._take(picture)
 
     def finish(self) -> None:
-        """Decode what the decoder holds back: frames that are stored before those that they are shown after.
+        """Decode the frames that the decoder holds back: they are stored before frames that are shown earlier.
 
         Raises:
             OutputError: A frame can't be decoded, or has no picture.

@@ -184,7 +184,7 @@ class _Join:
             self._output.close()
 
     def append(self, part: StitchInput, chunk: ChunkFile) -> None:
-        """Write one chunk behind what is there."""
+        """Append one chunk."""
         self._check_fits(chunk, part)
         end = self._samples_at(self._frames + part.frames)
         decoded, tick = 0, self._tick
@@ -240,7 +240,7 @@ class _Join:
             return
         if self._sound_file is None:
             difference = self.soundtrack.settle(until=end)
-            # A chunk's sound may differ from its frames by rounding; by a whole frame it's worth a word.
+            # Rounding may make a chunk's sound differ from its frames; a difference of a whole frame is reported.
             if abs(difference) >= self._samples_at(1):
                 what = "longer, and was cut" if difference > 0 else "shorter; silence was put in"
                 seconds = abs(difference) / self.soundtrack.sample_rate
@@ -252,7 +252,7 @@ class _Join:
 
 
 def _verify(path: Path, *, frames: int, fps: Fraction, sound: bool) -> str | None:
-    """Read the joined file as a stranger would; return its sound's codec."""
+    """Read the joined file from the start, as any player does; return its sound's codec."""
     with ChunkFile(path, fps=fps, frames=frames) as joined:
         for _ in joined.packets():
             pass
@@ -262,7 +262,7 @@ def _verify(path: Path, *, frames: int, fps: Fraction, sound: bool) -> str | Non
 
 
 def _publish(temporary: Path, output: Path) -> int:
-    """Give the finished file its name, on disk before it has it; return its size."""
+    """Write the finished file to disk, then give it its name; return its size."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
         size = os.fstat(file.fileno()).st_size
@@ -272,7 +272,7 @@ def _publish(temporary: Path, output: Path) -> int:
 
 @contextmanager
 def _write_errors(output: Path) -> Iterator[None]:
-    """Translate what the file system answers to a writer."""
+    """Translate errors of the file system during writing."""
     try:
         yield
     except HeliosError:

@@ -22,7 +22,7 @@ from helios.models.worker import Artifact, WorkerResult, WorkerTimings
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
 
 PROTOCOL = 1
-"""Raised when an older counterpart would misunderstand a request or an answer."""
+"""Increased when an older counterpart would misunderstand a request or an answer."""
 FIRST_KINDS = frozenset({Failure.REQUEST, Failure.COMMAND, Failure.TIMEOUT, Failure.OUTPUT, Failure.UNAVAILABLE})
 """The kinds that every orchestrator of protocol 1 knows."""
 _GENERAL = {
@@ -30,7 +30,7 @@ _GENERAL = {
     RetryBudget.CHUNK: Failure.COMMAND,
     RetryBudget.ENVIRONMENT: Failure.UNAVAILABLE,
 }
-"""What a later kind is for those who do not know it."""
+"""The general kind that older orchestrators get for a later kind."""
 
 
 class _Tolerant(WireModel):

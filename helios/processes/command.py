@@ -1,4 +1,4 @@
-"""Run one command to its end, whatever it does, and leave nothing of it behind."""
+"""Run one command to its end, whatever it does, and leave none of its processes behind."""
 
 import asyncio
 import os
@@ -78,7 +78,7 @@ async def run_command(
             await _stop(tree, output, grace_seconds)
             raise CommandStalledError(output.explain(str(exc))) from None
         except BaseException as exc:
-            if tree.leader is not None or not isinstance(exc, RequestError):  # it was started, or that's not known
+            if tree.leader is not None or not isinstance(exc, RequestError):  # it was started, or may have been
                 await _stop(tree, output, grace_seconds)
             raise
         duration_ms = round((time.monotonic() - started) * 1000)
@@ -117,7 +117,7 @@ async def _exit(output: CommandOutput, name: str, *, stall_seconds: float | None
     idle, before = 0.0, (-1, -1)
     while not (await asyncio.wait([output.exited], timeout=pause))[0]:
         now = (output.received, _size(output_file))
-        # Counted in looks rather than by the clock: a process that was stopped for a while has seen nothing.
+        # Counted in looks and not by the clock, since a process that was stopped for a while has missed signs of life.
         idle, before = (idle + pause if now == before else 0.0), now
         if idle >= stall_seconds:
             grew = f" and {output_file.name} did not change" if output_file else ""
@@ -133,7 +133,7 @@ def _size(path: Path | None) -> int:
 
 
 async def _stop(tree: ProcessTree, output: CommandOutput, grace_seconds: float) -> None:
-    """End the whole tree and take what is left in the pipes, also when this is cancelled meanwhile."""
+    """End the whole tree and take the rest of the output from the pipes, also when this is cancelled meanwhile."""
 
     async def stop() -> None:
         await tree.end(grace_seconds=grace_seconds)

@@ -24,7 +24,7 @@ from helios.processes import guardian_process
 from helios.processes.guardian_process import HEADER
 
 STOP_SECONDS = 10.0
-"""How long this process waits at its end for the guardian, which ends what is left of the commands."""
+"""How long this process waits at its end for the guardian, which ends the commands that are left."""
 
 
 class StartRefusedError(OSError):
@@ -113,7 +113,7 @@ class GuardianClient:
             body = json.dumps({"id": number, **words}).encode()
             self._orders[number] = order
             try:
-                # Small, and read at once: not worth a detour by another thread.
+                # The message is small and read at once, so that another thread is not worth its cost.
                 socket.send_fds(self._socket, [HEADER.pack(len(body))], output)
                 self._socket.sendall(body)
             except OSError as exc:
@@ -123,16 +123,16 @@ class GuardianClient:
         return await order.started
 
     def close(self) -> None:
-        """Let it end every command that is left, and itself."""
+        """Let the guardian end every command that is left, and then itself."""
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS)
 
     def forget(self) -> None:
-        """Leave it to the parent, in a process that was forked."""
+        """In a forked process, leave the guardian to the parent."""
         self._socket.close()
-        self._process.returncode = 0  # not this process's child
+        self._process.returncode = 0  # the guardian is not this process's child
 
     def _listen(self) -> None:
         with suppress(OSError):

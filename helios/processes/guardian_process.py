@@ -3,9 +3,9 @@
 A file of its own that is run by path, in an interpreter without site packages (15 ms): it must import nothing but
 a few modules of the standard library. `helios.processes.guardian` is the other side.
 
-It is the subreaper of its descendants (prctl(2)): whatever they start stays below it, also what left its session,
-cleared its environment and lost its parent. So nothing has to be remembered, for each process or each chunk, to
-find all of them in the end. It leads a session of its own, so that Ctrl-C does not end it before its commands.
+It is the subreaper of its descendants (prctl(2)): every process that they start stays below it, also a process that
+left its session, cleared its environment and lost its parent. So it finds all of them in the end without a record of
+each process or chunk. It leads a session of its own, so that Ctrl-C does not end it before its commands.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ class Guardian:
         for end in (exits, wakeup):
             os.set_blocking(end, False)
         signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-        # Handled rather than ignored: what is ignored stays so in the commands.
+        # Handled and not ignored: a signal that is ignored here stays ignored in the commands.
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: None)
         poll = select.poll()
@@ -62,7 +62,7 @@ class Guardian:
                 if self._orders.fileno() in ready and not self._take_order():
                     break
         except ConnectionError:
-            pass  # it went while it was being told something
+            pass  # the caller has gone while it was sent an answer
         self._end_all()
 
     def _take_order(self) -> bool:
@@ -97,7 +97,7 @@ class Guardian:
                 stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
-                # Nothing here is inherited (PEP 446).
+                # No file of this process is inheritable (PEP 446).
                 close_fds=False,
             )
         except (OSError, ValueError) as exc:
@@ -143,7 +143,7 @@ class Guardian:
 
 
 def _reap_all() -> bool:
-    """Wait for what has ended; say whether any child is left. A subreaper has one as long as any descendant lives."""
+    """Reap ended children; return whether a child is left, which a subreaper has as long as any descendant lives."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

@@ -11,7 +11,7 @@ from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
 from helios.processes.guardian import guardian
 
-# The machine is short of something that another attempt may find: processes, memory, open files.
+# The machine lacks a resource that another attempt may find: processes, memory, open files.
 _SHORTAGES = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
 
 

@@ -28,12 +28,12 @@ _COUNTER = itertools.count()
 
 
 def owner_mark() -> str:
-    """What the marks of all trees of this process begin with, and of no other's."""
+    """The prefix of the marks of all trees of this process, and of no other process."""
     return f"{_PROCESS}-{os.getpid()}-"
 
 
 async def end_commands_of(owner: str) -> int:
-    """Kill every process that a process which is gone has left.
+    """Kill every process that a dead process has left.
 
     Args:
         owner: Its `owner_mark`.
@@ -69,10 +69,10 @@ class ProcessTree:
         return {MARKER: self.mark}
 
     def may_have_members(self) -> bool:
-        """Whether anything of the tree may be left, once its leader was reaped; cheap.
+        """Whether a process of the tree may be left once its leader was reaped; a cheap check.
 
-        The group answers by itself. Processes that left it were started after the leader, so only
-        those with a higher process id are looked at.
+        The kernel knows whether the group exists. Processes that left it were started after the leader, so only
+        processes with a higher process id are checked.
         """
         if self.leader is None:
             return False

@@ -9,7 +9,7 @@ from helios.storage.urls import split_url
 
 
 def storage_root(url: str, settings: StorageSettings | None = None) -> Storage:
-    """The whole store that a URL lies in: its keys are whole paths. What a worker may touch, its settings say."""
+    """The whole store of a URL: its keys are whole paths. A worker's settings decide what it may touch."""
     root = split_url(url)[0] + ("/" if url.startswith("file:") else "")
     return Storage((settings or StorageSettings(url=root)).moved_to(root))
 

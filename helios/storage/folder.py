@@ -1,4 +1,4 @@
-"""Artifact storage by URL: `file://`, `s3://` and `gs://` through one door.
+"""Artifact storage by URL: `file://`, `s3://` and `gs://` with one interface.
 
 Credentials come from the settings, from a provider that the caller hands in (the orchestrator's adapters do),
 or from the standard chain of the platform: environment variables, container and instance metadata, Google's
@@ -56,8 +56,8 @@ _CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 PAUSES_SECONDS = (0.2, 1.0, 3.0)
-"""Before an operation is tried again as a whole: obstore itself does not send again what broke while it was sent.
-A chunk that was rendered is not rendered again for a cable."""
+"""Pauses before an operation is tried again as a whole: obstore itself does not repeat a transfer that broke in the
+middle. A chunk is not rendered again because of a broken connection."""
 
 
 def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -193,7 +193,7 @@ class Storage:
         Args:
             key: Its key.
             data: Its content.
-            once: Leave alone what is there already.
+            once: Leave an object alone that is there already.
 
         Returns:
             Whether the object now has this content.
@@ -206,7 +206,7 @@ class Storage:
         try:
             await _in(_CALLS, put)
         except (ObjectExistsError, WorkerUnavailableError) as exc:
-            # It may be ours: the server's answer to this, or to the first of two tries, may be lost.
+            # The object may be ours: the server's answer to this call, or to the first of two tries, may be lost.
             found = await self.read(key) if once else None
             if found is None and isinstance(exc, WorkerUnavailableError):
                 raise

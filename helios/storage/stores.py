@@ -16,9 +16,9 @@ from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.storage.urls import split_url
 
 TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
-"""Of a request. The total is for the largest file; it's the silence of 60 s that ends a dead one."""
+"""Timeouts of a request. The total is for the largest file; a silence of 60 s ends a dead request."""
 RETRIES: dict[str, Any] = {"max_retries": 3}
-"""Of a request that met a busy or a broken server, with pauses from 0.1 s up."""
+"""Retries of a request that met a busy or a broken server, with pauses from 0.1 s up."""
 
 CredentialProvider = Callable[[], Any]
 """Gives temporary credentials with `expires_at`, and is asked again when they expire: see `obstore.auth`."""
@@ -128,13 +128,13 @@ def store_errors(action: str, url: str) -> Iterator[None]:
         raise FileNotFoundError(2, "No such object", url) from exc
     except (BaseError, OSError, ValueError) as exc:
         text = _first_line(exc)
-        # An unknown bucket or region, a malformed endpoint: another try ends the same way.
+        # With an unknown bucket or region, or a malformed endpoint, another try ends in the same way.
         kind = RequestError if any(word in text for word in _REFUSALS) else WorkerUnavailableError
         raise kind(f"{url} can't be {action}: {text}") from exc
 
 
 class ObjectExistsError(Exception):
-    """An object that should be written once is there."""
+    """An object that should be written once exists already."""
 
 
 _REFUSALS = (

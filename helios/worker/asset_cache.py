@@ -114,7 +114,7 @@ async def find_folder(url: str) -> InputFolder:
     """List a folder of input files.
 
     Raises:
-        RequestError: It is not in storage, or is empty, or a name in it is no path.
+        RequestError: It is not in storage, or is empty, or a name in it is not a valid path.
     """
     storage = storage_root(url)
     folder = storage.key_of(url)

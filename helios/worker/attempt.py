@@ -84,7 +84,7 @@ class Attempt:
         return parent_url(path if is_storage_url(path) else Path(path).resolve().as_uri())
 
     async def _finish(self, folder: str) -> ChunkAnswer:
-        """Render, and record how it ended; what another execution recorded before is what counts."""
+        """Render, and record how it ended; return the record that counts, which is that of the first execution."""
         assert self._record is not None  # noqa: S101  set by the caller
         try:
             answer = await self._until_cancelled(self._rendering.render(folder))
@@ -120,7 +120,7 @@ class Attempt:
         return await self._record.finish(answer.model_copy(update={"worker": self._identity}))
 
     async def _until_cancelled(self, work: Coroutine[Any, Any, ChunkAnswer]) -> ChunkAnswer:
-        """Await, and look now and then whether the orchestrator has called the chunk off."""
+        """Await the work, and check at intervals whether the orchestrator has cancelled the chunk."""
         assert self._record is not None  # noqa: S101
         task = asyncio.create_task(work)
         try:

@@ -1,4 +1,4 @@
-"""How much time a worker has left, and where it went."""
+"""How much time a worker has left, and how it was spent."""
 
 import time
 from collections.abc import Coroutine
@@ -16,7 +16,7 @@ class Clock:
 
     Args:
         remaining_seconds: When the platform ends the worker; None for never.
-        boot_ms: What went before.
+        boot_ms: Time from the start of the worker's process to this request, for its first request; else 0.
     """
 
     remaining_seconds: float | None
@@ -32,7 +32,7 @@ class Clock:
         return None if self.remaining_seconds is None else self.remaining_seconds - (time.monotonic() - self.started)
 
     async def timed(self, name: str, work: Coroutine[Any, Any, T]) -> T:
-        """Await, and add the time to a field."""
+        """Await work, and add its time to a field."""
         started = time.monotonic()
         try:
             return await work
@@ -41,7 +41,7 @@ class Clock:
 
     @property
     def timings(self) -> WorkerTimings:
-        """Where the time went so far."""
+        """How the time was spent so far."""
         return WorkerTimings(
             boot_ms=self.boot_ms, fetch_ms=self.fetch_ms, render_ms=self.render_ms,
             verify_ms=self.verify_ms, upload_ms=self.upload_ms,

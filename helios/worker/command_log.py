@@ -12,7 +12,7 @@ from helios.adapter import Stream
 class CommandLog:
     """An `OutputSink` that keeps lines, and shows them in the platform's own log.
 
-    The latter is what is left of a worker that its platform kills.
+    The platform's log is all that is left of a worker that its platform kills.
 
     Args:
         path: Where to write; the file exists once there is a line.

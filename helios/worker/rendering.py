@@ -22,11 +22,11 @@ from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 
 BITS_PER_PIXEL = 1
-"""What an output may take on disk: about ten times what H.264 takes at good quality."""
+"""Disk space of an output: about ten times as much as H.264 takes at good quality."""
 BASE_BYTES = 32 * 1024 * 1024
 """Free disk for all that is not output: the log, the command's temporary files."""
 SHORTEST_SECONDS = 1.0
-"""Less time than this is not worth a start."""
+"""A command is not started with less time than this."""
 
 
 class Rendering:
@@ -52,7 +52,7 @@ class Rendering:
             folder: In storage; for the output and the log.
 
         Raises:
-            HeliosError: It could not be rendered, and there is nothing to show for it.
+            HeliosError: It could not be rendered, and there is no command's output to report.
         """
         with Workspace(self._settings.folder) as space:
             chunk, metadata = await self._clock.timed("fetch_ms", self._prepare(space))
@@ -151,7 +151,7 @@ class Rendering:
             ) from exc
 
     def _environment(self, space: Workspace) -> dict[str, str]:
-        """What the command sees: the job's variables, the deployment's, and what programs can't do without."""
+        """The command's environment: variables of the job, of the deployment, and those that programs need."""
         named = {name: os.environ[name] for name in self._settings.command_env if name in os.environ}
         usual = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
         return {**usual, **space.environment, **named, **self._request.env}
@@ -183,7 +183,7 @@ class Rendering:
         error: HeliosError | None,
         frames: int | None,
     ) -> ChunkAnswer:
-        """Put output and log into storage, and say what came of it."""
+        """Put output and log into storage; return the answer."""
         storage = storage_root(folder)
         artifact = logged = None
         if frames is not None:

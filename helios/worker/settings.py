@@ -50,10 +50,10 @@ class WorkerSettings:
 
         Args:
             environment: The variables.
-            trusted: The caller could run any command here himself, so that no prefixes allow every place.
+            trusted: The caller could run any command here anyway, so that missing prefixes allow every place.
 
         Raises:
-            RequestError: A value is not what it should be.
+            RequestError: A variable has an invalid value.
         """
         given = {name[len(PREFIX) :].lower(): value for name, value in environment.items() if name.startswith(PREFIX)}
         named = (

@@ -85,12 +85,12 @@ def newest_chunk(ledger: Ledger) -> ChunkResult | None:
 
 
 def draw_sheet(ledger: Ledger) -> bytes | None:
-    """The contact sheet of all accepted chunks, as a JPEG; None where there is nothing to draw it of."""
+    """The contact sheet of all accepted chunks, as a JPEG; None if no chunk can be read."""
     paths: list[Path] = [record.result.path for record in ledger.records.values() if record.result]
     try:
         return contact_sheet(paths) if paths else None
     except (OSError, ValueError):
-        return None  # the chunks were taken away meanwhile; the video is there
+        return None  # the chunks were removed meanwhile; the video is there
 
 
 def _jpeg(picture: bytes, caption: str) -> str:

@@ -124,12 +124,12 @@ class RunPage:
                     own[found.key].adopt(found.id)
 
     async def _draw(self) -> list[tuple[RunArtifact, Content]]:
-        """What the other artifacts are to show now."""
+        """The current contents of the other artifacts."""
         drawn = []
         for artifact, draw in self._others:
             try:
                 content = await asyncio.to_thread(draw, self._run.progress.seconds)
-            except (OSError, ValueError) as exc:  # a file of a picture was taken away meanwhile
+            except (OSError, ValueError) as exc:  # a file for a picture was removed meanwhile
                 self._api.log.debug("%s could not be drawn: %s", artifact.key, exc)
                 continue
             if content:

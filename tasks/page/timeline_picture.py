@@ -16,14 +16,14 @@ BINS = 240
 """Steps of the areas."""
 WIDTH, LEFT, RIGHT, TOP = 960.0, 64.0, 16.0, 44.0
 ROW_HEIGHTS = (6.0, 18.0)
-"""Of one chunk, at least and at most."""
+"""Heights of a chunk's row, the least and the most."""
 ROWS_HEIGHT = 420.0
-"""What all rows take together, if their bounds let them."""
+"""The height of all rows together, if the bounds of a row allow it."""
 AREAS_HEIGHT = 260.0
 LEAST_WIDTH = 0.6
 """A shorter stretch would be invisible; unless it is a wait, it is drawn this wide."""
 LEAST_SECONDS = 0.005
-"""Nothing went on in a shorter stretch."""
+"""A shorter stretch is not drawn, except the reuse of a chunk."""
 TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800, 86400)
 
 COLOURS = {
@@ -39,7 +39,7 @@ COLOURS = {
     Kind.STITCHING: "#2fa35a",
 }
 STACKED = (Kind.RENDERING, Kind.RETRYING, Kind.FAILED, Kind.STOPPED, Kind.BOOTING, Kind.UPLOADING, Kind.CHECKING)
-"""What areas show, from below; waiting is not worth one."""
+"""The kinds that areas show, from below; waiting has no area."""
 
 
 def draw_timeline(run: Run, now: float) -> str:
@@ -67,7 +67,7 @@ def draw_timeline(run: Run, now: float) -> str:
 
 
 def _rows(rows: Sequence[tuple[int, list[Stretch]]], join: Stretch | None, scale: float) -> tuple[float, list[str]]:
-    """A row for each chunk, and one for the join; and what they are high together."""
+    """A row for each chunk, and a row for the join; and their total height."""
     count = len(rows) + 1
     each = min(max(ROWS_HEIGHT / count, ROW_HEIGHTS[0]), ROW_HEIGHTS[1])
     every = max(1, -(-14 // int(each)))  # so that labels do not touch

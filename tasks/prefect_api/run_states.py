@@ -1,4 +1,4 @@
-"""Set a run's state from within the run, beside people who set it too."""
+"""Set a run's state from within the run, while it may be set from outside, too."""
 
 from typing import Any
 from uuid import UUID

@@ -37,7 +37,7 @@ class RunControl:
 
     @property
     def stop_reason(self) -> str:
-        """Why chunks that are stopped are stopped."""
+        """The reason for which chunks are stopped."""
         return self._reason or JOB_CANCELLED
 
     def blame(self, reason: str) -> None:
@@ -60,7 +60,7 @@ class RunControl:
 
     @asynccontextmanager
     async def underway(self) -> AsyncIterator[None]:
-        """Do work within the block that a pause lets finish, and does not let start."""
+        """Count work within the block as in flight: a pause delays its start, and lets it finish once it has begun."""
         await self.gate.wait()
         self.in_flight += 1
         try:

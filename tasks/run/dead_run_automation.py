@@ -20,17 +20,17 @@ from tasks.run.liveness import RUN_SILENT_SECONDS
 NAME = "helios-render: runs that died"
 ALIVE = "helios-render.run.alive"
 SUSPENDED = "helios-render.run.suspended"
-"""Said after the last sign of life: the process ended as it should, and the run goes on when it is resumed."""
+"""Sent after the last sign of life: the process ended in order, and the run goes on when it is resumed."""
 ENDS = ("Completed", "Failed", "Cancelled", "Crashed")
 
 
 def say_alive(run_id: str) -> None:
-    """Let the server hear of a run."""
+    """Send the server a run's sign of life."""
     _say(ALIVE, run_id)
 
 
 def say_suspended(run_id: str) -> None:
-    """Let the server expect no more of a run."""
+    """Tell the server to expect no further sign of life from a run."""
     _say(SUSPENDED, run_id)
 
 

@@ -11,7 +11,7 @@ JOB_CANCELLED = "The job was cancelled"
 
 
 class JobEndedError(ExpectedError):
-    """The job ended without its video. It is the result of such a flow run, so that a caller who awaits it gets it.
+    """The job ended without its video. The error is the flow run's result, which a caller gets by awaiting the run.
 
     Args:
         message: Why.

@@ -36,7 +36,7 @@ class Ledger:
         return record.times[-1]
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
-        """Write down how a chunk's last attempt ended; a chunk whose attempt never began has no clock to stop."""
+        """Write down how a chunk's last attempt ended; a chunk whose attempt never began only gets the state."""
         record.state = outcome
         if record.times and record.times[-1].ended is None:
             record.times[-1].end(self._progress.seconds, outcome)
@@ -80,7 +80,7 @@ class Ledger:
         return True
 
     def check_fits(self, name: str, verified: VerifiedOutput) -> None:
-        """Hold a verified output against the first accepted output, and that one against the wanted video.
+        """Compare a verified output with the first accepted output, and the first output with the wanted video.
 
         Raises:
             OutputError: It can't be joined with its siblings.

@@ -73,7 +73,7 @@ class LockOwner(BaseModel):
 
     @property
     def is_here(self) -> bool:
-        """Whether its process, if it lives, is one of this machine."""
+        """Whether its process runs, or ran, on this machine."""
         return self.machine == machine_id()
 
     @property
@@ -263,7 +263,7 @@ async def remove_lock(client: PrefectClient, lock_id: str) -> None:
 
 
 def _parse(document: dict[str, Any]) -> tuple[str, LockOwner | None]:
-    """A variable as a lock."""
+    """Read a variable as a lock."""
     try:
         return str(document["id"]), LockOwner.model_validate(document["value"])
     except ValidationError:

@@ -65,7 +65,7 @@ class OutputClaimedError(HeldByRunError):
 
 @asynccontextmanager
 async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) -> AsyncIterator[None]:
-    """Have a job's outputs to oneself within the block.
+    """Claim a job's outputs within the block.
 
     Args:
         job: The job.
@@ -77,7 +77,7 @@ async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) ->
         RequestError: They can't be claimed.
     """
     async with AsyncExitStack() as held:
-        # All runs go through the folders in the same order, so that of two that meet in several, one gets on.
+        # All runs claim folders in the same order, so that two runs with common folders do not block each other.
         for folder, names in sorted(_outputs(job).items()):
             try:
                 await held.enter_async_context(_claimed(folder, names, owner))
@@ -87,7 +87,7 @@ async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) ->
 
 
 def _outputs(job: PreparedJob) -> dict[Path, frozenset[str]]:
-    """The files that a job writes, by folder. A video on its way into storage has a name of its own already."""
+    """The files that a job writes, by folder. A video that goes into storage has a unique name, and is left out."""
     outputs = [job.directory.output(chunk.output_file) for chunk in job.chunks]
     if job.output is not None and job.upload is None:
         outputs.append(job.output.parent.resolve() / job.output.name)
@@ -101,7 +101,7 @@ def _unclaimed(folder: Path, exc: OSError) -> str:
     """Say why a folder's outputs are not claimed, where the job may go on all the same.
 
     Raises:
-        RequestError: It may not: jobs can write there, and would not see each other.
+        RequestError: The job may not go on: jobs can write there, and would not see each other.
     """
     if exc.errno in NO_LOCKS:
         return (
@@ -141,7 +141,7 @@ async def _claimed(folder: Path, names: frozenset[str], owner: LockOwner) -> Asy
 
 
 async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> None:
-    """Compare names with those of the runs that live; forget those that are dead.
+    """Compare names with the claims of live runs; remove the claims of dead runs.
 
     Raises:
         OutputClaimedError: A run writes one of them.
@@ -161,7 +161,7 @@ async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> N
                 continue
             if owner is not None and is_gone:
                 await end_commands_of(owner.owner)
-            with suppress(PermissionError):  # another user's, in a folder whose files are only their owner's to remove
+            with suppress(PermissionError):  # another user's claim, in a folder where only a file's owner may remove it
                 path.unlink(missing_ok=True)
 
 
@@ -184,10 +184,10 @@ def _claim_of(path: Path) -> Iterator[tuple[Claim | None, bool]]:
 
 @asynccontextmanager
 async def _turn(folder: Path, place: Path) -> AsyncIterator[None]:
-    """Be the only run that reads or changes a folder's claims within the block.
+    """Be the only process that reads or changes a folder's claims within the block.
 
     Raises:
-        RequestError: Another process does not get on with it.
+        RequestError: Another process keeps the claims locked.
     """
     deadline = asyncio.get_running_loop().time() + TURN_SECONDS
     while (lock := _take_turn(folder, place)) is None:
@@ -236,7 +236,7 @@ def _try_lock(file: int, kind: int) -> bool:
 
 
 def _tidy(place: Path) -> None:
-    """Leave nothing behind in a folder in which no other run has claims; no harm is done where that fails."""
+    """Remove the folder of claims if no other run has claims in it; a failure does no harm."""
     with suppress(OSError):
         lock = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -251,7 +251,7 @@ def _tidy(place: Path) -> None:
 
 
 def _mode(folder: Path) -> int:
-    """Who may write outputs in a folder may claim them, too."""
+    """The mode for claims: users that may write outputs in a folder may claim them, too."""
     return stat.S_IMODE(folder.stat().st_mode)
 
 
@@ -261,7 +261,7 @@ def _set_mode(path: Path, mode: int) -> None:
 
 
 def _open(path: Path, mode: int) -> int:
-    """Open a file, and make it where it is not there. No child inherits it (O_CLOEXEC)."""
+    """Open a file, and make it if it does not exist. No child inherits it (O_CLOEXEC)."""
     try:
         return os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One live run: its parts in one hand, so that a task takes one parameter."""
+"""One live run: its parts in one object, so that a task takes one parameter."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ from tasks.run.task_states import TaskStates
 class Run:
     """One live run of a job.
 
-    Tasks take it as a parameter. It is a plain class, and no model, dataclass or collection: Prefect walks through all
-    of those for every task run, which would cost each chunk the length of the job.
+    Tasks take it as a parameter. It is a plain class, and no model, dataclass or collection: Prefect walks through
+    these for every task run, so that a chunk's cost would grow with the length of the job.
 
     Args:
         identity: Which run.

@@ -118,7 +118,7 @@ async def run_session(
 
 
 async def _acquire(lock: JobLock, api: RunApi) -> None:
-    """Take the lock; from an earlier process of this run that was suspended, once that has ended.
+    """Take the lock; wait for the end of an earlier process of this run that was suspended.
 
     Raises:
         JobLockedError: Another run renders the job.

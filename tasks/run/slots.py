@@ -99,7 +99,7 @@ class AdapterSlots:
                 await self._give_back(self._held[0])
 
     async def _take(self) -> _Slot | None:
-        """Wait for a slot; None where there is no limit, or where Prefect can't say."""
+        """Wait for a slot; None if there is no limit, or if Prefect does not answer."""
         self._waiting += 1
         try:
             while self._is_limited:
@@ -108,7 +108,7 @@ class AdapterSlots:
                 if slot is not None and self._gate.is_set():
                     return slot
                 if slot is not None:
-                    await self._give_back(slot)  # paused meanwhile
+                    await self._give_back(slot)  # the run was paused meanwhile
                 elif self._failures >= TRIES:
                     self._failures = 0
                     self._api.log.warning("Prefect can't say whether the limit %s has a free slot; an attempt goes on "
@@ -139,7 +139,7 @@ class AdapterSlots:
             return slot
 
     async def _ask(self) -> _Slot | None:
-        """Ask Prefect for a slot; None where there is none free, or no limit."""
+        """Ask Prefect for a slot; None if no slot is free, or if there is no limit."""
         try:
             with one_try():
                 answer = await self._api.client.increment_concurrency_slots_with_lease(
@@ -159,7 +159,7 @@ class AdapterSlots:
         return slot
 
     async def _hand_over(self, slot: _Slot) -> None:
-        """Leave a slot to the run's next attempt, unless it is others' turn."""
+        """Leave a slot to the run's next attempt, unless it is another run's turn."""
         if slot not in self._held:
             return
         if time.monotonic() - slot.taken >= KEEP_SECONDS:
@@ -186,7 +186,7 @@ class AdapterSlots:
             await asyncio.sleep(_pause(failures))
 
     async def _keep(self) -> None:
-        """Renew what is held, and give back what nothing wants, until cancelled."""
+        """Renew the held slots, and give back unused slots, until cancelled."""
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(IDLE_SECONDS)

@@ -58,7 +58,7 @@ class Supervisor:
     async def watch(self) -> None:
         """Follow the run's state, and renew the lock, until cancelled."""
         run_id = self._run.identity.run_id
-        # Not at once: what the server writes down then would refuse the first chunks their slots (SQLite).
+        # Not at once: the server's writes at that time would refuse the first chunks their slots (SQLite).
         beaten, said_alive = time.monotonic(), -ALIVE_SECONDS
         with one_try():  # the next look is the retry
             while True:

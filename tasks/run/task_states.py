@@ -34,7 +34,7 @@ class TaskStates:
     def end_as_cancelled(self, task_run: TaskRun | None, reason: str) -> None:
         """Let a task run end as Cancelled, with the reason.
 
-        A task that is cancelled while its code runs says so itself. A task that waits for its retry is inside
+        A task that is cancelled while its code runs sets this state itself. A task that waits for its retry is inside
         Prefect's engine, which records every cancellation as Crashed, "cancelled by the runtime environment".
         """
         if task_run is None:
@@ -47,7 +47,7 @@ class TaskStates:
 
 
 def tell_last_state(task_run: TaskRun, state: State[Any], *, before: State[Any] | None) -> None:
-    """Send the event that a task run has come to a state from another, if that is known to the server."""
+    """Send the event that a task run has come to a state; `before` is its last state on the server, None if unknown."""
     task_run.state = state
     task_run.state_id, task_run.state_type, task_run.state_name = state.id, state.type, state.name
     emit_task_run_state_change_event(task_run=task_run, initial_state=before, validated_state=state)

@@ -1,5 +1,5 @@
-"""Stand-ins of cloud services on loopback, each a process of its own that ends with whoever started it.
+"""Stand-ins of cloud services on loopback, each in a process of its own that ends with its caller.
 
-What can be real is: the SDKs' clients, Lambda's runtime interface emulator and client, gRPC, our workers.
-`python -m testbed.cloud aws|google COMMAND …` runs a command with all of a cloud around it.
+The SDKs' clients, Lambda's runtime interface emulator and client, gRPC and our workers are real.
+`python -m testbed.cloud aws|google COMMAND …` runs a command with a cloud's stand-ins around it.
 """

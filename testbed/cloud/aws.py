@@ -1,4 +1,4 @@
-"""All of Amazon's cloud that a render needs, on loopback."""
+"""The services of Amazon's cloud that a render needs, on loopback."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Faulty:
     """Its address."""
 
     def want(self, kind: str, times: int = 1) -> None:
-        """Let the next calls meet a fault."""
+        """Make the next calls meet a fault."""
         body = json.dumps({"kind": kind, "times": times}).encode()
         urllib.request.urlopen(urllib.request.Request(f"{self.url}/faults", body), timeout=10).close()
 
@@ -41,13 +41,13 @@ class Faulty:
         return int(self.state()["fired"].get(kind, 0))
 
     def seen(self, name: str) -> int:
-        """How often something was seen."""
+        """How often a call was counted under this name."""
         return int(self.state()["seen"].get(name, 0))
 
 
 @dataclass(frozen=True)
 class Aws:
-    """A running cloud."""
+    """Running stand-ins of Amazon's services."""
 
     storage_url: str
     """A folder in a bucket."""
@@ -56,7 +56,7 @@ class Aws:
     storage: Faulty
     """S3."""
     environment: Mapping[str, str]
-    """What its callers' environment must hold."""
+    """Variables that its callers need."""
 
     @property
     def config(self) -> dict[str, Any]:

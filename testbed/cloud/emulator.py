@@ -1,4 +1,4 @@
-"""AWS's own runtime interface emulator: out of the wheel of aws-sam-cli, which carries it."""
+"""AWS's own runtime interface emulator, taken from the wheel of aws-sam-cli."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ PLACE = ROOT / "build" / "cloud" / "aws-lambda-rie"
 
 
 def emulator() -> Path:
-    """The program; fetched from the package index the first time."""
+    """Return the program; the first call fetches it from the package index."""
     if not PLACE.exists():
         machine = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
         PLACE.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""All of Google's cloud that a render needs, on loopback."""
+"""The services of Google's cloud that a render needs, on loopback."""
 
 import json
 import urllib.request
@@ -19,7 +19,7 @@ JOB = "projects/p/locations/europe-west1/jobs/helios-worker"
 
 @dataclass(frozen=True)
 class Google:
-    """A running cloud."""
+    """Running stand-ins of Google's services."""
 
     storage_url: str
     """A folder in a bucket."""
@@ -28,13 +28,13 @@ class Google:
     jobs: Faulty
     """Cloud Run jobs."""
     jobs_endpoint: str
-    """Their API."""
+    """The address of their API."""
     identity: Faulty
-    """Who gives tokens."""
+    """The source of tokens."""
     service_account_key: str
-    """A key file's text."""
+    """The text of a service account's key file."""
     environment: Mapping[str, str]
-    """What its callers' environment must hold."""
+    """Variables that its callers need."""
 
     @property
     def service_config(self) -> dict[str, Any]:
@@ -53,8 +53,8 @@ def google_cloud(*, instances: int = 4, lifetime_seconds: int = 3600, log: Path 
     """Run storage, identities, a Cloud Run service and Cloud Run jobs within the block.
 
     Args:
-        instances: Of the service, each of which renders one chunk at a time.
-        lifetime_seconds: Of tokens; google-auth asks for the next one 225 s before a token ends.
+        instances: Instances of the service, each of which renders one chunk at a time.
+        lifetime_seconds: Lifetime of tokens; google-auth asks for the next one 225 s before a token ends.
         log: Where the stand-ins' errors go.
     """
     with (

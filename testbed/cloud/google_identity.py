@@ -26,7 +26,7 @@ class Identity:
     """Signs tokens.
 
     Args:
-        lifetime_seconds: Of the tokens.
+        lifetime_seconds: Lifetime of the tokens.
     """
 
     def __init__(self, lifetime_seconds: int) -> None:
@@ -48,7 +48,7 @@ class Identity:
         self._signer = crypt.RSASigner.from_string(self.private_key, KEY_ID)  # type: ignore[no-untyped-call]
 
     def id_token(self, audience: str) -> str:
-        """A token that says who calls whom."""
+        """Sign an identity token of the service account for an audience."""
         now = int(time.time())
         claims = {"iss": "https://accounts.google.com", "aud": audience, "email": EMAIL, "email_verified": True,
                   "sub": "1", "iat": now, "exp": now + self._lifetime}  # fmt: skip
@@ -88,7 +88,7 @@ class Identity:
         return _answer(404, "not found")
 
     def _exchange(self, body: bytes) -> Answer:
-        """Give a service account that proves its key a token."""
+        """Exchange an assertion that a service account has signed for a token."""
         assertion = dict(urllib.parse.parse_qsl(body.decode()))["assertion"]
         try:
             claims = jwt.decode(assertion, certs={KEY_ID: self.certificate}, verify=True)  # type: ignore[no-untyped-call]

@@ -1,11 +1,11 @@
-"""A worker as Helios has it on Lambda: renders, keeps the output to itself, answers in Helios's shape."""
+"""A stand-in for Helios's own worker on Lambda: it renders nothing and answers in Helios's shape."""
 
 import json
 from typing import Any
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Take `jobPath` and `chunkIndex`; with an index of 13, fail as Helios does."""
+    """Answer `jobPath` and `chunkIndex` with a fixed result; with an empty path, fail as Helios does."""
     if not event["jobPath"]:
         return {"statusCode": 500, "body": json.dumps({"message": "Error rendering chunk", "error": "no job"})}
     body = {"message": "Chunk rendered", "exitCode": 3, "output": "frame 1\nframe 2", "stderr": "boom", "durationMs": 7}

@@ -1,7 +1,7 @@
 """A small threaded HTTP server for stand-ins, with faults that a test can ask for.
 
-`POST /faults` takes `{"kind": …, "times": …}`: the next so many calls meet the fault. `GET /state` says what was
-seen: that is how a test proves that a fault fired.
+`POST /faults` takes `{"kind": …, "times": …}`: this many of the next calls meet the fault. `GET /state` says which
+calls were seen and which faults fired, so that a test can prove that its fault fired.
 """
 
 import json
@@ -14,7 +14,7 @@ from testbed.http_server import Answer, Respond, answering
 
 
 class Faults:
-    """What is to go wrong, and how often it did."""
+    """The faults that calls are to meet, and how often each happened."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -22,10 +22,10 @@ class Faults:
         self.fired: Counter[str] = Counter()
         """Faults that happened, by kind."""
         self.seen: Counter[str] = Counter()
-        """Calls, by whatever name."""
+        """Calls, by the name under which they are counted."""
 
     def want(self, kind: str, times: int) -> None:
-        """Let the next calls meet a fault."""
+        """Make the next calls meet a fault."""
         with self._lock:
             self._wanted[kind] = times
 

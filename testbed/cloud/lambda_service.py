@@ -1,8 +1,8 @@
 """AWS Lambda's invoke API in front of real runtime interface emulators, each with our handler in awslambdaric.
 
-The emulator takes one invocation at a time and hides function errors; this gives each invocation an instance of
-its own, warm ones first, and tells errors as Lambda does. Gaps: no signatures are checked, memory is not limited,
-asynchronous events are tried again after moments rather than minutes.
+The emulator takes one invocation at a time and hides function errors; this service gives each invocation an instance
+of its own, warm instances first, and reports errors as Lambda does. Gaps: no signatures are checked, memory is not
+limited, asynchronous events are tried again after fractions of a second instead of minutes.
 """
 
 import base64
@@ -64,11 +64,11 @@ class Instance:
 
     @property
     def folder(self) -> str:
-        """Its own."""
+        """The instance's own folder."""
         return self._folder.name
 
     def invoke(self, body: bytes, headers: dict[str, str]) -> tuple[bytes, bool, bytes]:
-        """Run one invocation: what it returned, whether that is an error, and the end of its log."""
+        """Run one invocation; return its answer, whether that is an error, and the end of its log."""
         with self._said:
             self._lines.clear()
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
@@ -88,8 +88,8 @@ class Instance:
         return out, failed, shown.encode()[-4096:]
 
     def kill(self) -> None:
-        """End it as Lambda ends an environment: everything in it, at once."""
-        # On SIGTERM the emulator kills its runtime; on SIGKILL it would leave a busy one behind.
+        """End the instance as Lambda ends an environment: all of its processes, at once."""
+        # On SIGTERM the emulator kills its runtime; on SIGKILL it would leave a busy runtime behind.
         self.process.terminate()
         try:
             self.process.wait(5)
@@ -127,7 +127,7 @@ class Function:
         self._lock = threading.Lock()
 
     def run(self, body: bytes, headers: dict[str, str], *, is_killed: bool) -> tuple[bytes, bool, bytes] | None:
-        """Run an invocation; None when it is throttled."""
+        """Run an invocation; return None when it is throttled."""
         with self._lock:
             if self._busy >= self.about.get("concurrency", 4):
                 return None
@@ -157,7 +157,7 @@ class Function:
 
 
 class Service:
-    """The API."""
+    """The API, and the functions behind it."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
         self.functions = {name: Function({**about, "name": name}) for name, about in wanted["functions"].items()}

@@ -1,7 +1,7 @@
-"""S3 and Google Cloud Storage: moto's S3 server, and in front of it what Google's XML API has of its own.
+"""S3 and Google Cloud Storage: moto's S3 server, and in front of it the differences of Google's XML API.
 
-Gaps: signatures are not checked (tokens of Google's are, if the settings say so), Google's resumable uploads do
-not exist (obstore uses the S3-like multipart ones).
+Gaps: signatures are not checked (Google's tokens are, if the settings list any), Google's resumable uploads do
+not exist (obstore uses multipart uploads as of S3).
 """
 
 import json
@@ -22,7 +22,7 @@ class Storage:
     """The WSGI application.
 
     Args:
-        tokens: Bearer tokens that Google's side takes; any when empty.
+        tokens: Bearer tokens that Google's side accepts; an empty list accepts any token.
     """
 
     def __init__(self, tokens: list[str]) -> None:
@@ -45,7 +45,7 @@ class Storage:
         return self._serve(environ, start)
 
     def _control(self, environ: dict[str, Any], start: Any) -> bytes:
-        """The controls that the other stand-ins have too."""
+        """Answer a request for the controls, which the other stand-ins have, too."""
         if environ["REQUEST_METHOD"] == "POST":
             wanted = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
             self._faults.want(wanted["kind"], wanted["times"])

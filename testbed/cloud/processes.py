@@ -56,7 +56,7 @@ def running(
 
 
 def settings() -> dict[str, Any]:
-    """In a stand-in: what its caller wants."""
+    """In a stand-in: read the settings that its caller gives."""
     found = json.loads(sys.stdin.readline())
     assert isinstance(found, dict)
     return found
@@ -73,7 +73,7 @@ def wait_for_end() -> None:
 
 
 def when_caller_ends(action: Any) -> None:
-    """In a stand-in with a loop of its own: call something once the caller is gone."""
+    """In a stand-in with a loop of its own: call a function once the caller is gone."""
 
     def watch() -> None:
         wait_for_end()
@@ -83,11 +83,11 @@ def when_caller_ends(action: Any) -> None:
 
 
 def when_its_command_runs(folder: str, action: Callable[[], object]) -> None:
-    """In a stand-in: call something half a second after a worker has started its command.
+    """In a stand-in: call a function half a second after a worker has started its command.
 
     Args:
-        folder: The worker's own, which its commands have in their environment.
-        action: What to do to it.
+        folder: The worker's folder, which its commands have in their environment.
+        action: The function.
     """
 
     def watch() -> None:
@@ -109,16 +109,16 @@ def _in_an_environment(mark: bytes) -> bool:
 
 
 _PORTS = range(20_000, 32_000)
-"""Below those that the system gives to outgoing connections (32768 and up, as Linux comes): a connection of another
-process can't take one between the moment in which it is chosen and that in which its server binds it."""
+"""Below the ports that the system gives to outgoing connections (32768 and up by default on Linux): no connection of
+another process can take a port between its choice and the moment in which its server binds it."""
 _claims: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """Choose a port of 127.0.0.1 that is free, for a server that is started next.
+    """Choose a free port of 127.0.0.1 for a server that is started next.
 
-    It is this process's alone, among all tests on this machine, until the process ends: a socket in Linux's abstract
-    namespace, which has the port as its name and vanishes with its process, keeps others from choosing it.
+    No other test process on this machine chooses the port until this process ends: a socket in Linux's abstract
+    namespace, which has the port in its name and vanishes with its process, reserves it.
     """
     for port in random.sample(_PORTS, len(_PORTS)):
         claim = socket.socket(socket.AF_UNIX)
@@ -135,7 +135,7 @@ def free_port() -> int:
 
 
 def wait_until_listening(port: int, *, seconds: float = 60.0) -> None:
-    """Wait until somebody listens on a port."""
+    """Wait until a server listens on a port."""
     deadline = time.monotonic() + seconds
     while True:
         try:

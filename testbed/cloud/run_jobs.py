@@ -1,6 +1,6 @@
 """The Cloud Run Admin API for jobs, over real gRPC; the containers are processes on this machine.
 
-Gaps: only the calls that the adapter makes, no permissions, no quota but what a fault asks for.
+Gaps: only the calls that the adapter makes; permissions and quota are refused by faults alone.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ State = run_v2.Condition.State
 
 
 class RpcError(Exception):
-    """What a call is refused with."""
+    """The refusal of a call."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class Jobs:
     """Jobs, their executions and their tasks.
 
     Args:
-        wanted: `jobs`: name to the environment of its containers.
+        wanted: `jobs` maps a job's name to the environment of its containers.
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:
@@ -84,7 +84,7 @@ class Jobs:
         return operation
 
     async def get_execution(self, request: run_v2.GetExecutionRequest) -> run_v2.Execution:
-        """How an execution stands."""
+        """Return an execution with its current state."""
         return self._execution(request.name)
 
     async def cancel_execution(self, request: run_v2.CancelExecutionRequest) -> operations_pb2.Operation:
@@ -224,7 +224,7 @@ async def serve(wanted: dict[str, Any]) -> None:
 
 
 async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, jobs: Jobs) -> None:
-    """The controls that the HTTP stand-ins have too: POST /faults, GET /state."""
+    """Answer a request for the controls, which the HTTP stand-ins have, too: POST /faults, GET /state."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     length = next((int(line.split(":")[1]) for line in head.splitlines() if line.startswith("content-length")), 0)
     if length:

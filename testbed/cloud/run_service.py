@@ -1,7 +1,7 @@
-"""A Cloud Run service: Google's front door, and behind it instances of our HTTP worker, started as they are needed.
+"""A Cloud Run service: Google's front door, and behind it instances of our HTTP worker, started on demand.
 
-The front door checks the caller's identity token as Google does, with google-auth's own verification, and takes
-its signature away. Gaps: an instance that is idle stays, no traffic splitting, no memory limit.
+The front door checks the caller's identity token as Google does, with google-auth's own verification, and removes
+its signature. Gaps: idle instances stay, no traffic splitting, no memory limit.
 """
 
 import http.client
@@ -29,7 +29,7 @@ class Instance:
         self.port = free_port()
         self.busy = 0
         self.is_ending = False
-        """Gets no more requests."""
+        """Whether it gets no more requests."""
         self._folder = tempfile.TemporaryDirectory(prefix="run-")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "helios.worker", "serve", "--host", "127.0.0.1", "--port", str(self.port)],
@@ -41,7 +41,7 @@ class Instance:
 
     @property
     def folder(self) -> str:
-        """Its own."""
+        """The instance's own folder."""
         return self._folder.name
 
     def call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
@@ -55,7 +55,7 @@ class Instance:
             connection.close()
 
     def close(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """End it: SIGTERM, and ten seconds later SIGKILL, as Cloud Run does."""
+        """End the instance: SIGTERM, and ten seconds later SIGKILL, as Cloud Run does."""
         self.is_ending = True
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -71,7 +71,7 @@ class Service:
     """The service.
 
     Args:
-        wanted: `audience_certs` (where to find certificates), `instances`, `per_instance`, `env`.
+        wanted: `certs_url` (where to find certificates), `instances`, `per_instance`, `env`.
     """
 
     def __init__(self, wanted: dict[str, Any]) -> None:

@@ -2,9 +2,8 @@
 
 python -m testbed.programs.claim PROCESSES JOB...
 
-Says for each process and each job `claimed` or why not, as lines of JSON: [PROCESS, JOB, WORDS]. With 0 processes this
-one claims, and then makes a child without a program of its own, which therefore has all open files, and whose process
-id is the last line.
+Prints `claimed` or the refusal for each process and each job, as lines of JSON: [PROCESS, JOB, WORDS]. With 0 processes
+this process claims and then forks a child, which has all of its open files; the last line is the child's process id.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ from tasks.run.output_claims import claimed_outputs
 
 
 async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) -> None:
-    """Claim, and wait."""
+    """Claim the jobs' outputs, and wait for the end of standard input."""
     holder = LockOwner.this_process(job="other", run_id=f"run-{os.getpid()}", run_name="bold-owl")
     async with AsyncExitStack() as claims:
         for index, job in enumerate(jobs):
@@ -32,7 +31,7 @@ async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) ->
                 await claims.enter_async_context(claimed_outputs(job, holder, logging.getLogger()))
             except RequestError as exc:
                 words = str(exc)
-            os.write(1, json.dumps([number, index, words]).encode() + b"\n")  # whole, beside others' lines
+            os.write(1, json.dumps([number, index, words]).encode() + b"\n")  # whole: lines of processes don't mix
         if forks:
             if (child := os.fork()) == 0:
                 time.sleep(600)  # noqa: ASYNC251
@@ -41,7 +40,7 @@ async def claim(number: int, jobs: list[PreparedJob], *, forks: bool = False) ->
 
 
 def main() -> None:
-    """Do it in so many processes, which begin at the same time."""
+    """Claim in the given number of processes, which begin at the same time."""
     processes, *documents = sys.argv[1:]
     jobs = [prepare(RenderRequest(document)) for document in documents]
     if processes == "0":

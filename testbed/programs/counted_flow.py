@@ -1,6 +1,6 @@
-"""Render a job in this process, and print what that took: `python -m testbed.programs.counted_flow JOB`.
+"""Render a job in this process, and print its costs: `python -m testbed.programs.counted_flow JOB`.
 
-Counted are requests to Prefect's API, events sent to it, files opened, bytes written, and results written; not time.
+It counts requests to Prefect's API, events sent to it, files opened, bytes written, and results written; not time.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ import httpx
 
 counts: Counter[str] = Counter()
 BY_THE_CLOCK = ("/artifacts", "/flow_runs/", "/variables", "/health", "/logs", "/task_runs/count", "/csrf-token")
-"""Requests that come by time and not by chunk: progress, the look at the run's state, the hold, batches of the log."""
+"""Requests that come by time and not by chunk: progress, polls of the run's state, the job's lock, log batches."""
 
 
 def _watch_files(event: str, arguments: tuple[Any, ...]) -> None:
-    # The look for what a command left behind opens a file for each younger process of the machine, whosever it is.
+    # The search for a command's leftover processes opens a file for each younger process of the machine, of any owner.
     if event == "open" and not str(arguments[0]).startswith("/proc/"):
         counts["opens"] += 1
 
@@ -46,7 +46,7 @@ def _count_requests() -> None:
 
 
 def main() -> None:
-    """Count, from the flow's start to its report."""
+    """Render the job, and print the counts from the flow's start to its report."""
     from prefect.events.clients import PrefectEventsClient
     from prefect.filesystems import LocalFileSystem
 

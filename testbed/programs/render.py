@@ -18,7 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 SHARED = "HELIOS_TESTS_SHARED"
-"""A folder that a whole test run shares: frames that it has rendered once are there to be copied."""
+"""Variable with the folder that a test run shares, from which frames that were rendered once are copied."""
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
 def write(
     words: argparse.Namespace, output: Path | None = None, *, count: int | None = None, zero: int = 0, **look: Any
 ) -> None:
-    """Write the frames, as rendered before where that was done in this test run; `look` has fields of `Clip`."""
+    """Write the frames, copied if this test run has rendered them before; `look` has fields of `Clip`."""
     output = output or words.output
     count = words.count if count is None else count
     look = {"fps": words.fps, "sample_rate": 48000 if words.sound else None, **look}
@@ -54,7 +54,7 @@ def write(
     if rendered is not None and rendered.exists():
         shutil.copyfile(rendered, output)
         return
-    from testbed.video import Clip, write_clip  # a second, with NumPy and FFmpeg
+    from testbed.video import Clip, write_clip  # takes a second, with NumPy and FFmpeg
 
     write_clip(output, Clip(**look), start=words.start, count=count, zero=zero)
     if rendered is not None:
@@ -103,12 +103,12 @@ def misbehave(words: argparse.Namespace) -> None:
             if tried(words) <= int(times):
                 sys.exit("not yet")
             write(words)
-        case ["link", kind]:  # what was rendered stays under another name, too
+        case ["link", kind]:  # the rendered file keeps another name, too
             write_link(words, kind)
         case ["slow", seconds]:
             time.sleep(float(seconds))
             write(words)
-        case ["until", folder]:  # somebody lets it, or all, go on
+        case ["until", folder]:  # waits for a file named as its first frame, or `all`
             while not (Path(folder, str(start)).exists() or Path(folder, "all").exists()):
                 time.sleep(0.1)
             write(words)
@@ -134,7 +134,7 @@ def tried(words: argparse.Namespace) -> int:
 
 
 def write_damaged(words: argparse.Namespace) -> None:
-    """Write the frames; half of one in the middle is zeros."""
+    """Write the frames, with half of the data of a middle frame zeroed."""
     write(words)
     from testbed.video import damage
 
@@ -163,13 +163,13 @@ def hang_hard() -> None:
     """Ignore SIGTERM for ten minutes, in this process and in a grandchild that has left the session."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    # The folder is among its words: tests find a job's processes by its path.
+    # The folder is one of its arguments, since tests find a job's processes by its path.
     subprocess.Popen([sys.executable, "-c", ignore, os.getcwd(), *sys.argv[1:]], start_new_session=True)
     hang()
 
 
 def hang() -> None:
-    """Say so, and do nothing for ten minutes."""
+    """Print `hanging`, and do nothing for ten minutes."""
     print("hanging", flush=True)
     time.sleep(600)
 

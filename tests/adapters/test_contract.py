@@ -1,4 +1,4 @@
-"""Every adapter keeps the contract: the same suite over each."""
+"""The adapter contract suite, run over the local adapter and over the fake adapter."""
 
 import asyncio
 import json
@@ -15,30 +15,30 @@ from helios.testing import AdapterContract, FakeAdapter
 
 
 class TestLocal(AdapterContract):
-    """Processes on this machine."""
+    """The local adapter, whose workers are processes on this machine."""
 
     @pytest.fixture
     def adapter(self) -> WorkerAdapter:
-        """A short grace period: the suite's jobs ignore SIGTERM."""
+        """A local adapter with a short grace period, since the suite's jobs ignore SIGTERM."""
         return LocalAdapter(LocalAdapterConfig(grace_seconds=0.2))
 
     async def test_sets_its_own_variables(self) -> None:
-        """Variables of the configuration are set for every command; those of the job win."""
+        """Variables of the configuration are set for every command, and the job's own variables override them."""
         adapter = LocalAdapter(LocalAdapterConfig(env={"A": "adapter", "B": "adapter"}))
         job = WorkerJob(command="sh", args=("-c", 'echo "$A $B $HOME"'), env={"B": "job", "HOME": "/h"})
         assert (await adapter.execute(job)).stdout == "adapter job /h\n"
 
 
 class TestFake(AdapterContract):
-    """The fake keeps the contract too, so that what is tested with it is true of the others."""
+    """The fake adapter keeps the contract, so that tests that use it hold for other adapters."""
 
     @pytest.fixture
     def adapter(self) -> WorkerAdapter:
-        """Does in this process what the suite's Python scripts do."""
+        """A fake adapter that does in this process what the suite's Python scripts do."""
         return FakeAdapter(act)
 
     def python(self, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
-        """Name the script by what it does."""
+        """Replace a script by the name of the action that it performs."""
         act_name = (
             "stall"
             if "begun" in script
@@ -53,7 +53,7 @@ class TestFake(AdapterContract):
         )
 
     async def test_keeps_count(self) -> None:
-        """It remembers its jobs, and how many ran at once."""
+        """The fake adapter records its jobs in order, and counts none as running after they have ended."""
         adapter = FakeAdapter()
         results = await asyncio.gather(*(adapter.execute(WorkerJob(command=str(n))) for n in range(3)))
         assert [result.exit_code for result in results] == [0, 0, 0]
@@ -62,7 +62,7 @@ class TestFake(AdapterContract):
 
 
 async def act(job: WorkerJob, on_output: OutputSink | None) -> WorkerResult:
-    """Behave like the contract's jobs."""
+    """Perform the action of one of the suite's jobs."""
     match job.command:
         case "print":
             out, err, code = json.loads(job.args[0])

@@ -1,4 +1,4 @@
-"""What goes wrong between an adapter and its workers: each fault fires, and becomes the right kind of error."""
+"""Faults between an adapter and its workers: each test makes a fault fire and checks the resulting error."""
 
 import asyncio
 import datetime
@@ -34,26 +34,26 @@ SLEEPS = "import sys, time; open(sys.argv[1], 'ab').write(b'.'); time.sleep(floa
 
 
 def make(config: Mapping[str, Any], **changes: Any) -> StorageAdapter:
-    """An adapter of a configuration."""
+    """Create the adapter of a configuration, with some settings changed."""
     adapter: WorkerAdapter = create_adapter({**config, **changes})[1]
     assert isinstance(adapter, StorageAdapter)
     return adapter
 
 
 def counted(adapter: StorageAdapter, notes: Path, *, seconds: float = 0.0) -> WorkerJob:
-    """A chunk that leaves a dot for each of its executions."""
+    """Store a chunk whose command appends a dot to a file on each execution."""
     return store_script(adapter.storage, SLEEPS, str(notes), str(seconds))
 
 
 async def refused(adapter: StorageAdapter, job: WorkerJob, kind: type[HeliosError]) -> str:
-    """Execute, and take the message of the error."""
+    """Execute a job, expect an error of this kind, and return its message."""
     with pytest.raises(kind) as caught:
         await adapter.execute(job)
     return str(caught.value)
 
 
 async def is_quiet(config: Mapping[str, Any], notes: Path) -> bytes:
-    """What a job's executions noted, once a later chunk has gone all the way that a further one would have gone."""
+    """Return the dots of a job's executions after a later chunk has ended: by then a repeated execution would show."""
     adapter = make(config)
     later = notes.with_name(f"{notes.name}-later")
     assert (await adapter.execute(counted(adapter, later))).artifact is not None
@@ -62,7 +62,7 @@ async def is_quiet(config: Mapping[str, Any], notes: Path) -> bytes:
 
 
 class Remote:
-    """A cloud's controls and an adapter over it."""
+    """An adapter's configuration, and the controls of the stand-in that it uses."""
 
     def __init__(self, config: dict[str, Any], faulty: Faulty) -> None:
         self.config = config
@@ -71,7 +71,7 @@ class Remote:
 
 @pytest.fixture(params=["aws-lambda", "cloud-run"])
 def remote(request: pytest.FixtureRequest) -> Remote:
-    """The adapters that wait for an answer over a connection."""
+    """Each adapter that waits for its answer over a connection."""
     if request.param == "aws-lambda":
         amazon: Aws = request.getfixturevalue("amazon")
         return Remote(amazon.config, amazon.functions)
@@ -80,7 +80,7 @@ def remote(request: pytest.FixtureRequest) -> Remote:
 
 
 async def test_throttled(remote: Remote, tmp_path: Path) -> None:
-    """The environment's fault, in the platform's words with its request id; nothing was run, nothing tried again."""
+    """Throttling is the environment's fault: the error has the platform's words and request id, and nothing is run."""
     adapter = make(remote.config)
     kind = "throttle" if remote.config["type"] == "aws-lambda" else "busy"
     before = remote.faulty.fired(kind)
@@ -93,7 +93,7 @@ async def test_throttled(remote: Remote, tmp_path: Path) -> None:
 
 
 async def test_no_permission(remote: Remote, tmp_path: Path) -> None:
-    """The request's fault, with what to do."""
+    """A refused permission is the request's fault, and the error names the permission to grant."""
     adapter = make(remote.config)
     remote.faulty.want("deny")
     message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
@@ -102,7 +102,7 @@ async def test_no_permission(remote: Remote, tmp_path: Path) -> None:
 
 
 async def test_an_answer_that_is_lost(remote: Remote, tmp_path: Path) -> None:
-    """The connection breaks after the work was done: the recorded answer is found, nothing is rendered again."""
+    """When the connection breaks after the work was done, the adapter finds the recorded answer and repeats nothing."""
     adapter = make(remote.config)
     before = remote.faulty.fired("lose-answer")
     remote.faulty.want("lose-answer")
@@ -115,7 +115,7 @@ async def test_an_answer_that_is_lost(remote: Remote, tmp_path: Path) -> None:
 
 
 async def test_a_worker_that_is_killed_in_the_middle(remote: Remote, tmp_path: Path) -> None:
-    """The environment's fault; the next attempt works, and the dead one's command is gone."""
+    """A killed worker is the environment's fault, and the next attempt succeeds."""
     adapter = make(remote.config, answer_wait_seconds=1)
     before = remote.faulty.fired("kill")
     remote.faulty.want("kill")
@@ -127,11 +127,11 @@ async def test_a_worker_that_is_killed_in_the_middle(remote: Remote, tmp_path: P
     assert await is_quiet(remote.config, tmp_path / "n") in {
         b"..",
         b".",
-    }  # it may have been killed before its command began
+    }  # the worker may be killed before its command notes anything
 
 
 async def test_a_missing_function(amazon: Aws) -> None:
-    """The request's fault, with its name and what to do."""
+    """A missing function is the request's fault, and the error has its name and how to deploy it."""
     adapter = make(amazon.config, function="no-such-function")
     message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
     assert "no-such-function" in message
@@ -139,7 +139,7 @@ async def test_a_missing_function(amazon: Aws) -> None:
 
 
 async def test_a_function_that_can_t_start(amazon: Aws) -> None:
-    """A handler that can't be imported is not tried again, and its log says why."""
+    """A function whose handler can't be imported is the request's fault, and the error quotes its log."""
     adapter = make(amazon.config, function="broken")
     message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
     assert "ImportModuleError" in message
@@ -147,7 +147,7 @@ async def test_a_function_that_can_t_start(amazon: Aws) -> None:
 
 
 async def test_a_function_that_its_platform_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that kept nothing of its time to answer: the command's fault, since it would happen again."""
+    """A function that its platform times out is the command's fault, since another attempt would time out, too."""
     with aws(timeout=3, worker={"HELIOS_RESERVE_SECONDS": "0"}) as cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
@@ -160,7 +160,7 @@ async def test_a_function_that_its_platform_times_out(tmp_path: Path, monkeypatc
 
 
 async def test_a_garbled_answer(amazon: Aws, tmp_path: Path) -> None:
-    """What is no answer is looked up in storage."""
+    """An unreadable answer is replaced by the recorded answer in storage, and nothing is rendered again."""
     adapter = make(amazon.config)
     amazon.functions.want("garble-answer")
     result = await adapter.execute(counted(adapter, tmp_path / "n"))
@@ -169,7 +169,7 @@ async def test_a_garbled_answer(amazon: Aws, tmp_path: Path) -> None:
 
 
 async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> None:
-    """One of the two counts, whole; the other's output is gone."""
+    """When Lambda delivers an event twice, one execution counts, and the other one's output is removed."""
     adapter = make(amazon.config, mode="async")
     before = amazon.functions.fired("deliver-twice")
     amazon.functions.want("deliver-twice")
@@ -188,7 +188,7 @@ async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> 
 
 
 async def test_a_payload_over_the_limit(amazon: Aws) -> None:
-    """Refused in the platform's words before anything runs."""
+    """A payload over the platform's limit is refused in the platform's words before anything runs."""
     for mode, size in (("sync", 7_000_000), ("async", 1_100_000)):
         adapter = make(amazon.config, mode=mode, env={"LONG": "x" * size})
         message = await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
@@ -196,14 +196,14 @@ async def test_a_payload_over_the_limit(amazon: Aws) -> None:
 
 
 async def test_expired_credentials(amazon: Aws, tmp_path: Path) -> None:
-    """Static keys that are over are the request's fault, with what to do."""
+    """Expired static keys are the request's fault, and the error says to renew them."""
     adapter = make(amazon.config)
     amazon.functions.want("expired")
     assert "renew the credentials" in await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
 
 
 async def test_a_worker_of_helios(amazon: Aws) -> None:
-    """Its answer is understood: exit code, output, errors and time."""
+    """The answer of Helios's own worker is understood: exit code, output, errors and time."""
     adapter = make(amazon.config, function="of-helios")
     result = await adapter.execute(store_script(adapter.storage, "pass"))
     assert (result.exit_code, result.stdout, result.stderr) == (3, "frame 1\nframe 2", "boom")
@@ -211,7 +211,7 @@ async def test_a_worker_of_helios(amazon: Aws) -> None:
 
 
 async def test_a_worker_of_another_version(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An orchestrator that speaks a newer protocol is told by the worker, with both versions."""
+    """A worker refuses a newer protocol, and the error names the protocol and says to deploy the worker."""
     adapter = make(amazon.config)
     send = adapter._send  # type: ignore[attr-defined]
 
@@ -225,7 +225,7 @@ async def test_a_worker_of_another_version(amazon: Aws, monkeypatch: pytest.Monk
 
 
 async def test_a_lambda_that_can_t_be_reached(amazon: Aws) -> None:
-    """The environment's fault."""
+    """An address that nothing listens on is the environment's fault."""
     adapter = make(amazon.config, endpoint="http://127.0.0.1:9")
     assert "can't be reached" in await refused(adapter, store_command(adapter.storage, "true"), WorkerUnavailableError)
 
@@ -251,7 +251,7 @@ asyncio.run(main())
 
 
 def test_a_lambda_that_never_answers_does_not_hold_the_process(amazon: Aws, tmp_path: Path) -> None:
-    """A connection that stays open and silent ends with the process that is cancelled, not minutes later."""
+    """A cancelled process ends while its connection to Lambda stays open and silent, not minutes later."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         process = subprocess.Popen(
@@ -269,7 +269,7 @@ def test_a_lambda_that_never_answers_does_not_hold_the_process(amazon: Aws, tmp_
 
 
 async def test_no_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Said before anything runs."""
+    """Missing AWS credentials are reported when the adapter is created, before anything runs."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -282,7 +282,7 @@ async def test_no_credentials(amazon: Aws, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_tokens_are_kept_and_renewed(google: Google, tmp_path: Path) -> None:
-    """One token serves many requests; when it is about to expire in the middle of a job, the next one is fetched."""
+    """One token serves many requests, and a new token is fetched shortly before it expires."""
 
     def tokens() -> int:
         return int(google.identity.state()["seen"].get("id-token", 0))
@@ -303,7 +303,7 @@ async def test_tokens_are_kept_and_renewed(google: Google, tmp_path: Path) -> No
 
 
 async def test_a_token_for_somebody_else(google: Google, tmp_path: Path) -> None:
-    """The front door refuses it, and the message says where to look."""
+    """A token for another audience is refused, and the error says to check the audience."""
     adapter = make(google.service_config, audience="https://another-service")
     message = await refused(adapter, counted(adapter, tmp_path / "n"), RequestError)
     assert "check the audience" in message
@@ -311,14 +311,14 @@ async def test_a_token_for_somebody_else(google: Google, tmp_path: Path) -> None
 
 
 async def test_a_service_account_s_key(google: Google, tmp_path: Path) -> None:
-    """A key in the configuration replaces the standard chain; google-auth signs with it."""
+    """A service account's key in the configuration replaces the standard chain; google-auth signs with it."""
     adapter = make(google.service_config, service_account_key=google.service_account_key)
     assert (await adapter.execute(counted(adapter, tmp_path / "n"))).artifact is not None
     assert google.service_account_key not in repr(adapter.config)  # type: ignore[attr-defined]
 
 
 async def test_an_instance_that_is_shut_down(google: Google, tmp_path: Path) -> None:
-    """SIGTERM in the middle: the worker stops its command and reports, so that the chunk is tried again at once."""
+    """A worker that gets SIGTERM stops its command and reports that, so that the chunk is tried again at once."""
     adapter = make(google.service_config)
     before = google.service.fired("shut-down")
     google.service.want("shut-down")
@@ -328,9 +328,9 @@ async def test_an_instance_that_is_shut_down(google: Google, tmp_path: Path) -> 
 
 
 async def test_a_short_chunk_finishes_before_the_instance_is_gone(google: Google, tmp_path: Path) -> None:
-    """After SIGTERM there are seconds left: what ends within them is a success."""
+    """A chunk that ends within the seconds left after SIGTERM succeeds."""
     adapter = make(google.service_config)
-    # What a first chunk loads is loaded: the short one has three seconds.
+    # A first chunk loads what the worker imports late: the short chunk has only three seconds.
     assert (await adapter.execute(counted(adapter, tmp_path / "first"))).artifact is not None
     before = google.service.seen("SIGTERM")
     google.service.want("shut-down")
@@ -346,7 +346,7 @@ async def test_a_short_chunk_finishes_before_the_instance_is_gone(google: Google
 
 
 def executions(google: Google) -> int:
-    """How many were started."""
+    """Return how many executions were started."""
     return int(google.jobs.state()["seen"]["executions"])
 
 
@@ -361,7 +361,7 @@ async def test_chunks_share_executions(google: Google, tmp_path: Path) -> None:
 
 
 async def test_a_task_that_is_killed(google: Google, tmp_path: Path) -> None:
-    """Its chunk fails while the others of the execution go on, with the platform's words on how it ended."""
+    """A killed task fails its own chunk in the platform's words, and the other tasks of the execution go on."""
     adapter = make(google.job_config)
     google.jobs.want("kill")
     jobs = [counted(adapter, tmp_path / str(n), seconds=4) for n in range(2)]
@@ -373,7 +373,7 @@ async def test_a_task_that_is_killed(google: Google, tmp_path: Path) -> None:
 
 
 async def test_cancelling_all_ends_the_execution(google: Google, tmp_path: Path) -> None:
-    """One call for all of its tasks; one chunk alone is called off by itself."""
+    """Cancelling all chunks of an execution cancels it in one call; cancelling one chunk leaves the others."""
     adapter = make(google.job_config)
     cancelled = google.jobs.fired("cancelled")
     works = [asyncio.create_task(adapter.execute(counted(adapter, tmp_path / str(n), seconds=60))) for n in range(3)]
@@ -402,7 +402,7 @@ async def test_cancelling_all_ends_the_execution(google: Google, tmp_path: Path)
 async def test_the_job_api_refuses(
     google: Google, tmp_path: Path, fault: str, kind: type[HeliosError], says: str
 ) -> None:
-    """Quota and outages are the environment's fault, permission the request's; the client does not try again."""
+    """Quota and outages are the environment's fault, permission is the request's; the client does not retry."""
     adapter = make(google.job_config)
     before = google.jobs.fired(fault)
     google.jobs.want(fault)
@@ -412,7 +412,7 @@ async def test_the_job_api_refuses(
 
 
 async def test_a_missing_job(google: Google) -> None:
-    """The request's fault, with what to do."""
+    """A missing Cloud Run job is the request's fault, and the error says how to deploy it."""
     adapter = make(google.job_config, job="projects/p/locations/x/jobs/none")
     assert "deploy/gcp" in await refused(adapter, store_script(adapter.storage, "pass"), RequestError)
 
@@ -421,7 +421,7 @@ async def test_a_missing_job(google: Google) -> None:
 
 
 async def test_an_upload_that_is_cut(amazon: Aws, tmp_path: Path) -> None:
-    """The connection breaks in the middle of an output, more than once: it is sent again, and arrives whole."""
+    """An upload whose connection breaks in the middle, twice, is sent again and arrives whole."""
     adapter = make(amazon.config)
     before = amazon.storage.fired("cut-upload")
     amazon.storage.want("cut-upload", 2)
@@ -434,7 +434,7 @@ async def test_an_upload_that_is_cut(amazon: Aws, tmp_path: Path) -> None:
 
 
 async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> None:
-    """Storage takes a worker's record and says that it failed: the worker looks, and finds its own."""
+    """When storage keeps a worker's record but reports a failure, the worker finds its own record there."""
     adapter = make(amazon.config)
     before = amazon.storage.fired("lose-put-answer")
     amazon.storage.want("lose-put-answer")
@@ -446,7 +446,7 @@ async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mode", ["sync", "async"])
 async def test_a_worker_whose_clock_is_wrong(amazon: Aws, tmp_path: Path, mode: str) -> None:
-    """Two hours ahead: neither its deadline nor its answer is taken for another time."""
+    """A worker's clock that is two hours ahead spoils neither its deadline nor its timings."""
     adapter = make(amazon.config, function="wrong-clock", mode=mode)
     script = "import time; time.sleep(1); print(round(time.time()))"
     result = await adapter.execute(store_script(adapter.storage, script))
@@ -459,7 +459,7 @@ async def test_a_worker_whose_clock_is_wrong(amazon: Aws, tmp_path: Path, mode: 
 async def test_credentials_that_expire_during_a_job(
     amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Short-lived keys of a container are renewed for Lambda and for S3 alike, while chunks go on."""
+    """Short-lived keys of a container are renewed while chunks go on, and Lambda gets the new keys."""
     given = 0
 
     def respond(*_request: object) -> Answer:

@@ -19,7 +19,7 @@ def test_a_name_a_configuration_and_a_model() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
-    """A typo is easy to mend."""
+    """An unknown name is refused with the known names; a configuration without a type is refused, too."""
     with pytest.raises(RequestError, match=r"Unknown adapter 'lamda'\. Known: .*local"):
         create_adapter("lamda")
     with pytest.raises(RequestError, match="has no type"):
@@ -27,7 +27,7 @@ def test_an_unknown_name_is_answered_with_the_names_there_are() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    """Path, value and expectation, as for a job document."""
+    """Wrong settings are refused with path, value and expectation, as in a job document."""
     with pytest.raises(SpecError, match=r"adapter local: grace_seconds: -1; expected greater than or equal to 0"):
         create_adapter({"type": "local", "grace_seconds": -1})
     with pytest.raises(SpecError, match="grace: an unknown field"):
@@ -35,7 +35,7 @@ def test_wrong_settings_are_refused() -> None:
 
 
 def test_third_parties_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package with the entry-point group `helios.adapters` is enough: a real one, as pip would lay it out."""
+    """An installed package adds an adapter by the entry-point group `helios.adapters`."""
     (tmp_path / "studio.py").write_text(
         "from typing import Literal\n"
         "from pydantic import BaseModel\n"
@@ -73,7 +73,7 @@ def test_third_parties_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_a_secret_that_is_wrong_is_not_shown(wrong: dict[str, object]) -> None:
-    """A message about a secret says where it stands, and not what it is."""
+    """The error about a wrong secret does not quote the secret."""
     with pytest.raises(RequestError) as caught:
         create_adapter({"type": "aws-lambda", "storage": "s3://b", **wrong})
     assert "4711" not in str(caught.value)

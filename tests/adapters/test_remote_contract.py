@@ -16,7 +16,7 @@ from tests.helios.worker.stored import store_command, store_script
 
 
 class RemoteContract(AdapterContract):
-    """The suite's jobs as documents in the adapter's storage."""
+    """The contract suite with its jobs as documents in the adapter's storage."""
 
     @pytest.fixture(autouse=True)
     def _keep(self, adapter: WorkerAdapter) -> None:
@@ -24,22 +24,22 @@ class RemoteContract(AdapterContract):
         self.adapter_in_use = adapter
 
     def python(self, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
-        """A job in storage."""
+        """Store a job that runs a Python script."""
         return store_script(self.adapter_in_use.storage, script, *args, timeout_seconds=timeout_seconds)
 
     def missing_program(self) -> WorkerJob:
-        """A job in storage whose program does not exist."""
+        """Store a job whose program does not exist."""
         return store_command(self.adapter_in_use.storage, "helios-no-such-program")
 
     async def test_hands_on_a_long_output_whole(self, adapter: WorkerAdapter) -> None:
-        """What is longer than an answer comes from storage, to the last line."""
+        """Output that is longer than an answer is read from storage, to the last line."""
         seen: list[str] = []
         job = self.python("for n in range(20_000): print('line', n)")
         await adapter.execute(job, on_output=lambda _stream, line: seen.append(line))
         assert seen == [f"line {n}" for n in range(20_000)]
 
     async def test_hands_on_the_whole_output_of_a_job_that_stalls(self, adapter: WorkerAdapter) -> None:
-        """Its log is in storage, like that of every command that ran, and reaches the sink to the last line."""
+        """A stalled job's log is stored, like that of every command that ran, and reaches the sink to the last line."""
         seen: list[str] = []
         job = self.python("import time\nfor n in range(20_000): print('line', n, flush=True)\ntime.sleep(600)")
         with pytest.raises(CommandStalledError, match="for 3 s, and was stopped"):
@@ -53,7 +53,7 @@ class RemoteContract(AdapterContract):
         assert len((await storage.read(log) or b"").splitlines()) == 20_000
 
     async def test_refuses_a_command_that_is_not_in_storage(self, adapter: WorkerAdapter) -> None:
-        """Such a worker has nothing but what is in storage."""
+        """A command that is not in storage is refused, since a remote worker can't see it."""
         with pytest.raises(RequestError, match="merge adapter: local"):
             await adapter.execute(WorkerJob(command="true"))
 
@@ -81,7 +81,7 @@ class TestAwsLambdaEvents(RemoteContract):
 
     @pytest.fixture
     def adapter(self, amazon: Aws) -> WorkerAdapter:
-        """The same with events, and answers in S3."""
+        """The same parts, with events, and with answers in S3."""
         return create_adapter({**amazon.config, "mode": "async"})[1]
 
 

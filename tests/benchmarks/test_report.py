@@ -1,4 +1,4 @@
-"""What the bench says: medians, ratios to a reference of the same run, goals, and files."""
+"""The bench's report: medians, ratios to a reference of the same run, goals, and files."""
 
 import json
 from pathlib import Path
@@ -26,13 +26,13 @@ def test_medians_ratios_and_spread() -> None:
 
 
 def test_a_table_without_reference() -> None:
-    """It has no ratios; what a figure did not measure is left empty."""
+    """A table without a reference has no ratios; a measure that a figure lacks is left empty."""
     columns = (Column(measure=WALL, heading="s"), Column(measure="memory", heading="MB"))
     assert "| ours | 3.00 |  | 2.00 to 10.00 |  | 3 |" in _table(reference=None, columns=columns).to_markdown()
 
 
 async def test_runs_are_interleaved() -> None:
-    """A machine that becomes slower in the middle is slower for all; own measures stand beside the time."""
+    """Runs are interleaved, so that a machine that slows down slows all contestants; their own measures are kept."""
     order: list[str] = []
 
     def contestant(name: str) -> "Contestant":
@@ -44,34 +44,34 @@ async def test_runs_are_interleaved() -> None:
     assert [figure.name for figure in figures] == ["a", "b"]
     assert figures[0].samples[0]["named"] == 1.0
     assert WALL in figures[0].samples[0]
-    # Each says its own time, which is the one that counts: the last three turns met a slower machine.
+    # Each contestant returns the number of its turn as a measure of its own.
     assert [sample["turn"] for sample in figures[0].samples] == [1, 4, 5]
     assert [sample["turn"] for sample in figures[1].samples] == [2, 3, 6]
 
 
 class Contestant:
-    """Takes note of its turn."""
+    """A contestant that records its turn."""
 
     def __init__(self, name: str, order: list[str]) -> None:
         self.name = name
         self.order = order
 
     async def __call__(self) -> dict[str, float]:
-        """Run."""
+        """Record the turn, and return it."""
         self.order.append(self.name)
         return {"named": 1.0, "turn": float(len(self.order))}
 
 
 @pytest.mark.parametrize(("value", "word"), [(1.03, "met"), (1.04, "missed")])
 def test_goals_are_held_against_what_was_measured(value: float, word: str) -> None:
-    """The report begins with them."""
+    """The report says of each goal whether the measured value meets it."""
     goal = Goal(text="at most 1.03", value=value, most=1.03)
     report = Report(machine="here", extent="quick", suites=(Suite(name="stitch", tables=(_table(goals=(goal,)),)),))
     assert f"| at most 1.03 | {value} | {word} |" in report.to_markdown()
 
 
 def test_files(tmp_path: Path) -> None:
-    """Text, JSON that can be read back, and plots whose text is text."""
+    """A report is written as text, as JSON that can be read back, and as plots whose text is text."""
     per_chunk = {WALL: 2.0, "flow_cpu_seconds": 1.0, "server_cpu_seconds": 1.5}
     sizes = tuple(
         Table(
@@ -93,7 +93,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_a_document_is_filled_between_its_marks() -> None:
-    """Of a suite that was measured again, the last counts; what has no mark, and the text around, stay."""
+    """The last report of a suite replaces the text between the suite's marks; the text around the marks stays."""
     goal = Goal(text="fast", value=1.0, most=2.0)
     first = Report(machine="here", extent="quick", suites=(Suite(name="stitch", tables=(_table(title="old"),)),))
     again = Report(machine="here", extent="quick", suites=(Suite(name="stitch", tables=(_table(goals=(goal,)),)),))

@@ -1,4 +1,4 @@
-"""Pages in a real browser and the server of `helios-job up`: a foreign one gets nowhere, a link's gets in.
+"""Pages in a real browser and the server of `helios-job up`: it refuses a foreign page and accepts a link's page.
 
 Needs Debian's chromium.
 """
@@ -52,13 +52,13 @@ FRAME = """url => new Promise(done => {
 
 @pytest.fixture
 def access(prefect_api: str) -> ServerAccess:
-    """The tests' server."""
+    """The address and the credential of the tests' server."""
     return ServerAccess(prefect_api, str(PREFECT_API_AUTH_STRING.value()))
 
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    """A real one."""
+    """A real Chromium."""
     with sync_playwright() as play:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
@@ -74,7 +74,7 @@ def _flow_names(access: ServerAccess) -> set[str]:
 
 
 def test_a_foreign_page(access: ServerAccess, browser: Browser) -> None:
-    """In a browser that is let in itself, a page of another port makes nothing, reads nothing and frames nothing."""
+    """In a browser that has the credential, a page of another port can't write to the server, read it or frame it."""
 
     def page_of_theirs(_method: str, _path: str, _headers: dict[str, str], _body: bytes) -> Answer:
         return 200, {"content-type": "text/html"}, b"<!doctype html><title>theirs</title>"
@@ -89,12 +89,12 @@ def test_a_foreign_page(access: ServerAccess, browser: Browser) -> None:
         assert set(got.values()) == {""}
         page.evaluate(FRAME, f"{access.ui}/v2/dashboard")
         (frame,) = page.frames[1:]
-        assert "127.0.0.1" not in frame.url  # an error's page took its place
+        assert "127.0.0.1" not in frame.url  # the browser shows an error page instead
     assert not {name for name in _flow_names(access) if name.startswith("attack")}
 
 
 def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> None:
-    """Without it Prefect asks for a password; with it both UIs load their data; another browser is told what to do."""
+    """Without a link Prefect asks for a password; with it both UIs load data; a used link helps no other browser."""
     made = httpx.post(f"{access.url}/flows/", json={"name": "shown-in-the-ui"}, headers=client_headers())
     made.raise_for_status()
     flow = made.json()["id"]
@@ -109,7 +109,7 @@ def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> N
     expect(page.get_by_text("shown-in-the-ui").first).to_be_visible(timeout=PATIENCE_MS)
     page.goto(f"{access.ui}/flows/flow/{flow}")
     expect(page.get_by_text("shown-in-the-ui").first).to_be_visible(timeout=PATIENCE_MS)
-    page.goto(link)  # the browser that has the credential goes on
+    page.goto(link)  # a browser that has the credential already goes on to the UI
     page.wait_for_url("**/v2/**")
     other = browser.new_context().new_page()
     other.goto(link)

@@ -1,6 +1,6 @@
 """Prefect's UI in a real browser: from the form to the video, watched, cancelled, and started by a schedule.
 
-Needs Debian's chromium. What the browser shows is kept in build/screenshots.
+Needs Debian's chromium. Screenshots are kept in build/screenshots.
 """
 
 import re
@@ -28,7 +28,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """One for all tests here."""
+    """A farm for all tests of this module."""
     farm = Farm(tmp_path_factory.mktemp("farm"))
     yield farm
     farm.stop()
@@ -36,7 +36,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 @pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.slow)])
 def page(request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page of a browser, in a theme of Prefect's."""
+    """A browser's page, in one of Prefect's themes."""
     with sync_playwright() as play:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
@@ -48,7 +48,7 @@ def page(request: pytest.FixtureRequest) -> Iterator[Page]:
 
 
 class Ui:
-    """What a person does, and looks at."""
+    """The actions of a person in Prefect's UI."""
 
     def __init__(self, farm: Farm, page: Page, theme: str) -> None:
         self.farm = farm
@@ -57,7 +57,7 @@ class Ui:
         self.url = f"http://127.0.0.1:{farm.port}"
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Ask the server what the browser can't say."""
+        """Query the server for what the browser does not show."""
         return ask_api(method, f"{self.url}/api{path}", body, auth=self.farm.auth)
 
     def deployment(self) -> str:
@@ -65,7 +65,7 @@ class Ui:
         return str(self.ask("GET", "/deployments/name/render-job/local")["id"])
 
     def submit(self, job: Path, video: Path) -> str:
-        """Fill the form in, and submit it; the run's id."""
+        """Fill in the form and submit it; return the run's id."""
         page, deployment = self.page, self.deployment()
         before = {run["id"] for run in self._runs(deployment)}
         page.goto(f"{self.url}/deployments/deployment/{deployment}/run")
@@ -90,22 +90,22 @@ class Ui:
         return made.pop()
 
     def open_run(self, run: str, tab: str) -> None:
-        """Look at a tab of a run's page."""
+        """Open a tab of a run's page."""
         self.page.goto(f"{self.url}/runs/flow-run/{run}")
         self.page.get_by_text(tab, exact=True).first.click()
 
     def open_artifact(self, run: str, key: str) -> None:
-        """Look at one of a run's artifacts, by its card."""
+        """Open one of a run's artifacts by its card."""
         self.open_run(run, "Artifacts")
         self.page.get_by_text(key, exact=True).last.click()
         self.page.wait_for_url("**/artifacts/artifact/**")
 
     def state(self, run: str) -> str:
-        """A run's state's name."""
+        """Return the name of a run's state."""
         return str(self.ask("GET", f"/flow_runs/{run}")["state"]["name"])
 
     def shoot(self, name: str) -> None:
-        """Keep what the browser shows."""
+        """Save a screenshot of the page."""
         SHOTS.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=SHOTS / f"{name}-{self.theme}.png", full_page=True)
 
@@ -125,7 +125,7 @@ def ui(farm: Farm, page: Page, request: pytest.FixtureRequest) -> Ui:
 
 
 def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
-    """The progress changes while one looks; then the timeline, the chunks, and the contact sheet of the video."""
+    """A job from the form shows its progress while it runs, then its timeline, chunks and the video's contact sheet."""
     gate, page = tmp_path / "gate", ui.page
     gate.mkdir()
     path = write_job(tmp_path, make_job([5] * 6, extra=["--misbehave", f"until:{gate}"]))
@@ -163,7 +163,7 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_cancel(ui: Ui, tmp_path: Path) -> None:
-    """The button on a run's page: its chunks' processes end, and it is Cancelled."""
+    """The Cancel button on a run's page makes the run Cancelled."""
     path = write_job(tmp_path, make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"]))
     run = ui.submit(path, tmp_path / "video.mp4")
     until(lambda: ui.state(run) == "Running")
@@ -180,7 +180,7 @@ def test_cancel(ui: Ui, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
-    """The buttons on a run's page: what is in flight finishes, and the rest is rendered after the resume."""
+    """After Suspend on a run's page chunks in flight finish; after Resume the others are rendered."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
     path = write_job(tmp_path, make_job([5] * 9, extra=words))
@@ -206,7 +206,7 @@ def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
-    """It is rendered, and is on the page of runs."""
+    """A schedule's run is rendered, and is listed on the page of runs."""
     path = write_job(tmp_path, make_job([5] * 2))
     parameters = {"job": str(path), "output_file": str(tmp_path / "{date}.mp4"), "overwrite": True}
     schedule = {"schedule": {"interval": 5}, "active": True, "parameters": parameters}
@@ -222,7 +222,7 @@ def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
 
 
 def _is_said(ui: Ui, run: str, text: str) -> None:
-    """Look at the progress until it says something: the page does not follow by itself."""
+    """Reload the progress until it shows a text: the page does not update itself."""
 
     def look() -> bool:
         ui.open_artifact(run, "render-progress")
@@ -236,7 +236,7 @@ def _is_said(ui: Ui, run: str, text: str) -> None:
 
 
 def _is_readable(page: Page, theme: str) -> None:
-    """The page is in the theme, with text that stands out from its ground (WCAG's ratio of 4.5)."""
+    """Check that the page has the theme's ground, and text with a contrast of more than 4.5 (WCAG)."""
     colours = page.evaluate("() => { const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]; }")
     text, ground = (_luminance(colour) for colour in colours)
     assert (ground < 0.2) == (theme == "dark"), colours
@@ -244,7 +244,7 @@ def _is_readable(page: Page, theme: str) -> None:
 
 
 def _luminance(colour: str) -> float:
-    """https://www.w3.org/TR/WCAG21/#dfn-relative-luminance of `rgb(r, g, b)`."""
+    """Relative luminance of `rgb(r, g, b)`: https://www.w3.org/TR/WCAG21/#dfn-relative-luminance."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

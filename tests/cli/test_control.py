@@ -25,14 +25,14 @@ GRACE = '{"grace_seconds": 1}'
 
 
 def records(run: str) -> list[Path]:
-    """The files in which Prefect keeps that a run's chunks were accepted."""
+    """Prefect's files with the records of a run's accepted chunks."""
     storage = Path(os.environ["PREFECT_HOME"], "storage", "helios-render")
     return [path for path in storage.rglob("chunk-*") if run in str(path.parent)]
 
 
 @contextmanager
 def a_running_job(folder: Path, misbehave: str, *, chunks: int = 6) -> "Iterator[tuple[subprocess.Popen[str], str]]":
-    """`helios-job run` in a process of its own, two chunks of it begun; and its run's id."""
+    """Run `helios-job run` within the block, with two chunks begun; yield its process and the run's id."""
     (folder / "notes").mkdir()
     words = ["--notes", str(folder / "notes"), "--misbehave", misbehave]
     path = write_job(folder, make_job([5] * chunks, extra=words, outputFile="video.mp4"))
@@ -50,7 +50,7 @@ def _id_of_latest() -> str:
 
 
 def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """The list says crashed; resume renders what is missing, and says what it reused."""
+    """The list shows a killed run as crashed; resume renders the missing chunks and says how many it reused."""
     with a_running_job(tmp_path, "slow:2") as (process, run):
         until(lambda: begun(tmp_path) >= 3)
         process.send_signal(signal.SIGKILL)
@@ -64,7 +64,7 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
     assert done.returncode == 0, done.stderr
     said_so = re.search(r"video\.mp4: 30 frames, .* \((\d) of 6 chunks reused\)", done.stdout)
     assert said_so is not None, done.stdout
-    # An output may be there whose record was not written yet: it is rendered again.
+    # An output whose record was not written before the kill is rendered again.
     reused = int(said_so[1])
     assert max(there - 2, 1) <= reused <= there
     assert begun(tmp_path) == 6 + had_begun - reused
@@ -73,15 +73,15 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
 
 
 def test_pause_that_outlives_its_process(tmp_path: Path) -> None:
-    """Paused, killed, resumed: it goes on where it was."""
+    """A run that was paused and then killed goes on where it stopped when it is resumed."""
     with a_running_job(tmp_path, f"until:{tmp_path}", chunks=8) as (process, run):
         assert f"helios-job resume {run} goes on" in said("pause", run)
-        until(lambda: "; paused" in said("status", run))  # its process has taken note
+        until(lambda: "; paused" in said("status", run))  # its process has read the state
         assert f"{run}): paused" in said("status", run)
         (tmp_path / "all").touch()
         until(lambda: "10 of 40 frames, 2 of 8 chunks" in said("status", run))
         until(lambda: len(records(run)) == 2)
-        # What a paused job does not do, another one has done meanwhile.
+        # Another job completes meanwhile: by then a job that is not paused would have begun further chunks.
         (tmp_path / "another").mkdir()
         asyncio.run(render(tmp_path / "another", make_job([5] * 4)))
         assert begun(tmp_path) == 2
@@ -94,7 +94,7 @@ def test_pause_that_outlives_its_process(tmp_path: Path) -> None:
 
 
 def test_cancel_ends_everything(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Commands that ignore SIGTERM too; it returns when they are gone. The command that ran the job exits with 130."""
+    """Cancel returns when all commands have ended, deaf ones included; the command that ran the job exits with 130."""
     with a_running_job(tmp_path, "hang-hard") as (process, run):
         answer = said("cancel", run)
         assert processes_of(tmp_path / "notes") == []
@@ -107,7 +107,7 @@ def test_cancel_ends_everything(tmp_path: Path, processes_of: ProcessesOf) -> No
 
 
 def test_a_second_run_of_a_job_says_who_has_it(tmp_path: Path) -> None:
-    """And touches nothing."""
+    """A second run of a running job names the first run's process, and starts no command."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
     path = write_job(tmp_path, make_job([5] * 2, extra=words, id=f"held {tmp_path.name}"))
@@ -124,13 +124,13 @@ def test_a_second_run_of_a_job_says_who_has_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["status", "logs", "wait", "cancel", "pause", "resume", "retry", "delete"])
 def test_a_run_that_there_is_not(command: str) -> None:
-    """It is named, and where to look."""
+    """An unknown run is refused with its name and a hint to `helios-job list`."""
     with pytest.raises(RequestError, match="There is no run 'no-such-run'; helios-job list shows those that there are"):
         said(command, "no-such-run")
 
 
 def test_a_worker_takes_its_jobs_with_it(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """SIGTERM to `helios-job worker`: its job is Cancelled, nothing is left, and it exits with 0."""
+    """SIGTERM to `helios-job worker` cancels its job and leaves no process, and the worker exits with 0."""
     prefect("work-pool", "create", "ours", "--type", "process", "--overwrite")
     prefect("deploy", "-n", "local", "--pool", "ours")
     (tmp_path / "notes").mkdir()
@@ -148,7 +148,7 @@ def test_a_worker_takes_its_jobs_with_it(prefect_api: str, tmp_path: Path, proce
 
 
 def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
-    """One line says so, and what to do."""
+    """A command reports a server that does not answer in one line, and exits with 1."""
     path = write_job(tmp_path, make_job((5,)))
     for words in (["list"], ["run", str(path)]):
         process = start_helios_job(*words, env={"PREFECT_API_URL": "http://127.0.0.1:1/api"})

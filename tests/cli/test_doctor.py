@@ -1,4 +1,4 @@
-"""`helios-job doctor` on real parts."""
+"""`helios-job doctor` on this machine and on the clouds' stand-ins."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from tests.command import HELIOS_JOB, helios_job
 
 
 def test_this_machine() -> None:
-    """The local adapter runs a process."""
+    """Doctor runs a process for the local adapter, and exits with 0."""
     done = helios_job("doctor")
     assert done.returncode == 0
     assert "round trip" in done.stdout
 
 
 def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tuple[str, str]]]:
-    """Run it: exit code, and each finding's mark and text."""
+    """Run doctor; return its exit code, and each finding's mark and text."""
     done = subprocess.run(
         [HELIOS_JOB, "doctor", "--adapter", adapter, "--adapter-config", json.dumps(config)],
         capture_output=True, text=True, timeout=300, env=os.environ,
@@ -30,7 +30,7 @@ def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tupl
 
 
 def test_a_farm_that_works(amazon: Aws) -> None:
-    """Every finding is good, to a worker that writes to the storage and back."""
+    """For a working Lambda farm every finding is ok, up to a worker that writes to storage."""
     code, found = doctor("aws-lambda", amazon.config)
     assert code == 0, found
     assert set(found) == {"configuration", "storage", "credentials", "function", "permission", "quota", "round trip"}
@@ -39,7 +39,7 @@ def test_a_farm_that_works(amazon: Aws) -> None:
 
 
 def test_google_s(google: Google) -> None:
-    """A service and a job."""
+    """For a working Cloud Run service and a working Cloud Run job every finding is ok."""
     for config in (google.service_config, google.job_config):
         code, found = doctor(str(config["type"]), config)
         assert code == 0, found
@@ -58,7 +58,7 @@ def test_google_s(google: Google) -> None:
     ids=lambda value: str(value)[:30],
 )
 def test_what_is_to_be_fixed(amazon: Aws, changes: dict[str, object], what: str, says: str) -> None:
-    """Each is marked, in words that say what to do, and the exit code is 1."""
+    """A finding with a fault is marked and says what to do, and the exit code is 1."""
     code, found = doctor("aws-lambda", {**amazon.config, **changes})
     assert code == 1
     assert found[what][0] == "FIX"

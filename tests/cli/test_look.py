@@ -1,4 +1,4 @@
-"""`helios-job list`, `status`, `logs`, `wait`, `retry`, `delete`, `submit`, in this process, which has Prefect."""
+"""`helios-job list`, `status`, `logs`, `wait`, `retry`, `delete`, `submit`, run in the tests' process."""
 
 import asyncio
 import json
@@ -18,13 +18,13 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 @pytest.fixture(scope="module")
 def film(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> JobReport:
-    """A run that completed."""
+    """The report of a run that completed."""
     job = make_job([5] * 3, outputFile="video.mp4")
     return asyncio.run(render(tmp_path_factory.mktemp("film"), job))[1]
 
 
 def test_status_of_a_run_that_completed(film: JobReport) -> None:
-    """For people and for programs, by id and by name."""
+    """Status shows a completed run as text and as JSON, by id and by name."""
     name = f"job-{film.run_id[-6:]}"
     assert said("status", film.run_id).startswith(f"{name} ({film.run_id}): completed\n")
     assert "  stitching: 15 of 15 frames, 3 of 3 chunks (100 %)\n" in said("status", film.run_id)
@@ -37,7 +37,7 @@ def test_status_of_a_run_that_completed(film: JobReport) -> None:
 
 
 def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
-    """By state, by part of the name; in an order."""
+    """List filters runs by state and by part of the name, and sorts them."""
     failed = asyncio.run(render(tmp_path, make_job((5,), extra=["--misbehave", "exit:3"])))[1]
 
     def listed(*words: object) -> list[str]:
@@ -54,7 +54,7 @@ def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
 
 
 def test_logs(film: JobReport) -> None:
-    """The run's lines and its chunks', in order; by level."""
+    """Logs prints the lines of a run and its chunks in order, and filters them by level."""
     until(lambda: "Done: " in said("logs", film.run_id))  # the last lines may come after the run's end
     lines = said("logs", film.run_id, "--follow").splitlines()
     assert sum("Accepted: frames" in line for line in lines) == 3
@@ -64,19 +64,19 @@ def test_logs(film: JobReport) -> None:
 
 
 def test_wait_says_how_it_ended(film: JobReport, tmp_path: Path) -> None:
-    """As `run` does."""
+    """Wait prints how the run ended, as `run` does."""
     assert said("wait", film.run_id).startswith(f"{film.output}: 15 frames, 0.500 s")
     assert json.loads(said("wait", film.run_id, "--json"))["runId"] == film.run_id
 
 
 def test_retry_of_a_run_that_completed_renders_nothing(film: JobReport) -> None:
-    """As Retry in the UI does: every chunk is reused."""
+    """Retry of a completed run reuses every chunk, as Retry in the UI does."""
     report = json.loads(said("retry", film.run_id, "--json"))
     assert [(chunk["reused"], chunk["attempts"]) for chunk in report["chunks"]] == [(True, 0)] * 3
 
 
 def test_delete_takes_what_a_run_left(amazon: Aws, tmp_path: Path) -> None:
-    """Its objects in storage too; its chunks stay."""
+    """Delete removes a run and its objects in storage; its chunks stay."""
     config = {**amazon.config, "keep_objects": True}
     _, report = asyncio.run(render(tmp_path, make_job([5] * 2), adapter=config))
     answer = said("delete", report.run_id)
@@ -88,7 +88,7 @@ def test_delete_takes_what_a_run_left(amazon: Aws, tmp_path: Path) -> None:
 
 
 def test_submit_refuses_what_can_t_be(tmp_path: Path) -> None:
-    """Before anything is queued, with what was wrong."""
+    """Submit refuses an unknown deployment, settings with secrets and a missing document, and says why."""
     path = write_job(tmp_path, make_job((5,)))
     with pytest.raises(RequestError, match="There is no deployment render-job/moon; "):
         said("submit", path, "--deployment", "moon")

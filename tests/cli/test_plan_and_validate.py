@@ -14,7 +14,7 @@ COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}
 
 
 def test_plan_splits_evenly(tmp_path: Path) -> None:
-    """Four chunks of ten frames: 3, 3, 2, 2; the document is sound as it stands."""
+    """Plan cuts ten frames into four chunks of 3, 3, 2 and 2 frames, and writes a valid document."""
     done = helios_job(
         *PLAN, *COMMAND, "--frames", 10, "--chunks", 4, "--start-frame", 60, "-o", "job.json", cwd=tmp_path
     )
@@ -26,7 +26,7 @@ def test_plan_splits_evenly(tmp_path: Path) -> None:
 
 
 def test_plan_to_a_pipe() -> None:
-    """Without -o the document goes to standard output, and from there to validate."""
+    """Without -o plan writes the document to standard output, from which validate reads it."""
     planned = helios_job(*PLAN, *COMMAND, "--frames", "100", "--chunk-frames", "30")
     done = helios_job("validate", "-", stdin=planned.stdout.encode())
     assert done.returncode == 0
@@ -45,7 +45,7 @@ def test_plan_to_a_pipe() -> None:
     ],
 )
 def test_plans_that_do_not_work(words: tuple[str | int, ...], said: str) -> None:
-    """Exit code 2 and one clear message."""
+    """A plan that does not work exits with 2 and one clear message."""
     done = helios_job(*PLAN, *map(str, words))
     assert done.returncode == 2
     assert said in done.stderr.replace("\n", " ")
@@ -53,7 +53,7 @@ def test_plans_that_do_not_work(words: tuple[str | int, ...], said: str) -> None
 
 
 def test_validate(tmp_path: Path) -> None:
-    """A sound document is described; an unsound one is refused with every reason, exit code 2."""
+    """Validate describes a valid document, and refuses an invalid one with the reason and exit code 2."""
     path = write_job(tmp_path, make_job((10, 7), start=60))
     done = helios_job("validate", path)
     assert done.stdout == f"{path}: sound. 17 frames (60 to 76) of 64×64 at 30 fps in 2 chunks\n"
@@ -64,7 +64,7 @@ def test_validate(tmp_path: Path) -> None:
 
 
 def test_help_and_version() -> None:
-    """Every command explains itself, and has an example."""
+    """There is a version, and the help of run, validate and plan has an example."""
     assert helios_job("--version").stdout.startswith("helios-job, version ")
     for command in ("run", "validate", "plan"):
         done = helios_job(command, "--help")

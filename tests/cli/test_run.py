@@ -1,4 +1,4 @@
-"""`helios-job run`: a job goes in, a video comes out, and the exit code tells."""
+"""`helios-job run`: its video, its output, its exit code, and the server that it starts."""
 
 import json
 import os
@@ -21,7 +21,7 @@ with_server = pytest.mark.usefixtures("prefect_api")
 
 @with_server
 def test_a_job_becomes_a_video(tmp_path: Path) -> None:
-    """Exit code 0; one line with the output's path on standard output; what happened on standard error."""
+    """A completed job exits with 0, prints the video's path on standard output, and logs to standard error."""
     write_job(tmp_path, make_job())
     done = helios_job("run", "job.json", "--output", "out/video.mp4", "--concurrency", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -33,7 +33,7 @@ def test_a_job_becomes_a_video(tmp_path: Path) -> None:
 
 @with_server
 def test_json(tmp_path: Path) -> None:
-    """Standard output is one JSON document, whatever is said on standard error."""
+    """With --json standard output is one JSON document, regardless of standard error."""
     write_job(tmp_path, make_job(outputFile="video.mp4"))
     done = helios_job("run", tmp_path / "job.json", "--json")
     document = json.loads(done.stdout)
@@ -45,7 +45,7 @@ def test_json(tmp_path: Path) -> None:
 
 @with_server
 def test_a_failing_job(tmp_path: Path) -> None:
-    """Exit code 1, one message with the chunk, the cause and the last lines, no traceback; a report all the same."""
+    """A failed job exits with 1, names chunk, cause and last lines without a traceback, and still prints its report."""
     write_job(tmp_path, make_job(extra=["--misbehave", "exit:7", "--only", "10"]))
     done = helios_job("run", tmp_path / "job.json", "--retries", 1, "--retry-delay", 0.1, "--json")
     assert done.returncode == 1
@@ -59,7 +59,7 @@ def test_a_failing_job(tmp_path: Path) -> None:
 
 @with_server
 def test_standard_input(tmp_path: Path) -> None:
-    """SPEC may be -, and then the current directory is the job's."""
+    """SPEC may be -; then the current directory is the job directory."""
     done = helios_job("run", "-", "--no-merge", cwd=tmp_path, stdin=json.dumps(make_job((5,))).encode())
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}: 1 chunks rendered, 5 frames, not joined (--output FILE does)\n"
@@ -68,7 +68,7 @@ def test_standard_input(tmp_path: Path) -> None:
 
 @with_server
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
-    """On a terminal there is a bar, then one line with the output's path; no log lines."""
+    """On a terminal the command shows a bar, then one line with the video's path, and no log lines."""
     write_job(tmp_path, make_job([3] * 6, outputFile="video.mp4"))
     code, drawn = on_a_terminal("run", "job.json", "--concurrency", 2, cwd=tmp_path)
     assert code == 0, drawn
@@ -79,7 +79,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error says so, and has its cause."""
+    """A server that ends as it starts is reported with its exit code and the cause."""
     (tmp_path / "prefect").mkdir()
     (tmp_path / "prefect" / "prefect.db").write_bytes(b"SQLite format 3\0".ljust(8192, b"\0"))
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
@@ -114,7 +114,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
-    """Exit code 2, one clear line, and nothing has been started."""
+    """Wrong input exits with 2 and one clear line, and nothing is started."""
     words, said = REFUSED[case]
     gap = make_job()
     gap["chunks"][1]["startFrame"] = 12
@@ -133,7 +133,7 @@ def test_wrong_input_is_refused_at_once(tmp_path: Path, case: str) -> None:
 
 @with_server
 def test_what_the_flow_refuses_has_the_same_exit_code(tmp_path: Path) -> None:
-    """A sound file that can't be read is found when the job is prepared: exit code 2, one line, and nothing ran."""
+    """A sound file that can't be read is found when the flow prepares the job: exit code 2, and nothing is rendered."""
     write_job(tmp_path, make_job())
     (tmp_path / "noise.wav").write_text("no sound")
     done = helios_job("run", "job.json", "--output", "v.mp4", "--audio", "noise.wav", cwd=tmp_path)
@@ -146,7 +146,7 @@ def test_what_the_flow_refuses_has_the_same_exit_code(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM: exit code 130, no process left, Cancelled in the database of the command's own server."""
+    """Ctrl-C and SIGTERM exit with 130, leave no process, and record Cancelled in the command's own server."""
     job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
     (tmp_path / "notes").mkdir()
     write_job(tmp_path, job)
@@ -158,7 +158,7 @@ def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number
     until(lambda: len(list((tmp_path / "notes").iterdir())) == 2 or process.poll() is not None)
     assert process.poll() is None, process.communicate()
     assert processes_of(tmp_path)
-    # As a terminal does: to the whole foreground group.
+    # A terminal sends the signal to the whole foreground process group.
     os.killpg(process.pid, number)
     _, said = process.communicate(timeout=300)
     assert process.returncode == 130, said
@@ -171,7 +171,7 @@ def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number
 
 
 def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Without a configured server one is started, and ends with the command, when the last state is written."""
+    """Without a configured server the command starts its own, whose database has every last state at the end."""
     write_job(tmp_path, make_job([2] * 10, outputFile="video.mp4"))
     home = tmp_path / "prefect"
     furnish(home)
@@ -186,7 +186,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
 
 @pytest.mark.slow
 def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path: Path) -> None:
-    """They know nothing of each other's runs: the second is refused by the folder, and the first is exact."""
+    """A claim in the folder refuses the second command, although the servers share no runs; the first is exact."""
     (tmp_path / "gate").mkdir()
     waits = ["--misbehave", f"until:{tmp_path / 'gate'}"]
     first = write_job(tmp_path, make_job((5, 5), extra=waits, id="first")).rename(tmp_path / "first.json")
@@ -213,7 +213,7 @@ def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path:
 
 
 def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> None:
-    """Even when the command is killed with SIGKILL, so that it can't stop anything."""
+    """The command's own server ends even when the command is killed with SIGKILL."""
     write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))
     home = tmp_path / "prefect"
     furnish(home)
@@ -232,5 +232,5 @@ def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> Non
 def _is_server(process: psutil.Process) -> bool:
     try:
         return "farm.server.embedded" in process.cmdline()
-    except psutil.Error:  # it has ended since it was listed
+    except psutil.Error:  # the process has ended since it was listed
         return False

@@ -17,7 +17,7 @@ from tests.command import HELIOS_JOB
 
 @pytest.mark.usefixtures("prefect_api")
 async def test_a_job_by_lambda_into_a_bucket(amazon: Aws, tmp_path: Path) -> None:
-    """Settings from the environment, a document in storage, the video to storage; the report on stdout."""
+    """Lambda renders a stored document into a stored video, with settings in the environment and a report on stdout."""
     documents = Storage(StorageSettings(url=f"s3://{BUCKET}/cli"))
     await documents.write("job.json", write_job(tmp_path, make_job((10, 10))).read_bytes())
     settings = {name: value for name, value in amazon.config.items() if name != "type"} | {"assets": []}
@@ -36,7 +36,7 @@ async def test_a_job_by_lambda_into_a_bucket(amazon: Aws, tmp_path: Path) -> Non
 
 
 def test_settings_that_can_t_be(amazon: Aws, tmp_path: Path) -> None:
-    """Refused before Prefect starts, with what was expected, and without a secret."""
+    """Wrong settings exit with 2 and say what was expected, without quoting a secret."""
     job = write_job(tmp_path, make_job())
     for settings, says in (
         ("{}", "storage: missing"),

@@ -1,4 +1,4 @@
-"""`helios-job up`, and the commands that find it: from nothing to a video, and to nothing again."""
+"""`helios-job up`, and the commands that find its server."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-ru
 
 
 class Farm:
-    """A `helios-job up` in a process of its own, for users who have configured nothing."""
+    """`helios-job up` in a process of its own, without any configuration of Prefect."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -46,22 +46,22 @@ class Farm:
 
     @property
     def is_up(self) -> bool:
-        """Whether it has said so."""
+        """Whether it has printed that it is up."""
         return "Ctrl-C stops all of it.\n" in self.said
 
     def ask(self, *words: str | Path) -> str:
-        """Run `helios-job` beside it; return what it printed."""
+        """Run `helios-job` with the farm's environment; return what it printed."""
         done = helios_job(*words, env=self.environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def api(self, path: str) -> Any:
-        """Ask its server for what there is of something."""
+        """Query the farm's server without a filter."""
         return ask_api("POST", f"http://127.0.0.1:{self.port}/api{path}", {}, auth=self.auth)
 
     @property
     def auth(self) -> str:
-        """The credential, as its commands find it."""
+        """The credential, from the file in which commands find it."""
         return (self.home / "helios-job-up.credential").read_text()
 
     @property
@@ -77,7 +77,7 @@ class Farm:
         return done.stderr.split()[-1]
 
     def stop(self) -> int:
-        """Press Ctrl-C; return the exit code."""
+        """Send SIGINT, as Ctrl-C does; return the exit code."""
         self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(120)
@@ -93,7 +93,7 @@ class Farm:
 
 @pytest.fixture
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """One for a test."""
+    """A farm for one test."""
     farm = Farm(tmp_path_factory.mktemp("farm"))
     yield farm
     if farm.process.poll() is None:
@@ -102,7 +102,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 @pytest.mark.timeout(900)
 def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
-    """Without a word about where the server is; Ctrl-C ends a job that runs, and nothing is left."""
+    """Commands find the farm without configuration; Ctrl-C cancels a running job and leaves no process."""
     assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)
     limits = {limit["name"]: limit["limit"] for limit in farm.api("/v2/concurrency_limits/filter")}
     assert limits[limit_name("local")] == os.cpu_count()
@@ -125,13 +125,13 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     assert family
     until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
     assert farm.said[-1] == "Stopped\n"
-    states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's
+    states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's runs
     assert sorted(states) == ["Cancelled", "Completed"]
 
 
 @pytest.mark.timeout(900)
 def test_other_commands_get_in(farm: Farm) -> None:
-    """Prefect's own by `helios-job env`; ours also where the farm's address is configured; a new link by another up."""
+    """`helios-job env` lets Prefect's commands in; ours accept a configured address; another `up` prints a new link."""
     prefect = str(Path(HELIOS_JOB).with_name("prefect"))
     script = f'eval "$({HELIOS_JOB} env)" && COLUMNS=200 {prefect} deployment ls'
     done = subprocess.run(["sh", "-c", script], env=farm.environment, capture_output=True, text=True, check=False)
@@ -144,7 +144,7 @@ def test_other_commands_get_in(farm: Farm) -> None:
 
 
 def _has_told_nobody(farm: Farm, family: list[psutil.Process]) -> None:
-    """The credential is on no command line, and in nothing that was printed or logged."""
+    """Check that the credential is on no command line, and neither printed nor logged."""
     secret = farm.auth.partition(":")[2]
     assert len(secret) >= 40
     assert not [process for process in family if secret in " ".join(process.cmdline())]

@@ -43,14 +43,14 @@ def worker(prefect_api: str) -> Iterator[None]:
 
 
 def test_every_example_is_run() -> None:
-    """None is left out because its first line does not name a file."""
+    """Every example names a file in its first line, and has a test."""
     assert len(EXAMPLES) == PAGE.read_text(encoding="utf-8").count("```python\n")
     assert set(EXAMPLES) == {*ON_A_FARM, "polite.py", "test_polite.py", "fake.py"}
 
 
 @pytest.mark.usefixtures("worker")
 def test_submit_wait_and_look_around(tmp_path: Path) -> None:
-    """A job is submitted, waited for, and looked at; its video is exact."""
+    """The examples submit a job, wait for it, and query it; its video is exact."""
     write_job(tmp_path, make_job([5] * 3))
     said = run_example(tmp_path, "submit_and_wait.py")
     assert said.splitlines()[-1] == f"completed: {tmp_path}/video.mp4"
@@ -62,7 +62,7 @@ def test_submit_wait_and_look_around(tmp_path: Path) -> None:
 
 
 def test_an_adapter(tmp_path: Path) -> None:
-    """It runs a command, and hands its lines over."""
+    """The page's adapter runs a command, and hands its lines to the sink."""
     lines = run_example(tmp_path, "polite.py").splitlines()
     assert lines[0] == "stdout: to be or not"
     assert re.fullmatch(r"exit code 0 after \d+ ms", lines[1])
@@ -74,5 +74,5 @@ def test_the_contract_suite(tmp_path: Path) -> None:
 
 
 def test_the_fake_adapter(tmp_path: Path) -> None:
-    """Its handler answers, and it keeps count."""
+    """The example's handler answers, and the fake adapter counts its jobs."""
     assert run_example(tmp_path, "fake.py") == "[1, 0] 2 1\n"

@@ -1,4 +1,4 @@
-"""The example of a third party's adapter: installed as its README says, its own tests, and a job over it."""
+"""The example of a third party's adapter: installed as its README says, its own tests, and a job that uses it."""
 
 import json
 import os
@@ -17,7 +17,7 @@ FARM = Path(__file__).parents[2] / "examples" / "folder_farm"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which the package is installed, beside this one."""
+    """Variables for this environment with the package installed beside it."""
     target = tmp_path_factory.mktemp("site")
     pip = [
         sys.executable,
@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> None:
-    """Its own test suite, which is the contract suite, passes."""
+    """The example's own tests, which are the contract suite, pass."""
     words = [
         sys.executable,
         "-m",
@@ -57,7 +57,7 @@ def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_a_job_over_it(installed: dict[str, str], tmp_path: Path) -> None:
-    """`helios-job run --adapter folder-farm` finds it by its entry point."""
+    """`helios-job run --adapter folder-farm` finds the adapter by its entry point, and the video is exact."""
     job = write_job(tmp_path, make_job(outputFile="video.mp4"))
     workers = [
         subprocess.Popen([sys.executable, "-m", "folder_farm.worker", str(tmp_path / "farm")], env=installed)

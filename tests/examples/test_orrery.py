@@ -16,14 +16,14 @@ JOB = Path(__file__).parents[2] / "examples" / "orrery" / "job.json"
 
 @pytest.mark.parametrize("number", [0, 1, 137, 299, 65535])
 def test_numbers_survive_the_drawing(number: int) -> None:
-    """The squares at the lower edge hold the number."""
+    """A number that is drawn as squares can be read back."""
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     frame_code.draw(image, number)
     assert frame_code.read(image[:, :, 0]) == number
 
 
 def test_frames_depend_on_their_number_alone() -> None:
-    """Drawn again, in another order, they are the same to the bit; and neighbours differ."""
+    """A frame that is drawn again is the same to the bit, and neighbouring frames differ."""
     first, second = scene.draw(150), scene.draw(151)
     assert np.array_equal(scene.draw(150), first)
     assert not np.array_equal(first, second)
@@ -38,7 +38,7 @@ def test_a_chunk_of_the_example(tmp_path: Path) -> None:
 
 
 def test_the_music_has_no_gap() -> None:
-    """Ten seconds of stereo that never clip and never rest."""
+    """The music is ten seconds of stereo without clipping and without a gap."""
     sound = music.compose()
     assert sound.shape == (480_000, 2)
     assert np.abs(sound).max() < 32_767

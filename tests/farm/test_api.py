@@ -1,4 +1,4 @@
-"""The Python API of `farm`: what the commands do, on runs of this process."""
+"""The Python API of `farm`, on runs of this process."""
 
 import asyncio
 import subprocess
@@ -53,7 +53,7 @@ def document(folder: Path, *, chunks: int = 3) -> Path:
 
 @asynccontextmanager
 async def a_job(folder: Path) -> AsyncIterator[Job]:
-    """Have a job underway within the block, one chunk at a time."""
+    """Run a job within the block, one chunk at a time."""
     parameters: dict[str, Any] = {"job": str(document(folder)), "concurrency": 1, "retries": 0}
     job = Job(folder, await create_run(parameters))
     try:
@@ -82,12 +82,12 @@ def test_importing_it_is_light() -> None:
 
 
 def test_every_name_is_there() -> None:
-    """What a type checker sees of the package is what there is."""
+    """Every name in `farm.__all__`, which a type checker sees, exists."""
     assert {name for name in farm.__all__ if not hasattr(farm, name)} == set()
 
 
 async def test_a_run_that_completed(film: JobReport) -> None:
-    """By its id, by its name, and by what was found of it before; with a client of one's own, and without."""
+    """A completed run is found by its id, its name or its status, with a given client and without one."""
     found = await farm.status(film.run_id)
     assert (found.id, found.state, found.holder) == (film.run_id, RunState.COMPLETED, None)
     assert (await farm.status(found.name)).id == film.run_id
@@ -107,7 +107,7 @@ async def test_a_run_that_completed(film: JobReport) -> None:
 
 
 async def test_pause_resume_and_wait(tmp_path: Path) -> None:
-    """A paused run continues; `wait` returns when it has ended, and has told of its counts."""
+    """A paused run continues on resume; `wait` passes on its counts, and returns when it has ended."""
     async with a_job(tmp_path) as job:
         assert (await farm.pause(job.id)).state is RunState.PAUSED
         assert await farm.resume(job.id) is farm.Resumed.CONTINUED
@@ -140,7 +140,7 @@ async def test_cancel_retry_and_delete(tmp_path: Path, processes_of: ProcessesOf
         assert told[-1] == 3
         assert (await farm.status(job.id)).state is RunState.COMPLETED
         logs = tmp_path / ".helios" / "logs" / job.id
-        logs.mkdir(parents=True, exist_ok=True)  # there is none of commands that print nothing
+        logs.mkdir(parents=True, exist_ok=True)  # commands that print nothing leave no folder
         assert await farm.delete(job.id) == [f"its commands' output is removed: {logs}"]
         assert not logs.exists()
         with pytest.raises(RequestError, match=f"There is no run '{job.id}'; helios-job list shows"):
@@ -149,7 +149,7 @@ async def test_cancel_retry_and_delete(tmp_path: Path, processes_of: ProcessesOf
 
 
 async def test_cancelling_a_resume_cancels_the_job(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """The cancellation of the awaiting task is passed on when the job has ended."""
+    """Cancelling a task that awaits `resume` cancels the job; the cancellation is passed on when the job has ended."""
     async with a_job(tmp_path) as job:
         await farm.cancel(job.id)
         await farm.wait(job.id)
@@ -169,7 +169,7 @@ async def test_cancelling_a_resume_cancels_the_job(tmp_path: Path, processes_of:
 
 
 async def test_submit(tmp_path: Path) -> None:
-    """A job waits for a worker, and says so; what is refused is named."""
+    """A submitted job waits with its parameters; an unknown deployment and settings with secrets are refused."""
     async with get_client() as client:
         flow = await client.create_flow_from_name("render-job")
         await client.create_deployment(flow, "unattended", entrypoint="flows/render.py:render_job")
@@ -185,7 +185,7 @@ async def test_submit(tmp_path: Path) -> None:
 
 
 async def test_a_job_is_named_as_a_worker_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A relative path is made absolute; URLs and documents stay."""
+    """`submit` makes a relative path absolute, and leaves URLs and documents as they are."""
     monkeypatch.chdir(tmp_path)
     async with get_client() as client:
         flow = await client.create_flow_from_name("render-job")
@@ -198,7 +198,7 @@ async def test_a_job_is_named_as_a_worker_finds_it(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_run_whose_adapter_had_secrets() -> None:
-    """Prefect has masked them: the run goes on only with settings that are given again."""
+    """A run whose adapter's secrets are masked in Prefect is resumed only with settings that are given again."""
     masked = {"type": "aws-lambda", "credentials": {"secret_access_key": "********"}}
     async with get_client() as client:
         run = await client.create_flow_run(render_job, parameters={"job": "no.json", "adapter": masked})
@@ -210,7 +210,7 @@ async def test_a_run_whose_adapter_had_secrets() -> None:
 
 
 async def test_dead_runs_are_marked_before_a_query(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose process is gone is crashed for the first that asks."""
+    """The first query marks a run whose process is gone as crashed."""
     monkeypatch.setattr(dead_runs, "OWNER_SILENT", timedelta(seconds=-2))  # the server's clock is read in whole seconds
     for ask in ("status", "list"):
         async with get_client() as client:
@@ -224,7 +224,7 @@ async def test_dead_runs_are_marked_before_a_query(monkeypatch: pytest.MonkeyPat
 
 
 async def test_without_a_server() -> None:
-    """It says how to have one, where Prefect would start one of its own."""
+    """Without a configured server a query is refused with what to set; Prefect itself would start a server."""
     with (
         temporary_settings(restore_defaults={PREFECT_API_URL}),
         pytest.raises(RequestError, match="No Prefect server is configured; set PREFECT_API_URL"),

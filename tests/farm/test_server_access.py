@@ -1,4 +1,4 @@
-"""A Prefect server that this program starts takes requests with its credential, to its own name, of its own pages."""
+"""Access to a Prefect server that this program starts: its credential, its own host name, its own pages."""
 
 import json
 import os
@@ -48,13 +48,13 @@ print(json.dumps([read(home + "/helios-job-up"), read(home + "/helios-job-up.cre
 
 @pytest.fixture
 def access(prefect_api: str) -> ServerAccess:
-    """The tests' server."""
+    """The address and the credential of the tests' server."""
     return ServerAccess(prefect_api, str(PREFECT_API_AUTH_STRING.value()))
 
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home of Prefect's that every user of the machine may look into."""
+    """A PREFECT_HOME that every user of the machine can read."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         with temporary_settings({PREFECT_HOME: Path(name)}):
@@ -63,7 +63,7 @@ def home() -> Iterator[Path]:
 
 @pytest.mark.parametrize("header", [None, "Basic bm86bm8=", "Bearer no", "Basic", "nonsense"])
 def test_a_request_without_the_credential(access: ServerAccess, header: str | None) -> None:
-    """It is refused, whatever it asks; /health alone, which tells nothing, is for all."""
+    """A request without the credential is refused on every path but /health, which reveals nothing."""
     headers = {} if header is None else {"Authorization": header}
     for method, path in (("POST", "flows/"), ("POST", "flow_runs/"), ("POST", "flow_runs/filter"), ("GET", "version")):
         assert httpx.request(method, f"{access.url}/{path}", json={}, headers=headers).status_code == 401
@@ -74,7 +74,7 @@ def test_a_request_without_the_credential(access: ServerAccess, header: str | No
 
 @pytest.mark.parametrize("path", SOCKETS)
 def test_a_websocket_without_the_credential(access: ServerAccess, path: str) -> None:
-    """It is closed, with the subprotocol of Prefect's clients or without, before it has told anything."""
+    """A WebSocket without the credential is closed before it sends anything, with Prefect's subprotocol or without."""
     url = f"{access.url.replace('http', 'ws')}/{path}"
     with pytest.raises((InvalidStatus, ConnectionClosed)), connect(url) as socket:
         socket.recv(timeout=30)
@@ -86,7 +86,7 @@ def test_a_websocket_without_the_credential(access: ServerAccess, path: str) -> 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1.evil.example:{port}", "evil.example:{port}"])
 def test_a_foreign_host_name(access: ServerAccess, host: str) -> None:
-    """A name that was made to point here (DNS rebinding) is refused, even with the credential."""
+    """A foreign host name that points to this machine (DNS rebinding) is refused, even with the credential."""
     headers = {**client_headers(), "Host": host.format(port=access.port)}
     for path in ("/api/health", "/api/version", "/", "/helios/open", "/helios/proof"):
         answer = httpx.get(f"{access.ui}{path}", headers=headers)
@@ -96,7 +96,7 @@ def test_a_foreign_host_name(access: ServerAccess, host: str) -> None:
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:{port}"])
 def test_a_page_of_another_origin(access: ServerAccess, origin: str) -> None:
-    """Its requests are refused, its preflights too, even with the credential; those of the UI's own pages are not."""
+    """Requests and preflights of a foreign page are refused, even with the credential; the UI's own are allowed."""
     foreign = {"Origin": origin.format(port=access.port)}
     preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
     for headers in (foreign, foreign | client_headers()):
@@ -114,9 +114,9 @@ def test_a_page_of_another_origin(access: ServerAccess, origin: str) -> None:
 
 
 def test_a_link_works_once(access: ServerAccess) -> None:
-    """Its token is exchanged for the credential once, and not at all after a newer link was made."""
+    """A link's token is exchanged for the credential once, and not at all after a newer link was made."""
     page, _, token = access.new_link().partition("?token=")
-    answer = httpx.get(f"{page}?token={token}")  # what a preview does: it uses nothing up
+    answer = httpx.get(f"{page}?token={token}")  # a link preview sends this request, which does not use up the token
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     first = httpx.post(page, headers={"Authorization": f"Bearer {token}"})
@@ -129,7 +129,7 @@ def test_a_link_works_once(access: ServerAccess) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs the right to become another user")
 def test_another_user_of_the_machine(access: ServerAccess, home: Path) -> None:
-    """They see where the farm is, but neither its credential nor its server's environment, and can't use its API."""
+    """Another user sees the farm's address, but neither its credential nor its server's environment, nor its API."""
     look = ["pgrep", "-f", "-P", str(os.getpid()), "farm.server.embedded"]
     (server,) = subprocess.run(look, capture_output=True, text=True, check=True).stdout.split()
     with announced_farm(access):
@@ -142,7 +142,7 @@ def test_another_user_of_the_machine(access: ServerAccess, home: Path) -> None:
 
 
 def test_the_file_of_the_credential_is_its_user_s_alone(access: ServerAccess, home: Path) -> None:
-    """Also where a file that everybody can read, or a link to one, was in its place; both are gone in the end."""
+    """The credential's file is its user's alone, even if a link to a public file was in its place; it is removed."""
     elsewhere = home / "elsewhere"
     elsewhere.touch(0o666)
     (home / "helios-job-up.credential").symlink_to(elsewhere)
@@ -158,7 +158,7 @@ def test_the_file_of_the_credential_is_its_user_s_alone(access: ServerAccess, ho
 
 
 def test_a_server_that_took_a_dead_farm_s_port(home: Path) -> None:
-    """It is not taken for the farm, and is not sent the credential."""
+    """A foreign server on a dead farm's port is not taken for the farm, and does not get the credential."""
     heard: list[dict[str, str]] = []
 
     def answer(_method: str, _path: str, headers: dict[str, str], _body: bytes) -> Answer:
@@ -173,7 +173,7 @@ def test_a_server_that_took_a_dead_farm_s_port(home: Path) -> None:
 
 @pytest.mark.parametrize("auth", ["", "some:thing"])
 def test_a_configured_server_refuses_the_credential(prefect_api: str, tmp_path: Path, auth: str) -> None:
-    """One line names the server, and what to set."""
+    """When a configured server refuses the credential, one line names the server and the variable to set."""
     env = {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_API_AUTH_STRING": auth, "PREFECT_HOME": str(tmp_path)}
     for words in (["list"], ["worker"], ["up", "--no-worker"]):
         done = helios_job(*words, env=env)
@@ -184,7 +184,7 @@ def test_a_configured_server_refuses_the_credential(prefect_api: str, tmp_path: 
 
 
 def test_no_server_without_a_credential() -> None:
-    """The server's program does not start one that is open."""
+    """The server's program does not start without a credential."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_SERVER")}
     words = [sys.executable, "-m", "farm.server.embedded", "0"]
     done = subprocess.run(words, env=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

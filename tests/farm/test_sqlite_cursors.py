@@ -1,4 +1,4 @@
-"""A statement that failed for a lock does not keep the event loop from releasing that lock."""
+"""A statement that failed because of a lock does not keep the event loop from releasing that lock."""
 
 import asyncio
 import gc
@@ -28,11 +28,11 @@ async def test_a_failed_statement_is_collected_while_the_same_one_waits_for_a_lo
                 await waiter.execute(INSERT)
             await waiter.execute(text("PRAGMA busy_timeout = 30000"))
             waits = asyncio.create_task(waiter.execute(INSERT))
-            # It is in SQLite now. Nothing tells from outside that it waits there; on a machine so slow that it does not
-            # yet, this test proves nothing, and does not fail.
+            # The statement waits in SQLite now, which can't be seen from outside. On a machine so slow that it does not
+            # wait yet, this test proves nothing, and passes.
             await asyncio.sleep(0.5)
             del failed
-            gc.collect()  # would stand still until the wait is given up
+            gc.collect()  # with the fault, this blocks until SQLite gives up waiting
             await holder.execute(text("COMMIT"))
             await waits
             assert (await holder.execute(text("SELECT count(*) FROM runs"))).scalar_one() == 1

@@ -1,4 +1,4 @@
-"""A run does what its state in Prefect asks of it, whoever set it; and its states tell the truth."""
+"""A run obeys every state that is set in Prefect, and its own states there are true."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ class Job(JobBeside):
         self.run = run
 
     async def until_paused(self) -> None:
-        """Wait until its process has taken note that it is paused; then let its commands end."""
+        """Wait until the run's process has read that it is paused; then let its commands end."""
 
         async def is_noted() -> bool:
             progress = await read_progress(self.client, self.run)
@@ -57,13 +57,13 @@ class Job(JobBeside):
         (self.folder / "all").touch()
 
     async def state(self) -> RunState:
-        """What Prefect says of it."""
+        """The job's state, by its run's state in Prefect."""
         return job_state((await self.client.read_flow_run(self.run.id)).state)
 
 
 @asynccontextmanager
 async def a_job(folder: Path, misbehave: str, *, chunks: int = 6, **parameters: Any) -> AsyncIterator[Job]:
-    """Have a job underway within the block."""
+    """Run a job within the block."""
     (folder / "notes").mkdir()
     words = ["--notes", str(folder / "notes"), "--misbehave", misbehave]
     path = write_job(folder, make_job([5] * chunks, extra=words, outputFile="video.mp4"))
@@ -95,18 +95,18 @@ async def a_job(folder: Path, misbehave: str, *, chunks: int = 6, **parameters: 
     ],
 )
 def test_each_state_of_prefect_means_one_of_a_job(state: State[Any] | None, meaning: RunState) -> None:
-    """The mapping, in one place."""
+    """`job_state` maps each state of Prefect to one state of a job."""
     assert job_state(state) is meaning
 
 
 def test_every_type_of_state_is_mapped() -> None:
-    """None is forgotten, and none that goes on is taken for an end."""
+    """Every type of Prefect's states is mapped, and only the final ones mean that a job has ended."""
     ends = {kind for kind in StateType if job_state(State(type=kind)) in ENDED}
     assert ends == {StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED, StateType.CRASHED}
 
 
 async def test_pause_and_continue(tmp_path: Path) -> None:
-    """What is in flight finishes, nothing new starts, the state shows it; then it goes on where it was."""
+    """A paused run finishes its chunks in flight, starts nothing new and is Paused; on resume it renders the others."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
@@ -140,7 +140,7 @@ async def test_a_suspension_that_is_resumed_between_two_looks(tmp_path: Path) ->
 
 
 async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
-    """After the last chunk nothing is joined until it is continued."""
+    """A run that is paused during its last chunks joins nothing until it is resumed."""
     async with a_job(tmp_path, f"until:{tmp_path}", chunks=2) as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
@@ -154,7 +154,7 @@ async def test_a_pause_holds_the_stitch_back_too(tmp_path: Path) -> None:
 
 
 async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """As the UI and the API do it: every process ends, and run and chunks are Cancelled."""
+    """A cancel by the run's state, as in the UI, ends every process, and run and chunks are Cancelled."""
     async with a_job(tmp_path, "hang-hard", adapter={"type": "local", "grace_seconds": 0.5}) as job:
         await job.until_begun(2)
         await cancel_run(job.client, await find_run(job.client, str(job.run.id)))
@@ -170,7 +170,7 @@ async def test_cancel_by_the_state(tmp_path: Path, processes_of: ProcessesOf) ->
 
 
 async def test_cancel_while_paused(tmp_path: Path) -> None:
-    """It ends; nothing more is rendered."""
+    """A paused run that is cancelled ends and renders nothing more."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await pause_run(job.client, await find_run(job.client, str(job.run.id)))
@@ -182,7 +182,7 @@ async def test_cancel_while_paused(tmp_path: Path) -> None:
 
 
 async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -> None:
-    """Marked as crashed by mistake, it is Running again, and completes."""
+    """A live run that is marked as crashed by mistake becomes Running again, and completes."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Crashed(message="I have not heard of it"), force=True)
@@ -198,7 +198,7 @@ async def test_a_run_that_is_taken_for_dead_says_that_it_lives(tmp_path: Path) -
 
 
 async def test_a_run_that_somebody_marked_as_failed_ends(tmp_path: Path) -> None:
-    """And says so."""
+    """A run that is marked as Failed from outside ends, and its message says so."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Failed(message="enough"), force=True)
@@ -208,7 +208,7 @@ async def test_a_run_that_somebody_marked_as_failed_ends(tmp_path: Path) -> None
 
 
 async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chunks in flight finish; the run stays suspended, also when somebody looks; another process renders the rest."""
+    """A suspended run finishes its chunks in flight and is not taken for dead; another process renders the others."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.client.set_flow_run_state(job.run.id, Suspended(), force=True)
@@ -231,7 +231,7 @@ async def test_suspend_ends_the_process_and_resume_goes_on(tmp_path: Path, monke
 
 
 async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
-    """It says Stitching."""
+    """A run is Stitching in Prefect while its chunks are joined."""
     (tmp_path / "notes").mkdir()
     path = write_job(tmp_path, make_job((5,), mergeCommand="sh -c 'while [ ! -e go ]; do sleep 0.1; done'"))
     async with get_client() as client:
@@ -249,7 +249,7 @@ async def test_the_state_while_chunks_are_joined(tmp_path: Path) -> None:
 
 
 async def test_a_running_job_is_not_resumed(tmp_path: Path) -> None:
-    """It says who is at it."""
+    """Resuming a running job is refused, and the error names its run and process."""
     async with a_job(tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         with pytest.raises(RequestError, match=r"nothing to resume: run job-\w+ .*process \d+ on .* is running"):
@@ -257,7 +257,7 @@ async def test_a_running_job_is_not_resumed(tmp_path: Path) -> None:
 
 
 async def test_a_run_whose_worker_did_not_start_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that waits is left to its worker; one that a worker took, and did not start, is given to another."""
+    """A waiting run is left to its worker; a run that a worker took and did not start can be scheduled again."""
     async with get_client() as client:
         flow_id = await client.create_flow_from_name("render-job")
         deployment = await client.create_deployment(flow_id, "stranded")
@@ -276,7 +276,7 @@ async def test_a_run_whose_worker_did_not_start_it(monkeypatch: pytest.MonkeyPat
 
 
 async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None:
-    """One that was to be cancelled is Cancelled; one that lives is left alone."""
+    """A run whose process died becomes Crashed, or Cancelled if it was to be cancelled; a live run is left alone."""
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
     async with get_client() as client:
@@ -313,14 +313,14 @@ async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None
 
 
 async def _said_last(job: Job, event: str) -> bool:
-    """Whether it is the last that the server heard of a run's own events."""
+    """Whether this event is the last of the run's own events on the server."""
     own = {"event": {"prefix": ["helios-render.run."]}, "resource": {"id": [f"prefect.flow-run.{job.run.id}"]}}
     found = await job.client.request("POST", "/events/filter", json={"filter": own, "limit": 1})
     return [heard["event"] for heard in found.json()["events"]] == [event]
 
 
 async def another_job_is_rendered(folder: Path) -> None:
-    """Have all done beside a paused job that it would do by now if it were not paused: chunks, and their join."""
+    """Render and join another job: by its end a job that is not paused would have begun chunks, or its join."""
     (folder / "another").mkdir()
     state, _ = await render(folder / "another", make_job([5] * 4, outputFile="video.mp4"))
     assert state.is_completed(), state.message

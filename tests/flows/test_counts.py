@@ -1,4 +1,4 @@
-"""What a chunk costs in countable things, which no busy machine changes: nothing per chunk grows with the job."""
+"""What a chunk costs, in counts that a busy machine does not change: no cost of a chunk grows with the job."""
 
 import json
 import os
@@ -15,16 +15,16 @@ FEW, MANY = 50, 500
 PER_CHUNK = {
     "requests": 0.02,  # its states travel as events
     "events": 3.1,  # pending, running, completed
-    "results": 1.02,  # the record that it was accepted
+    "results": 1.02,  # the record of its acceptance
     "opens": 4.1,
     "bytes": 1600.0,
 }
-"""At most; measured were 0, 3, 1, 4.0 and 1215 to 1325."""
+"""Upper bounds for each chunk; measured were 0, 3, 1, 4.0 and 1215 to 1325."""
 
 
 @pytest.fixture(scope="module")
 def counts(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> dict[int, dict[str, int]]:
-    """What jobs of `FEW` and of `MANY` chunks took, each in a process of its own."""
+    """The counts of jobs of `FEW` and of `MANY` chunks, each rendered in a process of its own."""
     return {chunks: _count(prefect_api, tmp_path_factory.mktemp("job"), chunks) for chunks in (FEW, MANY)}
 
 
@@ -35,13 +35,13 @@ def _count(api: str, folder: Path, chunks: int) -> dict[str, int]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    assert found["events"] >= 3 * chunks  # it has counted
+    assert found["events"] >= 3 * chunks  # the counters work
     return found
 
 
 @pytest.mark.parametrize("what", sorted(PER_CHUNK))
 def test_a_further_chunk_costs_what_the_others_cost(counts: dict[int, dict[str, int]], what: str) -> None:
-    """Below a fixed bound; and ten times the chunks take no more than ten times as much."""
+    """A further chunk costs less than a fixed bound, and ten times the chunks cost at most ten times as much."""
     few, many = counts[FEW].get(what, 0), counts[MANY].get(what, 0)
     assert (many - few) / (MANY - FEW) <= PER_CHUNK[what], counts
     assert many <= MANY // FEW * max(few, 1), counts

@@ -1,4 +1,4 @@
-"""Prefect's server itself notices that a run died, when nobody looks."""
+"""Prefect's server itself notices that a run's process died, without any query."""
 
 import signal
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.command import ask_api, start_helios_job, until
 
 @pytest.mark.slow
 def test_a_run_that_died_is_crashed(prefect_api: str, tmp_path: Path) -> None:
-    """Nothing of this project runs any more; the automation on the server says it."""
+    """The server's automation marks a killed run as crashed while no process of this project runs."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:100"]
     process = start_helios_job("run", write_job(tmp_path, make_job((5, 5), extra=words)))

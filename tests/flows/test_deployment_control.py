@@ -1,6 +1,6 @@
 """A worker's run of a deployment does what Prefect's UI asks of it: pause, resume, cancel, by the UI's own requests.
 
-Prefect's engine has a mind of its own in such runs: it watches for their suspension.
+In such runs Prefect's engine itself watches for a suspension.
 """
 
 import subprocess
@@ -32,13 +32,13 @@ from tests.test_deployment import prefect
 POOL = "controlled"
 PULL = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
 soon = partial(eventually, seconds=300)
-"""A flow's process takes its time to start."""
+"""`eventually` with a longer deadline: a flow's process starts slowly."""
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
 def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
-    """A worker that has room for one process: a run that goes on must not need a second one."""
+    """A worker with room for one process: a run that is resumed must not need a second process."""
     prefect("work-pool", "create", POOL, "--type", "process")
     log = tmp_path_factory.mktemp("worker") / "log"
     with log.open("wb") as output:
@@ -62,7 +62,7 @@ class Job:
 
     @property
     def begun(self) -> int:
-        """Executions of its commands."""
+        """The number of executions of its commands."""
         return begun(self.folder)
 
     @property
@@ -72,7 +72,7 @@ class Job:
         return flows[0].pid if flows else None
 
     async def until_begun(self, count: int) -> None:
-        """Wait for so many executions."""
+        """Wait until this many executions have begun."""
 
         async def have() -> bool:
             return self.begun >= count
@@ -80,7 +80,7 @@ class Job:
         await soon(have)
 
     async def until_accepted(self, count: int) -> None:
-        """Wait for so many outputs."""
+        """Wait until this many outputs are accepted."""
 
         async def have() -> bool:
             return len(list(self.folder.glob("chunk ?.mp4"))) >= count
@@ -88,13 +88,13 @@ class Job:
         await soon(have)
 
     async def press_pause(self, seconds: float = 300) -> None:
-        """Do what Pause on a run's page does, for so long; and wait until the run has taken note."""
+        """Do what Pause on a run's page does, with this time limit; wait until the run's process has read it."""
         until = (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
         await self._set_state("PAUSED", "Suspended", pause_timeout=until, pause_reschedule=True)
         await self.until_noted()
 
     async def until_noted(self, *, is_paused: bool = True) -> None:
-        """Wait until the run has taken note that it is paused, or that it is not any more."""
+        """Wait until the run's process has read that it is paused, or that it goes on."""
 
         async def is_noted() -> bool:
             progress = await read_progress(self.client, await self.client.read_flow_run(self._id))
@@ -112,7 +112,7 @@ class Job:
         assert answer.status is SetStateStatus.ACCEPT, answer
 
     async def until_marked(self, name: str) -> None:
-        """Wait until the server says a state, whatever the process does."""
+        """Wait until the run has a state on the server, regardless of its process."""
 
         async def is_marked() -> bool:
             return (await self.client.read_flow_run(self._id)).state_name == name
@@ -120,7 +120,7 @@ class Job:
         await soon(is_marked)
 
     async def until_it_is(self, name: str) -> None:
-        """Wait for a state, and for the end of the process where that has none."""
+        """Wait until the run has a state and, unless that is Running, until its process has ended."""
 
         async def is_there() -> bool:
             found = (await self.client.read_flow_run(self._id)).state
@@ -131,7 +131,7 @@ class Job:
         await soon(is_there)
 
     async def task_runs(self) -> list[str]:
-        """The names of the states of its task runs."""
+        """The names of its task runs' states, sorted."""
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[self._id]))
         return sorted(str(run.state_name) for run in await self.client.read_task_runs(flow_run_filter=of_run))
 
@@ -144,7 +144,7 @@ class Job:
 
 @asynccontextmanager
 async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: Any) -> AsyncIterator[Job]:
-    """Have a job of a deployment underway at the worker within the block: four chunks, two at a time."""
+    """Run a job of a deployment at the worker within the block: four chunks, two at a time."""
     (folder / "notes").mkdir()
     words = ["--notes", str(folder / "notes"), "--misbehave", misbehave]
     path = write_job(folder, make_job([5] * 4, extra=words, **{"outputFile": "video.mp4"} | fields))
@@ -159,7 +159,7 @@ async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: 
         try:
             yield job
         finally:
-            # The next test's run needs the worker's room.
+            # The next test's run needs the worker's one place.
             await client.set_flow_run_state(run.id, Cancelled(), force=True)
 
             async def is_gone() -> bool:
@@ -169,7 +169,7 @@ async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: 
 
 
 async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.Process, tmp_path: Path) -> None:
-    """What is in flight is accepted and counted, nothing new starts; no chunk is rendered twice."""
+    """After a pause chunks in flight are accepted and the process ends; another process renders the other chunks."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.press_pause()
@@ -186,7 +186,7 @@ async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.P
 
 @pytest.mark.slow
 async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path: Path) -> None:
-    """The same process goes on, and the run is Running; it can be paused once more."""
+    """A resume while chunks still finish keeps the process, and the run is Running; it can be paused again."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         process = job.process
@@ -211,7 +211,7 @@ async def test_resume_while_chunks_still_finish(worker: psutil.Process, tmp_path
 
 @pytest.mark.slow
 async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) -> None:
-    """Prefect's server marks the run as Failed; what is in flight is accepted all the same, and a retry goes on."""
+    """A pause that times out is Failed on the server; chunks in flight are still accepted, and a retry goes on."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.press_pause(seconds=20)
@@ -227,7 +227,7 @@ async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) ->
 
 @pytest.mark.slow
 async def test_pause_that_keeps_the_process(worker: psutil.Process, tmp_path: Path) -> None:
-    """`helios-job pause` and `resume`: the process stays, and goes on."""
+    """`helios-job pause` keeps the run's process, and `helios-job resume` lets it go on."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         process = job.process
@@ -244,7 +244,7 @@ async def test_pause_that_keeps_the_process(worker: psutil.Process, tmp_path: Pa
 
 
 async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """With chunks in flight: they end, and so does the run."""
+    """Cancelling a paused run ends its chunks in flight and the run."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.press_pause()
@@ -257,7 +257,7 @@ async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, proce
 
 @pytest.mark.slow
 async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp_path: Path) -> None:
-    """It is Cancelled, and keeps what is accepted."""
+    """A paused run whose process has ended becomes Cancelled, and keeps its accepted chunks."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:
         await job.until_begun(2)
         await job.press_pause()
@@ -270,7 +270,7 @@ async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp
 
 @pytest.mark.slow
 async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> None:
-    """The join finishes, and with it the job: there is nothing left to be resumed."""
+    """A pause during the join lets the join finish, and with it the job, so that nothing is left to resume."""
     merge = f"sh -c 'echo >> merges; until test -e {tmp_path}/go; do sleep 0.1; done'"
     async with a_job(worker, tmp_path, "slow:0", outputFile=None, mergeCommand=merge) as job:
 
@@ -287,7 +287,7 @@ async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> 
 
 @pytest.mark.slow
 async def test_pause_while_a_chunk_waits_for_its_retry(worker: psutil.Process, tmp_path: Path) -> None:
-    """The process does not wait for it; it is tried again after the resume."""
+    """A paused process does not wait for a chunk's retry; the chunk is tried again after the resume."""
     async with a_job(worker, tmp_path, "fail-times:1") as job:
         await job.until_begun(2)
         await job.press_pause()

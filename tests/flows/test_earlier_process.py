@@ -1,4 +1,4 @@
-"""A run that is resumed the moment it is suspended has two processes for a while: its job has one at a time."""
+"""A run that is resumed right after its suspension has two processes for a while; its job has one at a time."""
 
 import asyncio
 import hashlib
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 async def held_by_earlier_process(
     folder: Path, job_id: str, *, suspended: bool = False
 ) -> AsyncIterator[tuple[PrefectClient, FlowRun, JobLock]]:
-    """A run whose job another process of it, this one, holds until the end of the block at the latest."""
+    """Create a run, and hold its job's lock as an earlier process of it, until the end of the block at the latest."""
     path = write_job(folder, make_job([5] * 2, id=job_id))
     key = f"{job_id}-{hashlib.sha256(job_id.encode()).hexdigest()[:12]}"
     async with get_client() as client:
@@ -43,7 +43,7 @@ async def held_by_earlier_process(
 
 
 async def test_the_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None:
-    """It goes on when the first, which was suspended, has given the job up."""
+    """The second process goes on when the first, suspended process has released the job's lock."""
     async with held_by_earlier_process(tmp_path, "resumed-at-once", suspended=True) as (client, run, lock):
         work = asyncio.create_task(start_flow(run, run.parameters))
         own = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id]))
@@ -59,7 +59,7 @@ async def test_the_second_waits_for_the_end_of_the_first(tmp_path: Path) -> None
 
 
 async def test_the_second_ends_where_the_first_goes_on(tmp_path: Path) -> None:
-    """It leaves the run's state alone."""
+    """Where the first process goes on, the second aborts and leaves the run's state alone."""
     async with held_by_earlier_process(tmp_path, "goes-on") as (client, run, _):
         with pytest.raises(Abort, match="is being rendered by run run-elsewhere"):
             await start_flow(run, run.parameters)

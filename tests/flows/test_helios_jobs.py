@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("name", ["numbered", "seven-chunks", "start-frame"])
 async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
-    """Its own merge command makes its video; the same chunks stitched by us are the same frames."""
+    """The document's own merge command makes its video; the chunks stitched by us have the same frames."""
     program = tmp_path / "bin" / "helios"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {ROOT}/testbed/programs/helios.py "$@"\n')

@@ -1,4 +1,4 @@
-"""States that the server lost are told again."""
+"""Task states that Prefect's server lost are sent again."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_states_that_the_server_lost_are_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task run that is not there, one that is there without its end, and one of a process that died."""
+    """A lost task run and a task run without its end are recorded again; a task run of a dead process is Crashed."""
 
     async def lose(run: Run, _api: RunApi) -> None:
-        """As the server does when it is killed: what the run has told is gone. What follows is the run's own end."""
+        """Lose states that the run has sent, as a killed server does, just before the run ends."""
         ended = {
             task_run.name: task_run.id
             for task_run in await ended_task_runs(run.ledger.report(RunState.RUNNING, duration_ms=0), count=4)

@@ -1,4 +1,4 @@
-"""A limit over all jobs: real jobs, side by side, on a global concurrency limit of a real server."""
+"""The limit over all jobs: jobs side by side, with a global concurrency limit of a real server."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ async def client() -> AsyncIterator[PrefectClient]:
 
 
 async def make_limit(client: PrefectClient, slots: int) -> str:
-    """A limit of its own for a test; its name."""
+    """Create a limit for one test; return its name."""
     name = f"limit-{uuid.uuid4().hex[:8]}"
     await client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=slots))
     return name
@@ -53,7 +53,7 @@ class Questions:
         self.count += request.url.path.endswith("/concurrency_limits/increment-with-lease")
 
     async def wait_for(self, count: int) -> None:
-        """Wait until it has asked so often, each time in vain."""
+        """Wait until the client has asked this many times."""
 
         async def is_reached() -> bool:
             return self.count >= count
@@ -69,7 +69,7 @@ def slots_of(client: PrefectClient, name: str) -> AdapterSlots:
 
 
 async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> None:
-    """Never more commands at a time than it has slots; the jobs say what they wait for; all slots are free at last."""
+    """Two jobs never run more commands than the limit has slots, say what they wait for, and free all slots."""
     name = await make_limit(client, 1)
     told: set[str] = set()
     LISTENER.set(lambda progress: told.update(obstacles(progress)))
@@ -93,7 +93,7 @@ async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> 
 
 
 async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient) -> None:
-    """From one attempt to the next; when nothing wants it, it is free soon."""
+    """A slot stays with its run from one attempt to the next, and is freed soon after no attempt needs it."""
     name = await make_limit(client, 2)
     slots = slots_of(client, name)
     async with slots.kept():
@@ -112,7 +112,7 @@ async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient
 
 
 async def test_no_limit_of_that_name(client: PrefectClient) -> None:
-    """Nothing is bounded, and nothing is asked twice."""
+    """Without a limit of the name nothing is bounded, and the server is asked once."""
     slots = slots_of(client, f"no-such-limit-{uuid.uuid4().hex}")
     asked = Questions(client)
     async with slots.kept(), slots.held(), slots.held(), slots.held():
@@ -122,7 +122,7 @@ async def test_no_limit_of_that_name(client: PrefectClient) -> None:
 
 
 async def test_a_closed_limit_opens_again(client: PrefectClient) -> None:
-    """A limit of 0 holds everything up until somebody raises it."""
+    """A limit of 0 holds all attempts up until it is raised."""
     name = await make_limit(client, 1)
     await client.update_global_concurrency_limit(name, GlobalConcurrencyLimitUpdate(limit=0))
     slots = slots_of(client, name)
@@ -142,7 +142,7 @@ async def test_a_closed_limit_opens_again(client: PrefectClient) -> None:
 
 
 async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> None:
-    """As soon as that one has given it back."""
+    """A waiting attempt gets the slot of another run as soon as that run has freed it."""
     name = await make_limit(client, 1)
     other = ConcurrencyLeaseHolder(type="flow_run", id=uuid.uuid4())
     answer = await client.increment_concurrency_slots_with_lease([name], 1, "concurrency", 60, other)
@@ -171,7 +171,7 @@ async def test_who_waits_gets_the_slot_of_another_run(client: PrefectClient) -> 
     ],
 )
 def test_what_an_adapter_s_limit_is_called(choice: object, name: str) -> None:
-    """Its own name, unless its configuration says another."""
+    """An adapter's limit is named after the adapter, unless its configuration names another limit."""
     assert limit_name(choice) == name  # type: ignore[arg-type]
 
 

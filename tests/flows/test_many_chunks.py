@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.usefixtures("prefect_api"), pytest.mark.slow, pytest.m
 
 
 async def test_500_chunks_need_few_executions(google: Google, tmp_path: Path) -> None:
-    """What is ready together goes into one execution, and what comes later is gathered."""
+    """500 chunks need few executions: chunks that are ready together share one, and later chunks are gathered."""
     before = int(google.jobs.state()["seen"]["executions"])
     config = {**google.job_config, "gather_seconds": 2.0, "poll_seconds": 1.0}
     job = make_job((2,) * 500, outputFile="video.mp4")
@@ -26,7 +26,7 @@ async def test_500_chunks_need_few_executions(google: Google, tmp_path: Path) ->
 
 
 async def test_200_chunks_under_a_storm_of_faults(amazon: Aws, tmp_path: Path) -> None:
-    """Every tenth invocation is throttled, killed or loses its answer, and uploads break: the video is exact."""
+    """The video is exact although every tenth invocation is throttled, killed or loses its answer and uploads break."""
     for kind, times in (("throttle", 8), ("kill", 4), ("lose-answer", 8), ("garble-answer", 4)):
         amazon.functions.want(kind, times)
     amazon.storage.want("cut-upload", 8)

@@ -1,4 +1,4 @@
-"""Being told: the signed webhook with the example's receiver, and Prefect's automations."""
+"""Notifications: the signed webhook with the example's receiver, and Prefect's automations."""
 
 import asyncio
 import os
@@ -49,11 +49,11 @@ class Example:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The receiver's address."""
         return f"http://127.0.0.1:{self.port}/renders"
 
     async def told(self, count: int) -> list[str]:
-        """The lines of its messages, once there are so many: a line is on its way when its sender has its answer."""
+        """The lines of its messages, once there are this many: a line may come after its sender has the answer."""
 
         async def are_there() -> bool:
             return len(self.lines) > count
@@ -62,7 +62,7 @@ class Example:
         return self.lines[1:]
 
     def stop(self) -> None:
-        """End it."""
+        """End the process."""
         self.process.terminate()
         self.process.wait(60)
         self._reader.join()
@@ -75,7 +75,7 @@ class Example:
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
-    """One that has the secret which jobs sign with."""
+    """A receiver with the secret with which jobs sign."""
     monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", SECRET)
     example = Example(SECRET)
     yield example
@@ -83,7 +83,7 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Example]:
 
 
 async def test_the_end_of_a_job_is_told(receiver: Example, tmp_path: Path) -> None:
-    """With its video and the data that the job was given; a failure with its reason."""
+    """A completed job is reported with its video and the job's data, a failed job with its reason."""
     job = make_job([5] * 2, outputFile="video.mp4")
     await render(tmp_path, job, webhook=receiver.url, webhook_data={"ticket": 17})
     (completed,) = await receiver.told(1)
@@ -95,7 +95,7 @@ async def test_the_end_of_a_job_is_told(receiver: Example, tmp_path: Path) -> No
 
 
 async def test_a_job_that_takes_too_long(receiver: Example, tmp_path: Path) -> None:
-    """Is told of while it runs, once."""
+    """A job that takes too long is reported once, while it runs."""
     job = make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"])
     work = asyncio.create_task(render(tmp_path, job, concurrency=1, webhook=receiver.url, overdue_seconds=1))
     await receiver.told(1)
@@ -109,7 +109,7 @@ async def test_a_job_that_takes_too_long(receiver: Example, tmp_path: Path) -> N
 
 
 async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Saved in Prefect, where it is masked; the receiver, which refuses what another secret has signed, takes it."""
+    """A secret saved in Prefect is masked there; the receiver accepts its signature, and refuses another secret's."""
     monkeypatch.delenv("HELIOS_WEBHOOK_SECRET")
     for name, secret in (("webhook-wrong", "another secret"), ("webhook-test", SECRET)):
         await Secret(value=secret).asave(name, overwrite=True)
@@ -123,7 +123,7 @@ async def test_the_secret_of_a_block(receiver: Example, tmp_path: Path, monkeypa
 
 
 async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process that died can't."""
+    """The process that marks a run as crashed reports it, since the dead process can't."""
     monkeypatch.setattr("farm.dead_runs.OWNER_SILENT", timedelta(seconds=0))
     async with get_client() as client:
         parameters = {"job": "job.json", "webhook": receiver.url}
@@ -147,7 +147,7 @@ async def test_a_crash_is_told_by_who_marks_it(receiver: Example, monkeypatch: p
     ],
 )
 async def test_a_webhook_that_can_t_be(tmp_path: Path, parameters: dict[str, object], message: str) -> None:
-    """Is refused before anything runs."""
+    """A webhook that can't work is refused before anything runs."""
     path = write_job(tmp_path, make_job([5]))
     state = await render_job(str(path), **parameters, return_state=True)
     assert message in (state.message or "")
@@ -155,7 +155,7 @@ async def test_a_webhook_that_can_t_be(tmp_path: Path, parameters: dict[str, obj
 
 
 async def test_an_answer_that_fails_is_followed_by_another_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the same id, so that the receiver can tell; and a signature that nobody else can make."""
+    """A failed request is repeated with the same id; its signature is valid for this secret, body and time alone."""
     monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", "a plain secret")
     asked: list[tuple[dict[str, str], bytes]] = []
 
@@ -175,7 +175,7 @@ async def test_an_answer_that_fails_is_followed_by_another_try(tmp_path: Path, m
 
 
 async def test_the_automations_of_the_template(tmp_path: Path) -> None:
-    """`prefect automation create` takes it; a failed job's message arrives where its block says."""
+    """`prefect automation create` takes the template, and a failed job's message arrives at the block's address."""
     got: list[bytes] = []
 
     def keep(_method: str, _path: str, _headers: dict[str, str], body: bytes) -> Answer:
@@ -192,7 +192,7 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
             await asyncio.to_thread(prefect, "automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
 
             async def is_told() -> bool:
-                # The server reads its automations anew now and then: what ends before that is not told.
+                # The server reloads its automations from time to time, and does not report runs that end before that.
                 await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
                 return any(b"chunk 0 (frames 0 to 4)" in body for body in got)
 

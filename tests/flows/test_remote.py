@@ -1,4 +1,4 @@
-"""The flow over workers that are elsewhere: the same job, the same exact video."""
+"""The flow with remote workers: the same job becomes the same exact video."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ CONFIGS = ["aws-lambda", "aws-lambda-events", "cloud-run", "cloud-run-job"]
 
 @pytest.fixture
 def config(request: pytest.FixtureRequest) -> Mapping[str, Any]:
-    """A configuration of each kind."""
+    """The configuration of each remote adapter."""
     if request.param.startswith("aws-lambda"):
         amazon: Aws = request.getfixturevalue("amazon")
         return {**amazon.config, "mode": "async" if request.param.endswith("events") else "sync"}
@@ -51,7 +51,7 @@ def storage_of(config: Mapping[str, Any]) -> Storage:
 
 
 async def left_in_storage(config: Mapping[str, Any], report: JobReport) -> list[str]:
-    """What a run left there."""
+    """The keys that a run has left in storage."""
     return [key async for key, _ in storage_of(config).entries("jobs") if report.run_id in key]
 
 
@@ -67,7 +67,7 @@ def pictures(path: Path) -> str:
 @pytest.mark.parametrize("chunks", [8, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("config", CONFIGS, indirect=True)
 async def test_the_same_video(config: Mapping[str, Any], chunks: int, tmp_path: Path) -> None:
-    """Frame for frame what processes on this machine render; storage is left as it was found."""
+    """Remote workers render the same frames as processes on this machine, and storage is left as it was found."""
     job = make_job((5,) * chunks, outputFile="video.mp4")
     here, there = tmp_path / "here", tmp_path / "there"
     here.mkdir()
@@ -85,7 +85,7 @@ async def test_the_same_video(config: Mapping[str, Any], chunks: int, tmp_path: 
 
 
 async def test_outputs_arrive_while_others_render(amazon: Aws, tmp_path: Path) -> None:
-    """An accepted output is here long before the last chunk is done."""
+    """An accepted output arrives here long before the last chunk is done."""
     gate = tmp_path / "gate"
     job = make_job((10, 10, 10), extra=["--misbehave", f"until:{gate}", "--only", "20"], outputFile="video.mp4")
     work = asyncio.create_task(render(tmp_path, job, adapter=amazon.config, concurrency=3))
@@ -103,7 +103,7 @@ async def test_outputs_arrive_while_others_render(amazon: Aws, tmp_path: Path) -
 
 
 async def test_the_video_goes_where_the_job_says(amazon: Aws, tmp_path: Path) -> None:
-    """An output in storage: uploaded when it is whole, and not kept here."""
+    """A video whose output is in storage is uploaded when it is whole, and not kept here."""
     url = f"s3://{BUCKET}/videos/a film.mp4"
     _, report = await render(tmp_path, make_job(), adapter=amazon.config, output_file=url)
     assert report.output == "s3://renders/videos/a%20film.mp4"
@@ -114,7 +114,7 @@ async def test_the_video_goes_where_the_job_says(amazon: Aws, tmp_path: Path) ->
 
 
 async def test_a_place_that_there_is_not_is_refused_at_once(amazon: Aws, tmp_path: Path) -> None:
-    """A missing bucket or a name that is no video shows before anything is rendered."""
+    """A missing bucket, or a name without a video's extension, is refused before anything is rendered."""
     path = write_job(tmp_path, make_job())
     for url, says in (("s3://no-such-bucket/v.mp4", "does not exist"), (f"s3://{BUCKET}/v.txt", "v.txt")):
         state: State[Any] = await render_job(str(path), adapter=amazon.config, output_file=url, return_state=True)
@@ -124,7 +124,7 @@ async def test_a_place_that_there_is_not_is_refused_at_once(amazon: Aws, tmp_pat
 
 
 async def test_objects_are_kept_where_that_is_wanted(amazon: Aws, tmp_path: Path) -> None:
-    """Also when a job fails, since its logs are there."""
+    """Objects are kept if the configuration says so, and after a failed job, since its logs are there."""
     keeping = {**amazon.config, "keep_objects": True}
     _, report = await render(tmp_path, make_job((10, 10)), adapter=keeping)
     kept = await left_in_storage(keeping, report)
@@ -135,7 +135,7 @@ async def test_objects_are_kept_where_that_is_wanted(amazon: Aws, tmp_path: Path
 
 
 async def test_a_failure_is_told_as_if_it_were_here(amazon: Aws, tmp_path: Path) -> None:
-    """Chunk, attempt, exit code, the last lines, and the whole output in a file."""
+    """A remote failure is reported with chunk, attempt, exit code, last lines, and the whole output in a file."""
     job = make_job((10, 10), extra=["--misbehave", "exit:7", "--only", "10"])
     state, report = await render(tmp_path, job, adapter=amazon.config, retries=1)
     assert "chunk 1 (frames 10 to 19), attempt 2: python" in str(state.message)
@@ -146,7 +146,7 @@ async def test_a_failure_is_told_as_if_it_were_here(amazon: Aws, tmp_path: Path)
 
 
 async def test_faults_cost_attempts_and_not_frames(amazon: Aws, tmp_path: Path) -> None:
-    """Throttled, killed in the middle, answers lost: the video is exact, and nothing that was done is done again."""
+    """Throttling, a killed worker and lost answers cost attempts, not frames, and no finished chunk is repeated."""
     notes = tmp_path / "notes"
     notes.mkdir()
     faults = {"throttle": 3, "kill": 1, "lose-answer": 2}
@@ -165,7 +165,7 @@ async def test_faults_cost_attempts_and_not_frames(amazon: Aws, tmp_path: Path) 
 
 
 async def test_input_files_reach_the_commands(google: Google, tmp_path: Path) -> None:
-    """Those that patterns name, and no others."""
+    """Only the input files that patterns select reach the commands; a pattern that finds no file is refused."""
     (tmp_path / "scene").mkdir()
     (tmp_path / "scene" / "data").write_text("x")
     (tmp_path / "secret").write_text("x")
@@ -181,7 +181,7 @@ async def test_input_files_reach_the_commands(google: Google, tmp_path: Path) ->
 
 
 async def test_the_merge_command_runs_here(amazon: Aws, tmp_path: Path) -> None:
-    """Where the outputs are; a merge adapter without them is refused."""
+    """The merge command runs here, where the outputs are; a remote merge adapter is refused."""
     merge = 'sh -c \'cat "chunk 0.mp4" "chunk 1.mp4" > merged\''
     _, report = await render(tmp_path, make_job((10, 10), mergeCommand=merge), adapter=amazon.config)
     assert report.state is RunState.COMPLETED, report.error
@@ -194,7 +194,7 @@ async def test_the_merge_command_runs_here(amazon: Aws, tmp_path: Path) -> None:
 
 
 async def test_a_job_document_in_storage(amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job can be named by its URL; its outputs lie where the command runs."""
+    """A job can be named by its document's URL; its outputs then lie in the current directory."""
     monkeypatch.chdir(tmp_path)
     storage = Storage(StorageSettings(url=f"s3://{BUCKET}/documents"))
     path = write_job(tmp_path, make_job(outputFile="video.mp4"))
@@ -206,7 +206,7 @@ async def test_a_job_document_in_storage(amazon: Aws, tmp_path: Path, monkeypatc
 
 
 async def test_a_cancelled_job_leaves_no_command(amazon: Aws, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Lambda has no cancel: the workers find a note, and stop."""
+    """Lambda can't cancel an invocation: workers find a note in storage, and stop their commands."""
     job = make_job((10, 10, 10), extra=["--misbehave", "hang-hard", "--notes", str(tmp_path)])
     work = asyncio.create_task(render(tmp_path, job, adapter=amazon.config, concurrency=3))
     deadline = time.monotonic() + 120
@@ -223,7 +223,7 @@ async def test_a_cancelled_job_leaves_no_command(amazon: Aws, tmp_path: Path, pr
 
 
 async def test_a_saved_configuration(amazon: Aws, tmp_path: Path) -> None:
-    """A run names a block; storage and keys may be blocks of prefect-aws in it; no secret shows anywhere."""
+    """A run can name a block, in which storage and keys may be blocks of prefect-aws; Prefect shows no secret."""
     endpoint = amazon.environment["AWS_ENDPOINT_URL_S3"]
     keys = AwsCredentials.model_validate(
         {"aws_access_key_id": "test", "aws_secret_access_key": "hush-hush", "region_name": "us-east-1",
@@ -253,7 +253,7 @@ async def test_a_saved_configuration(amazon: Aws, tmp_path: Path) -> None:
 
 
 async def test_a_block_that_there_is_not(amazon: Aws, tmp_path: Path) -> None:
-    """Said in words, before anything runs."""
+    """An unknown block is refused, and the error names it."""
     path = write_job(tmp_path, make_job())
     for choice, says in (
         ("aws-lambda/none", "no block helios-aws-lambda/none"),

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_a_job_becomes_one_exact_video(tmp_path: Path) -> None:
-    """Every frame once and in order; a report for each chunk; task runs named after their chunks."""
+    """The video has every frame once and in order, each chunk has a report, and task runs are named after chunks."""
     state, report = await render(tmp_path, make_job((10, 7, 13), outputFile="video.mp4"))
     assert state.is_completed()
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
@@ -40,7 +40,7 @@ async def test_a_job_becomes_one_exact_video(tmp_path: Path) -> None:
 
 
 async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path: Path) -> None:
-    """Seven chunks from frame 60 on, .mov with PCM sound, a rational rate: exact in picture, time and sound."""
+    """Seven chunks from frame 60 on, .mov with PCM sound and a rational rate: exact in picture, time and sound."""
     job = make_job(
         (18, 18, 18, 18, 18, 18, 12), start=60, fps="30000/1001", suffix=".mov", extra=["--sound"], outputFile="out.mp4"
     )
@@ -54,7 +54,7 @@ async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path:
 
 
 async def test_a_sound_file(tmp_path: Path) -> None:
-    """One sound track can be given as a file."""
+    """The video's sound track can be given as a file."""
     write_tone(tmp_path / "music.wav", seconds=1)
     _, report = await render(tmp_path, make_job(), output_file="video.mp4", audio_file="music.wav")
     assert report.video is not None
@@ -62,7 +62,7 @@ async def test_a_sound_file(tmp_path: Path) -> None:
 
 
 async def test_chunks_alone_join_nothing(tmp_path: Path) -> None:
-    """Single chunks are rendered, and the job's output is left as it is."""
+    """Rendering single chunks joins nothing, and leaves the job's output as it is."""
     _, report = await render(tmp_path, make_job(outputFile="video.mp4"), chunks=[2, 0])
     assert [chunk.id for chunk in report.chunks] == [0, 2]
     assert report.output is None
@@ -73,7 +73,7 @@ MERGE = "sh -c 'cat \"$@\" > merged' merge 'chunk 0.mp4' 'chunk 1.mp4' 'chunk 2.
 
 
 async def test_the_merge_command_runs_where_no_stitched_output_is_asked_for(tmp_path: Path) -> None:
-    """It runs in the job directory, after all chunks, with their final names; not when a video is stitched."""
+    """The merge command runs in the job directory after all chunks, unless a video is stitched or merging is off."""
     _, report = await render(tmp_path, make_job(mergeCommand=MERGE))
     merged = (tmp_path / "merged").read_bytes()
     assert merged == b"".join((tmp_path / f"chunk {index}.mp4").read_bytes() for index in range(3))
@@ -93,7 +93,7 @@ async def test_the_merge_command_has_an_adapter_of_its_own(tmp_path: Path) -> No
 
 
 async def test_a_failing_merge_command_fails_the_job(tmp_path: Path) -> None:
-    """With its last lines, and with the chunks done."""
+    """A failing merge command fails the job with its last lines; the chunks are completed."""
     state, report = await render(tmp_path, make_job(mergeCommand="sh -c 'echo no codec >&2; exit 4'"))
     assert state.is_failed()
     assert "merge command 'sh' exited with code 4. Its last lines:\n  no codec" in (state.message or "")
@@ -117,7 +117,7 @@ BAD_OUTPUTS = {
 
 @pytest.mark.parametrize("how", BAD_OUTPUTS)
 async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) -> None:
-    """A command that exits 0 is not believed: the job fails, names the chunk and why, and makes no video."""
+    """A wrong output fails the job although its command exits 0; the error names chunk and cause; no video is made."""
     job = make_job(outputFile="video.mp4", extra=["--misbehave", how, "--only", "10"])
     state, report = await render(tmp_path, job, concurrency=1)
     assert state.is_failed()
@@ -131,7 +131,7 @@ async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) 
 
 
 async def test_a_chunk_that_is_damaged_in_the_middle_is_rendered_again(tmp_path: Path) -> None:
-    """The attempt whose file does not decode is not accepted; the next one is, and the video is exact."""
+    """An attempt whose file does not decode is not accepted; the next attempt is, and the video is exact."""
     job = make_job(outputFile="video.mp4", extra=["--misbehave", "damaged-times:1", "--only", "10"])
     state, report = await render(tmp_path, job, retries=1)
     assert state.is_completed(), state.message
@@ -140,7 +140,7 @@ async def test_a_chunk_that_is_damaged_in_the_middle_is_rendered_again(tmp_path:
 
 
 async def test_a_matroska_chunk_that_was_cut_off(tmp_path: Path) -> None:
-    """A container that can be read up to the cut is found out by its count."""
+    """A cut file in a container that can be read up to the cut is refused by its number of frames."""
     job = make_job(suffix=".webm", outputFile="video.mkv", extra=["--misbehave", "truncated-late"])
     state, report = await render(tmp_path, job)
     assert state.is_failed()
@@ -184,7 +184,7 @@ async def test_a_failed_attempt_leaves_the_accepted_output_alone(tmp_path: Path)
 
 
 async def test_any_name_in_any_folder(tmp_path: Path) -> None:
-    """Spaces, quotes, newlines and letters of any script, in the job directory too."""
+    """Names may have spaces, quotes, newlines and letters of any script, the job directory's name included."""
     folder = tmp_path / "it's a «job»\nin 日本"
     folder.mkdir()
     name = "a 'b' \"c\"\nd é $HOME * {index}"
@@ -194,13 +194,13 @@ async def test_any_name_in_any_folder(tmp_path: Path) -> None:
 
 
 async def test_outputs_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
-    """They are made."""
+    """Missing folders of outputs are made."""
     await render(tmp_path, make_job((5, 5), name="a/b/{index}"), output_file="c/video.mp4")
     assert read_numbers(tmp_path / "c" / "video.mp4") == list(range(10))
 
 
 async def test_a_link_out_of_the_job_directory_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    """Nothing was rendered when the refusal comes."""
+    """A link out of the job directory is refused before anything is rendered."""
     (tmp_path / "job").mkdir()
     (tmp_path / "out").symlink_to("/")
     (tmp_path / "job" / "out").symlink_to(tmp_path)
@@ -212,7 +212,7 @@ async def test_a_link_out_of_the_job_directory_is_refused_before_anything_runs(t
 
 
 async def test_a_failing_command_is_tried_again(tmp_path: Path) -> None:
-    """Each attempt is counted, and the one that works is taken."""
+    """A failing command is tried again; each attempt is counted, and the successful attempt is accepted."""
     job = make_job(extra=["--misbehave", "fail-times:2", "--only", "10"], outputFile="video.mp4")
     _, report = await render(tmp_path, job, retries=2)
     assert [chunk.attempts for chunk in report.chunks] == [1, 3, 1]
@@ -223,7 +223,7 @@ async def test_a_failing_command_is_tried_again(tmp_path: Path) -> None:
 
 
 async def test_retries_have_a_bound(tmp_path: Path) -> None:
-    """After it the job fails, with the last lines of the command and where all of them are."""
+    """After its last retry the job fails, with the command's last lines and the file with all of them."""
     job = make_job((10,), extra=["--misbehave", "exit:7"])
     state, report = await render(tmp_path, job, retries=2)
     assert report.chunks[0].attempts == 3
@@ -235,7 +235,7 @@ async def test_retries_have_a_bound(tmp_path: Path) -> None:
 
 
 async def test_a_wrong_request_is_not_tried_again(tmp_path: Path) -> None:
-    """A program that is not there will not be there at the next attempt."""
+    """A missing program is not tried again."""
     job = make_job((10,))
     job["chunks"][0]["command"] = "helios-no-such-program 'chunk 0.mp4'"
     state, report = await render(tmp_path, job, retries=5)
@@ -244,10 +244,10 @@ async def test_a_wrong_request_is_not_tried_again(tmp_path: Path) -> None:
 
 
 async def test_one_chunk_that_fails_stops_the_others(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Their processes end, nothing new starts, and Prefect says Cancelled and why, not Crashed."""
+    """A failed chunk ends the others' processes, nothing new starts, and the others are Cancelled, with the reason."""
     (tmp_path / "notes").mkdir()
     job = make_job([5] * 8, extra=["--misbehave", "hang", "--notes", str(tmp_path / "notes")])
-    # It fails once the three others have begun.
+    # The second chunk fails once the three others have begun.
     job["chunks"][1]["command"] = "sh -c 'while [ $(ls notes | wc -l) -lt 3 ]; do sleep 0.1; done; exit 5'"
     state, report = await render(tmp_path, job, concurrency=4)
     assert "chunk 1 (frames 5 to 9), attempt 1: sh exited with code 5" in (state.message or "")
@@ -267,7 +267,7 @@ async def test_one_chunk_that_fails_stops_the_others(tmp_path: Path, processes_o
 async def test_a_chunk_that_waits_for_its_retry_is_stopped_too(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It ends as Cancelled, at once, although its pause had an hour to go: longer than a test may take."""
+    """A chunk that waits for its retry ends as Cancelled at once, although its pause lasts an hour."""
     job = make_job((5, 5), extra=["--misbehave", "exit:1", "--only", "0"])
     slow = job["chunks"][1]["command"].replace("'", '"')
     job["chunks"][1]["command"] = f"sh -c 'while [ ! -e go ]; do sleep 0.1; done; {slow}'"
@@ -292,10 +292,10 @@ async def test_a_chunk_that_waits_for_its_retry_is_stopped_too(
 
 
 async def test_a_chunk_that_hangs_is_stopped_at_its_timeout(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Also when it and its descendants ignore SIGTERM."""
+    """A hanging chunk is stopped at its timeout, even if it and its descendants ignore SIGTERM."""
     write_clip(tmp_path / "ready.mp4", Clip(), start=0, count=5)
     job = make_job((5, 5), extra=["--misbehave", "hang-hard", "--only", "5"])
-    job["chunks"][0]["command"] = "cp ready.mp4 'chunk 0.mp4'"  # has no part in this, and must keep the timeout
+    job["chunks"][0]["command"] = "cp ready.mp4 'chunk 0.mp4'"  # a quick chunk, which must end within the timeout
     state, report = await render(
         tmp_path, job, chunk_timeout_seconds=8, adapter={"type": "local", "grace_seconds": 0.3}
     )
@@ -305,7 +305,7 @@ async def test_a_chunk_that_hangs_is_stopped_at_its_timeout(tmp_path: Path, proc
 
 
 async def test_a_chunk_that_stalls_is_tried_again(tmp_path: Path) -> None:
-    """It counts as a failure of the command; the report says which bound it was counted against."""
+    """A stalled chunk is tried again as a failure of its command; the report has both numbers of retries."""
     job = make_job((5,))
     job["chunks"][0]["command"] = "sh -c 'echo hanging; exec sleep 600'"  # begins within a second on any machine
     state, report = await render(tmp_path, job, stall_timeout_seconds=1, retries=1)
@@ -316,12 +316,12 @@ async def test_a_chunk_that_stalls_is_tried_again(tmp_path: Path) -> None:
 
 
 async def test_no_more_chunks_at_a_time_than_asked_for(tmp_path: Path) -> None:
-    """The bound holds, and is used."""
+    """As many chunks run at a time as asked for, and never more."""
     job = make_job([1] * 12)
     (tmp_path / "running").mkdir()
     for chunk in job["chunks"]:
         mark = f"running/{chunk['id']}"
-        # None ends before three have run at once; then it stays for a moment, in which a fourth would be counted.
+        # No command ends before three have run at once; then each stays a moment, in which a fourth would be counted.
         count = f"touch {mark}; ls running | wc -l >> most; until grep -q -x 3 most; do sleep 0.1; done; sleep 0.3"
         script = f"{count}; {chunk['command']}; rm {mark}".replace("'", '"')
         chunk["command"] = f"sh -c '{script}'"
@@ -341,7 +341,7 @@ async def test_a_flood_of_output(tmp_path: Path) -> None:
 
 
 async def test_a_container_that_can_t_take_the_chunks_is_refused_at_the_first(tmp_path: Path) -> None:
-    """Not after the last chunk was rendered."""
+    """A container that can't take the chunks' codec is refused at the first chunk, not after the last."""
     state, report = await render(tmp_path, make_job([5] * 6), output_file="video.webm", concurrency=1)
     assert "webm has no place for h264 video; use one of .mp4" in (state.message or "")
     assert [chunk.attempts for chunk in report.chunks] == [1, 0, 0, 0, 0, 0]
@@ -360,7 +360,7 @@ async def test_progress_is_an_artifact(tmp_path: Path) -> None:
 
 
 async def test_the_log_says_what_happened(tmp_path: Path) -> None:
-    """A line for each event, in the API, without a traceback."""
+    """The run's log in Prefect's API has a line for each event, without a traceback."""
     job = make_job((5, 5), extra=["--misbehave", "fail-times:1", "--only", "5"], outputFile="video.mp4")
     _, report = await render(tmp_path, job, retries=1)
     deadline = time.monotonic() + 60
@@ -383,7 +383,7 @@ async def test_the_log_says_what_happened(tmp_path: Path) -> None:
 
 
 async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
-    """The run's result is the report, readable by whoever reads the run."""
+    """The run's result in Prefect's API is the report."""
     _, report = await render(tmp_path, make_job())
     async with get_client() as client:
         run = await client.read_flow_run(report.run_id)  # type: ignore[arg-type]

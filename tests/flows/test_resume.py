@@ -1,4 +1,4 @@
-"""A job goes on where it stopped: what is accepted, and still there, is not rendered again."""
+"""A job goes on where it stopped: an accepted output that is still there is not rendered again."""
 
 import asyncio
 import hashlib
@@ -35,7 +35,7 @@ def noted_job(folder: Path, *extra: str, chunks: int = 4, **fields: Any) -> dict
 
 
 def executions(folder: Path) -> dict[int, int]:
-    """How often the chunk that begins at a frame was executed, as its command itself has noted."""
+    """The number of executions of each chunk, by its first frame, as its command has noted."""
     counts: dict[int, int] = {}
     for note in (folder / "notes").iterdir():
         start = int(note.name.partition("-")[0])
@@ -67,7 +67,7 @@ async def test_a_failed_job_renders_only_what_is_missing(tmp_path: Path) -> None
 
 
 async def test_a_job_whose_chunks_are_all_accepted_only_stitches(tmp_path: Path) -> None:
-    """The video is there again, and no command has run."""
+    """A job whose chunks are all accepted makes its video again without running a command."""
     _, report = await render(tmp_path, noted_job(tmp_path))
     (tmp_path / "video.mp4").unlink()
     _, report = await resume(report)
@@ -77,7 +77,7 @@ async def test_a_job_whose_chunks_are_all_accepted_only_stitches(tmp_path: Path)
 
 
 async def test_an_output_that_is_not_as_it_was_is_rendered_again(tmp_path: Path) -> None:
-    """That one, and no other."""
+    """A missing or changed output is rendered again, and no other output."""
     _, report = await render(tmp_path, noted_job(tmp_path, chunks=7))
     outputs = [tmp_path / f"chunk {index}.mp4" for index in range(7)]
     whole = [output.read_bytes() for output in outputs]
@@ -95,7 +95,7 @@ async def test_an_output_that_is_not_as_it_was_is_rendered_again(tmp_path: Path)
 
 
 async def test_a_record_that_can_t_be_read_is_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With a warning; the chunk is rendered again, and the others are not."""
+    """A record that can't be read is ignored with a warning; its chunk is rendered again, the others are not."""
     _, report = await render(tmp_path, noted_job(tmp_path, chunks=8))
     kept = sorted(records(report), key=lambda path: int(path.name.split("-")[1]))
     contents = [b"", b"{", b"\x80\x04garbage", b'{"metadata": {}, "result": "x"}', kept[4].read_bytes()[:-40],
@@ -111,7 +111,7 @@ async def test_a_record_that_can_t_be_read_is_ignored(tmp_path: Path, caplog: py
 
 
 async def test_a_torn_document_on_record_loses_no_chunk(tmp_path: Path) -> None:
-    """The chunks' own records say what they were rendered from."""
+    """A torn record of the document loses no chunk: the chunks' own records say what they were rendered from."""
     _, report = await render(tmp_path, noted_job(tmp_path))
     (records(report)[0].parent / "document").write_bytes(b'{"metadata"')
     await resume(report)
@@ -119,7 +119,7 @@ async def test_a_torn_document_on_record_loses_no_chunk(tmp_path: Path) -> None:
 
 
 async def test_a_record_that_can_t_be_written_costs_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The video is whole; a line says which record is missing."""
+    """If a record can't be written the video is whole, and a line says which record is missing."""
     _, report = await render(tmp_path, noted_job(tmp_path))
     record = records(report)[0]
     record.unlink()
@@ -132,7 +132,7 @@ async def test_a_record_that_can_t_be_written_costs_no_frame(tmp_path: Path, cap
 
 
 async def test_result_storage_that_can_t_be_used_is_refused_at_the_start(tmp_path: Path) -> None:
-    """A job that could not be resumed is not begun."""
+    """A job whose result storage can't be used is refused at the start, since it could not be resumed."""
     (tmp_path / "file").write_bytes(b"")
     with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "file"}):
         state = await render_job(noted_job(tmp_path), job_dir=str(tmp_path), return_state=True)
@@ -141,7 +141,7 @@ async def test_result_storage_that_can_t_be_used_is_refused_at_the_start(tmp_pat
 
 
 async def test_a_changed_document_is_refused(tmp_path: Path) -> None:
-    """Under the same id; it says what changed, and no file is touched. Afresh, it is rendered."""
+    """A changed document of the same id is refused with its changes, and touches no file; with fresh it is rendered."""
     await render(tmp_path, noted_job(tmp_path, id="film"))
     changed = noted_job(tmp_path, id="film")
     changed["chunks"][1]["command"] += " --codec libx264"
@@ -166,7 +166,7 @@ async def test_a_changed_document_is_refused(tmp_path: Path) -> None:
 
 
 async def test_the_same_id_is_the_same_job(tmp_path: Path) -> None:
-    """A new run of it reuses what another run accepted; afresh, it renders all; without an id, nothing is shared."""
+    """Runs of one id reuse each other's accepted chunks; a fresh run renders all; runs without an id share nothing."""
     await render(tmp_path, noted_job(tmp_path, id="the same"))
     _, again = await render(tmp_path, noted_job(tmp_path, id="the same"))
     assert [chunk.reused for chunk in again.chunks] == [True] * 4
@@ -182,14 +182,14 @@ async def test_the_same_id_is_the_same_job(tmp_path: Path) -> None:
 
 
 async def test_a_named_chunk_is_rendered_anew(tmp_path: Path) -> None:
-    """Who names chunks wants them rendered."""
+    """A run that names chunks renders them, although they are accepted."""
     await render(tmp_path, noted_job(tmp_path, id="one of them"))
     await render(tmp_path, noted_job(tmp_path, id="one of them"), chunks=[2])
     assert executions(tmp_path) == {0: 1, 5: 1, 10: 2, 15: 1}
 
 
 async def test_another_job_directory_shares_no_files(tmp_path: Path) -> None:
-    """A record names the file that was accepted; one elsewhere is not it."""
+    """A run in another job directory reuses nothing, since a record names the file that was accepted."""
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         job = make_job((5, 5), id="two places", outputFile="video.mp4")
@@ -198,7 +198,7 @@ async def test_another_job_directory_shares_no_files(tmp_path: Path) -> None:
 
 
 async def test_two_runs_of_one_job_at_the_same_time(tmp_path: Path) -> None:
-    """The second says who is at it, and stops; the first goes on undisturbed. Other jobs are not held up."""
+    """A second run of a job names the first and stops; the first is not disturbed, and other jobs are not held up."""
     slow = ("--misbehave", f"until:{tmp_path}")
     first = asyncio.create_task(render(tmp_path, noted_job(tmp_path, *slow, id="held"), concurrency=4))
     await eventually(partial(_has_begun, tmp_path, first))
@@ -220,7 +220,7 @@ def _api(client: PrefectClient) -> RunApi:
 
 
 async def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At once, on the same machine: nothing is watched for a while."""
+    """The lock of a dead process on this machine is taken over at once, without watching it."""
     monkeypatch.setattr("tasks.run.lock.OWNER_DEAD_SECONDS", 400.0)
     gone = await asyncio.create_subprocess_exec("true")
     await gone.wait()
@@ -232,8 +232,8 @@ async def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypa
 
 
 async def test_a_lock_elsewhere_expires_when_nothing_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it is renewed, it holds; no clock is asked."""
-    # Ten of its renewals: a machine that stands still for a moment does not miss all of them.
+    """A lock of another machine holds while it is renewed, and expires after that; no clocks are compared."""
+    # Ten renewals fit into this time: a machine that stands still for a moment does not miss all of them.
     monkeypatch.setattr("tasks.run.lock.OWNER_DEAD_SECONDS", 6.0)
     async with get_client() as client:
         lock = JobLock(_api(client), _key("far away"), _holder(machine="another one"))
@@ -253,7 +253,7 @@ async def test_a_lock_elsewhere_expires_when_nothing_renews_it(tmp_path: Path, m
 
 
 async def test_a_run_that_lost_its_lock_stops(tmp_path: Path) -> None:
-    """A run that others took for dead does not go on beside the one that took over."""
+    """A run whose lock another run took over stops."""
     job = noted_job(tmp_path, "--misbehave", f"until:{tmp_path}", id="lost")
     work = asyncio.create_task(render(tmp_path, job))
     await eventually(partial(_has_begun, tmp_path, work))
@@ -268,7 +268,7 @@ async def test_a_run_that_lost_its_lock_stops(tmp_path: Path) -> None:
 
 
 async def test_leftovers_of_a_run_that_died_are_removed(tmp_path: Path) -> None:
-    """Of this job, and of no other."""
+    """Files that a dead run of this job left are removed, and those of other jobs are not."""
     job = noted_job(tmp_path, id="with leftovers")
     owner = _key("with leftovers").rpartition("-")[2]
     for name in (f"chunk 1-attempt-{owner}-0123abcd-1.mp4", f"video-attempt-{owner}-0123abcd-stitch.mp4"):
@@ -279,7 +279,7 @@ async def test_leftovers_of_a_run_that_died_are_removed(tmp_path: Path) -> None:
 
 
 async def test_results_in_an_s3_bucket(tmp_path: Path, amazon: Aws) -> None:
-    """The record is where Prefect's setting says: on a bucket, other machines see it too."""
+    """Records can be kept in an S3 bucket by Prefect's setting, and a job is resumed from them."""
     keys = AwsCredentials(
         aws_access_key_id=amazon.environment["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=amazon.environment["AWS_SECRET_ACCESS_KEY"],

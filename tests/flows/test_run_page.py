@@ -1,4 +1,4 @@
-"""What a run's page in Prefect's UI shows, as its API tells it."""
+"""What a run's page in Prefect's UI shows, read from Prefect's API."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def artifacts_of(run_id: str) -> dict[str, dict[str, Any]]:
-    """A run's artifacts by key; none has two of a key."""
+    """A run's artifacts by key; fails if two have the same key."""
     async with get_client() as client:
         body = {"artifacts": {"flow_run_id": {"any_": [run_id]}}}
         answer = (await client.request("POST", "/artifacts/filter", json=body)).json()
@@ -42,7 +42,7 @@ def pictures(markdown: str) -> dict[str, bytes]:
 
 
 async def logged(report: JobReport, text: str) -> list[str]:
-    """The messages of a run's log, once one of them has a text."""
+    """The messages of a run's log, once one of them contains a text."""
     lines: list[str] = []
     deadline = time.monotonic() + 60
     async with get_client() as client:
@@ -55,7 +55,7 @@ async def logged(report: JobReport, text: str) -> list[str]:
 
 
 async def test_the_page_of_a_job_that_went_well(tmp_path: Path) -> None:
-    """Progress, chunks with their logs, the timeline with a retry and the stitch, the video with its contact sheet."""
+    """The page has progress, chunks with logs, a timeline with retry and stitch, the video and its contact sheet."""
     job = make_job([5] * 4, extra=["--misbehave", "fail-times:1", "--only", "5"], outputFile="video.mp4")
     _, report = await render(tmp_path, job, retries=1)
     found = await artifacts_of(report.run_id)
@@ -84,7 +84,7 @@ async def test_the_page_of_a_job_that_went_well(tmp_path: Path) -> None:
 
 
 async def test_a_reused_chunk_is_shown_as_such(tmp_path: Path) -> None:
-    """In the table and in the timeline."""
+    """A reused chunk is shown as reused in the table and in the timeline."""
     job = make_job([5] * 2, id=f"page {tmp_path.name}")
     await render(tmp_path, job)
     _, again = await render(tmp_path, job)
@@ -95,7 +95,7 @@ async def test_a_reused_chunk_is_shown_as_such(tmp_path: Path) -> None:
 
 
 async def test_a_resumed_run_goes_on_with_its_page(tmp_path: Path) -> None:
-    """No artifact is made a second time."""
+    """A resumed run goes on with the artifacts of its page, and makes none a second time."""
     job = make_job([5] * 2, extra=["--misbehave", "fail-times:1", "--only", "5"])
     _, report = await render(tmp_path, job, concurrency=1)
     before = await artifacts_of(report.run_id)
@@ -108,7 +108,7 @@ async def test_a_resumed_run_goes_on_with_its_page(tmp_path: Path) -> None:
 
 
 async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
-    """Chunks in flight, and the newest chunk's picture."""
+    """While the job runs, the page shows the chunks in flight and the newest chunk's picture."""
     words = ["--misbehave", "slow:120", "--only", "5"]
     job = make_job([5] * 2, extra=words, id=f"running {tmp_path.name}")
     running = asyncio.create_task(render(tmp_path, job))
@@ -133,7 +133,7 @@ async def test_the_page_while_the_job_runs(tmp_path: Path) -> None:
 
 
 async def test_a_command_s_lines_are_in_its_task_run_s_log(tmp_path: Path) -> None:
-    """The first and the last, and where the others are."""
+    """A task run's log has the first and the last lines of its command, and says where the others are."""
     job = make_job((5,), extra=["--misbehave", "flood:1"])
     _, report = await render(tmp_path, job)
     lines = [line for record in await logged(report, "Accepted: frames 0 to 4") for line in record.splitlines()]

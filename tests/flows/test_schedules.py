@@ -1,4 +1,4 @@
-"""Renders by a schedule: names with dates, nothing overwritten, what was missed."""
+"""Scheduled renders: dates in names, no overwriting unless asked for, and missed runs."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def client() -> AsyncIterator[PrefectClient]:
 
 
 def test_placeholders() -> None:
-    """Each stands for a part of the time; one that is not known is named, with those that are."""
+    """Each placeholder stands for a part of the time; an unknown placeholder is refused with the known ones."""
     when = datetime(2026, 3, 7, 3, 5, tzinfo=UTC)
     name = complete_name("s3://b/{year}/{month}/{day}-{weekday}/film-{date}-{time}.mp4", when)
     assert name == "s3://b/2026/03/07-Sat/film-2026-03-07-0305.mp4"
@@ -48,17 +48,17 @@ def test_placeholders() -> None:
 
 
 async def test_the_date_is_in_the_video_s_name(tmp_path: Path) -> None:
-    """Of a run that nobody planned: today."""
+    """The date in the video's name is today for a run that was not scheduled."""
     before = datetime.now().astimezone()
     _, report = await render(tmp_path, make_job([5] * 2), output_file="renders/{year}/film-{date}.mp4")
-    # A test that runs at midnight has two days.
+    # The day can change while the test runs.
     days = (before, datetime.now().astimezone())
     assert report.output in [str(tmp_path / f"renders/{day:%Y}/film-{day:%Y-%m-%d}.mp4") for day in days]
     assert [path.name for path in tmp_path.iterdir() if "{" in path.name] == []
 
 
 async def test_no_overwriting_when_that_is_asked_for(client: PrefectClient, tmp_path: Path) -> None:
-    """Refused before anything runs, with what to do; the run's own video it may replace, when it is retried."""
+    """With overwrite=False an existing video is refused with what to do; a retried run may replace its own video."""
     job = make_job([5] * 2, outputFile="video.mp4")
     state, report = await render(tmp_path, job, overwrite=False)
     assert state.is_completed()
@@ -75,7 +75,7 @@ async def test_no_overwriting_when_that_is_asked_for(client: PrefectClient, tmp_
 
 
 async def deployment_with_schedule(client: PrefectClient, name: str, cron: str, zone: str) -> UUID:
-    """A deployment in a pool of its own, planned by cron."""
+    """Create a deployment in a pool of its own, with a cron schedule."""
     await client.create_work_pool(WorkPoolCreate(name=name, type="process"), overwrite=True)
     flow = await client.create_flow_from_name("render-job")
     return await client.create_deployment(
@@ -88,7 +88,7 @@ async def deployment_with_schedule(client: PrefectClient, name: str, cron: str, 
 
 
 async def planned(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
-    """The runs of a deployment, by their times, once there are some."""
+    """The runs of a deployment, by their times, once there are any."""
     found: list[FlowRun] = []
 
     async def look() -> bool:
@@ -102,7 +102,7 @@ async def planned(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
 
 
 async def test_a_schedule_plans_runs(client: PrefectClient, tmp_path: Path) -> None:
-    """Prefect makes them by itself; their time is told in the schedule's zone; `list` shows them when asked."""
+    """Prefect plans the runs of a schedule, and a run's time is in the schedule's time zone."""
     name = f"planned-{tmp_path.parent.name}"
     deployment = await deployment_with_schedule(client, name, "30 3 * * *", "Asia/Tokyo")
     run = (await planned(client, deployment))[0]
@@ -115,7 +115,7 @@ async def test_a_schedule_plans_runs(client: PrefectClient, tmp_path: Path) -> N
 
 
 def test_planned_runs_are_listed_when_asked_for(tmp_path: Path) -> None:
-    """A farm with a nightly render would list nothing else."""
+    """Planned runs are listed only on request: with a nightly render they would fill the list."""
 
     async def plan() -> str:
         async with get_client() as client:
@@ -129,11 +129,11 @@ def test_planned_runs_are_listed_when_asked_for(tmp_path: Path) -> None:
 
 
 async def test_runs_that_nobody_was_there_for(client: PrefectClient, tmp_path: Path) -> None:
-    """Planned ones are marked, and not rendered hours late; those that were never planned are shown too."""
+    """Missed runs are marked and not rendered hours late; runs that were never planned are shown as missed, too."""
     name = f"missed-{tmp_path.parent.name}"
     deployment = await deployment_with_schedule(client, name, "0 * * * *", "UTC")
     late = (await planned(client, deployment))[0]
-    # As the database of a farm looks that was switched off for half a day, which only the test can wait for.
+    # Change the database into that of a farm that was off for half a day: a test can't wait for that.
     _move_back(late, timedelta(hours=12))
     for other in (await planned(client, deployment))[1:]:
         await client.delete_flow_run(other.id)

@@ -1,4 +1,4 @@
-"""What Prefect's engine raises to end a run, and is no Exception, reaches the flow's engine as it is."""
+"""The signals by which Prefect's engine ends a run, which are not Exceptions, reach the flow's engine unchanged."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 async def test_a_signal_among_the_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, signal: PrefectSignal
 ) -> None:
-    """The run does not crash with a group of exceptions. A stand-in raises it: of the engine's own, none is left."""
+    """A signal among the chunks does not crash the run with an exception group; a patched function raises it here."""
 
     async def raise_it(*_words: object) -> bool:
         raise signal

@@ -1,4 +1,4 @@
-"""Two jobs in one folder, and chunks that are changed behind a job's back: no video has another job's frames."""
+"""Two jobs in one folder, and chunks that other programs change: no video has another job's frames."""
 
 import asyncio
 import shutil
@@ -18,14 +18,14 @@ MERGE = "sh -c 'cat c0.mp4 c1.mp4 > merged'"
 
 
 def job_that_waits(folder: Path, **fields: Any) -> dict[str, Any]:
-    """Two chunks, the second of which is not rendered before a file `all` is in the folder `gate`."""
+    """A job of two chunks, whose second chunk waits for a file `all` in the folder `gate`."""
     (folder / "gate").mkdir(parents=True, exist_ok=True)
     waits = ["--misbehave", f"until:{folder / 'gate'}", "--only", "5"]
     return make_job((5, 5), name="c{index}", extra=waits, **fields)
 
 
 async def test_the_second_of_two_jobs_is_refused(tmp_path: Path) -> None:
-    """Before any of its commands has run; the first is exact. Afterwards the second may have the folder."""
+    """The second of two jobs is refused before a command runs, the first is exact, and then the second may run."""
     first = asyncio.create_task(render(tmp_path, job_that_waits(tmp_path, id="first"), output_file="first.mp4"))
     await eventually(_exists(tmp_path / "c0.mp4"))
     (tmp_path / "notes").mkdir()
@@ -71,7 +71,7 @@ def replace(chunk: Path, other: Path) -> None:
 async def test_a_chunk_that_is_changed_before_the_join(
     tmp_path: Path, change: Callable[[Path, Path], None], join: str
 ) -> None:
-    """Nothing is joined, and the error names the chunk; run again, the job renders that chunk anew, and is exact."""
+    """With a changed chunk nothing is joined, and the error names the chunk; on resume it is rendered again."""
     joins = {"outputFile": "video.mp4"} if join == "stitch" else {"mergeCommand": MERGE}
     running = asyncio.create_task(render(tmp_path, job_that_waits(tmp_path, **joins)))
     await eventually(_exists(tmp_path / "c0.mp4"))
@@ -95,7 +95,7 @@ async def test_a_chunk_that_is_changed_before_the_join(
 
 @pytest.mark.parametrize("kind", ["hard", "symbolic"])
 async def test_an_output_that_is_a_link_is_copied(tmp_path: Path, kind: str) -> None:
-    """What is written to the file through its other name afterwards does not reach the chunk."""
+    """An output that is a link is copied, so that later writes through the file's other name do not reach the chunk."""
     (tmp_path / "gate").mkdir()
     job = make_job((5, 5), name="c{index}", outputFile="video.mp4")
     waiting = job_that_waits(tmp_path)["chunks"][1]

@@ -1,4 +1,4 @@
-"""A job that the version before began is resumed by this one: its records and its outputs are still accepted."""
+"""A job that the previous version began is resumed by this version, which accepts its records and its outputs."""
 
 import shutil
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def job(tmp_path: Path) -> Iterator[Path]:
 
 
 async def test_its_accepted_chunks_are_reused(job: Path) -> None:
-    """Two of four; the others are rendered, and the video is whole."""
+    """The two accepted chunks of four are reused, the others are rendered, and the video is whole."""
     before = (job / "c0.mp4").stat().st_mtime_ns
     report = await render_job(str(job / "job.json"))
     assert isinstance(report, JobReport)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_what_is_known_of_a_run(tmp_path: Path) -> None:
-    """Its state, its chunks, its progress, its log and its report, by its id."""
+    """A run's state, chunks, progress, log and report are read by its id."""
     done = await render_job(make_job((5, 5), outputFile="video.mp4"), job_dir=str(tmp_path))
     assert isinstance(done, JobReport)
     run = await farm.wait(done.run_id)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_a_job_becomes_a_video(tmp_path: Path) -> None:
-    """Plan, render, look."""
+    """A job planned as four chunks is rendered into a video with all 25 frames in order."""
     command = f"{shlex.join([sys.executable, str(PROGRAM)])} {{start}} {{count}} {{output}}"
     job = plan_job(
         split_evenly(25, chunks=4), fps="30", width=64, height=64, command=command, output_pattern="part-{index}.mp4"

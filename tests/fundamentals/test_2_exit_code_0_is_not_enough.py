@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_exit_code_0_is_not_enough(tmp_path: Path) -> None:
-    """A renderer that drops a frame and exits 0 fails its chunk, and the message counts."""
+    """A renderer that drops a frame and exits 0 fails its chunk, and the message has both numbers of frames."""
     job = make_job((10,), extra=["--misbehave", "short"])
     state = await render_job(job, job_dir=str(tmp_path), retries=0, return_state=True)
     assert state.is_failed()

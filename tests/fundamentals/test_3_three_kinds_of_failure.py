@@ -23,14 +23,14 @@ ERRORS: dict[str, HeliosError] = {
 
 
 class FlakyConfig(BaseModel):
-    """The failures of an adapter, one for each execution; then it renders."""
+    """The failures of an adapter, one for each execution; executions after them render."""
 
     type: Literal["flaky"] = "flaky"
     failures: tuple[str, ...]
 
 
 class Flaky:
-    """Fails as often as it was told, and renders after that."""
+    """An adapter that fails as configured, and renders after that."""
 
     config_type: ClassVar[type[BaseModel]] = FlakyConfig
 
@@ -71,7 +71,7 @@ async def test_a_failed_command_counts_against_its_retries(tmp_path: Path) -> No
 
 
 async def test_a_failed_environment_has_a_bound_of_its_own(tmp_path: Path) -> None:
-    """It uses up no retry of the chunk's command, and is not tried for ever."""
+    """A failed environment uses up no retry of the chunk's command, and has a bound of its own."""
     chunk = await render(tmp_path, ["environment"] * 3, retries=0, environment_retries=3)
     assert (chunk.state, chunk.attempts, chunk.environment_failures) == ("completed", 4, 3)
     chunk = await render(tmp_path, ["environment"] * 4, retries=9, environment_retries=3)
@@ -79,6 +79,6 @@ async def test_a_failed_environment_has_a_bound_of_its_own(tmp_path: Path) -> No
 
 
 async def test_a_wrong_request_is_tried_once(tmp_path: Path) -> None:
-    """No retry mends it."""
+    """A wrong request is tried once, whatever the retries."""
     chunk = await render(tmp_path, ["request"], retries=9, environment_retries=9)
     assert (chunk.state, chunk.attempts, chunk.error is not None) == ("failed", 1, True)

@@ -1,4 +1,4 @@
-"""Fundamentals, 4: an adapter is one verb; the contract suite says whether it keeps its word."""
+"""Fundamentals, 4: an adapter is one verb; the contract suite tests it."""
 
 import asyncio
 
@@ -10,14 +10,14 @@ from helios.testing import AdapterContract
 
 
 class TwoAtATime:
-    """An adapter that wraps another: a farm with two seats."""
+    """An adapter that wraps another adapter: a farm with two places."""
 
     def __init__(self, inner: WorkerAdapter) -> None:
         self._inner = inner
         self._seats = asyncio.Semaphore(2)
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
-        """Wait for a seat, and pass the job on."""
+        """Wait for a place, and pass the job on."""
         async with self._seats:
             return await self._inner.execute(job, on_output=on_output)
 
@@ -27,5 +27,5 @@ class TestTwoAtATime(AdapterContract):
 
     @pytest.fixture
     def adapter(self) -> WorkerAdapter:
-        """What is tested."""
+        """The adapter under test."""
         return TwoAtATime(LocalAdapter(LocalAdapterConfig(grace_seconds=0.2)))

@@ -24,7 +24,7 @@ async def test_accepted_chunks_are_reused(tmp_path: Path) -> None:
 
 
 async def test_a_changed_output_is_not_believed(tmp_path: Path) -> None:
-    """Accepted means: these bytes. A file that was changed since is rendered again."""
+    """Accepted means: these bytes. An output that was changed after its acceptance is rendered again."""
     job = make_job((5, 5), id=f"changed in {tmp_path}")
     await render_job(job, job_dir=str(tmp_path))
     with (tmp_path / "chunk 0.mp4").open("ab") as file:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 @asynccontextmanager
 async def a_run(folder: Path) -> AsyncIterator[tuple[str, asyncio.Task[object]]]:
-    """A run whose commands wait for a file named `all`; its id, and the task that carries it out."""
+    """Start a run whose commands wait for a file `all`; yield its id, and the task that carries it out."""
     notes = folder / "notes"
     notes.mkdir()
     job = make_job([5] * 4, extra=["--notes", str(notes), "--misbehave", f"until:{folder}"], outputFile="video.mp4")
@@ -55,7 +55,7 @@ async def test_a_paused_run_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
             progress = await farm.progress(run)
             return progress is not None and progress.is_paused and progress.chunks == 2
 
-        # The run reads its state now and then: a chunk that ends before it has read this one is followed by another.
+        # The run polls its state: a chunk that ends before the run has read the pause is followed by another chunk.
         await eventually(is_paused)
         (tmp_path / "all").touch()
         await eventually(two_are_accepted)
@@ -66,7 +66,7 @@ async def test_a_paused_run_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_run_leaves_no_process(tmp_path: Path) -> None:
-    """Its commands end, although they would have waited for ever, and it is Cancelled."""
+    """A cancelled run ends, although its commands would wait for ever, and it is Cancelled."""
     async with a_run(tmp_path) as (run, work):
         await farm.cancel(run)
         await work

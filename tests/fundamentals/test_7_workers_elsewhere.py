@@ -1,4 +1,4 @@
-"""Fundamentals, 7: workers that share no disk with the orchestrator get the job, and give the outputs, by storage."""
+"""Fundamentals, 7: workers that share no disk with the orchestrator get the job from storage and put outputs there."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_the_same_job_by_lambda_functions(tmp_path: Path, amazon: Aws) -> None:
-    """Only the adapter is another one; the video is as exact."""
+    """With another adapter, Lambda functions render the same job, and the video is as exact."""
     job = make_job((5, 5, 5), outputFile="video.mp4")
     report = await render_job(job, adapter=amazon.config, job_dir=str(tmp_path))
     assert isinstance(report, JobReport)

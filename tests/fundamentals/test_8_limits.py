@@ -22,7 +22,7 @@ ALONE = (
 
 
 async def test_two_jobs_share_a_limit_of_one(tmp_path: Path) -> None:
-    """Each job asks for two chunks at a time; together they have one."""
+    """Two jobs that each ask for two chunks at a time run one chunk at a time together, by a limit of one."""
     (tmp_path / "notes").mkdir()
     (tmp_path / "alone.py").write_text(ALONE)
     limit = f"fundamentals-{uuid.uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Fundamentals, 9: a job that runs again and again names its videos by date, and replaces none in silence."""
+"""Fundamentals, 9: a job that runs again and again names its videos by date, and replaces none silently."""
 
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +13,14 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 async def test_the_date_is_in_the_name(tmp_path: Path) -> None:
-    """The date is the one for which the run was planned; started by hand, that is today."""
+    """The date in the name is the day for which the run was planned; for a run started by hand it is today."""
     report = await render_job(make_job((5,)), job_dir=str(tmp_path), output_file="film-{date}.mp4")
     assert isinstance(report, JobReport)
     assert report.output == str(tmp_path / f"film-{datetime.now().astimezone():%Y-%m-%d}.mp4")
 
 
 async def test_a_video_that_is_there_stays(tmp_path: Path) -> None:
-    """As by a schedule's runs, which may replace nothing unless that is asked for."""
+    """A run with overwrite=False, the default of scheduled runs, does not replace a video."""
     (tmp_path / "film.mp4").write_text("the video of yesterday")
     state = await render_job(
         make_job((5,)), job_dir=str(tmp_path), output_file="film.mp4", overwrite=False, return_state=True

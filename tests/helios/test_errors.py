@@ -1,4 +1,4 @@
-"""Every failure has a kind, stated once, and the tree of errors is drawn as it is."""
+"""Every failure has a kind, stated once, and the drawn tree of errors is right."""
 
 import ast
 import pickle
@@ -37,20 +37,20 @@ ROOT = Path(__file__).parents[2]
     ],
 )
 def test_what_a_kind_says(error: type[HeliosError], kind: str, budget: RetryBudget, command_ran: bool) -> None:
-    """Its name between versions, what it counts against, and whether there is a log."""
+    """A kind has a fixed name, a budget of retries, and says whether the command ran."""
     assert error.failure == kind
     assert (error.failure.budget, error.failure.command_ran) == (budget, command_ran)
 
 
 @pytest.mark.parametrize("kind", Failure)
 def test_every_kind_has_an_error(kind: Failure) -> None:
-    """Made from a message alone, also after a copy of the kind came from another process."""
+    """Each kind makes its error from a message alone, also after the kind was pickled."""
     error = pickle.loads(pickle.dumps(kind)).error("it broke")  # noqa: S301  our own
     assert (error.failure, str(error)) == (kind, "it broke")
 
 
 def test_a_class_without_a_kind_can_t_be_written() -> None:
-    """Refused at its definition, with what to do; so is a kind that is none."""
+    """An error class without a valid kind is refused at its definition, with what to do."""
     with pytest.raises(TypeError, match="MeltedError has no kind of failure; derive it from RequestError"):
         type("MeltedError", (HeliosError,), {})
     with pytest.raises(TypeError, match="MeltedError has no kind of failure"):
@@ -60,13 +60,13 @@ def test_a_class_without_a_kind_can_t_be_written() -> None:
 
 
 def test_an_error_without_a_kind_can_t_be_made() -> None:
-    """The base of all failures is not raised itself."""
+    """The base class of all failures can't be raised itself."""
     with pytest.raises(TypeError, match="raise one of its subclasses"):
         HeliosError("it broke")
 
 
 def test_a_kind_is_inherited_or_stated() -> None:
-    """A third party's class need not say more than its parent; and takes no class's place."""
+    """A third party's class inherits or states a kind, and does not replace the kind's own class."""
 
     class NodeGoneError(WorkerUnavailableError):
         """Inherits."""

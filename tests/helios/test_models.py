@@ -1,4 +1,4 @@
-"""The job document: what is valid stays as it is, and what is not is refused with path, value and expectation."""
+"""The job document: a valid document stays as it is, an invalid one is refused with path, value and expectation."""
 
 import json
 import shlex
@@ -58,7 +58,7 @@ def test_frame_rates_are_exact(written: float | str, meant: Fraction) -> None:
 
 @pytest.mark.parametrize("written", [0, -1, "0/0", "1/0", "fast", True, None, [30], 1001, "30,0"])
 def test_frame_rates_that_are_none_are_refused(written: object) -> None:
-    """Anything else is refused with the path, the value and what was expected."""
+    """A value that is not a frame rate is refused with its path and what was expected."""
     document = make_job()
     document["metadata"]["fps"] = written
     (problem,) = problems(document)
@@ -148,7 +148,7 @@ def test_gaps_overlaps_and_sums_are_named() -> None:
 
 
 def test_every_problem_is_listed() -> None:
-    """One message names all that is wrong, not the first alone, and a bounded number of lines."""
+    """One message lists every problem, not the first alone, in a bounded number of lines."""
     document = make_job([1] * 50)
     for chunk in document["chunks"]:
         chunk["command"] = ""
@@ -181,7 +181,7 @@ def test_sound_specs_survive_the_wire(sizes: list[int], start: int, fps: float |
 
 @given(sizes=st.lists(st.integers(1, 50), min_size=2, max_size=20), data=st.data())
 def test_a_moved_chunk_is_always_refused(sizes: list[int], data: st.DataObject) -> None:
-    """Shifting or resizing any one chunk leaves frames uncovered or covered twice, which is always seen."""
+    """A shifted or resized chunk leaves frames uncovered or covered twice, and is always refused."""
     document = make_job(sizes, start=100)
     chunk = document["chunks"][data.draw(st.integers(0, len(sizes) - 1))]
     field = data.draw(st.sampled_from(["startFrame", "frameCount"]))
@@ -191,6 +191,6 @@ def test_a_moved_chunk_is_always_refused(sizes: list[int], data: st.DataObject) 
 
 @given(words=st.lists(WORDS, min_size=1, max_size=6).filter(lambda words: words[0] != ""))
 def test_any_words_survive_a_command(words: list[str]) -> None:
-    """Words that a template is quoted from come out of the command as they were, whatever characters they have."""
+    """Words that are quoted into a template come out of the command unchanged, whatever characters they have."""
     spec = plan_job([1], fps="30", width=2, height=2, command=shlex.join(words), output_pattern="o.mp4")
     assert list(spec.chunks[0].argv) == words

@@ -12,7 +12,7 @@ from folder_farm.orders import POLL_SECONDS, prepare, write
 from helios import Failure, OutputSink, RequestError, WorkerJob, WorkerResult
 
 STOP_SECONDS = 15.0
-"""How long a worker that was called off may take."""
+"""How long a worker may take to stop a cancelled order."""
 
 
 class FolderFarmConfig(BaseModel):
@@ -62,10 +62,10 @@ class FolderFarm:
         return answer
 
     async def _call_off(self, name: str) -> None:
-        """Take the order back, or have the worker stop, and wait until it has."""
+        """Take the order back, or ask its worker to stop, and wait until it has stopped."""
         try:
             (self._folder / "orders" / f"{name}.json").unlink()
-        except FileNotFoundError:  # a worker has it
+        except FileNotFoundError:  # a worker has taken it
             (self._folder / "cancelled" / name).touch()
             try:
                 await asyncio.wait_for(self._answer(name), STOP_SECONDS)

@@ -1,9 +1,9 @@
-"""What adapter and workers agree on: files in the shared folder.
+"""The protocol between adapter and workers: files in the shared folder.
 
 orders/ID.json      an order that waits; a worker takes it by renaming it
 taken/ID.json       an order that a worker works on
-cancelled/ID        it is not wanted any more
-answers/ID.json     how it ended
+cancelled/ID        asks the worker to stop the order
+answers/ID.json     how the order ended
 """
 
 import json
@@ -24,19 +24,19 @@ def prepare(folder: Path) -> None:
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """Let a file appear whole."""
+    """Write a document so that it appears whole."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(document))
     os.replace(temporary, path)
 
 
 def read_order(path: Path) -> WorkerJob:
-    """An order."""
+    """Read an order."""
     return WorkerJob.model_validate_json(path.read_text())
 
 
 def answer_of(result: WorkerResult | HeliosError, lines: list[tuple[str, str]]) -> dict[str, Any]:
-    """How a job ended, as a document."""
+    """Describe how a job ended, as a document."""
     if isinstance(result, WorkerResult):
         return {"result": result.model_dump(mode="json"), "lines": lines}
     return {"error": result.failure, "message": str(result), "lines": lines}

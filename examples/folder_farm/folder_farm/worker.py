@@ -11,7 +11,7 @@ from helios.processes.command import run_command
 
 
 async def work(folder: Path) -> None:
-    """Take one order after the other."""
+    """Carry out one order after the other."""
     prepare(folder)
     while True:
         for order in sorted((folder / "orders").glob("*.json")):
@@ -19,7 +19,7 @@ async def work(folder: Path) -> None:
             try:
                 order.rename(taken)
             except FileNotFoundError:
-                continue  # another worker was faster, or it was taken back
+                continue  # another worker was faster, or the order was taken back
             await _carry_out(folder, taken)
         await asyncio.sleep(POLL_SECONDS)
 

@@ -13,11 +13,11 @@ from helios.testing import AdapterContract
 
 
 class TestFolderFarm(AdapterContract):
-    """All that every adapter keeps."""
+    """The contract suite over the folder farm."""
 
     @pytest.fixture
     def adapter(self, tmp_path: Path) -> Iterator[WorkerAdapter]:
-        """A farm of three workers."""
+        """The adapter of a farm with three workers."""
         folder = tmp_path / "farm"
         workers = [subprocess.Popen([sys.executable, "-m", "folder_farm.worker", str(folder)]) for _ in range(3)]
         try:

@@ -1,4 +1,4 @@
-"""Puts a Python process's clock two hours ahead: Python imports this by its name at its start."""
+"""Set a Python process's clock two hours ahead: Python imports this module by its name at its start."""
 
 import time
 

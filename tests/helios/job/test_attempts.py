@@ -1,4 +1,4 @@
-"""Answers of workers: ours, Helios's, and what is none."""
+"""Answers of workers: ours, those of Helios, and texts that are not answers."""
 
 import json
 
@@ -18,7 +18,7 @@ from helios.models.invocation import ChunkAnswer
 
 
 def test_an_answer_comes_back_as_it_was() -> None:
-    """Over JSON, as it is and inside Lambda's shape."""
+    """An answer survives JSON, on its own and inside Lambda's response."""
     answer = ChunkAnswer(exit_code=3, output="o", stdout="o", stderr="é", duration_ms=7, frames=1)
     assert read_answer(write_answer(answer), source="x") == answer
     wrapped = json.dumps({"statusCode": 200, "body": write_answer(answer).decode()})
@@ -36,7 +36,7 @@ def test_an_answer_comes_back_as_it_was() -> None:
     ],
 )
 def test_helios_s_shapes(document: object, expected: tuple[int, str, str, int]) -> None:
-    """A worker of Helios, on Lambda or Cloud Run, is understood; so are fields of later versions ignored."""
+    """Answers of Helios's workers on Lambda and Cloud Run are understood, and fields of later versions are ignored."""
     result = read_answer(json.dumps(document), source="x").to_result("it")
     assert (result.exit_code, result.stdout, result.stderr, result.duration_ms) == expected
 
@@ -45,7 +45,7 @@ def test_helios_s_shapes(document: object, expected: tuple[int, str, str, int]) 
     "text", ["", "<html>", "null", "[]", "{}", '{"exitCode": "x"}', '{"statusCode": 200, "body": "x"}']
 )
 def test_what_is_no_answer(text: str) -> None:
-    """Said with its beginning, as the environment's fault."""
+    """A text that is not an answer is the environment's fault, and the error quotes its beginning."""
     with pytest.raises(WorkerUnavailableError, match="is not the answer of a worker") as caught:
         read_answer(text, source="The function f")
     assert repr(text[:20]).strip("'") in str(caught.value)
@@ -53,7 +53,7 @@ def test_what_is_no_answer(text: str) -> None:
 
 @pytest.mark.parametrize("kind", Failure)
 def test_kinds_of_failure_survive_the_way(kind: Failure) -> None:
-    """What a worker raises is what its caller raises."""
+    """The caller raises the same kind of error as the worker."""
     error = kind.error("it broke")
     answer = read_answer(write_answer(ChunkAnswer.failed(error)), source="x")
     assert answer.exit_code != 0
@@ -64,7 +64,7 @@ def test_kinds_of_failure_survive_the_way(kind: Failure) -> None:
 
 @pytest.mark.parametrize("kind", Failure)
 def test_an_older_orchestrator_understands_every_kind(kind: Failure) -> None:
-    """It knows five; a later kind comes as one of them that counts against the same retries, and by its own name."""
+    """A later kind is sent as one of the five known kinds, with the same budget of retries, and as its cause."""
     sent = json.loads(write_answer(ChunkAnswer.failed(kind.error("m"))))["error"]
     known = {"request", "command", "timeout", "output", "unavailable"}
     if kind.value in known:
@@ -76,7 +76,7 @@ def test_an_older_orchestrator_understands_every_kind(kind: Failure) -> None:
 
 
 def test_how_a_stall_is_written() -> None:
-    """The form that is fixed between versions."""
+    """A stall is sent as a command's failure with the cause `stalled`, which is fixed between versions."""
     sent = json.loads(write_answer(ChunkAnswer.failed(CommandStalledError("m"))))
     assert sent["error"] == {"kind": "command", "cause": "stalled", "message": "m"}
 
@@ -84,7 +84,7 @@ def test_how_a_stall_is_written() -> None:
 @pytest.mark.parametrize(
     ("stated", "expected"),
     [
-        ({"kind": "command"}, CommandError),  # how a stall came from the first workers
+        ({"kind": "command"}, CommandError),  # the form in which the first workers sent a stall
         ({"kind": "command", "cause": "melted"}, CommandError),
         ({"kind": "unavailable", "cause": "melted"}, WorkerUnavailableError),
         ({"kind": "melted"}, CommandError),
@@ -95,7 +95,7 @@ def test_how_a_stall_is_written() -> None:
     ],
 )
 def test_failures_of_older_and_newer_workers(stated: dict[str, object], expected: type[HeliosError]) -> None:
-    """A kind that is not known here is a failed command, a cause that is not known here is ignored."""
+    """An unknown kind counts as a failed command, and an unknown cause is ignored."""
     document = {"exitCode": 1, "error": {**stated, "message": "it broke"}}
     with pytest.raises(HeliosError, match="it broke") as caught:
         read_answer(json.dumps(document), source="x").to_result("the function f")
@@ -103,5 +103,5 @@ def test_failures_of_older_and_newer_workers(stated: dict[str, object], expected
 
 
 def test_attempts_lie_beside_the_document() -> None:
-    """So that both sides find them by the document's URL alone."""
+    """An attempt's folder lies beside the document, so that both sides find it by the document's URL alone."""
     assert attempt_url("s3://b/jobs/1/chunk-7/job.json", 2) == "s3://b/jobs/1/chunk-7/attempt-2"

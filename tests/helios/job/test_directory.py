@@ -18,13 +18,13 @@ def spec(*outputs: str) -> JobSpec:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """It is named, and what to do."""
+    """A missing job directory is refused with its name and what to do."""
     with pytest.raises(RequestError, match="nowhere is not a directory; create it"):
         JobDirectory(tmp_path / "nowhere")
 
 
 def test_a_link_that_leads_out(tmp_path: Path) -> None:
-    """A path that stays inside in letters, but not on disk, is refused."""
+    """An output path that leaves the job directory by a link is refused."""
     (tmp_path / "job").mkdir()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "job" / "out").symlink_to(tmp_path / "elsewhere")
@@ -33,7 +33,7 @@ def test_a_link_that_leads_out(tmp_path: Path) -> None:
 
 
 def test_a_link_that_stays_inside(tmp_path: Path) -> None:
-    """Links within the folder are fine, and so is a job directory that is itself a link."""
+    """Links within the job directory may be used, and the job directory may itself be a link."""
     (tmp_path / "job" / "real").mkdir(parents=True)
     (tmp_path / "job" / "out").symlink_to("real")
     (tmp_path / "link").symlink_to("job")
@@ -45,7 +45,7 @@ def test_a_link_that_stays_inside(tmp_path: Path) -> None:
 
 
 def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
-    """It can't be replaced by a file."""
+    """An output path that is a directory is refused."""
     (tmp_path / "a.mp4").mkdir()
     with pytest.raises(RequestError, match="'a.mp4' is a directory"):
         JobDirectory(tmp_path).check(spec("a.mp4"))
@@ -53,7 +53,7 @@ def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "no-suffix", "a.tar.gz", "日" * 83 + ".mp4", "x" * 251 + ".mp4"])
 def test_attempts_have_names_of_their_own(tmp_path: Path, name: str) -> None:
-    """Same folder, same extension, never the output's name, and never too long for a file system."""
+    """An attempt's file has the output's folder and extension, and a name of its own that is not too long."""
     output = JobDirectory(tmp_path).output(name)
     paths = [JobDirectory(tmp_path).attempt(output, owner="job", token=token) for token in ("r1-1", "r1-2", "r2-1")]
     assert len({output, *paths}) == 4

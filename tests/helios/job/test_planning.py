@@ -61,7 +61,7 @@ def test_a_value_stays_in_its_word() -> None:
 
 
 def test_doubled_braces_are_braces() -> None:
-    """A command may hold JSON."""
+    """Doubled braces in a command become single braces, so that a command can contain JSON."""
     assert plan([1], command="""r '{{"first": {start}}}'""").chunks[0].argv[1] == '{"first": 0}'
 
 
@@ -81,7 +81,7 @@ def test_doubled_braces_are_braces() -> None:
     ],
 )
 def test_templates_that_do_not_work_are_refused(fields: dict[str, Any], said: str) -> None:
-    """The message names the placeholder and those that there are."""
+    """A template that does not work is refused with the reason, such as an unknown placeholder and the known ones."""
     with pytest.raises(HeliosError, match=said):
         plan([1, 1], **fields)
 

@@ -1,4 +1,4 @@
-"""Where a job document comes from, and what is said when there is none."""
+"""Reading a job document from a path, a URL or an object, and the errors when there is none."""
 
 import json
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from testbed.jobs import make_job, write_job
 
 
 def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
-    """A job, a page, and trouble."""
+    """Answer with a job document, an HTML page, or an error."""
     answers = {
         "/job.json": (200, "application/json", json.dumps(make_job()).encode()),
         "/page": (200, "text/html", b"<!doctype html><title>Sign in</title>"),
@@ -47,7 +47,7 @@ def test_a_url_without_a_document(site: str) -> None:
 
 
 def test_a_url_that_nobody_answers() -> None:
-    """A refused connection says so."""
+    """A URL that refuses the connection is the environment's fault."""
     with pytest.raises(WorkerUnavailableError, match="cannot be fetched"):
         load_job_spec("http://127.0.0.1:9/job.json")
 
@@ -82,12 +82,12 @@ def test_text_that_is_no_document(text: bytes, said: str) -> None:
 
 
 def test_a_byte_order_mark_is_read_over() -> None:
-    """A document saved by an editor that marks UTF-8 is a document."""
+    """A byte order mark, which some editors write before UTF-8, is ignored."""
     assert parse_job_spec(b"\xef\xbb\xbf" + json.dumps(make_job()).encode(), source="job") == load_job_spec(make_job())
 
 
 def test_a_document_over_the_limit(tmp_path: Path) -> None:
-    """More than 64 MiB is refused without being parsed."""
+    """A document of more than 64 MiB is refused without being parsed."""
     path = tmp_path / "job.json"
     with path.open("wb") as file:
         file.truncate(MAX_DOCUMENT_BYTES + 1)
@@ -96,7 +96,7 @@ def test_a_document_over_the_limit(tmp_path: Path) -> None:
 
 
 def test_a_job_of_too_many_chunks() -> None:
-    """More than 100,000 chunks are refused."""
+    """A job of more than 100,000 chunks is refused."""
     job = make_job()
     job["chunks"] = [job["chunks"][0]] * 100_001
     with pytest.raises(SpecError, match="100000"):

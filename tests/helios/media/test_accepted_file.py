@@ -1,4 +1,4 @@
-"""Accepted outputs when they are used: what is read is what was accepted, or an error."""
+"""Reading accepted outputs: the reader gets the accepted bytes, or an error."""
 
 import os
 import threading
@@ -14,12 +14,12 @@ from helios.storage.digest import hash_file
 
 
 def accepted(folder: Path, *, count: int = 1) -> list[StitchInput]:
-    """Files with records."""
+    """Write files, and return them with records of their acceptance."""
     parts = []
     for index in range(count):
         path = folder / f"c{index}.mp4"
         path.write_bytes(os.urandom(5000))
-        os.utime(path, (1, 1))  # long ago: a file system's clock moves in steps of some milliseconds
+        os.utime(path, (1, 1))  # an old time, since a file system's clock moves in steps of some milliseconds
         digest, size = hash_file(path)
         record = Artifact(url=path.as_uri(), bytes=size, sha256=digest)
         parts.append(StitchInput(path, 1, f"chunk {index}", record))
@@ -27,13 +27,13 @@ def accepted(folder: Path, *, count: int = 1) -> list[StitchInput]:
 
 
 def overwrite(path: Path) -> None:
-    """Write other bytes into the same file, as many as were there."""
+    """Overwrite a file with other bytes of the same number."""
     with path.open("r+b") as file:
         file.write(os.urandom(5000))
 
 
 def overwrite_and_set_back(path: Path) -> None:
-    """The same, with the time that it had before."""
+    """Overwrite a file with other bytes, and set its old time again."""
     overwrite(path)
     os.utime(path, (1, 1))
 
@@ -47,7 +47,7 @@ def replace(path: Path) -> None:
 
 @pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back, replace])
 def test_a_file_that_was_changed_since_it_was_accepted(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """The error names the chunk, the file, both digests, and what to do."""
+    """A file that was changed since its acceptance is refused with chunk, file, both digests, and what to do."""
     (part,) = accepted(tmp_path)
     change(part.path)
     with pytest.raises(OutputError) as caught:
@@ -64,7 +64,7 @@ def test_a_file_that_was_changed_since_it_was_accepted(tmp_path: Path, change: C
 
 @pytest.mark.parametrize("change", [overwrite, overwrite_and_set_back])
 def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """The look after reading notices it, though the digest was right before."""
+    """The check after reading notices a write, although the digest was right before."""
     (part,) = accepted(tmp_path)
     with AcceptedFile(part) as opened:
         opened.check_unchanged()
@@ -74,7 +74,7 @@ def test_a_file_that_is_written_to_while_it_is_read(tmp_path: Path, change: Call
 
 
 def test_a_path_that_is_given_to_another_file_meanwhile(tmp_path: Path) -> None:
-    """The open file is the accepted one all the same."""
+    """The open file stays the accepted file when its path is given to another file."""
     (part,) = accepted(tmp_path)
     content = part.path.read_bytes()
     with AcceptedFile(part) as opened:
@@ -84,7 +84,7 @@ def test_a_path_that_is_given_to_another_file_meanwhile(tmp_path: Path) -> None:
 
 
 def test_a_further_name_or_other_rights_are_no_change(tmp_path: Path) -> None:
-    """A backup by hard links may run meanwhile."""
+    """A further name or other rights, as from a backup by hard links, are not a change."""
     (part,) = accepted(tmp_path)
     with AcceptedFile(part) as opened:
         os.link(part.path, tmp_path / "backup")
@@ -93,7 +93,7 @@ def test_a_further_name_or_other_rights_are_no_change(tmp_path: Path) -> None:
 
 
 def test_one_after_the_other(tmp_path: Path) -> None:
-    """In order, two files open at most; the changed one ends it when its turn comes, and no file stays open."""
+    """At most two files are open, in order; a changed file raises when its turn comes, and no file stays open."""
     parts = accepted(tmp_path, count=9)
     overwrite(parts[7].path)
     seen: list[str] = []
@@ -114,7 +114,7 @@ def test_one_after_the_other(tmp_path: Path) -> None:
 
 
 def open_files() -> list[str]:
-    """What this process has open."""
+    """The paths of the files that this process has open."""
     found = []
     for name in os.listdir("/proc/self/fd"):
         try:
@@ -125,7 +125,7 @@ def open_files() -> list[str]:
 
 
 def test_all_at_once(tmp_path: Path) -> None:
-    """Every file is looked at, unless the caller has no need of it any more."""
+    """Every file is compared with its record, unless `stop` is set."""
     parts, stop = accepted(tmp_path, count=3), threading.Event()
     check_accepted(parts, stop)
     parts[2].path.unlink()

@@ -1,4 +1,4 @@
-"""Every frame of an output is decoded, and the sound: what a decoder can notice is found, and no good file refused."""
+"""Every frame and the sound of an output are decoded: damage that a decoder notices is found, good files pass."""
 
 import re
 from dataclasses import replace
@@ -24,7 +24,7 @@ CLIPS = {
     "h265": (".mp4", Clip(codec="libx265", options={"x265-params": QUIET})),
     "h265 with open groups": (".mkv", Clip(codec="libx265", options={"x265-params": f"{QUIET}:open-gop=1:keyint=8"})),
     "h265 with checksums": (".mp4", Clip(codec="libx265", options={"x265-params": f"{QUIET}:hash=1"})),
-    # Frames that are not shown, for others to refer to.
+    # This clip has hidden frames, to which other frames refer.
     "vp9": (".webm", Clip(codec="libvpx-vp9", options={"auto-alt-ref": "1", "lag-in-frames": "16"})),
     "av1": (".mp4", Clip(codec="libsvtav1", options={"preset": "12"})),
     "prores": (".mov", Clip(codec="prores_ks", pixel_format="yuv422p10le")),
@@ -37,7 +37,7 @@ CLIPS = {
     "raw": (".mkv", Clip(codec="rawvideo")),
 }
 BLIND = {"vp9", "ffv1 without checksums", "ffv1 of version 1", "raw"}
-"""Of these a decoder shows a picture whatever the bytes are, as long as their number is right."""
+"""Codecs whose decoder shows a picture for any bytes of the right number."""
 
 
 def write(folder: Path, name: str, *, count: int = FRAMES) -> Path:
@@ -54,7 +54,7 @@ def verify(path: Path, name: str = "h264", *, count: int = FRAMES, decode: bool 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("count", [1, FRAMES])
 def test_a_good_file_passes(tmp_path: Path, name: str, count: int) -> None:
-    """Whatever order, references and hidden frames a codec has."""
+    """A good file passes, whatever order, references and hidden frames its codec has."""
     assert verify(write(tmp_path, name, count=count), name, count=count).frames == count
 
 
@@ -69,20 +69,20 @@ def test_a_good_file_passes(tmp_path: Path, name: str, count: int) -> None:
     ],
 )
 def test_a_damaged_frame_is_named(tmp_path: Path, name: str, number: int) -> None:
-    """In the middle, and as the last one of the file: a frame that was not written to its end."""
+    """A frame that was not written to its end is named, in the middle and at the end of the file."""
     path = write(tmp_path, name)
     damaged = damage(path, number)
     with pytest.raises(OutputError, match=r"^clip\.\w+ is damaged: frame \d+ \(of 24, counted from 0\) ") as caught:
         verify(path, name)
     named = re.search(r"frame (\d+)", str(caught.value))
     assert named is not None
-    # A picture that is made from the damaged one may be the first that the decoder shows.
+    # The decoder may first report a picture that is made from the damaged picture.
     assert int(named[1]) == damaged or CLIPS[name][1].codec in {"libx264", "libx265", "libsvtav1", "mpeg4"}
 
 
 @pytest.mark.parametrize("number", range(1, FRAMES))
 def test_every_frame_is_looked_at(tmp_path: Path, number: int) -> None:
-    """Also those that are stored out of order, and those that no other one is made from."""
+    """Damage is found in every frame, also in frames that are stored out of order or that no other frame refers to."""
     path = write(tmp_path, "h264 without loss")
     damage(path, number)
     with pytest.raises(OutputError, match="is damaged: frame"):
@@ -91,7 +91,7 @@ def test_every_frame_is_looked_at(tmp_path: Path, number: int) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 13, FRAMES - 1])
 def test_one_bit_of_a_slice_with_a_checksum(tmp_path: Path, number: int) -> None:
-    """FFmpeg's decoder shows such a slice as it was in the frame before, and says nothing."""
+    """One wrong bit is found by the slice's checksum; FFmpeg's decoder silently shows the slice of the frame before."""
     path = write(tmp_path, "ffv1")
     with av.open(str(path)) as media:
         packet = [packet for packet in media.demux(video=0) if packet.size][number]
@@ -103,7 +103,7 @@ def test_one_bit_of_a_slice_with_a_checksum(tmp_path: Path, number: int) -> None
 
 
 def test_a_checksum_of_a_picture_is_compared(tmp_path: Path) -> None:
-    """H.265 can state each picture's: damage that decodes to another picture is found by it."""
+    """H.265 can state a checksum for each picture, by which damage that decodes to another picture is found."""
     found = {}
     for name in ("h265", "h265 with checksums"):
         path = write(tmp_path, name)
@@ -123,7 +123,7 @@ def test_a_checksum_of_a_picture_is_compared(tmp_path: Path) -> None:
 
 
 def test_damaged_sound(tmp_path: Path) -> None:
-    """The sound of a chunk is decoded, too; the message says when it is damaged."""
+    """A chunk's sound is decoded, too, and the error says at which time it is damaged."""
     clip = replace(Clip(), sample_rate=48000, audio_codec="flac")
     path = write_clip(tmp_path / "clip.mkv", clip, start=0, count=FRAMES)
     assert verify(path).audio is not None
@@ -133,13 +133,13 @@ def test_damaged_sound(tmp_path: Path) -> None:
 
 
 def test_pcm_sound_passes(tmp_path: Path) -> None:
-    """As chunks of Helios carry it."""
+    """PCM sound passes, which Helios's chunks have."""
     path = write_clip(tmp_path / "clip.mov", replace(Clip(), sample_rate=48000), start=0, count=FRAMES)
     assert verify(path).audio is not None
 
 
 def test_bytes_that_were_decoded_before_need_not_be_again(tmp_path: Path) -> None:
-    """Where a digest stands for them, the packets alone are read."""
+    """With decode=False, for bytes that a digest identifies as decoded before, only the packets are read."""
     path = write(tmp_path, "h264")
     damage(path, FRAMES // 2)
     assert verify(path, decode=False).frames == FRAMES

@@ -1,4 +1,4 @@
-"""Pictures of videos, on real ones."""
+"""Pictures of real videos."""
 
 import io
 from fractions import Fraction
@@ -19,7 +19,7 @@ def decoded(jpeg: bytes) -> VideoFrame:
 
 
 def test_a_still_is_the_first_frame(tmp_path: Path) -> None:
-    """The number in its pixels says which it is; a small video is not enlarged."""
+    """A still is the video's first frame, and a small video is not enlarged."""
     write_clip(tmp_path / "clip.mp4", Clip(fps=Fraction(30), width=96, height=64), start=5, count=40)
     picture = decoded(still(tmp_path / "clip.mp4"))
     assert (picture.width, picture.height) == (96, 64)
@@ -34,7 +34,7 @@ def test_a_still_is_the_first_frame(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "columns", "rows"), [(1, 1, 1), (3, 3, 1), (5, 4, 2), (40, 4, 3)])
 def test_a_contact_sheet_lies_evenly_over_the_videos(tmp_path: Path, count: int, columns: int, rows: int) -> None:
-    """At most twelve pictures, in rows of four."""
+    """A contact sheet has at most twelve pictures, in rows of four."""
     write_clip(tmp_path / "clip.mp4", Clip(width=480, height=270), start=0, count=2)
     sheet = decoded(contact_sheet([tmp_path / "clip.mp4"] * count))
     height = round(270 * 240 / 480 / 2) * 2
@@ -42,6 +42,6 @@ def test_a_contact_sheet_lies_evenly_over_the_videos(tmp_path: Path, count: int,
 
 
 def test_no_picture_of_what_is_not_there(tmp_path: Path) -> None:
-    """It raises what opening the file raises, which callers expect."""
+    """For a missing file a still raises the error of opening it, which callers expect."""
     with pytest.raises(OSError, match="No such file"):
         still(tmp_path / "gone.mp4")

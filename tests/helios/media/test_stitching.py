@@ -1,4 +1,4 @@
-"""Joining chunks: every frame once, in order, at its time; sound to the sample; whole or not at all."""
+"""Joining chunks: every frame once, in order, at its time; sound exact to the sample; the whole video or none."""
 
 import os
 import resource
@@ -84,7 +84,7 @@ def test_exact_at_every_rate(tmp_path: Path, fps: Fraction, suffix: str) -> None
 )
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(60)], ids=["29.97", "60"])
 def test_exact_in_every_codec(tmp_path: Path, clip: Clip, chunk_suffix: str, suffix: str, fps: Fraction) -> None:
-    """Whatever codec the chunks have, as long as they agree, in every container that takes it."""
+    """Chunks of one codec become one exact stream in every container that takes the codec."""
     clip = replace(clip, fps=fps)
     stitch(chunks(tmp_path, clip, suffix=chunk_suffix), tmp_path / f"video{suffix}", clip)
     assert is_exact(tmp_path / f"video{suffix}", fps, frames=30)
@@ -116,14 +116,14 @@ def test_pcm_sound_of_chunks_is_joined_to_the_sample(tmp_path: Path, fps: Fracti
     report = stitch(inputs, tmp_path / f"video{suffix}", clip)
     sound = read_sound(tmp_path / f"video{suffix}", rate=48000)
     length = round(100 * 48000 / fps)
-    assert length <= len(sound) < length + 1024  # the last AAC frame is filled up
+    assert length <= len(sound) < length + 1024  # the last AAC frame is padded
     assert off_by(sound[:length]) < 0.07
     assert (report.audio_codec, report.warnings) == ("aac", ())
     assert is_exact(tmp_path / f"video{suffix}", fps, frames=100)
 
 
 def test_pcm_sound_in_webm(tmp_path: Path) -> None:
-    """WebM takes Opus, which is exact in length."""
+    """In WebM the sound becomes Opus, which is exact in length."""
     clip = replace(VP9, sample_rate=48000)
     stitch(chunks(tmp_path, clip, suffix=".mkv", sizes=(30, 31, 17, 22)), tmp_path / "video.webm", clip)
     sound = read_sound(tmp_path / "video.webm", rate=48000)
@@ -134,7 +134,7 @@ def test_pcm_sound_in_webm(tmp_path: Path) -> None:
 @pytest.mark.parametrize("rate", [44100, 48000])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_a_sound_file_becomes_the_one_track(tmp_path: Path, rate: int, suffix: str) -> None:
-    """It is laid under the whole video, and cut where the video ends."""
+    """A sound file is laid under the whole video, and cut where the video ends."""
     audio = write_tone(tmp_path / "music.wav", seconds=5, rate=rate)
     report = stitch(chunks(tmp_path, H264, sizes=(30, 30, 30)), tmp_path / f"v{suffix}", H264, audio_file=audio)
     sound = read_sound(tmp_path / f"v{suffix}", rate=rate)
@@ -144,7 +144,7 @@ def test_a_sound_file_becomes_the_one_track(tmp_path: Path, rate: int, suffix: s
 
 
 def test_a_sound_file_that_is_too_short_is_told(tmp_path: Path) -> None:
-    """The video is whole, and the report says that the sound is not."""
+    """With a sound file that is too short the video is whole, and the report says by how much the sound is short."""
     audio = write_tone(tmp_path / "music.wav", seconds=0.5)
     report = stitch(chunks(tmp_path, H264), tmp_path / "video.mp4", H264, audio_file=audio)
     assert report.warnings == ("The sound ends 0.500 s before the video",)
@@ -152,7 +152,7 @@ def test_a_sound_file_that_is_too_short_is_told(tmp_path: Path) -> None:
 
 
 def test_chunk_sound_that_is_too_short_is_filled_and_told(tmp_path: Path) -> None:
-    """A chunk whose sound is shorter than its frames does not pull what follows forward."""
+    """A chunk's sound that is too short is filled with silence, so that later sound stays in its place."""
     clip = replace(H264, sample_rate=48000)
     inputs = chunks(tmp_path, clip, suffix=".mov", sizes=(30, 30, 30))
     short = write_clip(tmp_path / "sound.mov", clip, start=30, count=10)
@@ -162,7 +162,7 @@ def test_chunk_sound_that_is_too_short_is_filled_and_told(tmp_path: Path) -> Non
     assert report.warnings == ("chunk 1: its sound is 0.667 s shorter; silence was put in",)
     sound = read_sound(tmp_path / "video.mp4", rate=48000)
     reference = tone(0, len(sound), rate=48000)[0] / 32768
-    # Coming out of the silence in mid-swing, the tone settles within 100 ms.
+    # The tone begins in mid-swing after the silence, and settles within 100 ms.
     assert np.abs(sound - reference)[2 * 48000 + 4800 : 3 * 48000 - 2000].max() < 0.07
     assert np.abs(sound)[68_000:90_000].max() < 0.01
 
@@ -208,7 +208,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str) -> None:
-    """It is named, and what was at the output's place before stays there."""
+    """A chunk that does not fit is named, and an earlier file at the output's place stays there."""
     message, clip, count = BROKEN[kind]
     inputs = chunks(tmp_path, H264)
     write_clip(inputs[1].path, clip, start=7, count=count)
@@ -221,7 +221,7 @@ def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str) -
 
 
 def test_a_missing_and_a_truncated_chunk(tmp_path: Path) -> None:
-    """Both end the stitch, and name the chunk's file."""
+    """A truncated and a missing chunk end the stitch, and the error names the chunk's file."""
     inputs = chunks(tmp_path, H264)
     inputs[2].path.write_bytes(inputs[2].path.read_bytes()[:-200])
     with pytest.raises(OutputError, match=r"c2\.mp4"):
@@ -233,7 +233,7 @@ def test_a_missing_and_a_truncated_chunk(tmp_path: Path) -> None:
 
 
 class _Strike(threading.Event):
-    """Never set; strikes when the stitcher asks the second time: the second chunk was hashed, and is to be copied."""
+    """An event that is never set, and strikes at the second check: the second chunk is hashed and not yet copied."""
 
     def __init__(self, strike: Callable[[], object]) -> None:
         super().__init__()
@@ -246,7 +246,7 @@ class _Strike(threading.Event):
 
 
 def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
-    """No video, and an error that names the chunk: its digest was right a moment before."""
+    """A chunk that changes after its digest was right ends the stitch without a video; the error names the chunk."""
     inputs = [recorded(part) for part in chunks(tmp_path, H264)]
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
     strike = _Strike(lambda: inputs[1].path.write_bytes(other.read_bytes()))
@@ -256,7 +256,7 @@ def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
 
 
 def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path: Path) -> None:
-    """The video has the frames that were accepted."""
+    """The video has the accepted frames, although a chunk's path is given to another file meanwhile."""
     inputs = [recorded(part) for part in chunks(tmp_path, H264)]
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
     stitch(inputs, tmp_path / "video.mp4", H264, stop=_Strike(lambda: other.replace(inputs[1].path)))
@@ -266,13 +266,13 @@ def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path
 
 
 def recorded(part: StitchInput) -> StitchInput:
-    """The same with a record of its acceptance."""
+    """The same input with a record of its acceptance."""
     digest, size = hash_file(part.path)
     return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
 
 
 def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
-    """The message names the containers that have."""
+    """A container that has no room for the codec is refused with the containers that have room."""
     with pytest.raises(RequestError, match=r"video.mp4: mp4 has no place for prores video; use one of .mov, .mkv"):
         stitch(chunks(tmp_path, PRORES, suffix=".mov"), tmp_path / "video.mp4", PRORES)
     with pytest.raises(RequestError, match=r"video.avi: can't tell the container; use a name that ends in .mp4"):
@@ -281,7 +281,7 @@ def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["it's a folder", "a:b", "line\nbreak", "日本"])
 def test_any_folder_and_name(tmp_path: Path, folder: str) -> None:
-    """Paths go to FFmpeg's libraries, not to a list that they are quoted in."""
+    """Folders and files may have any name, since paths go to FFmpeg's libraries and not into a list with quotes."""
     (tmp_path / folder).mkdir()
     output = tmp_path / folder / 'the "video" of 50 %.mp4'
     stitch(chunks(tmp_path / folder, H264), output, H264)
@@ -330,7 +330,7 @@ def run_stitch(*words: str | Path, wrapper: tuple[str, ...] = ()) -> subprocess.
 
 @pytest.mark.parametrize("limit", [1000, 100_000])
 def test_a_file_that_may_not_grow(tmp_path: Path, large_chunks: list[str], limit: int) -> None:
-    """The system refuses to write on: the error says so, no output appears, nothing is left."""
+    """When the system limits the file's size, the error says so, and no file is left."""
     assert sum(os.path.getsize(path) for path in large_chunks) > 2 * 100_000
     (tmp_path / "out").mkdir()
     done = run_stitch(str(limit), tmp_path / "out" / "video.mov", *large_chunks)
@@ -341,7 +341,7 @@ def test_a_file_that_may_not_grow(tmp_path: Path, large_chunks: list[str], limit
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs util-linux's unshare to mount a small disk")
 def test_a_full_disk(tmp_path: Path, large_chunks: list[str]) -> None:
-    """A real file system of 96 KB runs full in the middle: no output under its name, nothing left."""
+    """When a real file system of 96 KB runs full in the middle, the error says so, and no file is left."""
     (tmp_path / "disk").mkdir()
     script = 'mount -t tmpfs -o size=96k none "$0" && "$@"; code=$?; ls -A "$0"; exit $code'
     small_disk = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, str(tmp_path / "disk"))
@@ -355,13 +355,13 @@ def test_a_full_disk(tmp_path: Path, large_chunks: list[str]) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """The output's folder must exist by then; what went wrong is said."""
+    """An output in a missing folder is refused with the system's reason."""
     with pytest.raises(WorkerUnavailableError, match="can't be written: No such file"):
         stitch(chunks(tmp_path, H264), tmp_path / "nowhere" / "video.mp4", H264)
 
 
 def test_many_chunks_need_few_files(tmp_path: Path) -> None:
-    """Chunks are opened one after the other: a low limit of open files is enough for any number of them."""
+    """Chunks are opened one after the other, so that a low limit of open files is enough for any number of chunks."""
     part = write_clip(tmp_path / "c.mp4", H264, start=0, count=1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))

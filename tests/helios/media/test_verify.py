@@ -28,7 +28,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def test_a_sound_output(clip: Path) -> None:
-    """Size, digest, frames and codec are recorded."""
+    """A sound output's size, digest, frames and codec are returned."""
     found = verify(clip)
     assert (found.frames, found.bytes) == (12, clip.stat().st_size)
     assert found.sha256 == sha256(clip.read_bytes()).hexdigest()
@@ -37,13 +37,13 @@ def test_a_sound_output(clip: Path) -> None:
 
 @pytest.mark.parametrize("name", ["it's a «chunk» no. 1.mp4", "a:b.mp4", "line\nbreak.mp4", "100%.mp4", "-x.mp4"])
 def test_any_file_name(tmp_path: Path, name: str) -> None:
-    """No character of a file's name means anything to the reader."""
+    """An output may have any file name."""
     write_clip(tmp_path / "plain.mp4", Clip(), start=0, count=12).rename(tmp_path / name)
     assert verify(tmp_path / name).frames == 12
 
 
 def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
-    """A command that exits 0 without a video is found out."""
+    """A missing file, an empty file, a text and a folder are refused as outputs."""
     with pytest.raises(OutputError, match="was not written"):
         verify(tmp_path / "none.mp4")
     (tmp_path / "empty.mp4").touch()
@@ -60,7 +60,7 @@ def test_missing_empty_and_foreign_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
 def test_truncated_files(tmp_path: Path, suffix: str, kept: float) -> None:
-    """Wherever a file is cut off, also in containers that can be read up to there."""
+    """A truncated file is refused wherever it is cut off, also in containers that can be read up to the cut."""
     clip = Clip(codec="libvpx-vp9", options={"deadline": "realtime"}) if suffix == ".webm" else Clip()
     path = write_clip(tmp_path / f"clip{suffix}", clip, start=0, count=12)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
@@ -69,7 +69,7 @@ def test_truncated_files(tmp_path: Path, suffix: str, kept: float) -> None:
 
 
 def test_a_truncated_file_whose_index_is_in_front(tmp_path: Path, clip: Path) -> None:
-    """The index of a fast-start MP4 promises all frames; their data must be there too."""
+    """A fast-start MP4 without its last data is refused, although its index promises all frames."""
     fast = tmp_path / "fast.mp4"
     with av.open(str(clip)) as source, av.open(str(fast), "w", options={"movflags": "faststart"}) as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -85,13 +85,13 @@ def test_a_truncated_file_whose_index_is_in_front(tmp_path: Path, clip: Path) ->
 
 @pytest.mark.parametrize("frames", [11, 13, 1])
 def test_another_number_of_frames(clip: Path, frames: int) -> None:
-    """One frame too few or too many is named with both numbers."""
+    """A wrong number of frames is refused with both numbers."""
     with pytest.raises(OutputError, match=f"has 12 frames; expected exactly {frames}"):
         verify(clip, frames=frames)
 
 
 def test_another_size(clip: Path) -> None:
-    """Width and height are the job's."""
+    """A size other than the job's is refused with both sizes."""
     with pytest.raises(OutputError, match="is 64×64 pixels; expected 80×64"):
         verify(clip, width=80)
 
@@ -101,7 +101,7 @@ def test_another_size(clip: Path) -> None:
     ("rate", "expected"), [(24, NTSC), (Fraction(24000, 1001), 24), (NTSC, 30), (25, 50), (60, 30)]
 )
 def test_another_rate(tmp_path: Path, suffix: str, rate: Fraction, expected: Fraction) -> None:
-    """Rates are told apart down to 24 and 23.976."""
+    """Another frame rate is refused, also where the rates are as close as 24 and 23.976."""
     path = write_clip(tmp_path / f"clip{suffix}", Clip(fps=Fraction(rate)), start=0, count=12)
     assert verify(path, fps=Fraction(rate)).frames == 12
     with pytest.raises(OutputError, match="fps"):
@@ -109,7 +109,7 @@ def test_another_rate(tmp_path: Path, suffix: str, rate: Fraction, expected: Fra
 
 
 def test_a_rate_that_was_rounded_by_the_renderer_is_the_same_rate(tmp_path: Path) -> None:
-    """A job that says 29.97 is content with 30000/1001, and the other way round."""
+    """A job that says 29.97 accepts a file with 30000/1001."""
     path = write_clip(tmp_path / "clip.mp4", Clip(fps=NTSC), start=0, count=12)
     assert verify(path, fps=Fraction(2997, 100)).frames == 12
 
@@ -117,7 +117,7 @@ def test_a_rate_that_was_rounded_by_the_renderer_is_the_same_rate(tmp_path: Path
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
-    """A chunk may be a single frame."""
+    """Chunks of one, two and three frames pass."""
     path = write_clip(tmp_path / f"clip{suffix}", Clip(fps=NTSC), start=0, count=count)
     assert verify(path, frames=count, fps=NTSC).frames == count
 
@@ -126,13 +126,13 @@ def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
     ("look", "message"),
     [
         (Clip(), "does not begin with a key frame"),
-        # Each frame of it is a key frame, as the container says: only the decoder notices.
+        # Every frame is a key frame according to the container, so that only the decoder notices.
         (Clip(codec="prores_ks", pixel_format="yuv422p10le"), r"frame 0 \(of 12, counted from 0\) can't be decoded"),
     ],
     ids=["h264", "prores"],
 )
 def test_a_damaged_first_frame(tmp_path: Path, look: Clip, message: str) -> None:
-    """A file with the right number of packets must also decode."""
+    """A damaged first frame is found, although the number of packets is right."""
     path = write_clip(tmp_path / "clip.mov", look, start=0, count=12)
     with av.open(str(path)) as video:
         first = next(video.demux(video=0))
@@ -156,7 +156,7 @@ def test_a_damaged_first_frame(tmp_path: Path, look: Clip, message: str) -> None
     ],
 )
 def test_siblings_must_agree(tmp_path: Path, other: Clip, difference: str) -> None:
-    """What could not be decoded in one stream is found before it is joined, and named."""
+    """Outputs that could not be decoded in one stream are refused before they are joined, with what differs."""
     one = verify(write_clip(tmp_path / "one.mov", Clip(), start=0, count=12))
     two = verify(write_clip(tmp_path / "two.mov", other, start=12, count=12))
     again = verify(write_clip(tmp_path / "again.mov", Clip(), start=12, count=12))
@@ -166,7 +166,7 @@ def test_siblings_must_agree(tmp_path: Path, other: Clip, difference: str) -> No
 
 
 def test_sound_formats_must_agree(tmp_path: Path) -> None:
-    """Another sampling rate can't follow in one track."""
+    """Sound with another sampling rate is refused, since it can't follow in one track."""
     paths = [
         write_clip(tmp_path / f"{rate}.mov", replace(Clip(), sample_rate=rate), start=0, count=12)
         for rate in (44100, 48000)

@@ -1,4 +1,4 @@
-"""Running one command: whatever it does, its end is known and nothing of it is left."""
+"""Running one command: its end is known and none of its processes is left, whatever it does."""
 
 import asyncio
 import resource
@@ -31,20 +31,20 @@ async def run(argv: list[str], **options: object) -> tuple[WorkerResult, list[tu
 
 
 async def test_no_shell_reads_the_words() -> None:
-    """Quotes, variables, spaces and newlines arrive as they are."""
+    """Quotes, variables, spaces and newlines in arguments arrive as they are."""
     words = ["two words", "it's", "$HOME", "a\nb", "日本", "", "; exit 3"]
     result, _ = await run(python("import sys; print(ascii(sys.argv[1:]))", *words))
     assert result.stdout.strip() == ascii(words)
 
 
 async def test_a_command_leads_a_session_of_its_own() -> None:
-    """Ctrl-C in the terminal reaches us, not the command."""
+    """A command leads a session of its own, so that Ctrl-C in the terminal does not reach it."""
     result, _ = await run(python("import os; print(os.getsid(0) == os.getpid() == os.getpgid(0))"))
     assert result.stdout.strip() == "True"
 
 
 async def test_a_signal_is_a_negative_exit_code() -> None:
-    """A command that a signal ended says which."""
+    """The exit code of a command that a signal ended is the signal's negative number."""
     result, _ = await run(python("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"))
     assert result.exit_code == -11
 
@@ -58,13 +58,13 @@ async def test_both_streams_are_told_apart() -> None:
 
 @pytest.mark.parametrize("argv", [["helios-no-such-program"], ["./no-such-program"]])
 async def test_a_missing_program(argv: list[str], tmp_path: Path) -> None:
-    """It is named, and no retry is worth while."""
+    """A missing program is the request's fault, and the error names it."""
     with pytest.raises(RequestError, match="no-such-program' was not found"):
         await run_command(argv, cwd=tmp_path)
 
 
 async def test_a_program_that_is_not_executable(tmp_path: Path) -> None:
-    """The message says so, and what to do."""
+    """A program that is not executable is refused with what to do."""
     (tmp_path / "tool").write_text("#!/bin/sh\n")
     with pytest.raises(RequestError, match="not executable.*chmod"):
         await run_command([str(tmp_path / "tool")])
@@ -79,13 +79,13 @@ async def test_a_file_that_is_no_program(tmp_path: Path) -> None:
 
 
 async def test_a_missing_working_directory(tmp_path: Path) -> None:
-    """The directory is named, not the program."""
+    """For a missing working directory the error names the directory, not the program."""
     with pytest.raises(RequestError, match="working directory .*nowhere is not a directory"):
         await run_command([PYTHON, "-c", ""], cwd=tmp_path / "nowhere")
 
 
 async def test_words_that_no_system_takes() -> None:
-    """A NUL character, and more words than the system's limit."""
+    """A NUL character and words beyond the system's limit are refused."""
     with pytest.raises(RequestError, match="null byte"):
         await run_command([PYTHON, "\0"])
     with pytest.raises(RequestError, match="Argument list too long"):
@@ -93,7 +93,7 @@ async def test_words_that_no_system_takes() -> None:
 
 
 async def test_a_timeout_ends_a_command_that_ignores_sigterm(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """TERM, the grace period, KILL; the error has the command's last lines."""
+    """A timeout sends SIGTERM and, after the grace period, SIGKILL; the error has the command's last lines."""
     started = time.monotonic()
     deaf = ["sh", "-c", "trap '' TERM; echo deaf; sleep 600", str(tmp_path)]  # begins at once on any machine
     with pytest.raises(CommandTimeoutError, match="longer than its timeout of 1 s") as timeout:
@@ -104,7 +104,7 @@ async def test_a_timeout_ends_a_command_that_ignores_sigterm(tmp_path: Path, pro
 
 
 async def test_sigterm_is_sent_before_sigkill(tmp_path: Path) -> None:
-    """A command that ends in order on SIGTERM may do so."""
+    """SIGTERM comes before SIGKILL, so that a command can end in order."""
     script = (
         "import signal, sys, time, pathlib\n"
         "def end(*_): pathlib.Path(sys.argv[1]).write_text('ended'); sys.exit()\n"
@@ -121,7 +121,7 @@ async def test_sigterm_is_sent_before_sigkill(tmp_path: Path) -> None:
 
 
 async def test_cancelling_ends_the_whole_tree(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Children, grandchildren that left the session, and those that ignore SIGTERM are gone when it returns."""
+    """A cancellation returns when all children have ended, also in other sessions and with SIGTERM ignored."""
     script = (
         "import subprocess, sys, time\n"
         "for own_session in (False, True):\n"
@@ -137,7 +137,7 @@ async def test_cancelling_ends_the_whole_tree(tmp_path: Path, processes_of: Proc
 
 
 async def test_cancelling_twice_does_not_cut_the_cleaning_short(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """An impatient second cancellation waits for the end of the first."""
+    """A second cancellation does not cut the first short, which ends all processes."""
     task = asyncio.create_task(run_command(python(IGNORES_TERM, tmp_path), grace_seconds=0.5))
     await until(lambda: processes_of(tmp_path) != [])
     for _ in range(3):
@@ -150,9 +150,9 @@ async def test_cancelling_twice_does_not_cut_the_cleaning_short(tmp_path: Path, 
 
 @pytest.mark.parametrize("steps", range(8))
 async def test_cancelling_at_any_step_of_the_start(steps: int, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Between two steps of the event loop, wherever the start has got to: it ends, and nothing is left.
+    """A cancellation between any two steps of the event loop during the start ends the command and leaves no process.
 
-    The loop is held up until the command has a child that holds its pipes. There, asyncio's own clean-up
+    The test blocks the loop until the command has a child that holds its pipes. Then asyncio's own clean-up
     (Python 3.11) would wait for that child for ever.
     """
     script = (
@@ -176,7 +176,7 @@ async def test_cancelling_at_any_step_of_the_start(steps: int, tmp_path: Path, p
 
 
 async def test_a_daemon_does_not_outlive_its_command(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """A grandchild with a session of its own and no open pipe is found after a successful exit, too."""
+    """A grandchild with a session of its own and no open pipe is ended after the command's successful exit."""
     script = (
         "import subprocess, sys\n"
         "quiet = dict.fromkeys(('stdin', 'stdout', 'stderr'), subprocess.DEVNULL)\n"
@@ -190,7 +190,7 @@ async def test_a_daemon_does_not_outlive_its_command(tmp_path: Path, processes_o
 
 
 async def test_a_pipe_held_by_a_grandchild_does_not_block(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """The command has exited; who still holds its output is ended, not waited for."""
+    """A grandchild that holds the output of an exited command is ended, not waited for."""
     script = (
         "import subprocess, sys\n"
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)', sys.argv[1]])\n"
@@ -202,7 +202,7 @@ async def test_a_pipe_held_by_a_grandchild_does_not_block(tmp_path: Path, proces
 
 
 async def test_a_failing_sink_stops_the_command(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """What the sink raises reaches the caller, and the command does not go on."""
+    """An error that the sink raises stops the command and reaches the caller."""
 
     def sink(_stream: str, _line: str) -> None:
         raise ZeroDivisionError("in the sink")
@@ -213,7 +213,7 @@ async def test_a_failing_sink_stops_the_command(tmp_path: Path, processes_of: Pr
 
 
 async def test_700_mb_of_output_do_not_fill_the_memory() -> None:
-    """Memory stays flat, every byte reaches the sink."""
+    """With 700 MB of output memory stays flat, and every byte reaches the sink."""
     script = "import sys\nblock = (b'x' * 999 + b'\\n') * 1000\nfor _ in range(700): sys.stdout.buffer.write(block)"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     characters = 0
@@ -231,7 +231,7 @@ async def test_700_mb_of_output_do_not_fill_the_memory() -> None:
 
 
 async def test_700_mb_without_a_line_end() -> None:
-    """One endless line is no different."""
+    """With 700 MB in one line memory stays flat, and the sink gets every byte in bounded pieces."""
     script = "import sys\nfor _ in range(700): sys.stdout.buffer.write(b'x' * 1_000_000)"
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     characters = longest = 0
@@ -250,7 +250,7 @@ async def test_700_mb_without_a_line_end() -> None:
 def test_nothing_is_left_open() -> None:
     """A hundred commands later, a process has as many open files and children as before.
 
-    It is one of its own: in that of the tests, Prefect's threads open and close files at any time.
+    The test uses a separate process: in its own process Prefect's threads open and close files at any time.
     """
     script = (
         "import asyncio, psutil; from helios.processes.command import run_command\n"
@@ -268,7 +268,7 @@ def test_nothing_is_left_open() -> None:
 
 
 def test_a_command_started_and_stopped_at_once(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Ctrl-C in the moment of a start leaves nothing either; a program of its own, since it takes the signal."""
+    """A command that is cancelled within milliseconds of its start leaves no process when the program ends."""
     script = (
         "import asyncio, sys; from helios.processes.command import run_command\n"
         "async def main():\n"
@@ -294,7 +294,7 @@ async def until(condition: object, *, seconds: float = 120) -> None:
 
 
 async def test_a_command_that_stalls_is_stopped(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Neither a word nor a byte in its file for a second: it is stopped, and the error says so."""
+    """A command that neither prints nor writes to its file for a second is stopped, and the error says so."""
     words = ["sh", "-c", "echo begun; sleep 600", str(tmp_path)]  # begins within a second on any machine
     with pytest.raises(CommandStalledError, match="printed nothing and out.mp4 did not change for 1 s") as stalled:
         await run_command(words, stall_seconds=1, output_file=tmp_path / "out.mp4")
@@ -304,7 +304,7 @@ async def test_a_command_that_stalls_is_stopped(tmp_path: Path, processes_of: Pr
 
 @pytest.mark.parametrize("sign", ["echo on", 'echo on >> "$0"'])
 async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> None:
-    """A command that prints, or whose file grows, may take its time: longer than what counts as a stall."""
+    """A command that prints, or whose file grows, may take longer than the time that counts as a stall."""
     words = ["sh", "-c", f"for _ in 1 2 3 4 5; do {sign}; sleep 1; done", str(tmp_path / "out")]
     ended = await run_command(words, stall_seconds=4, output_file=tmp_path / "out")
     assert ended.exit_code == 0

@@ -1,4 +1,4 @@
-"""No process outlives the one that ordered it, whichever of them dies."""
+"""No command outlives the process that ordered it, even if that process or the guardian is killed."""
 
 import asyncio
 import os
@@ -28,8 +28,8 @@ async def main():
 
 asyncio.run(main())
 """
-# A command with a child in its group, one with a session and an empty environment whose parent has died, and one that
-# ignores SIGTERM.
+# A command with a child in its group, a descendant that ignores SIGTERM, and a descendant with its own session, no
+# environment and a dead parent.
 FAMILY = """
 import os, signal, subprocess, sys, time
 mark = sys.argv[1]
@@ -55,7 +55,7 @@ def orders(tmp_path: Path, processes_of: ProcessesOf) -> "subprocess.Popen[bytes
 
 
 def _are_complete(processes: list[psutil.Process]) -> bool:
-    """Whether all are there, each with its own program: one that was just forked has that of its parent."""
+    """Whether all processes run their own programs: a process that was just forked still has its parent's program."""
     programs = []
     for process in processes:
         try:
@@ -70,7 +70,7 @@ def _are_complete(processes: list[psutil.Process]) -> bool:
 def test_sigkill_of_the_process_ends_all_its_commands(
     orders: "subprocess.Popen[bytes]", tmp_path: Path, processes_of: ProcessesOf
 ) -> None:
-    """Also those with a session of their own, without a parent, without a word in their environment, and deaf ones."""
+    """SIGKILL of a process ends its commands, also other sessions, orphans, cleared environments and deaf processes."""
     orders.kill()
     orders.communicate()
     until(lambda: not processes_of(tmp_path))
@@ -79,12 +79,12 @@ def test_sigkill_of_the_process_ends_all_its_commands(
 def test_sigkill_of_the_guardian_ends_its_commands_too(
     orders: "subprocess.Popen[bytes]", tmp_path: Path, processes_of: ProcessesOf
 ) -> None:
-    """The process that ordered them ends them, and says what happened."""
+    """When the guardian is killed, the process that ordered the commands ends them, and reports it."""
     _guardian_of(orders.pid).kill()
     _, said = orders.communicate(timeout=120)
     assert orders.returncode == 1
     assert b"WorkerUnavailableError" in said
-    # One thing is lost with the guardian: what has neither its environment nor a parent any more.
+    # Only processes that have lost both their environment and their parent escape with the guardian's death.
     strays = processes_of(tmp_path)
     lost = [process.environ() for process in strays]
     for stray in strays:
@@ -93,7 +93,7 @@ def test_sigkill_of_the_guardian_ends_its_commands_too(
 
 
 async def test_after_the_death_of_a_guardian_there_is_another(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """The command that ran is an environment's failure; the next one runs."""
+    """When the guardian dies, the running command fails as the environment's fault; another guardian runs the next."""
     running = asyncio.create_task(run_command([sys.executable, "-c", "import time; time.sleep(600)", str(tmp_path)]))
     await asyncio.to_thread(until, lambda: processes_of(tmp_path))
     first = guardian().pid
@@ -106,14 +106,14 @@ async def test_after_the_death_of_a_guardian_there_is_another(tmp_path: Path, pr
 
 
 async def test_a_process_that_was_forked_has_a_guardian_of_its_own() -> None:
-    """It does not hold the parent's, which would then outlive the parent."""
+    """A forked process does not use its parent's guardian, which would then outlive the parent."""
     await run_command(["true"])
     before, (reader, writer) = guardian().pid, os.pipe()
     if (child := os.fork()) == 0:
         try:
             os.write(writer, str(guardian().pid).encode())
         finally:
-            os._exit(0)  # whatever happened: the child is no second run of the tests
+            os._exit(0)  # in any case, so that the child does not run the tests a second time
     os.close(writer)
     with os.fdopen(reader) as answers:
         assert int(answers.read()) not in (before, 0)
@@ -122,21 +122,21 @@ async def test_a_process_that_was_forked_has_a_guardian_of_its_own() -> None:
 
 
 def test_nothing_is_left_at_a_process_s_end(tmp_path: Path) -> None:
-    """The guardian ends with the process, which waits for it, and says nothing."""
+    """A process waits at its end for its guardian, which ends without printing anything."""
     script = "import asyncio; from helios.processes.command import run_command; asyncio.run(run_command(['true']))\n"
     script += "from helios.processes.guardian import guardian; print(guardian().pid)"
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-c", script], capture_output=True, text=True, timeout=300, check=True
     )
     assert not psutil.pid_exists(int(done.stdout))
-    # Of a busy machine, the development mode says that.
+    # The development mode prints these lines on a busy machine.
     said = [line for line in done.stderr.splitlines() if not line.startswith("Executing <")]
     assert said == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs the right to make a container")
 def test_as_the_first_process_of_a_container(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """With process id 1 it loses no process, and leaves no zombie while it lives."""
+    """With process id 1 a process leaves no zombie while it lives, and its commands end with it."""
     script = """
 import asyncio, os, sys, time, psutil
 from helios.processes.command import run_command
@@ -167,12 +167,12 @@ asyncio.run(main())
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare(1)")
 def test_without_privileges(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """A user without any rights has the same guarantee."""
+    """Commands end with their process also for a user without any privileges."""
     plain_user = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
     if subprocess.run([*plain_user, "true"], check=False).returncode:
         pytest.skip("this machine lets nobody make a user namespace")
     process = subprocess.Popen([*plain_user, sys.executable, "-c", ORDERS, FAMILY, str(tmp_path)])
-    # unshare(1) becomes the process.
+    # unshare(1) replaces itself by the process.
     until(lambda: _are_complete(processes_of(tmp_path)))
     assert (Path("/proc") / str(process.pid) / "status").read_text().count("CapEff:\t0000000000000000") == 1
     process.kill()
@@ -181,7 +181,7 @@ def test_without_privileges(tmp_path: Path, processes_of: ProcessesOf) -> None:
 
 
 def test_a_guardian_that_is_stopped_for_a_while(tmp_path: Path) -> None:
-    """Commands start when it goes on."""
+    """Commands that are ordered from a stopped guardian start when it goes on."""
     script = """
 import asyncio, os, signal
 from helios.processes.guardian import guardian
@@ -204,7 +204,7 @@ asyncio.run(main())
 def _words(process: psutil.Process) -> list[str]:
     try:
         return list(process.cmdline())
-    except psutil.Error:  # it has ended since it was listed
+    except psutil.Error:  # the process has ended since it was listed
         return []
 
 

@@ -53,7 +53,7 @@ def test_long_lines_come_in_pieces() -> None:
 
 
 def test_the_tail_is_bounded_and_cut_at_a_character() -> None:
-    """Only the end is kept, and it does not begin within a character."""
+    """The tail keeps only the end of the output, and does not begin within a character."""
     _, tail = read([("日" * 1000).encode()] * 100)
     assert len(tail.encode()) <= TAIL_BYTES
     assert set(tail) == {"日"}

@@ -1,4 +1,4 @@
-"""Artifact storage: the same behaviour on disk, on S3 and on Google's, over their real protocols."""
+"""Artifact storage: the same behaviour on disk, on S3 and on Google Cloud Storage, over their real protocols."""
 
 import asyncio
 import datetime
@@ -24,13 +24,13 @@ from testbed.cloud.google_identity import ACCESS_TOKEN
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the tries of an operation whose server is away."""
+    """Shorten the pauses between the tries of an operation whose server is away."""
     monkeypatch.setattr("helios.storage.folder.PAUSES_SECONDS", (0.05, 0.05))
 
 
 @pytest.fixture(params=["file", "s3", "gs"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    """A folder of each kind."""
+    """A folder in each kind of storage."""
     name = f"storage/{os.getpid()}-{request.node.name.split('[')[0]}"
     match request.param:
         case "file":
@@ -53,7 +53,7 @@ def file(tmp_path: Path) -> Path:
 
 
 async def test_a_file_goes_there_and_comes_back(storage: Storage, file: Path, tmp_path: Path) -> None:
-    """In parts, byte for byte, and its digest says so on both ways."""
+    """A file that goes to storage in parts comes back byte for byte, and both ways report its digest."""
     artifact = await storage.upload(file, "a/b.bin")
     assert artifact.bytes == file.stat().st_size
     assert artifact.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
@@ -63,7 +63,7 @@ async def test_a_file_goes_there_and_comes_back(storage: Storage, file: Path, tm
 
 
 async def test_what_arrives_damaged_is_refused(storage: Storage, tmp_path: Path) -> None:
-    """A file that is not what was stored gets no name here, and nothing is left of it."""
+    """A download that is not the expected file is refused, and no part of it is left."""
     (tmp_path / "good").write_bytes(b"good")
     artifact = await storage.upload(tmp_path / "good", "x")
     await storage.write("x", b"evil")
@@ -73,7 +73,7 @@ async def test_what_arrives_damaged_is_refused(storage: Storage, tmp_path: Path)
 
 
 async def test_a_record_is_written_once(storage: Storage) -> None:
-    """Of many writers at the same time one wins, whole, and all others are told."""
+    """One of many concurrent writers wins, its record is whole, and all others are told that they lost."""
     wins = await asyncio.gather(*(storage.write("record", f"writer {n}".encode(), once=True) for n in range(8)))
     assert sum(wins) == 1
     assert await storage.read("record") == f"writer {wins.index(True)}".encode()
@@ -81,7 +81,7 @@ async def test_a_record_is_written_once(storage: Storage) -> None:
 
 
 async def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
-    """Reading says None, fetching says so by its name, deleting does not mind."""
+    """For a missing key reading returns None, fetching raises an error with the key, and deleting does nothing."""
     assert await storage.read("nothing") is None
     assert await storage.size("nothing") is None
     await storage.delete("nothing")
@@ -91,7 +91,7 @@ async def test_what_is_not_there(storage: Storage, tmp_path: Path) -> None:
 
 
 async def test_a_folder_is_listed_and_removed(storage: Storage) -> None:
-    """Everything below it, and nothing beside it, whatever the names begin with."""
+    """Listing and removing a folder take everything below it, and nothing from a folder whose name begins alike."""
     for key in ("job/1/a", "job/1/b/c", "job/10/a"):
         await storage.write(key, key.encode())
     assert sorted([entry async for entry in storage.entries("job/1")]) == [("job/1/a", 7), ("job/1/b/c", 9)]
@@ -100,7 +100,7 @@ async def test_a_folder_is_listed_and_removed(storage: Storage) -> None:
 
 
 async def test_a_large_object_is_not_taken_into_memory(storage: Storage) -> None:
-    """A document over the limit is refused."""
+    """Reading an object over the limit is refused."""
     await storage.write("doc", b"x" * 100)
     with pytest.raises(RequestError, match="at most 99"):
         await storage.read("doc", limit=99)
@@ -108,7 +108,7 @@ async def test_a_large_object_is_not_taken_into_memory(storage: Storage) -> None
 
 @pytest.mark.parametrize("key", ["../x", "a/../../x", "/etc/passwd", "a//b", "", "a/.", "a\0b", "..\\x"])
 async def test_keys_do_not_leave_the_folder(storage: Storage, key: str) -> None:
-    """Each is refused before anything is sent."""
+    """A key that would leave the folder is refused before anything is sent."""
     with pytest.raises(RequestError, match="leaves its folder"):
         await storage.write(key, b"x")
     with pytest.raises(RequestError, match="leaves its folder"):
@@ -116,7 +116,7 @@ async def test_keys_do_not_leave_the_folder(storage: Storage, key: str) -> None:
 
 
 def test_places_are_compared_part_by_part() -> None:
-    """A folder does not hold another whose name begins alike."""
+    """A folder does not contain another folder whose name begins alike."""
     assert is_within("s3://b/jobs/1/x", "s3://b/jobs")
     assert is_within("s3://b/jobs", "s3://b/jobs/")
     assert is_within("s3://b/x", "s3://b")
@@ -132,7 +132,7 @@ def test_places_are_compared_part_by_part() -> None:
     ["http://b/x", "s3:///x", "file://host/x", "s3://b/x?y", "s3://b/x#y", "b/x", "", "s3://b/a/../x", "s3://b//x"],
 )
 def test_what_is_no_storage_url(url: str) -> None:
-    """Each is refused with what was expected, as a setting too."""
+    """A text that is not a storage URL is refused with what was expected, as a setting too."""
     with pytest.raises(RequestError, match=re.escape(repr(url))):
         split_url(url)
     with pytest.raises(ValueError, match="storage URL"):
@@ -140,7 +140,7 @@ def test_what_is_no_storage_url(url: str) -> None:
 
 
 def test_file_urls_are_paths(tmp_path: Path) -> None:
-    """Names with spaces and signs are quoted in URLs, and come back as they were."""
+    """Spaces and signs in file names are quoted in file URLs, and come back as they were."""
     url = join_url(tmp_path.as_uri(), "a b#c?.json")
     Path(tmp_path, "a b#c?.json").write_text("{}")
     assert split_url(url) == ("file://", f"{tmp_path}/a b#c?.json".lstrip("/"))
@@ -148,7 +148,7 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
 
 
 async def test_a_missing_bucket_and_a_dead_server(amazon: Aws) -> None:
-    """The first is the request's fault, the second the environment's; both say where."""
+    """A missing bucket is the request's fault, a dead server the environment's; both errors name the URL."""
     with pytest.raises(RequestError, match="bucket of s3://no-such-bucket does not exist"):
         await Storage(StorageSettings(url="s3://no-such-bucket/x")).read("a")
     dead = Storage(StorageSettings(url="s3://b/x", endpoint="http://127.0.0.1:9", region="us-east-1"))
@@ -157,7 +157,7 @@ async def test_a_missing_bucket_and_a_dead_server(amazon: Aws) -> None:
 
 
 async def test_a_token_that_is_refused(google: Google, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No permission is not tried again."""
+    """A refused token is the request's fault, and is not tried again."""
     monkeypatch.setenv("GOOGLE_BEARER_TOKEN", "another")
     storage = Storage(StorageSettings(url=f"{google.storage_url}/refused", region="x"))
     with pytest.raises(RequestError, match="can't be read"):
@@ -165,7 +165,7 @@ async def test_a_token_that_is_refused(google: Google, monkeypatch: pytest.Monke
 
 
 async def test_credentials_that_expire_are_asked_for_again(amazon: Aws) -> None:
-    """A provider of temporary credentials is called again when they are over."""
+    """A provider of temporary credentials is called again when they expire."""
     calls = 0
 
     def provide() -> dict[str, object]:
@@ -184,13 +184,13 @@ async def test_credentials_that_expire_are_asked_for_again(amazon: Aws) -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    """Neither in a representation nor in JSON."""
+    """Secrets of settings are neither in their representation nor in their JSON."""
     settings = StorageSettings.model_validate({"url": "s3://b", "access_key_id": "id", "secret_access_key": "hush"})
     assert "hush" not in repr(settings) + settings.model_dump_json()
 
 
 async def test_artifacts_carry_their_digest(storage: Storage, tmp_path: Path) -> None:
-    """An expected digest that is someone else's refuses the file."""
+    """A download whose digest differs from the expected digest is refused."""
     (tmp_path / "a").write_bytes(b"a")
     artifact = await storage.upload(tmp_path / "a", "a")
     other = Artifact(url=artifact.url, bytes=1, sha256="0" * 64)

@@ -20,7 +20,7 @@ SCRIPT = Path(__file__).parents[3] / "testbed" / "programs" / "script.py"
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
-    """Await from where a loop may run already."""
+    """Run a coroutine to its end in a thread, since a loop may run here already."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, work).result()
 
@@ -33,7 +33,7 @@ def store_job(storage: Storage, job: dict[str, Any]) -> str:
 
 
 def store_command(storage: Storage, *words: str, timeout_seconds: float | None = None) -> WorkerJob:
-    """A job in storage whose one chunk runs a command."""
+    """Store a job whose one chunk runs a command."""
     document = make_job([1])
     document["chunks"][0]["command"] = shlex.join(words)
     document["chunks"][0]["outputFile"] = "out.mp4"
@@ -42,5 +42,5 @@ def store_command(storage: Storage, *words: str, timeout_seconds: float | None =
 
 
 def store_script(storage: Storage, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
-    """A job in storage whose one chunk writes its output and runs a Python script."""
+    """Store a job whose one chunk writes its output and runs a Python script."""
     return store_command(storage, sys.executable, str(SCRIPT), script, *args, timeout_seconds=timeout_seconds)

@@ -14,10 +14,10 @@ from tests.helios.worker.stored import store_job
 
 
 class Context:
-    """Lambda's."""
+    """A stand-in for Lambda's context."""
 
     def get_remaining_time_in_millis(self) -> int:
-        """A minute."""
+        """Return one minute."""
         return 60_000
 
 
@@ -32,7 +32,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Storage:
 
 
 def test_an_orchestrator_of_helios(storage: Storage, tmp_path: Path) -> None:
-    """It sends jobPath and chunkIndex, by invocation or over HTTP, and reads statusCode and body."""
+    """Helios's orchestrator sends jobPath and chunkIndex, by invocation or over HTTP, and reads statusCode and body."""
     url = store_job(storage, make_job((10, 10)))
     for event in ({"jobPath": url, "chunkIndex": 1}, {"body": json.dumps({"jobPath": url, "chunkIndex": 1})}):
         answer = aws_lambda.handler(event, Context())
@@ -45,7 +45,7 @@ def test_an_orchestrator_of_helios(storage: Storage, tmp_path: Path) -> None:
 
 
 def test_what_is_refused(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """400 and words; never an exception, which Lambda would wrap in a traceback."""
+    """A refusal is an answer with 400 and a message, and not an exception, which Lambda would wrap in a traceback."""
     for event in ({}, {"jobPath": "s3://elsewhere/job.json"}, {"body": "nonsense"}):
         answer = aws_lambda.handler(event, Context())
         assert answer["statusCode"] == 400

@@ -28,7 +28,7 @@ while not os.path.exists(sys.argv[2]): time.sleep(0.05)
 
 
 def test_a_service_has_ended_before_its_platform_kills_it() -> None:
-    """Cloud Run kills ten seconds after SIGTERM: chunks may finish, then commands have their grace period."""
+    """The time for chunks to finish and the grace period fit into the ten seconds between SIGTERM and SIGKILL."""
     assert FINISH_SECONDS + WorkerSettings.grace_seconds < 10
 
 
@@ -45,7 +45,7 @@ class Service:
         )  # fmt: skip
 
     async def started(self, client: httpx.AsyncClient) -> None:
-        """Wait until it is healthy."""
+        """Wait until the worker is healthy."""
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
@@ -56,7 +56,7 @@ class Service:
         raise AssertionError(f"the service did not start; its exit code is {self.process.poll()}")
 
     def request(self, script: str, *args: str) -> dict[str, object]:
-        """A request that runs a script."""
+        """Store a job that runs a script; return the request for it."""
         job = store_script(self.storage, script, *args)
         return {"jobPath": job.job_url, "attemptUrl": attempt_url(str(job.job_url), 1)}
 
@@ -75,7 +75,7 @@ async def client(tmp_path: Path) -> AsyncIterator[tuple[Service, httpx.AsyncClie
 
 
 async def test_health_and_a_chunk(client: tuple[Service, httpx.AsyncClient]) -> None:
-    """Health says what runs; a chunk's answer is its body, with status 200 whatever the exit code."""
+    """Health says how many chunks run; a chunk's answer is the body, with status 200 whatever the exit code."""
     service, http = client
     assert (await http.get("/health")).json()["running"] == 0
     answer = await http.post("/", json=service.request("print('hello')"))
@@ -85,7 +85,7 @@ async def test_health_and_a_chunk(client: tuple[Service, httpx.AsyncClient]) -> 
 
 
 async def test_what_is_refused(client: tuple[Service, httpx.AsyncClient]) -> None:
-    """No request, one that is too large, a place that is not allowed, another path or method."""
+    """An invalid request, a body that is too large, a place that is not allowed, another path or method are refused."""
     _, http = client
     assert (await http.post("/", content=b"nonsense")).status_code == 400
     assert (await http.post("/", content=b" " * 300_000)).status_code == 413
@@ -97,7 +97,7 @@ async def test_what_is_refused(client: tuple[Service, httpx.AsyncClient]) -> Non
 
 
 async def test_n_chunks_at_a_time(client: tuple[Service, httpx.AsyncClient], tmp_path: Path) -> None:
-    """Two run side by side; a third is sent elsewhere."""
+    """A service for two chunks renders two side by side, and answers a third with 429."""
     service, http = client
     gate = str(tmp_path / "gate")
     works = [
@@ -113,12 +113,12 @@ async def test_n_chunks_at_a_time(client: tuple[Service, httpx.AsyncClient], tmp
 
 
 async def test_sigterm_lets_a_short_chunk_finish_and_reports_a_long_one(tmp_path: Path) -> None:
-    """After SIGTERM nothing new is taken on; what ends within seconds is answered as it is, the rest is stopped."""
+    """After SIGTERM a chunk that ends within seconds is answered as usual; a longer chunk is stopped and reported."""
     service = Service(tmp_path, HELIOS_CHUNKS_AT_ONCE="2", HELIOS_GRACE_SECONDS="1")
     gate, closed = tmp_path / "gate", tmp_path / "closed"
     async with httpx.AsyncClient(base_url=service.url, timeout=120) as http:
         await service.started(http)
-        # What a first chunk loads is loaded: the short one has three seconds.
+        # A first chunk loads what the worker imports late: the short chunk has only three seconds.
         assert (await http.post("/", json=service.request("pass"))).json()["exitCode"] == 0
         short = asyncio.create_task(http.post("/", json=service.request(UNTIL, str(tmp_path / "a"), str(gate))))
         long = asyncio.create_task(http.post("/", json=service.request(UNTIL, str(tmp_path / "b"), str(closed))))

@@ -1,4 +1,4 @@
-"""The worker's side, whole, on real processes and storage on disk."""
+"""The worker runtime, with real processes and storage on disk."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def storage(tmp_path: Path) -> Storage:
 
 @pytest.fixture
 def settings(tmp_path: Path, storage: Storage) -> WorkerSettings:
-    """Quick to look and to stop."""
+    """Settings with short intervals for cancellation and grace."""
     return WorkerSettings(
         job_prefixes=(storage.url,), folder=tmp_path / "worker", grace_seconds=0.5, cancel_poll_seconds=0.1
     )
@@ -60,14 +60,14 @@ def path_of(url: str) -> Path:
 
 
 def workspaces(settings: WorkerSettings) -> list[Path]:
-    """Workspaces that are there."""
+    """The workspaces that exist."""
     return list((settings.folder / "workspaces").glob("*"))
 
 
 async def test_a_chunk_is_rendered_verified_and_stored(
     runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage
 ) -> None:
-    """The answer names the output with its digest, where the time went, and who answered; the workspace is gone."""
+    """The answer has the output with its digest, the timings and the worker's identity; the workspace is removed."""
     url = store_job(storage, make_job((10, 10)))
     answer = await runtime.run(request_for(url, chunk_index=1))
     assert (answer.exit_code, answer.error, answer.frames) == (0, None, 10)
@@ -85,7 +85,7 @@ async def test_a_chunk_is_rendered_verified_and_stored(
 
 
 async def test_a_command_that_fails(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
-    """Its exit code, the ends of its output, and the whole of it in storage."""
+    """A failing command's answer has its exit code and the ends of its output; the whole output is in storage."""
     url = store_job(storage, make_job((10,), extra=["--misbehave", "exit:7"]))
     answer = await runtime.run(request_for(url))
     assert (answer.exit_code, answer.error, answer.artifact) == (7, None, None)
@@ -111,7 +111,7 @@ async def test_exit_code_0_is_not_enough(runtime: WorkerRuntime, storage: Storag
 
 
 async def test_a_timeout(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
-    """The command is stopped, and the answer says after how long."""
+    """A command is stopped at its timeout, and the answer says after how long."""
     job = store_command(storage, "sh", "-c", "echo 'on it'; sleep 600")  # begins within a second on any machine
     answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=1))
     assert answer.error is not None
@@ -124,7 +124,7 @@ async def test_a_timeout(runtime: WorkerRuntime, settings: WorkerSettings, stora
 
 
 async def test_a_stall(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
-    """The command is stopped; the answer says so in a way that older orchestrators understand, and has its log."""
+    """A stalled command is stopped; the answer has its log and a kind of failure that older orchestrators know."""
     job = store_script(storage, "import time; print('on it', flush=True); time.sleep(60)")
     answer = await runtime.run(request_for(str(job.job_url), stall_seconds=3))
     assert answer.error is not None
@@ -138,7 +138,7 @@ async def test_a_stall(runtime: WorkerRuntime, settings: WorkerSettings, storage
 
 
 async def test_the_platform_s_deadline(settings: WorkerSettings, storage: Storage) -> None:
-    """A worker that is about to be killed stops the command before, and says what to do about it."""
+    """A worker stops its command before its platform kills it, and refuses a chunk if too little time is left."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "reserve_seconds": 2.0}))
     job = store_script(storage, "import time; time.sleep(60)")
     answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=50), remaining_seconds=4)
@@ -153,7 +153,7 @@ async def test_the_platform_s_deadline(settings: WorkerSettings, storage: Storag
 async def test_a_cancelled_chunk_stops(
     runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage, tmp_path: Path
 ) -> None:
-    """A note in storage is all it takes: that works on platforms that can't cancel."""
+    """A note in storage stops a chunk, or keeps it from starting, also on platforms that can't cancel."""
     job = store_script(
         storage, "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(600)", str(tmp_path / "n")
     )
@@ -173,8 +173,8 @@ async def test_a_cancelled_chunk_stops(
 
 
 async def test_delivered_twice_renders_once(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
-    """A second delivery gets the first one's answer; of two at the same time, one counts, and only its output stays."""
-    both = "while os.path.getsize(sys.argv[1]) < 2: time.sleep(0.05)"  # none ends before the other has begun
+    """A repeated request gets the first one's answer; of two concurrent executions one counts, and its output stays."""
+    both = "while os.path.getsize(sys.argv[1]) < 2: time.sleep(0.05)"  # no execution ends before the other has begun
     script = f"import os, sys, time\nopen(sys.argv[1], 'ab').write(b'.')\n{both}"
     job = store_script(storage, script, str(tmp_path / "n"))
     request = request_for(str(job.job_url))
@@ -196,7 +196,7 @@ async def test_a_request_of_helios(runtime: WorkerRuntime, storage: Storage) -> 
 
 
 async def test_what_a_command_sees(settings: WorkerSettings, storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables that job and deployment name; never the worker's credentials."""
+    """A command sees the variables that job and deployment name, and never the worker's credentials."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("LICENCE", "42")
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "command_env": ("LICENCE",)}))
@@ -211,7 +211,7 @@ async def test_what_a_command_sees(settings: WorkerSettings, storage: Storage, m
 
 
 async def test_jobs_come_from_where_they_may(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
-    """A document, a place for outputs or a list of assets elsewhere is refused by the setting's name."""
+    """A document, a place for outputs or a list of assets that is not allowed is refused with the setting's name."""
     other = Storage(StorageSettings(url=f"{storage.url}-of-others"))
     foreign = store_job(other, make_job((1,)))
     own = store_job(storage, make_job((1,)))
@@ -231,7 +231,7 @@ async def test_jobs_come_from_where_they_may(runtime: WorkerRuntime, storage: St
 
 
 def test_without_prefixes_a_deployed_worker_takes_nothing() -> None:
-    """The default is closed; only who could run commands here himself goes without."""
+    """Without prefixes every place is refused, unless the caller is trusted."""
     with pytest.raises(RequestError, match="allowed: none"):
         WorkerSettings.from_environment({}).check_place("s3://b/job.json")
     WorkerSettings.from_environment({}, trusted=True).check_place("s3://b/job.json")
@@ -252,14 +252,14 @@ def test_without_prefixes_a_deployed_worker_takes_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["CHUNKS_AT_ONCE", "GRACE_SECONDS", "RESERVE_SECONDS", "LOG_BYTES", "CHUNK_BYTES"])
 def test_a_setting_that_is_no_number(name: str) -> None:
-    """Refused with its name and value."""
+    """A setting that is not a valid number is refused with its name and value."""
     for value in ("many", "-1", "nan", "inf"):
         with pytest.raises(RequestError, match=f"HELIOS_{name} is '{value}'"):
             WorkerSettings.from_environment({f"HELIOS_{name}": value})
 
 
 async def test_a_disk_that_is_too_small(settings: WorkerSettings, storage: Storage) -> None:
-    """The chunk is refused before it begins, and may find a larger disk elsewhere."""
+    """A chunk that needs a larger disk is refused before it begins, as the environment's fault."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "chunk_bytes": 10**18}))
     answer = await runtime.run(request_for(store_job(storage, make_job((1,)))))
     assert answer.error is not None
@@ -269,7 +269,7 @@ async def test_a_disk_that_is_too_small(settings: WorkerSettings, storage: Stora
 
 
 async def test_a_newer_orchestrator(runtime: WorkerRuntime, storage: Storage) -> None:
-    """A request in a protocol of the future is refused, with both versions."""
+    """A request in a newer protocol is refused as the request's fault, with its version."""
     request = read_request({"jobPath": f"{storage.url}/job.json", "protocol": PROTOCOL + 1, "newField": 1})
     answer = await runtime.run(request)
     assert answer.error is not None
@@ -279,13 +279,13 @@ async def test_a_newer_orchestrator(runtime: WorkerRuntime, storage: Storage) ->
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"jobPath": ""}', '{"jobPath": "x", "chunkIndex": -1}', b"\xff"])
 def test_what_is_no_request(text: str | bytes) -> None:
-    """Refused with an example of one."""
+    """A text that is not a request is refused with what was expected."""
     with pytest.raises(RequestError, match="expected"):
         read_request(text)
 
 
 async def test_missing_documents_and_chunks(runtime: WorkerRuntime, storage: Storage) -> None:
-    """Errors of the request, which no retry mends."""
+    """Missing documents, chunks and programs are the request's fault."""
     url = store_job(storage, make_job((1,)))
     for request in (request_for(url, chunk_index=5), request_for(join_url(storage.url, "jobs", "no.json"))):
         answer = await runtime.run(request)
@@ -298,7 +298,7 @@ async def test_missing_documents_and_chunks(runtime: WorkerRuntime, storage: Sto
 
 
 async def test_a_flood_of_output(settings: WorkerSettings, storage: Storage) -> None:
-    """The answer stays small, the log bounded, and says how much is missing."""
+    """With a flood of output the answer stays small, and the log is bounded and says how much is missing."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "log_bytes": 1_000_000}))
     url = store_job(storage, make_job((10,), extra=["--misbehave", "flood:3"]))
     answer = await runtime.run(request_for(url))
@@ -310,7 +310,7 @@ async def test_a_flood_of_output(settings: WorkerSettings, storage: Storage) -> 
 
 
 async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storage) -> None:
-    """Read over HTTP where that is allowed; a redirect, which could lead anywhere, is not followed."""
+    """A job is read over HTTP where that is allowed; a redirect, which could lead anywhere, is not followed."""
     document = json.dumps(make_job((10,))).encode()
 
     def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
@@ -333,7 +333,7 @@ async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storag
 
 
 async def bundle_of(folder: Path, storage: Storage) -> str:
-    """Upload a folder's files; the URL of the list of them."""
+    """Upload a folder's files; return the URL of their list."""
     files = select_assets(folder, patterns=None, outputs=[])
     bundle = await upload_assets(files, directory=folder, storage=storage)
     await storage.write("jobs/assets.json", bundle.model_dump_json().encode())
@@ -343,7 +343,7 @@ async def bundle_of(folder: Path, storage: Storage) -> str:
 async def test_input_files_reach_the_command(
     runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage, tmp_path: Path
 ) -> None:
-    """Each under its path, programs executable; kept by digest, and fetched once while they don't change."""
+    """Input files are at their paths, programs are executable, and files are fetched once while they don't change."""
     scene = tmp_path / "scene"
     (scene / "deep").mkdir(parents=True)
     (scene / "deep" / "data.txt").write_text("one")
@@ -369,7 +369,7 @@ async def test_input_files_reach_the_command(
 
 
 async def test_a_command_that_writes_to_its_input(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
-    """The next chunk gets the file as it was uploaded."""
+    """After a command has changed its input, the next chunk gets the file as it was uploaded."""
     scene = tmp_path / "scene"
     scene.mkdir()
     (scene / "data").write_text("clean")
@@ -383,7 +383,7 @@ async def test_a_command_that_writes_to_its_input(runtime: WorkerRuntime, storag
 
 
 async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage) -> None:
-    """An assetsUrl that is a folder in storage: everything below it, as it lies there."""
+    """If assetsUrl is a folder in storage, a chunk gets everything below it; an empty folder is refused."""
     await storage.write("inputs/deep/data", b"found")
     await storage.write("inputs-of-others/data", b"x")
     job = store_script(storage, "import os; print(open('deep/data').read(), sorted(os.listdir()))")
@@ -397,7 +397,7 @@ async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage)
 
 
 async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storage: Storage) -> None:
-    """A list with a path outside is refused."""
+    """A list of assets with a path outside the workspace is refused."""
     evil = {"storageUrl": storage.url, "assets": [{"path": "../evil", "sha256": "0" * 64, "bytes": 1}]}
     await storage.write("jobs/evil.json", json.dumps(evil).encode())
     url = store_job(storage, make_job((1,), assetsUrl=join_url(storage.url, "jobs", "evil.json")))
@@ -407,7 +407,7 @@ async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storag
 
 
 def test_what_a_job_directory_uploads(tmp_path: Path) -> None:
-    """Everything but outputs and what begins with a dot; or what patterns find, and no pattern finds nothing."""
+    """All but outputs and dot files is uploaded, or what patterns find; a pattern that finds nothing is refused."""
     for name in ("scene/a.txt", "scene/b.png", "out.mp4", ".env", ".git/config", "data.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
@@ -434,7 +434,7 @@ def test_what_a_job_directory_uploads(tmp_path: Path) -> None:
 def test_a_killed_worker_s_workspace_goes_with_the_next_one(
     settings: WorkerSettings, storage: Storage, tmp_path: Path
 ) -> None:
-    """What a worker that was killed in the middle left, files and processes, is removed by its successor."""
+    """Files and processes that a killed worker left are removed by the next worker."""
     job = store_script(
         storage, "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(600)", str(tmp_path / "begun")
     )
@@ -458,7 +458,7 @@ def test_a_killed_worker_s_workspace_goes_with_the_next_one(
 
 
 def test_sigterm_is_reported(settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
-    """A worker whose platform ends it stops its command, and says so, in its answer and in storage."""
+    """A worker that its platform ends stops its command, and reports that in its answer and in storage."""
     job = store_script(
         storage, "import time, sys; open(sys.argv[1], 'w').close(); time.sleep(600)", str(tmp_path / "begun")
     )
@@ -480,7 +480,7 @@ def test_sigterm_is_reported(settings: WorkerSettings, storage: Storage, tmp_pat
 
 
 def test_the_command_line(settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
-    """`chunk` and `batch` answer in one line of JSON, and their exit codes say what came of it."""
+    """`chunk` and `batch` answer in one line of JSON; the exit code tells a rendered, a failed and a refused chunk."""
     url = store_job(storage, make_job((10, 10)))
     environment = {**os.environ, "HELIOS_FOLDER": str(settings.folder)}
 
@@ -507,6 +507,6 @@ def test_the_command_line(settings: WorkerSettings, storage: Storage, tmp_path: 
 
 
 def test_a_bundle_is_read_as_it_is_written(tmp_path: Path) -> None:
-    """Field names on the wire are camelCase."""
+    """A bundle is written with field names in camelCase."""
     bundle = AssetBundle.model_validate({"storage_url": "s3://b", "assets": []})
     assert json.loads(bundle.model_dump_json()) == {"storageUrl": "s3://b", "assets": []}

@@ -68,7 +68,7 @@ def seen(record: ChunkRecord, now: float) -> list[tuple[Kind, float, float]]:
 
 
 async def test_what_a_chunk_did_when(make_run: Maker) -> None:
-    """Its turn, a failed attempt, the pause, the next attempt; without gaps."""
+    """A chunk's stretches are its wait, a failed attempt, the pause and the next attempt, without gaps."""
     run = await make_run(4)
     finish(run.ledger.records[0], [attempt(1, 2, RunState.FAILED), attempt(5, 9)])
     run.ledger.records[1].state, run.ledger.records[1].reused_at = RunState.COMPLETED, 0.5
@@ -83,7 +83,7 @@ async def test_what_a_chunk_did_when(make_run: Maker) -> None:
 
 
 async def test_where_a_worker_s_time_went(make_run: Maker) -> None:
-    """Booting before the command; uploading and fetching after it; then the look at the output."""
+    """A worker's times become booting before the command, uploading and fetching after it, and then checking."""
     run = await make_run(1)
     worker = WorkerTimings(boot_ms=500, fetch_ms=500, render_ms=4000, verify_ms=500, upload_ms=500)
     times = attempt(0, 6, worker=worker)
@@ -95,7 +95,7 @@ async def test_where_a_worker_s_time_went(make_run: Maker) -> None:
 
 
 async def test_why_a_job_took_as_long_as_it_did(make_run: Maker) -> None:
-    """Failed attempts, one slow chunk at the end, reused ones; the slowest come first, with a reason."""
+    """The explanation has failed attempts, a slow last chunk and reused chunks; the slowest chunk has a reason."""
     run = await make_run(5)
     for number in range(3):
         finish(run.ledger.records[number], [attempt(0, 2)])
@@ -113,7 +113,7 @@ async def test_why_a_job_took_as_long_as_it_did(make_run: Maker) -> None:
 
 
 async def test_the_picture_has_a_row_for_each_chunk(make_run: Maker) -> None:
-    """In the colours of what went on; it is XML, and small."""
+    """The picture has a row for each chunk in the colours of its stretches, and is valid XML and small."""
     run = await make_run(MOST_ROWS)
     for record in run.ledger.records.values():
         finish(record, [attempt(0, 1, RunState.FAILED), attempt(2, 5)])
@@ -128,7 +128,7 @@ async def test_the_picture_has_a_row_for_each_chunk(make_run: Maker) -> None:
 
 
 async def test_many_chunks_are_areas_and_few_rows(make_run: Maker) -> None:
-    """What is drawn and listed does not grow with the job; what is in trouble is in the table."""
+    """The picture and the table do not grow with the job, and a chunk in trouble is in the table."""
     run = await make_run(3000)
     for number, record in run.ledger.records.items():
         outcome = RunState.FAILED if number == 2990 else RunState.COMPLETED
@@ -169,12 +169,12 @@ def test_progress_has_rate_and_time_left(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("metadata", [None, {}, {"phase": "resting", "frames": "1"}, {"phase": "rendering"}])
 def test_what_is_no_progress_is_none(metadata: dict[str, str] | None) -> None:
-    """An artifact of another version or program has no numbers that can be shown."""
+    """Metadata of another version or program are not read as progress."""
     assert Progress.from_metadata(metadata) is None
 
 
 async def test_a_finished_run_is_explained_as_finished(make_run: Maker) -> None:
-    """Its time is what it took in all, and not so far."""
+    """The explanation says how long a finished run took in all, and a running run so far."""
     run = await make_run(1)
     assert explain(run, 14, is_over=True)[0] == "14.0 s in all."
     assert explain(run, 14, is_over=False)[0] == "14.0 s so far."
@@ -182,5 +182,5 @@ async def test_a_finished_run_is_explained_as_finished(make_run: Maker) -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (185, "3:05 min"), (7385, "2:03:05 h")])
 def test_durations(seconds: float, text: str) -> None:
-    """As people write them."""
+    """A duration is written in seconds, minutes or hours, as people write it."""
     assert duration(seconds) == text

@@ -1,4 +1,4 @@
-"""One question to Prefect's API is one request, and its answer comes at once."""
+"""Within `one_try` a call of Prefect's API is one request, and its answer comes at once."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -16,7 +16,7 @@ ASKED: list[str] = []
 
 @pytest.fixture
 def busy_server() -> Iterator[str]:
-    """Prefect's server while SQLite is busy."""
+    """A stand-in for Prefect's server while SQLite is busy."""
     ASKED.clear()
 
     def refuse(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
@@ -28,8 +28,8 @@ def busy_server() -> Iterator[str]:
 
 
 async def test_a_busy_server_says_so_at_once(busy_server: str) -> None:
-    """Prefect's client would wait for two seconds, and not ask again: here the caller does."""
-    # A client that asks for the server's version would meet the same answer.
+    """A busy server's answer is raised at once; Prefect's client itself would first wait for two seconds."""
+    # Without this setting the client would first ask for the server's version, and get the same answer.
     with temporary_settings({PREFECT_API_URL: busy_server, "client.server_version_check_enabled": False}):
         async with get_client(httpx_settings=FOR_ONE_TRY) as client:
             with one_try(), pytest.raises(httpx.HTTPStatusError, match="busy") as raised:
@@ -39,7 +39,7 @@ async def test_a_busy_server_says_so_at_once(busy_server: str) -> None:
 
 
 def test_the_settings_are_those_in_force() -> None:
-    """But for the number of tries, also where others are in force than the last time; and they come back."""
+    """`one_try` changes only the number of tries of the settings in force, even if these changed, and restores it."""
     before = PREFECT_CLIENT_MAX_RETRIES.value()
     for url in ("http://127.0.0.1:1/api", "http://127.0.0.1:2/api"):
         with temporary_settings({PREFECT_API_URL: url}):

@@ -1,4 +1,4 @@
-"""A run that sets its own state keeps what somebody asks of it in that moment."""
+"""A run that sets its own state keeps a state that is set from outside at the same moment."""
 
 from collections.abc import AsyncIterator
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 @pytest.fixture
 async def run() -> AsyncIterator[tuple[PrefectClient, FlowRun]]:
-    """One that is Running."""
+    """A client, and a flow run that is Running."""
     async with get_client() as client:
         run = await client.create_flow_run(render_job, parameters={"job": "asked"}, state=Running())
         yield client, run
@@ -24,7 +24,7 @@ async def run() -> AsyncIterator[tuple[PrefectClient, FlowRun]]:
 
 
 async def test_a_state_is_replaced(run: tuple[PrefectClient, FlowRun]) -> None:
-    """Where nobody has set another one."""
+    """A state is replaced if no other state was set in between."""
     client, found = run
     assert found.state is not None
     await replace_state(client, found.id, found.state, stitching())
@@ -33,7 +33,7 @@ async def test_a_state_is_replaced(run: tuple[PrefectClient, FlowRun]) -> None:
 
 @pytest.mark.parametrize("asked", [Suspended(), Cancelling()])
 async def test_what_was_asked_in_between_stays(run: tuple[PrefectClient, FlowRun], asked: State[None]) -> None:
-    """A pause or a cancellation that comes between the look and the change is not lost."""
+    """A pause or a cancellation that is set between reading and replacing the state is not lost."""
     client, found = run
     assert found.state is not None
     await client.set_flow_run_state(found.id, asked, force=True)

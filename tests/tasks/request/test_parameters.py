@@ -19,14 +19,14 @@ SIGNATURE = inspect.signature(render_job.fn).parameters
 
 
 def test_the_flow_the_request_and_the_table_have_the_same_parameters() -> None:
-    """In the same order, with the same defaults."""
+    """The flow, the request and the table have the same parameters, in the same order, with the same defaults."""
     assert list(SIGNATURE) == list(PARAMETERS) == [field.name for field in fields(RenderRequest)]
     for field in fields(RenderRequest)[1:]:
         assert SIGNATURE[field.name].default == field.default, field.name
 
 
 def test_the_form_shows_title_and_description() -> None:
-    """Prefect draws its form from the flow's schema."""
+    """The flow's schema, from which Prefect draws its form, has every parameter's title and description."""
     schema: dict[str, Any] = render_job.parameters.model_dump()["properties"]
     assert set(schema) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
@@ -36,7 +36,7 @@ def test_the_form_shows_title_and_description() -> None:
 
 @pytest.mark.parametrize("command", [run, submit])
 def test_every_parameter_has_its_option(command: click.Command) -> None:
-    """With the parameter's text in its help, unless the option says the opposite or a part of it."""
+    """Every parameter has an option with its text as help, unless the option says the opposite or a part of it."""
     options = {name: option for option in command.params for name in option.opts}
     for parameter in PARAMETERS.values():
         if parameter.option is None:
@@ -49,5 +49,5 @@ def test_every_parameter_has_its_option(command: click.Command) -> None:
 
 
 def test_the_readme_has_the_table() -> None:
-    """As `python -m tasks.request.parameters` prints it."""
+    """The README has the table that `python -m tasks.request.parameters` prints."""
     assert readme_table() in README.read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_can_be_refused_by_reading_is(case: str, tmp_path: Path) -> None:
-    """Each with what was expected; prepare refuses the same."""
+    """A check refuses each wrong request with what was expected, and prepare refuses the same."""
     wrong, said = REFUSED[case]
     settings: dict[str, Any] = {"job_dir": str(tmp_path)} | wrong
     request = RenderRequest(make_job(), **settings)
@@ -38,7 +38,7 @@ def test_what_can_be_refused_by_reading_is(case: str, tmp_path: Path) -> None:
 
 
 def test_a_check_changes_nothing(tmp_path: Path) -> None:
-    """Neither on disk, where the video's folder is not made, nor in storage, which is not asked."""
+    """A check makes no folder for the video and does not ask storage; prepare makes the folder."""
     (tmp_path / "job.json").write_text(json.dumps(make_job()))
     before = sorted(tmp_path.rglob("*"))
     RenderRequest(str(tmp_path / "job.json"), output_file="new/video.mp4").check()
@@ -60,7 +60,7 @@ def test_a_check_changes_nothing(tmp_path: Path) -> None:
 def test_name_and_folder(
     job: str | dict[str, Any], named: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a document in a file, its stem and its folder; of an object, its id, and the current directory."""
+    """Name and folder are the stem and folder of a document's file, or an object's id and the current directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "job.json").write_text(json.dumps(make_job()))

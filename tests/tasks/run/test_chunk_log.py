@@ -1,4 +1,4 @@
-"""What of a command's output goes where."""
+"""The output of a command: whole in a file, and a bounded part in Prefect's log."""
 
 import asyncio
 from pathlib import Path
@@ -15,7 +15,7 @@ def logged(path: Path, lines: int, budget: LineBudget | None = None) -> list[str
 
 
 async def test_all_lines_are_in_the_file_and_few_in_prefect(tmp_path: Path) -> None:
-    """The first and the last, and how many are between them."""
+    """The file has all lines; Prefect gets the first and the last lines, and how many are left out between them."""
     said = logged(tmp_path / "logs" / "a.log", 1000)
     assert len((tmp_path / "logs" / "a.log").read_text().splitlines()) == 1000
     assert said[:FIRST_LINES] == [f"line {number}" for number in range(FIRST_LINES)]
@@ -24,14 +24,14 @@ async def test_all_lines_are_in_the_file_and_few_in_prefect(tmp_path: Path) -> N
 
 
 async def test_short_output_is_told_whole(tmp_path: Path) -> None:
-    """Nothing is left out, nothing is told twice; and without output there is no file."""
+    """Short output is logged whole and once, and without output there is no file."""
     assert logged(tmp_path / "a.log", 25) == [f"line {number}" for number in range(25)]
     assert logged(tmp_path / "b.log", 0) == []
     assert not (tmp_path / "b.log").exists()
 
 
 async def test_a_run_tells_no_more_than_its_budget(tmp_path: Path) -> None:
-    """Over all its chunks; a long line is cut in Prefect alone."""
+    """A run logs no more lines than its budget, over all its chunks; a long line is cut in Prefect alone."""
     budget = LineBudget(30)
     assert len(logged(tmp_path / "a.log", 25, budget)) + len(logged(tmp_path / "b.log", 25, budget)) == 30
     said: list[str] = []
@@ -42,7 +42,7 @@ async def test_a_run_tells_no_more_than_its_budget(tmp_path: Path) -> None:
 
 
 async def test_lines_that_come_together_are_one_record(tmp_path: Path) -> None:
-    """A record costs the same whatever it says. One that nothing follows is told while the command runs, too."""
+    """Lines that come together become one record, as a record's cost is fixed; it is logged while the command runs."""
     said: list[str] = []
     with chunk_log(tmp_path / "a.log", said.append, LineBudget()) as sink:
         for number in range(3):

@@ -1,7 +1,7 @@
-"""The end of a job waits for its states, and reads them all only where some are lost.
+"""The end of a job waits for its states, and reads all of them only if some are lost.
 
-A stand-in answers for Prefect's server: a real one lags when it likes. Real runs whose states were lost are in
-tests/flows/test_resume.py.
+A stand-in replaces Prefect's server, whose delays a test can't control. Real runs whose states were lost are in
+tests/flows/test_last_states.py.
 """
 
 import json
@@ -25,7 +25,7 @@ TASKS = 10
 
 @dataclass
 class _Run:
-    """What the end of a run looks at."""
+    """The parts of a run that `complete_states` reads."""
 
     identity: "_Identity"
     task_states: "_TaskStates"
@@ -45,7 +45,7 @@ class _TaskStates:
 
 @dataclass
 class _Server:
-    """Prefect's, which has written down as many states as `counts` says, a number for each question."""
+    """A stand-in for Prefect's server; `counts` has the number of recorded states for each query."""
 
     counts: Iterator[int]
     asked: list[str] = field(default_factory=list)
@@ -63,7 +63,7 @@ class _Server:
 
 
 async def _end(counts: Iterator[int]) -> list[str]:
-    """End a run whose states arrive in this way; return what was asked, in this order."""
+    """Complete the states of a run whose states arrive in this way; return the queries, in order."""
     server = _Server(counts)
 
     def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
@@ -78,7 +78,7 @@ async def _end(counts: Iterator[int]) -> list[str]:
 
 
 async def test_states_that_come_late_are_waited_for() -> None:
-    """A busy server writes a batch down after a later one; its task runs need not be read for that."""
+    """States that a busy server records late are waited for, without reading the task runs."""
     assert await _end(iter([7, 7, 9, TASKS])) == ["count"] * 4
 
 

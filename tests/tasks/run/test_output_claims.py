@@ -40,7 +40,7 @@ def prepared(folder: Path, *, name: str = "c{index}", **parameters: Any) -> Prep
 
 
 async def is_free(job: PreparedJob) -> bool:
-    """Whether a run could have the job's outputs."""
+    """Whether a run can claim the job's outputs."""
     try:
         async with claimed_outputs(job, holder("late-fox"), LOGGER):
             return True
@@ -49,7 +49,7 @@ async def is_free(job: PreparedJob) -> bool:
 
 
 async def test_a_refusal_says_who_and_what_to_do(tmp_path: Path) -> None:
-    """The file, the job, the run's name and id, its process and machine; and three ways out."""
+    """A refusal names the file, the job, the run's name and id, its process and machine, and three ways out."""
     owner = holder()
     async with claimed_outputs(prepared(tmp_path), owner, LOGGER):
         with pytest.raises(OutputClaimedError) as caught:
@@ -85,7 +85,7 @@ MEETINGS: dict[str, Callable[[Path], PreparedJob]] = {
 
 @pytest.mark.parametrize("meeting", MEETINGS)
 async def test_outputs_that_are_one_file(tmp_path: Path, meeting: str) -> None:
-    """Whatever a job calls it: a chunk's or the video's, in any job directory, by way of a link."""
+    """Jobs that write to one file exclude each other, by whatever path, link or job directory they name it."""
     first, second = tmp_path / "first", MEETINGS[meeting]
     (tmp_path / "link").symlink_to(first)
     (tmp_path / "videos").mkdir()
@@ -95,7 +95,7 @@ async def test_outputs_that_are_one_file(tmp_path: Path, meeting: str) -> None:
 
 
 async def test_outputs_that_are_several_files(tmp_path: Path) -> None:
-    """Jobs may share a folder, and parts of a job may be rendered beside each other."""
+    """Jobs with different outputs may share a folder, and parts of a job may be rendered beside each other."""
     async with (
         claimed_outputs(prepared(tmp_path, chunks=[0, 1]), holder(), LOGGER),
         claimed_outputs(prepared(tmp_path, chunks=[2]), holder(), LOGGER),
@@ -105,7 +105,7 @@ async def test_outputs_that_are_several_files(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    """Neither after a run, nor after a refusal; what else is in .helios stays."""
+    """Neither a run nor a refusal leaves a claim behind; other contents of .helios stay."""
     (tmp_path / "kept" / ".helios" / "logs").mkdir(parents=True)
     job = prepared(tmp_path, name="kept/c{index}", output_file="out/video.mp4")
     async with claimed_outputs(job, holder(), LOGGER):
@@ -119,7 +119,7 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 @contextmanager
 def claimer(processes: int, *documents: Path) -> Iterator[subprocess.Popen[str]]:
-    """A program whose processes claim jobs; it is ended with the block."""
+    """Run a program whose processes claim jobs within the block."""
     process = subprocess.Popen(
         [sys.executable, "-m", "testbed.programs.claim", str(processes), *map(str, documents)],
         cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -128,7 +128,7 @@ def claimer(processes: int, *documents: Path) -> Iterator[subprocess.Popen[str]]
         yield process
     finally:
         process.kill()
-        process.communicate()  # the others end with their standard input
+        process.communicate()  # the program's other processes end with their standard input
 
 
 def line(process: subprocess.Popen[str]) -> Any:
@@ -138,7 +138,7 @@ def line(process: subprocess.Popen[str]) -> Any:
 
 @pytest.mark.parametrize("inherited", [False, True])
 async def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path, inherited: bool) -> None:
-    """Not for a moment: the kernel drops its lock; not even where a child has inherited that."""
+    """The claim of a killed run blocks no other run, even if a child has inherited its lock."""
     job, document = prepared(tmp_path), write_job(tmp_path, make_job(name="c{index}"))
     with claimer(0 if inherited else 1, document) as process:
         assert line(process) == [0, 0, "claimed"]
@@ -155,7 +155,7 @@ async def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path, inherited: bo
 
 
 async def test_of_many_that_begin_at_once_one_has_it(tmp_path: Path) -> None:
-    """In each of many folders; the others are told who."""
+    """Of many runs that claim one folder at once, one gets it, and the others are told which; in many folders."""
     documents, processes = [], 4
     for index in range(40):
         folder = tmp_path / f"job{index}"
@@ -172,7 +172,7 @@ async def test_of_many_that_begin_at_once_one_has_it(tmp_path: Path) -> None:
 
 
 async def test_no_child_has_the_locks(tmp_path: Path) -> None:
-    """A program that is started with all the files that may be inherited does not get them."""
+    """A child does not inherit the locks' files, even if it is started with all files that may be inherited."""
     async with claimed_outputs(prepared(tmp_path), holder(), LOGGER):
         listing = subprocess.run(
             ["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True
@@ -184,7 +184,7 @@ async def test_no_child_has_the_locks(tmp_path: Path) -> None:
 
 
 async def test_a_cancelled_wait_holds_nothing(tmp_path: Path) -> None:
-    """While another process reads the claims a run waits; it can be stopped, and then goes on where it can."""
+    """A run that waits for its turn to claim can be cancelled, and then holds nothing."""
     job, place = prepared(tmp_path), tmp_path / ".helios" / "claims"
     place.mkdir(parents=True)
     with (place / "lock").open("w") as lock:
@@ -200,7 +200,7 @@ async def test_a_cancelled_wait_holds_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_claim_that_cannot_be_read(tmp_path: Path) -> None:
-    """It is a run's, as long as a process has it locked; then it is rubbish."""
+    """A claim that can't be read counts as long as a process has it locked, and is ignored after that."""
     place = tmp_path / ".helios" / "claims"
     place.mkdir(parents=True)
     with (place / "x.json").open("w") as file:
@@ -211,7 +211,7 @@ async def test_a_claim_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 async def test_a_place_for_claims_that_cannot_be_used(tmp_path: Path) -> None:
-    """The job is refused, since others could write there unseen."""
+    """A job is refused if claims can't be kept in its folder, since other jobs could write there unseen."""
     (tmp_path / ".helios").mkdir()
     (tmp_path / ".helios" / "claims").write_text("a file")
     with pytest.raises(RequestError, match=r"can't be claimed for this job: Not a directory: .*claims"):
@@ -221,7 +221,7 @@ async def test_a_place_for_claims_that_cannot_be_used(tmp_path: Path) -> None:
 async def test_a_file_system_without_locks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The job goes on with a warning. None can be mounted here: the kernel's answer is made up."""
+    """On a file system without locks a job goes on with a warning. The test replaces the kernel's answer."""
 
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
@@ -232,7 +232,7 @@ async def test_a_file_system_without_locks(
 
 
 async def test_a_folder_that_cannot_be_written_to(caplog: pytest.LogCaptureFixture) -> None:
-    """The job goes on with a warning: nobody like it can write there, and accepted chunks may be all it needs."""
+    """In a folder that can't be written to a job goes on with a warning: it may need only accepted chunks."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o555)
         with _without_rights():
@@ -242,7 +242,7 @@ async def test_a_folder_that_cannot_be_written_to(caplog: pytest.LogCaptureFixtu
 
 @contextmanager
 def _without_rights() -> Iterator[None]:
-    """Be nobody in particular within the block, where the tests are run by root."""
+    """Give up root's rights within the block, if the tests run as root."""
     if os.getuid() != 0:
         yield
         return

@@ -1,4 +1,4 @@
-"""A flow's process notices that the Prefect worker which started it is gone."""
+"""A flow's process ends in order when the Prefect worker that started it dies, and on SIGTERM."""
 
 import os
 import subprocess
@@ -30,8 +30,8 @@ asyncio.run(main(sys.argv[1]))
 
 @pytest.mark.parametrize("moment", ["before it looks", "while it runs"])
 def test_a_worker_that_died(tmp_path: Path, moment: str) -> None:
-    """Whether it died while this process started, or later."""
-    # The worker: it starts the flow's process, and dies at once, or when that one is at work.
+    """A worker's death is noticed, whether it happens while the flow's process starts or later."""
+    # The worker starts the flow's process, and dies at once, or when the flow's process is at work.
     pause = "" if moment == "before it looks" else f"while not os.path.exists({str(tmp_path / 'watching')!r}): pass"
     worker = f"""
 import os, subprocess, sys
@@ -40,7 +40,7 @@ subprocess.Popen(flow, stdout=subprocess.PIPE, start_new_session=True)
 {pause}
 os._exit(0)
 """
-    # Its other output stays open to us: we read its end.
+    # The flow's standard error stays connected to the test, which waits for its end.
     done = subprocess.run(
         [sys.executable, "-c", worker],
         cwd=ROOT, env={**os.environ, "PREFECT__FLOW_RUN_ID": "1"}, stderr=subprocess.PIPE, text=True, check=True,
@@ -50,19 +50,19 @@ os._exit(0)
 
 
 def test_a_process_of_no_worker(tmp_path: Path) -> None:
-    """Broken pipes are nothing to it."""
+    """A process that no worker started ignores broken pipes."""
     reading, writing = os.pipe()
     os.close(reading)
     started = subprocess.Popen([sys.executable, "-c", PROGRAM, str(tmp_path), "2"], cwd=ROOT, stdout=writing,
                                stderr=subprocess.DEVNULL)  # fmt: skip
     os.close(writing)
-    # Of a worker that died before, a process would be told at the first turn of its event loop: it had two seconds.
+    # A worker's process would notice the broken pipes in the first turn of its event loop; this one had two seconds.
     assert started.wait(120) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["watching"]
 
 
 def test_sigterm_in_a_callback_before_the_flow_has_begun(prefect_api: str, tmp_path: Path) -> None:
-    """Prefect's handler raises in whatever the signal meets, and the event loop swallows that: the run ends too."""
+    """A SIGTERM in a callback cancels the run, although the event loop swallows what Prefect's handler raises there."""
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
     path = write_job(tmp_path, make_job([5] * 2, extra=words))

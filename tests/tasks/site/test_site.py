@@ -1,4 +1,4 @@
-"""The two kinds of site keep one contract: an order for the adapter, and the output at its place."""
+"""The two kinds of site keep one contract: they order from the adapter, and bring the output to its place."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ def local_site(folder: Path) -> Site:
 
 
 async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
-    """Where it names its output as a word; the adapter gets the directory, the limits and the position."""
+    """A command that names its output writes to the attempt's file; the order has directory, limits and position."""
     order = await local_site(tmp_path).order(attempt_at(tmp_path))
     assert order.place == tmp_path / "chunk 1-attempt-x.mp4"
     assert order.job.args[3] == "chunk 1-attempt-x.mp4"
@@ -39,7 +39,7 @@ async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path
 
 
 async def test_a_command_that_does_not_name_its_output_writes_to_it(tmp_path: Path) -> None:
-    """An earlier file is removed before, so that it can't be taken for the output."""
+    """A command that does not name its output writes to it; an earlier file is removed before."""
     attempt = attempt_at(tmp_path, "sh render.sh")
     attempt.output.write_bytes(b"old")
     order = await local_site(tmp_path).order(attempt)
@@ -48,7 +48,7 @@ async def test_a_command_that_does_not_name_its_output_writes_to_it(tmp_path: Pa
 
 
 async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_path: Path, amazon: Aws) -> None:
-    """The order names the chunk's own document in storage; an answer without an artifact is refused."""
+    """An order for remote workers names the chunk's own document; an answer without an artifact is refused."""
     (tmp_path / "scene.txt").write_text("an input file")
     adapter = create_adapter(amazon.config)[1]
     spec = load_job_spec(make_job())
@@ -70,6 +70,6 @@ async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_pat
 
 
 def test_only_workers_on_this_machine_share_its_disk(amazon: Aws) -> None:
-    """A merge command needs the chunk outputs, which lie here."""
+    """Only local workers see this machine's disk, on which a merge command needs the chunk outputs."""
     assert shares_disk(LocalAdapter())
     assert not shares_disk(create_adapter(amazon.config)[1])
