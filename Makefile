@@ -76,7 +76,7 @@ test: $(INSTALLED)
 	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(INSTALLED)
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow -n $(TESTS_AT_ONCE) --dist loadfile $(ARGS)
 
 faults: $(INSTALLED)
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m faults $(ARGS)

@@ -95,6 +95,7 @@ def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, proces
     until(lambda: processes_of(tmp_path) == [])
 
 
+@pytest.mark.slow
 def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
     """`prefect flow-run retry`, which sends the same request as Retry in the UI, renders only the missing chunks."""
     (tmp_path / "notes").mkdir()

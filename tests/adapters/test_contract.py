@@ -53,12 +53,17 @@ class TestFake(AdapterContract):
         )
 
     async def test_keeps_count(self) -> None:
-        """The fake adapter records its jobs in order, and counts none as running after they have ended."""
-        adapter = FakeAdapter()
+        """The fake adapter records its jobs in order, how many ran at once, and none as running after its end."""
+
+        async def wait(_job: WorkerJob, _sink: OutputSink | None) -> WorkerResult:
+            await asyncio.sleep(0)
+            return WorkerResult(exit_code=0)
+
+        adapter = FakeAdapter(wait)
         results = await asyncio.gather(*(adapter.execute(WorkerJob(command=str(n))) for n in range(3)))
         assert [result.exit_code for result in results] == [0, 0, 0]
         assert [job.command for job in adapter.jobs] == ["0", "1", "2"]
-        assert adapter.running == 0
+        assert (adapter.running, adapter.most_running) == (0, 3)
 
 
 async def act(job: WorkerJob, on_output: OutputSink | None) -> WorkerResult:

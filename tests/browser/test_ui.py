@@ -16,6 +16,7 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.cli.test_up import Farm
 from tests.command import ask_api, until
+from tests.conftest import ProcessesOf
 
 CHROMIUM = Path("/usr/bin/chromium")
 SHOTS = ROOT / "build" / "screenshots"
@@ -162,8 +163,8 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
-def test_cancel(ui: Ui, tmp_path: Path) -> None:
-    """The Cancel button on a run's page makes the run Cancelled."""
+def test_cancel(ui: Ui, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """The Cancel button on a run's page makes the run Cancelled, and ends its commands."""
     path = write_job(tmp_path, make_job([5] * 2, extra=["--misbehave", f"until:{tmp_path}"]))
     run = ui.submit(path, tmp_path / "video.mp4")
     until(lambda: ui.state(run) == "Running")
@@ -173,11 +174,13 @@ def test_cancel(ui: Ui, tmp_path: Path) -> None:
     dialog = ui.page.get_by_role("dialog").or_(ui.page.locator(".p-modal"))
     dialog.get_by_role("button", name=re.compile("Cancel Run|Cancel$|Confirm")).last.click()
     until(lambda: ui.state(run) == "Cancelled")
+    assert processes_of(tmp_path) == []
     ui.page.reload()
     expect(ui.page.get_by_text("Cancelled").first).to_be_visible(timeout=PATIENCE_MS)
     ui.shoot("cancelled")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
     """After Suspend on a run's page chunks in flight finish; after Resume the others are rendered."""
@@ -204,6 +207,7 @@ def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(45))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     """A schedule's run is rendered, and is listed on the page of runs."""

@@ -72,6 +72,7 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
     assert json.loads(said("status", run, "--json"))["state"] == "completed"
 
 
+@pytest.mark.slow
 def test_pause_that_outlives_its_process(tmp_path: Path) -> None:
     """A run that was paused and then killed goes on where it stopped when it is resumed."""
     with a_running_job(tmp_path, f"until:{tmp_path}", chunks=8) as (process, run):
@@ -129,6 +130,7 @@ def test_a_run_that_there_is_not(command: str) -> None:
         said(command, "no-such-run")
 
 
+@pytest.mark.slow
 def test_a_worker_takes_its_jobs_with_it(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """SIGTERM to `helios-job worker` cancels its job and leaves no process, and the worker exits with 0."""
     prefect("work-pool", "create", "ours", "--type", "process", "--overwrite")

@@ -182,6 +182,7 @@ def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: P
     flows, tasks = flow_run_states(home)
     assert flows == ["Completed"]
     assert tasks == {f"chunk-{index}": "Completed" for index in range(10)} | {"stitch": "Completed"}
+    assert processes_of(tmp_path) == []
 
 
 @pytest.mark.slow

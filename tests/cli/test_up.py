@@ -14,7 +14,7 @@ import pytest
 from adapters import limit_name
 from testbed.cloud.processes import free_port
 from testbed.jobs import make_job, write_job
-from testbed.prefect_home import flow_run_states
+from testbed.prefect_home import flow_run_states, furnish
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB, ask_api, helios_job, until
 
@@ -22,9 +22,16 @@ DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-ru
 
 
 class Farm:
-    """`helios-job up` in a process of its own, without any configuration of Prefect."""
+    """`helios-job up` in a process of its own, without any configuration of Prefect.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: Prefect's home.
+        is_new: Leave the home empty, so that the server makes its database, which takes a quarter of a minute.
+    """
+
+    def __init__(self, home: Path, *, is_new: bool = False) -> None:
+        if not is_new:
+            furnish(home)
         self.home = home
         own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.environment = {
@@ -92,15 +99,16 @@ class Farm:
 
 
 @pytest.fixture
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A farm for one test."""
-    farm = Farm(tmp_path_factory.mktemp("farm"))
+def farm(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Farm]:
+    """A farm for one test; from nothing if the test asks for that by its parameter."""
+    farm = Farm(tmp_path_factory.mktemp("farm"), is_new=getattr(request, "param", False))
     yield farm
     if farm.process.poll() is None:
         farm.stop()
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.parametrize("farm", [True], indirect=True)
 def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
     """Commands find the farm without configuration; Ctrl-C cancels a running job and leaves no process."""
     assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)

@@ -68,6 +68,7 @@ def test_an_adapter(tmp_path: Path) -> None:
     assert re.fullmatch(r"exit code 0 after \d+ ms", lines[1])
 
 
+@pytest.mark.slow
 def test_the_contract_suite(tmp_path: Path) -> None:
     """The page's adapter keeps the whole contract."""
     assert re.search(r"^\d+ passed", run_example(tmp_path, "test_polite.py"), re.M)

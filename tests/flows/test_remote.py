@@ -264,6 +264,7 @@ async def test_a_block_that_there_is_not(amazon: Aws, tmp_path: Path) -> None:
         state: State[Any] = await render_job(str(path), adapter=choice, return_state=True)
         assert state.is_failed()
         assert says in str(state.message)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 async def test_a_secret_in_a_configuration_is_masked(amazon: Aws, tmp_path: Path) -> None:

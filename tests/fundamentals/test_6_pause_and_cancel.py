@@ -14,6 +14,7 @@ from farm.here import start_flow
 from flows.render import render_job
 from testbed.jobs import make_job
 from testbed.video import read_numbers
+from tests.conftest import ProcessesOf
 from tests.running import eventually
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -65,10 +66,12 @@ async def test_a_paused_run_goes_on_when_it_is_resumed(tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(20))
 
 
-async def test_a_cancelled_run_leaves_no_process(tmp_path: Path) -> None:
+async def test_a_cancelled_run_leaves_no_process(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """A cancelled run ends, although its commands would wait for ever, and it is Cancelled."""
     async with a_run(tmp_path) as (run, work):
+        assert processes_of(tmp_path)
         await farm.cancel(run)
         await work
+    assert processes_of(tmp_path) == []
     assert (await farm.status(run)).state == "cancelled"
     assert not (tmp_path / "video.mp4").exists()
