@@ -107,7 +107,7 @@ async def read_report(run: FlowRun) -> JobReport | None:
     if isinstance(result, JobEndedError):
         return result.report
     try:
-        # Prefect 3.8.8 takes what its own JSON serializer wrote of a model for a record of an old format.
+        # Prefect takes what its own JSON serializer wrote of a model for a record of an old format.
         return JobReport.model_validate(result)
     except ValidationError:
         return None
