@@ -99,7 +99,7 @@ async def test_a_timeout_ends_a_command_that_ignores_sigterm(tmp_path: Path, pro
     with pytest.raises(CommandTimeoutError, match="longer than its timeout of 1 s") as timeout:
         await run_command(deaf, timeout_seconds=1, grace_seconds=0.3)
     assert time.monotonic() - started >= 1.3
-    assert str(timeout.value).endswith("Its last lines:\n  deaf")
+    assert "Its last lines:\n  deaf" in str(timeout.value)  # the shell may add that its child was killed
     assert processes_of(tmp_path) == []
 
 
