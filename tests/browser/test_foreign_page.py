@@ -105,6 +105,8 @@ def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> N
     link = access.new_link()
     page.goto(link)
     page.wait_for_url("**/v2/dashboard**")
+    # The UI checks the credential as it starts, and forgets it if a new page interrupts that.
+    expect(page.get_by_text("Dashboard").first).to_be_visible(timeout=PATIENCE_MS)
     page.goto(f"{access.ui}/v2/flows/flow/{flow}")
     expect(page.get_by_text("shown-in-the-ui").first).to_be_visible(timeout=PATIENCE_MS)
     page.goto(f"{access.ui}/flows/flow/{flow}")

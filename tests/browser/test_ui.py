@@ -122,6 +122,8 @@ def ui(farm: Farm, page: Page, request: pytest.FixtureRequest) -> Ui:
     """The UI of the farm, opened by a link."""
     page.goto(farm.new_link())
     page.wait_for_url("**/dashboard**")
+    # The UI checks the credential as it starts, and forgets it if a new page interrupts that.
+    expect(page.get_by_text("Dashboard").first).to_be_visible(timeout=PATIENCE_MS)
     return Ui(farm, page, request.node.callspec.params["page"])
 
 
