@@ -6,12 +6,24 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
 from helios.models.worker import WorkerJob, WorkerResult
+from helios.processes.attempt_folder import AttemptFolder, own_temporary_folder, remove_abandoned
 from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
+from helios.processes.environment import clean_environment
+
+
+def _check_name(name: str) -> str:
+    if not name or "=" in name or "\0" in name:
+        raise ValueError("a variable's name, or a glob pattern of names such as LICENCE_*")
+    return name
+
+
+VariableName = Annotated[str, AfterValidator(_check_name)]
+"""A variable's name, or a glob pattern of names."""
 
 
 class LocalAdapterConfig(BaseModel):
@@ -23,38 +35,49 @@ class LocalAdapterConfig(BaseModel):
     grace_seconds: Annotated[float, Field(ge=0, le=3600)] = DEFAULT_GRACE_SECONDS
     """How long a command that is stopped may take to end by itself before it is killed."""
     env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables set for every command, beside this process's own."""
+    """Environment variables set for every command."""
+    pass_env: tuple[VariableName, ...] = ()
+    """Names or glob patterns of variables of this process that commands get in addition to the usual ones. What looks
+    like a credential, only by its exact name."""
     concurrency_limit: Annotated[str, Field(min_length=1)] | None = None
     """Name of a global concurrency limit in Prefect, which bounds the chunks in flight over all jobs. By default
     `helios-local-HOSTNAME`; no bound where there is none of that name."""
 
 
 class LocalAdapter:
-    """Runs each job as a process, with this process's environment and the variables that job and adapter set."""
+    """Runs each job as a process with a clean environment and a TMPDIR of its own.
+
+    Folders that attempts of killed processes have left are removed when an adapter is made, as each run does.
+    """
 
     config_type: ClassVar[type[BaseModel]] = LocalAdapterConfig
 
     def __init__(self, config: LocalAdapterConfig | None = None) -> None:
         self._config = config or LocalAdapterConfig()
-        self._env = {**os.environ, **self._config.env}
+        self._env = {**clean_environment(self._config.pass_env), **self._config.env}
+        remove_abandoned(own_temporary_folder())
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
-        return await run_command(
-            [job.command, *job.args],
-            env={**self._env, **job.env},
-            cwd=job.cwd,
-            timeout_seconds=job.timeout_seconds,
-            stall_seconds=job.stall_seconds,
-            output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,
-            grace_seconds=self._config.grace_seconds,
-            on_output=on_output,
-        )
+        async with AttemptFolder(own_temporary_folder()) as folder:
+            return await run_command(
+                [job.command, *job.args],
+                env={**folder.environment, **self._env, **job.env},
+                cwd=job.cwd,
+                timeout_seconds=job.timeout_seconds,
+                stall_seconds=job.stall_seconds,
+                output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,
+                grace_seconds=self._config.grace_seconds,
+                on_output=on_output,
+            )
 
     async def diagnose(self) -> AsyncIterator[Finding]:
         """Look at this machine; see `helios.diagnosis.Diagnosable`."""
         free = shutil.disk_usage(".").free
         yield Finding("machine", True, f"{os.cpu_count()} CPUs, {free // 2**30} GiB free on this disk")
+        free = shutil.disk_usage(own_temporary_folder()).free
+        yield Finding("temporary", True, f"{own_temporary_folder()}, {free // 2**30} GiB free")
+        yield Finding("environment", True, f"commands get {', '.join(sorted({*self._env, 'TMPDIR'}))}")
 
         async def run() -> str:
             ended = await self.execute(WorkerJob(command="true", timeout_seconds=10))

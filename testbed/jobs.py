@@ -1,11 +1,14 @@
 """Job documents for tests, whose commands run `testbed/programs/render.py`."""
 
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from testbed.prefect_home import SHARED
 
 PROGRAM = Path(__file__).parent / "programs" / "render.py"
 
@@ -32,9 +35,10 @@ def make_job(
         fields: Further fields of the document.
     """
     chunks, frame = [], start
+    shared = ["--shared", os.environ[SHARED]] if SHARED in os.environ else []
     for index, count in enumerate(sizes):
         output = name.format(index=index) + suffix
-        words = [str(frame), str(count), output, "--fps", str(fps), "--zero", str(start), *extra]
+        words = [str(frame), str(count), output, "--fps", str(fps), "--zero", str(start), *shared, *extra]
         chunks.append(
             {
                 "id": index,

@@ -1,7 +1,6 @@
 """Run one command to its end, whatever it does, and leave none of its processes behind."""
 
 import asyncio
-import os
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from helios.adapter import OutputSink
 from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
 from helios.models.worker import WorkerResult
 from helios.processes.command_output import CommandOutput
+from helios.processes.environment import clean_environment
 from helios.processes.start import start_command
 from helios.processes.tree import ProcessTree
 
@@ -44,7 +44,7 @@ async def run_command(
 
     Args:
         argv: Program and arguments.
-        env: Its whole environment; this process's own when None.
+        env: Its whole environment; when None, what `clean_environment` selects of this process's.
         cwd: Its working directory.
         timeout_seconds: It is stopped when it runs longer; None for no limit.
         stall_seconds: It is stopped when it prints nothing, and its output file does not grow, for this long; or None.
@@ -62,7 +62,8 @@ async def run_command(
     """
     tree, output, started = ProcessTree(), CommandOutput(on_output), time.monotonic()
     # To the end, although it is cancelled: a start that is given up halfway would leave an unknown process behind.
-    start = start_command(argv, {**(os.environ if env is None else env), **tree.environment}, cwd, output)
+    given = clean_environment() if env is None else env
+    start = start_command(argv, {**given, **tree.environment}, cwd, output)
     try:
         try:
             tree.leader, cancelled = await _uninterrupted(start)

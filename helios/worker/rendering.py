@@ -1,7 +1,6 @@
 """One chunk in a workspace: fetch, run, verify, upload."""
 
 import asyncio
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from helios.job.source import parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, RenderJobChunk
 from helios.models.worker import Artifact, WorkerResult
+from helios.processes.environment import clean_environment
 from helios.storage.by_url import storage_root
 from helios.storage.folder import Storage
 from helios.storage.urls import join_url
@@ -152,9 +152,7 @@ class Rendering:
 
     def _environment(self, space: Workspace) -> dict[str, str]:
         """The command's environment: variables of the job, of the deployment, and those that programs need."""
-        named = {name: os.environ[name] for name in self._settings.command_env if name in os.environ}
-        usual = {"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")}
-        return {**usual, **space.environment, **named, **self._request.env}
+        return {**clean_environment(self._settings.command_env, own=space.environment), **self._request.env}
 
     async def _verify(self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace) -> int:
         from helios.media.verify import verify_output  # FFmpeg's libraries: not before there is something to read

@@ -23,8 +23,8 @@ class WorkerSettings:
     """HELIOS_JOB_PREFIXES, comma-separated: jobs come from below these URLs or paths, and outputs go there.
     None allows every place: for a caller that could run the command itself."""
     command_env: tuple[str, ...] = ()
-    """HELIOS_COMMAND_ENV, comma-separated: variables of the worker that commands see. Never its credentials
-    unless they are named here."""
+    """HELIOS_COMMAND_ENV, comma-separated: names or glob patterns of further variables that commands get; see
+    `helios.processes.environment`. Its credentials only by their exact names."""
     folder: Path = field(default_factory=lambda: Path(tempfile.gettempdir(), "helios"))
     """HELIOS_FOLDER: for workspaces and kept assets."""
     chunks_at_once: int = 1

@@ -17,9 +17,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-SHARED = "HELIOS_TESTS_SHARED"
-"""Variable with the folder that a test run shares, from which frames that were rendered once are copied."""
-
 
 def main() -> None:
     """Write the chunk."""
@@ -32,6 +29,7 @@ def main() -> None:
     parser.add_argument("--fps", type=Fraction, default=Fraction(30))
     parser.add_argument("--misbehave", default="")
     parser.add_argument("--only", type=int, help="misbehave in the chunk that starts here, alone")
+    parser.add_argument("--shared", type=Path, help="a folder from which frames that were rendered once are copied")
     parser.add_argument("--notes", type=Path, help="a folder in which each execution leaves a file")
     words = parser.parse_args()
     if words.notes:
@@ -50,7 +48,7 @@ def write(
     count = words.count if count is None else count
     look = {"fps": words.fps, "sample_rate": 48000 if words.sound else None, **look}
     name = hashlib.sha256(repr((words.start, count, zero, sorted(look.items()))).encode()).hexdigest() + output.suffix
-    rendered = Path(os.environ[SHARED], "clips", name) if SHARED in os.environ else None
+    rendered = words.shared / "clips" / name if words.shared else None
     if rendered is not None and rendered.exists():
         shutil.copyfile(rendered, output)
         return

@@ -1,13 +1,13 @@
 """The callee's side: `python -m folder_farm.worker FOLDER` takes orders until it is stopped."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 
 from folder_farm.orders import POLL_SECONDS, answer_of, prepare, read_order, write
 from helios import HeliosError, WorkerJob, WorkerResult, WorkerUnavailableError
 from helios.processes.command import run_command
+from helios.processes.environment import clean_environment
 
 
 async def work(folder: Path) -> None:
@@ -43,7 +43,7 @@ async def _run(job: WorkerJob, lines: list[tuple[str, str]]) -> WorkerResult | H
     try:
         return await run_command(
             [job.command, *job.args],
-            env={**os.environ, **job.env},
+            env={**clean_environment(), **job.env},
             cwd=job.cwd,
             timeout_seconds=job.timeout_seconds,
             stall_seconds=job.stall_seconds,

@@ -16,12 +16,13 @@ from helios.errors import RequestError
 from helios.job.assets import AssetBundle, select_assets, upload_assets
 from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
+from helios.processes.attempt_folder import remove_abandoned
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import join_url, split_url
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
-from helios.worker.workspace import Workspace, remove_abandoned
+from helios.worker.workspace import Workspace
 from testbed.http_server import Answer, answering
 from testbed.jobs import make_job
 from testbed.video import read_numbers
@@ -199,6 +200,8 @@ async def test_what_a_command_sees(settings: WorkerSettings, storage: Storage, m
     """A command sees the variables that job and deployment name, and never the worker's credentials."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("LICENCE", "42")
+    for name in set(os.environ) - {"PATH", "LANG", "LICENCE", "AWS_SECRET_ACCESS_KEY"}:
+        monkeypatch.delenv(name)
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "command_env": ("LICENCE",)}))
     job = store_script(storage, "import os, json; print(json.dumps(dict(os.environ)))")
     answer = await runtime.run(request_for(str(job.job_url), env={"QUALITY": "best"}))
