@@ -14,6 +14,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.attempt_folder import AttemptFolder, own_temporary_folder, remove_abandoned
 from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
 from helios.processes.environment import clean_environment
+from helios.processes.sandbox import open_sandbox
 
 
 def _check_name(name: str) -> str:
@@ -39,6 +40,10 @@ class LocalAdapterConfig(BaseModel):
     pass_env: tuple[VariableName, ...] = ()
     """Names or glob patterns of variables of this process that commands get in addition to the usual ones. What looks
     like a credential, only by its exact name."""
+    sandbox: Literal["bubblewrap"] | None = None
+    """Run every command in a sandbox in which the job directory and TMPDIR alone are writable. None for no sandbox."""
+    sandbox_network: bool = False
+    """Whether commands in a sandbox may use the network."""
     concurrency_limit: Annotated[str, Field(min_length=1)] | None = None
     """Name of a global concurrency limit in Prefect, which bounds the chunks in flight over all jobs. By default
     `helios-local-HOSTNAME`; no bound where there is none of that name."""
@@ -48,6 +53,9 @@ class LocalAdapter:
     """Runs each job as a process with a clean environment and a TMPDIR of its own.
 
     Folders that attempts of killed processes have left are removed when an adapter is made, as each run does.
+
+    Raises:
+        RequestError: The configuration asks for a sandbox that does not work here.
     """
 
     config_type: ClassVar[type[BaseModel]] = LocalAdapterConfig
@@ -55,6 +63,7 @@ class LocalAdapter:
     def __init__(self, config: LocalAdapterConfig | None = None) -> None:
         self._config = config or LocalAdapterConfig()
         self._env = {**clean_environment(self._config.pass_env), **self._config.env}
+        self._sandbox = open_sandbox(network=self._config.sandbox_network) if self._config.sandbox else None
         remove_abandoned(own_temporary_folder())
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
@@ -64,12 +73,20 @@ class LocalAdapter:
                 [job.command, *job.args],
                 env={**folder.environment, **self._env, **job.env},
                 cwd=job.cwd,
+                wrapper=self._wrapper(folder, job),
                 timeout_seconds=job.timeout_seconds,
                 stall_seconds=job.stall_seconds,
                 output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,
                 grace_seconds=self._config.grace_seconds,
                 on_output=on_output,
             )
+
+    def _wrapper(self, folder: AttemptFolder, job: WorkerJob) -> list[str]:
+        """What puts the command into its sandbox, if one is asked for."""
+        if self._sandbox is None:
+            return []
+        cwd = Path(job.cwd or ".")
+        return self._sandbox.around([folder.temporary, *([cwd] if job.cwd and cwd.is_dir() else [])])
 
     async def diagnose(self) -> AsyncIterator[Finding]:
         """Look at this machine; see `helios.diagnosis.Diagnosable`."""
@@ -78,6 +95,8 @@ class LocalAdapter:
         free = shutil.disk_usage(own_temporary_folder()).free
         yield Finding("temporary", True, f"{own_temporary_folder()}, {free // 2**30} GiB free")
         yield Finding("environment", True, f"commands get {', '.join(sorted({*self._env, 'TMPDIR'}))}")
+        if self._sandbox is not None:
+            yield Finding("sandbox", True, f"{self._sandbox.version} works")
 
         async def run() -> str:
             ended = await self.execute(WorkerJob(command="true", timeout_seconds=10))

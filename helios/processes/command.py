@@ -31,6 +31,7 @@ async def run_command(
     *,
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
+    wrapper: Sequence[str] = (),
     timeout_seconds: float | None = None,
     stall_seconds: float | None = None,
     output_file: Path | None = None,
@@ -46,6 +47,7 @@ async def run_command(
         argv: Program and arguments.
         env: Its whole environment; when None, what `clean_environment` selects of this process's.
         cwd: Its working directory.
+        wrapper: Words of a program that runs the command and ends with it, such as those of a sandbox.
         timeout_seconds: It is stopped when it runs longer; None for no limit.
         stall_seconds: It is stopped when it prints nothing, and its output file does not grow, for this long; or None.
         output_file: The file that is to grow.
@@ -63,7 +65,7 @@ async def run_command(
     tree, output, started = ProcessTree(), CommandOutput(on_output), time.monotonic()
     # To the end, although it is cancelled: a start that is given up halfway would leave an unknown process behind.
     given = clean_environment() if env is None else env
-    start = start_command(argv, {**given, **tree.environment}, cwd, output)
+    start = start_command(argv, {**given, **tree.environment}, cwd, output, wrapper=wrapper)
     try:
         try:
             tree.leader, cancelled = await _uninterrupted(start)

@@ -16,16 +16,24 @@ _SHORTAGES = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOS
 
 
 async def start_command(
-    argv: Sequence[str], env: Mapping[str, str], cwd: str | Path | None, output: CommandOutput
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    cwd: str | Path | None,
+    output: CommandOutput,
+    *,
+    wrapper: Sequence[str] = (),
 ) -> int:
-    """Start a command whose output is read; return its process id."""
+    """Start a command whose output is read; return its process id, or that of the program that wraps it."""
     files: list[int] = []
     try:
+        if wrapper:
+            _check_program(argv[0], env.get("PATH"), cwd)
+        words = [*wrapper, *argv]
         files += os.pipe()
         files += os.pipe()
         stdout, stdout_end, stderr, stderr_end = files
         pid = await guardian().start(
-            argv, executable=_find(argv[0], env.get("PATH")), env=env, cwd=cwd,
+            words, executable=_find(words[0], env.get("PATH")), env=env, cwd=cwd,
             output=(stdout_end, stderr_end), on_exit=output.exit,
         )  # fmt: skip
         files = [stdout_end, stderr_end]
@@ -44,6 +52,20 @@ def _find(program: str, path: str | None) -> str:
     if "/" in program:
         return program
     return shutil.which(program, path=path) or program
+
+
+def _check_program(program: str, path: str | None, cwd: str | Path | None) -> None:
+    """Refuse a program as the system would: the program that wraps it could only exit with a code of its own.
+
+    Raises:
+        OSError: There is no such program, or it is not executable.
+    """
+    found = _find(program, path)
+    place = os.path.join(cwd or ".", found)
+    if "/" not in found or not os.path.exists(place):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    if os.path.isdir(place) or not os.access(place, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _start_error(
