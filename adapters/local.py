@@ -25,6 +25,8 @@ def _check_name(name: str) -> str:
 
 VariableName = Annotated[str, AfterValidator(_check_name)]
 """A variable's name, or a glob pattern of names."""
+LONGEST_TEMPORARY = 43
+"""Bytes: a socket's path has at most 107, an attempt's part of it takes 17, Chromium's 47."""
 
 
 class LocalAdapterConfig(BaseModel):
@@ -92,8 +94,7 @@ class LocalAdapter:
         """Look at this machine; see `helios.diagnosis.Diagnosable`."""
         free = shutil.disk_usage(".").free
         yield Finding("machine", True, f"{os.cpu_count()} CPUs, {free // 2**30} GiB free on this disk")
-        free = shutil.disk_usage(own_temporary_folder()).free
-        yield Finding("temporary", True, f"{own_temporary_folder()}, {free // 2**30} GiB free")
+        yield _look_at(own_temporary_folder())
         yield Finding("environment", True, f"commands get {', '.join(sorted({*self._env, 'TMPDIR'}))}")
         if self._sandbox is not None:
             yield Finding("sandbox", True, f"{self._sandbox.version} works")
@@ -103,3 +104,12 @@ class LocalAdapter:
             return f"a process ran and ended in {ended.duration_ms} ms"
 
         yield await find("round trip", run)
+
+
+def _look_at(temporary: Path) -> Finding:
+    """How much room there is for TMPDIRs, and whether sockets fit into them."""
+    detail = f"{temporary}, {shutil.disk_usage(temporary).free // 2**30} GiB free"
+    if (length := len(os.fsencode(temporary))) > LONGEST_TEMPORARY:
+        detail += f"; its path has {length} bytes, and Chromium's sockets need at most {LONGEST_TEMPORARY}: if a "
+        detail += "renderer fails over one, set TMPDIR to a shorter folder"
+    return Finding("temporary", True, detail)

@@ -63,14 +63,10 @@ async def run_command(
         WorkerUnavailableError: The machine could not start a process.
     """
     tree, output, started = ProcessTree(), CommandOutput(on_output), time.monotonic()
-    # To the end, although it is cancelled: a start that is given up halfway would leave an unknown process behind.
-    given = clean_environment() if env is None else env
-    start = start_command(argv, {**given, **tree.environment}, cwd, output, wrapper=wrapper)
+    environment = {**(clean_environment() if env is None else env), **tree.environment}
     try:
         try:
-            tree.leader, cancelled = await _uninterrupted(start)
-            if cancelled is not None:
-                raise cancelled
+            await _begin(tree, start_command(argv, environment, cwd, output, wrapper=wrapper))
             async with asyncio.timeout(timeout_seconds):
                 await _end(output, argv[0], stall_seconds=stall_seconds, output_file=output_file)
         except TimeoutError:
@@ -89,6 +85,13 @@ async def run_command(
         return output.result(duration_ms=duration_ms)
     finally:
         output.close()
+
+
+async def _begin(tree: ProcessTree, start: Coroutine[Any, Any, int]) -> None:
+    """Start the command, also when this is cancelled meanwhile: half a start would leave an unknown process behind."""
+    tree.leader, cancelled = await _uninterrupted(start)
+    if cancelled is not None:
+        raise cancelled
 
 
 async def _settle(tree: ProcessTree, output: CommandOutput, grace_seconds: float) -> None:

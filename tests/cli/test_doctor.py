@@ -3,11 +3,13 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from testbed.cloud.aws import Aws
 from testbed.cloud.google import Google
+from tests.adapters.test_sandbox import needs_bubblewrap
 from tests.command import HELIOS_JOB, helios_job
 
 
@@ -16,6 +18,35 @@ def test_this_machine() -> None:
     done = helios_job("doctor")
     assert done.returncode == 0
     assert "round trip" in done.stdout
+    assert "commands get" in done.stdout
+    assert "PREFECT_HOME" not in done.stdout
+
+
+@needs_bubblewrap
+def test_a_sandbox_that_works() -> None:
+    """Doctor says that the sandbox works, and runs a process in it."""
+    code, found = doctor("local", {"sandbox": "bubblewrap"})
+    assert (code, found["sandbox"][0], found["round trip"][0]) == (0, "ok", "ok")
+    assert "bubblewrap" in found["sandbox"][1]
+
+
+def test_a_sandbox_that_is_not_installed() -> None:
+    """Without bubblewrap doctor says what to install, and exits with 1."""
+    done = helios_job(
+        "doctor", "--adapter-config", json.dumps({"sandbox": "bubblewrap"}), env={**os.environ, "PATH": "/nonexistent"}
+    )
+    assert done.returncode == 1
+    assert "FIX   configuration The sandbox bubblewrap needs the program 'bwrap'" in done.stdout
+    assert "install it" in done.stdout
+
+
+def test_a_temporary_folder_that_is_too_deep(tmp_path: Path) -> None:
+    """Doctor says that Chromium's sockets do not fit into a deep temporary folder; other renderers work there."""
+    deep = tmp_path / ("deep" * 20)
+    deep.mkdir()
+    done = helios_job("doctor", env={**os.environ, "TMPDIR": str(deep)})
+    assert done.returncode == 0
+    assert "set TMPDIR to a shorter folder" in done.stdout
 
 
 def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tuple[str, str]]]:
