@@ -110,6 +110,7 @@ class RemoteAdapter:
                     env={**self._remote.env, **job.env},
                     timeout_seconds=job.timeout_seconds,
                     stall_seconds=job.stall_seconds,
+                    verify=job.verify,
                 )
             answer = await self._carry_out(request, record)
         if on_output is not None:

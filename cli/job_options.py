@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
 from helios.errors import RequestError
+from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url
 from tasks.request.parameters import PARAMETERS
 from tasks.request.request import RenderRequest
@@ -82,6 +83,7 @@ _OPTIONS = {
     "webhook": _Option({"metavar": "URL"}),
     "webhook_secret": _Option({"metavar": "BLOCK"}),
     "webhook_data": _Option({"metavar": "JSON"}, _object),
+    "verify": _Option({"type": click.Choice([level.value for level in VerifyLevel])}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters import AdapterConfig
+from helios.models.verification import VerifyLevel
 from tasks.request.parameters import form_field
 
 
@@ -48,4 +49,5 @@ Overwrite = Annotated[Annotated[bool, Field(title="yes or no")] | _Unset, _field
 OverdueSeconds = Annotated[_Seconds | _Unset, _field("overdue_seconds")]
 WebhookUrl = Annotated[Annotated[str, Field(title="address")] | _Unset, _field("webhook")]
 WebhookSecret = Annotated[Annotated[str, Field(title="name")] | _Unset, _field("webhook_secret")]
+Verify = Annotated[Annotated[VerifyLevel, Field(title="level")] | _Unset, _field("verify")]
 WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]

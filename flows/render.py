@@ -73,6 +73,7 @@ async def render_job(
     webhook: parameters.WebhookUrl = None,
     webhook_secret: parameters.WebhookSecret = None,
     webhook_data: parameters.WebhookData = None,
+    verify: parameters.Verify = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from prefect.transactions import get_transaction
 
 from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.job.own_file import is_shared, make_own
+from helios.low_priority import run_low
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
+from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.processes.command_output import explain_exit
 from tasks.prefect_api.log import OUTPUT
@@ -118,11 +121,11 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
         collecting = time.monotonic()
-        is_decoded = await run.site.collect(ended, order.place)
+        done = await run.site.collect(ended, order.place)
         times.fetched, verifying = clock.seconds, time.monotonic()
         if is_shared(order.place):
             await asyncio.to_thread(make_own, order.place, run.identity.place(attempt.output, f"{attempt.number}-own"))
-        verified = await verify(order.place, chunk, run, decode=not is_decoded)
+        verified = await verify(order.place, chunk, run, done=done)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
         order.place.replace(attempt.output)
     except BaseException:
@@ -137,6 +140,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         attempt=attempt.number,
         adapter=run.identity.job.adapter_name,
         render_ms=ended.duration_ms,
+        verified=verified.level,
         verify_ms=round((time.monotonic() - verifying) * 1000),
         fetch_ms=round((verifying - collecting) * 1000),
         worker=ended.timings,
@@ -157,6 +161,7 @@ def _describe(record: ChunkRecord, run: Run) -> Attempt:
         private=identity.place(output, str(record.attempts)),
         timeout_seconds=identity.policy.timeout_seconds,
         stall_seconds=identity.policy.stall_seconds,
+        level=identity.job.level,
     )
 
 
@@ -175,28 +180,33 @@ def _log_of(run: Run, record: ChunkRecord) -> Path:
     return run.identity.job.directory.log(run.identity.run_id, record.chunk.id, record.attempts)
 
 
-async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, decode: bool) -> VerifiedOutput:
+async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLevel) -> VerifiedOutput:
     """Compare a whole output with the job's order.
 
     Args:
         place: The output.
         chunk: What was ordered.
         run: The job's run.
-        decode: Whether its frames are decoded, too.
+        done: The level at which these bytes are known to have been verified.
+
+    Returns:
+        The output, with the level that it has now.
 
     Raises:
         OutputError: The output is not what was ordered.
     """
-    metadata = run.identity.job.spec.metadata
-    return await asyncio.to_thread(
+    metadata, wanted = run.identity.job.spec.metadata, run.identity.job.level
+    is_done = done.covers(wanted)
+    verified = await run_low(
         verify_output,
         place,
         frames=chunk.frame_count,
         fps=metadata.fps,
         width=metadata.width,
         height=metadata.height,
-        decode=decode,
+        level=VerifyLevel.CONTAINER if is_done else wanted,
     )
+    return replace(verified, level=done) if is_done else verified
 
 
 async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunks) -> bool:
@@ -208,12 +218,15 @@ async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunk
         logger.warning("Chunk %d is rendered again: its record names %s", chunk.id, result.artifact.url)
         return False
     try:
-        # It was decoded before it was accepted; its digest, which is compared below, stands for that.
-        verified = await verify(output, chunk, run, decode=False)
+        # What was verified before it was accepted needs no more: its digest, which is compared below, stands for that.
+        verified = await verify(output, chunk, run, done=result.verified)
     except (HeliosError, OSError) as exc:
         logger.warning("Chunk %d is rendered again: %s", chunk.id, exc)
         return False
     if (verified.bytes, verified.sha256) != (result.artifact.bytes, result.artifact.sha256):
         logger.warning("Chunk %d is rendered again: %s was changed since it was accepted", chunk.id, output)
         return False
+    if verified.level is not result.verified:
+        result = result.model_copy(update={"verified": verified.level})
+        await accepted.write(chunk, result)
     return run.ledger.reuse(result, verified)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from helios.errors import OutputError
+from helios.errors import ExpectedError, OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.decoding import ChunkDecoding
 from helios.media.parameters import AudioParameters, VideoParameters
+from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+
+
+class VerificationStoppedError(ExpectedError):
+    """The verification was asked to stop before its end."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class VerifiedOutput:
     """What its siblings must agree with."""
     audio: AudioParameters | None
     """Likewise; None without sound."""
+    level: VerifyLevel = DEFAULT_LEVEL
+    """How thoroughly it was looked at."""
 
     def check_sibling(self, other: VerifiedOutput, *, name: str, other_name: str) -> None:
         """Refuse an output that can't follow an accepted one in one stream.
@@ -44,9 +52,16 @@ class VerifiedOutput:
 
 
 def verify_output(
-    path: Path, *, frames: int, fps: Fraction, width: int, height: int, decode: bool = True
+    path: Path,
+    *,
+    frames: int,
+    fps: Fraction,
+    width: int,
+    height: int,
+    level: VerifyLevel = DEFAULT_LEVEL,
+    stop: threading.Event | None = None,
 ) -> VerifiedOutput:
-    """Count the frames of an output, check their times and size, and decode all of them, and the sound.
+    """Count the frames of an output, check their times and size, and look into it as far as the level says.
 
     Args:
         path: The file.
@@ -54,17 +69,21 @@ def verify_output(
         fps: Frame rate ordered, in frames per second.
         width: Pixels ordered.
         height: Pixels ordered.
-        decode: False leaves decoding out: for bytes that were decoded once, and are compared by their digest.
+        level: How thoroughly. Bytes that were verified once, and are compared by their digest, need `CONTAINER` alone.
+        stop: Set by another thread to end the verification early, before the next frame.
 
     Raises:
+        VerificationStoppedError: `stop` was set.
         OutputError: It is missing, damaged, or not what was ordered.
     """
     with ChunkFile(path, fps=fps, frames=frames) as chunk:
         found = (chunk.parameters.width, chunk.parameters.height)
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
-        decoding = ChunkDecoding(chunk) if decode else None
+        decoding = ChunkDecoding(chunk) if level.covers(VerifyLevel.DECODE) else None
         for packet, index in chunk.packets():
+            if stop is not None and stop.is_set():
+                raise VerificationStoppedError(f"Verifying {path.name} was stopped")
             if decoding:
                 decoding.feed(packet, index)
         if decoding:
@@ -78,4 +97,5 @@ def verify_output(
             sha256=digest,
             video=chunk.parameters,
             audio=chunk.audio_parameters,
+            level=level,
         )

@@ -9,6 +9,10 @@ against the same retries, and `cause` is the kind itself, which an older orchest
 `{"kind": "command", "cause": "stalled"}`: a CommandStalledError here, a CommandError for an older orchestrator.
 Here, an unknown `cause` is ignored, and an unknown `kind` counts as a failed command whatever the exit code: the
 chunk's own retries are the bound that the user set.
+
+A request names the level of verification (`verify`), and the answer states the level at which the worker has verified
+its output (`verified`). An older worker ignores the first and leaves out the second: then the orchestrator verifies the
+output itself, at the level that it wants. An older orchestrator names no level, and gets what it always got.
 """
 
 from typing import Annotated, Any
@@ -17,7 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
-from helios.models.worker import Artifact, WorkerResult, WorkerTimings
+from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
 
@@ -54,6 +58,8 @@ class ChunkRequest(_Tolerant):
     """The command is stopped when it prints nothing, and its output does not grow, for this many seconds."""
     remaining_seconds: Annotated[float, Field(gt=0)] | None = None
     """When the platform will end the worker, where the worker can't know it itself."""
+    verify: KnownLevel = None
+    """How thoroughly the output is verified; as the job document says when empty."""
     probe: bool = False
     """Render nothing; report the worker's identity, and try the storage."""
     protocol: int = PROTOCOL
@@ -131,6 +137,8 @@ class ChunkAnswer(_Tolerant):
     """The worker that answered; empty from a worker of Helios."""
     frames: int | None = None
     """Frames that the worker counted in the output."""
+    verified: KnownLevel = None
+    """How thoroughly the worker has verified the output; empty from a worker that does not say."""
 
     def to_result(self, place: str) -> WorkerResult:
         """Make it what an adapter returns.
@@ -150,6 +158,7 @@ class ChunkAnswer(_Tolerant):
             duration_ms=self.duration_ms,
             artifact=self.artifact,
             timings=self.timings,
+            verified=self.verified,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from helios.models.base import WireModel
+from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerTimings
 
 
@@ -55,6 +56,8 @@ class ChunkResult(WireModel):
     """Time to verify and hash the output."""
     fetch_ms: Annotated[int, Field(ge=0)] = 0
     """Time to fetch the output from storage; 0 where the worker wrote it here."""
+    verified: VerifyLevel = VerifyLevel.CONTAINER
+    """How thoroughly it was verified. A record of an earlier version does not say, and is verified again."""
     worker: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
 
@@ -89,6 +92,8 @@ class ChunkReport(WireModel):
     """Size of the accepted output."""
     frames: Annotated[int, Field(ge=0)] | None = None
     """Frames of the accepted output."""
+    verified: VerifyLevel | None = None
+    """How thoroughly the accepted output was verified."""
     error: str | None = None
     """Why its last attempt failed."""
 

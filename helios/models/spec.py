@@ -12,6 +12,7 @@ from helios.errors import Problem
 from helios.models.base import WireModel
 from helios.models.framerate import FrameRate
 from helios.models.paths import OutputPath
+from helios.models.verification import VerifyLevel
 
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
@@ -122,6 +123,8 @@ class JobSpec(WireModel):
     """Where workers that do not share this machine's disk find the job's input files."""
     output_file: OutputPath | None = None
     """The stitched video, relative to the job directory."""
+    verify: VerifyLevel | None = None
+    """How thoroughly chunk outputs are verified, where the request does not say it."""
 
     @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:

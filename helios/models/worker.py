@@ -2,9 +2,13 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
+from helios.models.verification import VerifyLevel, known_level
+
+KnownLevel = Annotated[VerifyLevel | None, BeforeValidator(known_level)]
+"""A level that a counterpart of another version names; one that is not known here counts as none."""
 
 
 class WorkerJob(WireModel):
@@ -33,6 +37,8 @@ class WorkerJob(WireModel):
     """The chunk that this renders; empty for a merge."""
     attempt: Annotated[int, Field(ge=1)] = 1
     """Counts the executions of this chunk, from 1."""
+    verify: VerifyLevel | None = None
+    """How thoroughly a worker that verifies its output does so; as its job document says when empty."""
 
 
 class Artifact(WireModel):
@@ -78,3 +84,5 @@ class WorkerResult(WireModel):
     """The output, where the worker put it into storage."""
     timings: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
+    verified: KnownLevel = None
+    """How thoroughly the worker has verified the output; empty where it does not say, and counts as not verified."""

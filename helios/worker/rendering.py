@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -9,7 +10,8 @@ from helios.errors import CommandTimeoutError, HeliosError, OutputError, Request
 from helios.job.assets import AssetBundle
 from helios.job.source import parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
-from helios.models.spec import JobMetadata, RenderJobChunk
+from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
+from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import Artifact, WorkerResult
 from helios.processes.environment import clean_environment
 from helios.storage.by_url import storage_root
@@ -20,6 +22,9 @@ from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
+
+if TYPE_CHECKING:
+    from helios.media.verify import VerifiedOutput
 
 BITS_PER_PIXEL = 1
 """Disk space of an output: about ten times as much as H.264 takes at good quality."""
@@ -55,22 +60,24 @@ class Rendering:
             HeliosError: It could not be rendered, and there is no command's output to report.
         """
         with Workspace(self._settings.folder) as space:
-            chunk, metadata = await self._clock.timed("fetch_ms", self._prepare(space))
+            chunk, spec = await self._clock.timed("fetch_ms", self._prepare(space))
+            level = self._request.verify or spec.verify or DEFAULT_LEVEL
             log = CommandLog(space.log, limit=self._settings.log_bytes)
-            ended, error, frames = None, None, None
+            ended, error, verified = None, None, None
             try:
                 ended = await self._clock.timed("render_ms", self._command(chunk, space, log))
                 if ended.exit_code == 0:
-                    frames = await self._clock.timed("verify_ms", self._verify(chunk, metadata, space))
+                    verifying = self._verify(chunk, spec.metadata, space, level=level)
+                    verified = await self._clock.timed("verify_ms", verifying)
             except HeliosError as exc:
                 if not exc.failure.command_ran:
                     raise
                 error = exc
             finally:
                 log.close()
-            return await self._publish(chunk, folder, space, log=log, ended=ended, error=error, frames=frames)
+            return await self._publish(chunk, folder, space, log=log, ended=ended, error=error, verified=verified)
 
-    async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobMetadata]:
+    async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobSpec]:
         """Fetch the job and its input files into the workspace."""
         path, index = self._request.job_path, self._request.chunk_index
         spec = parse_job_spec(await fetch_document(path), source=path)
@@ -90,7 +97,7 @@ class Rendering:
             self._check_disk(needed + folder.bytes)
             await folder.fetch(space.files)
         (space.files / chunk.output_file).parent.mkdir(parents=True, exist_ok=True)
-        return chunk, spec.metadata
+        return chunk, spec
 
     async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
@@ -154,21 +161,24 @@ class Rendering:
         """The command's environment: variables of the job, of the deployment, and those that programs need."""
         return {**clean_environment(self._settings.command_env, own=space.environment), **self._request.env}
 
-    async def _verify(self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace) -> int:
+    async def _verify(
+        self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace, *, level: VerifyLevel
+    ) -> "VerifiedOutput":
+        from helios.low_priority import run_low
         from helios.media.verify import verify_output  # FFmpeg's libraries: not before there is something to read
 
         output = space.files / chunk.output_file
         if not output.resolve().is_relative_to(space.files.resolve()):
             raise OutputError(f"{chunk.output_file} is a link that leaves the workspace")
-        verified = await asyncio.to_thread(
+        return await run_low(
             verify_output,
             output,
             frames=chunk.frame_count,
             fps=metadata.fps,
             width=metadata.width,
             height=metadata.height,
+            level=level,
         )
-        return verified.frames
 
     async def _publish(
         self,
@@ -179,12 +189,12 @@ class Rendering:
         log: CommandLog,
         ended: WorkerResult | None,
         error: HeliosError | None,
-        frames: int | None,
+        verified: "VerifiedOutput | None",
     ) -> ChunkAnswer:
         """Put output and log into storage; return the answer."""
         storage = storage_root(folder)
         artifact = logged = None
-        if frames is not None:
+        if verified is not None:
             name = f"output{Path(chunk.output_file).suffix}" if self._request.attempt_url else chunk.output_file
             artifact = await self._upload(storage, space.files / chunk.output_file, join_url(folder, name))
         if log.has_lines and self._request.attempt_url:
@@ -201,7 +211,8 @@ class Rendering:
             artifact=artifact,
             log=logged,
             timings=self._clock.timings,
-            frames=frames,
+            frames=verified.frames if verified else None,
+            verified=verified.level if verified else None,
         )
 
     async def _upload(self, storage: Storage, path: Path, url: str) -> Artifact:

@@ -155,6 +155,14 @@ _ALL = (
         empty="nothing",
         option="--webhook-data",
     ),
+    Parameter(
+        "verify",
+        "How outputs are verified",
+        "How thoroughly each chunk's output is verified: container (packets alone), or decode (every frame and the "
+        "sound).",
+        empty="as the job document says, else decode",
+        option="--verify",
+    ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""

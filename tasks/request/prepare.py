@@ -14,6 +14,7 @@ from helios.media.containers import container_of
 from helios.media.soundtrack import check_audio_file
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
+from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.request import RenderRequest, select_chunks
@@ -62,6 +63,8 @@ class PreparedJob:
     """Where the chunks are rendered."""
     limit: str
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
+    level: VerifyLevel = DEFAULT_LEVEL
+    """How thoroughly outputs are verified."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     upload: VideoUpload | None = None
@@ -113,6 +116,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         adapter=adapter,
         site=site,
         limit=limit_name(request.adapter),
+        level=request.level(spec),
         output=video.path,
         upload=_open_upload(video.url, site) if video.url else None,
         audio_file=_audio(directory, request.audio_file) if request.audio_file else None,

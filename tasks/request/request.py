@@ -15,6 +15,7 @@ from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
 from helios.media.containers import container_of
 from helios.models.spec import JobSpec, RenderJobChunk
+from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.block_names import names_block
 from tasks.request.output_name import check_placeholders
@@ -47,6 +48,7 @@ class RenderRequest:
     webhook: str | None = None
     webhook_secret: str | None = None
     webhook_data: Mapping[str, Any] | None = None
+    verify: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -67,6 +69,20 @@ class RenderRequest:
         """Whether the chunks are to be joined."""
         return self.merge and self.chunks is None
 
+    def level(self, spec: JobSpec) -> VerifyLevel:
+        """How thoroughly outputs are verified: as asked for, else as the document says, else the default.
+
+        Raises:
+            RequestError: There is no such level.
+        """
+        if self.verify is None:
+            return spec.verify or DEFAULT_LEVEL
+        if (level := known_level(self.verify)) is None:
+            raise RequestError(
+                f"The level {self.verify!r} is not known (--verify); expected {' or '.join(VerifyLevel)}"
+            )
+        return level
+
     def job_name(self, spec: JobSpec) -> str:
         """The job's name for people: its id, or the document's file name."""
         return spec.id or (Path(self.source).stem if self.source else "job")
@@ -83,6 +99,7 @@ class RenderRequest:
         """
         spec = load_job_spec(self.job)
         select_chunks(spec, self.chunks)
+        self.level(spec)
         JobDirectory(self.directory)
         for choice in (self.adapter, self.merge_adapter):
             if choice is not None and not names_block(choice):

@@ -76,6 +76,13 @@ class AcceptedChunks:
             return None
         return found
 
+    async def write(self, chunk: RenderJobChunk, result: ChunkResult) -> None:
+        """Replace the record of a chunk; without it, the same work is done again by the next run."""
+        try:
+            await self._store.awrite(result, key=self._identity.record_key(chunk))
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("The record of chunk %d could not be replaced: %s", chunk.id, exc)
+
     async def _read(self, key: str, kind: type[Any]) -> tuple[bool, Any]:
         """Whether there is a record; and what it says, if that can be read."""
         try:

@@ -129,5 +129,6 @@ class Ledger:
             worker=result.worker if result else None,
             bytes=result.artifact.bytes if result else None,
             frames=result.frames if result else None,
+            verified=result.verified if result else None,
             error=record.error,
         )

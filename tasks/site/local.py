@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helios.adapter import WorkerAdapter
 from helios.models.spec import RenderJobChunk
+from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
@@ -59,9 +60,9 @@ class LocalSite:
         )
         return Order(job, place)
 
-    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+    async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Do nothing: the command wrote the output here, and nothing has decoded it."""
-        return False
+        return VerifyLevel.CONTAINER
 
     async def clean(self, key: str, *, always: bool = False) -> int:
         """Do nothing: there are outputs alone."""

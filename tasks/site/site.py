@@ -14,6 +14,7 @@ from typing import Protocol
 
 from helios.adapter import WorkerAdapter
 from helios.models.spec import RenderJobChunk
+from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 
@@ -36,6 +37,8 @@ class Attempt:
     """The command is stopped when it runs longer."""
     stall_seconds: float | None = None
     """The command is stopped after this many seconds without a sign of life."""
+    level: VerifyLevel = DEFAULT_LEVEL
+    """How thoroughly a worker that verifies its output does so."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +88,12 @@ class Site(Protocol):
         """Say what the adapter is to do for an attempt, and where the output arrives."""
         ...
 
-    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+    async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Bring the output of an attempt that ended well to `place`.
 
         Returns:
-            Whether all frames were decoded where the output was rendered, so that its bytes need not be decoded again.
+            The level at which these very bytes were verified where the output was rendered: at this level, and below,
+            they are not verified again.
 
         Raises:
             OutputError: The worker left no output.

@@ -13,6 +13,7 @@ from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
 from helios.models.spec import JobSpec, RenderJobChunk
+from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
@@ -86,14 +87,15 @@ class StorageSite:
             job_url=await self._document(attempt.chunk),
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,
+            verify=attempt.level,
         )
         return Order(job, attempt.private)
 
-    async def collect(self, ended: WorkerResult, place: Path) -> bool:
+    async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Fetch the output, whole and as its worker described it.
 
-        A worker runtime has decoded the output before it put it into storage, and the digest is compared on the way
-        here. A worker that does not report its times is not known to have decoded anything.
+        A worker runtime has verified the output before it put it into storage, and the digest is compared on the way
+        here. A worker that does not state a level is not known to have verified anything.
         """
         artifact = ended.artifact
         if artifact is None:
@@ -105,7 +107,7 @@ class StorageSite:
             await self._storage.download(self._storage.key_of(artifact.url), place, expected=artifact)
         except FileNotFoundError:
             raise WorkerUnavailableError(f"The output {artifact.url} is not in storage any more") from None
-        return ended.timings is not None
+        return ended.verified or VerifyLevel.CONTAINER
 
     async def clean(self, key: str, *, always: bool = False) -> int:
         """Remove the folder of the job's runs, unless its objects are to be kept."""

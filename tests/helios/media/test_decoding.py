@@ -4,12 +4,15 @@ import re
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import av
 import pytest
 
 from helios.errors import OutputError
-from helios.media.verify import VerifiedOutput, verify_output
+from helios.media.verify import VerificationStoppedError, VerifiedOutput, verify_output
+from helios.models.verification import VerifyLevel
 from testbed.video import Clip, damage, write_clip
 
 FRAMES = 24
@@ -46,9 +49,9 @@ def write(folder: Path, name: str, *, count: int = FRAMES) -> Path:
     return write_clip(folder / f"clip{suffix}", clip, start=1000, count=count)
 
 
-def verify(path: Path, name: str = "h264", *, count: int = FRAMES, decode: bool = True) -> VerifiedOutput:
+def verify(path: Path, name: str = "h264", *, count: int = FRAMES, **how: Any) -> VerifiedOutput:
     clip = CLIPS[name][1]
-    return verify_output(path, frames=count, fps=Fraction(30), width=clip.width, height=clip.height, decode=decode)
+    return verify_output(path, frames=count, fps=Fraction(30), width=clip.width, height=clip.height, **how)
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -139,7 +142,16 @@ def test_pcm_sound_passes(tmp_path: Path) -> None:
 
 
 def test_bytes_that_were_decoded_before_need_not_be_again(tmp_path: Path) -> None:
-    """With decode=False, for bytes that a digest identifies as decoded before, only the packets are read."""
+    """At the level `container`, also for bytes that a digest identifies as decoded before, only packets are read."""
     path = write(tmp_path, "h264")
     damage(path, FRAMES // 2)
-    assert verify(path, decode=False).frames == FRAMES
+    found = verify(path, level=VerifyLevel.CONTAINER)
+    assert (found.frames, found.level) == (FRAMES, VerifyLevel.CONTAINER)
+
+
+def test_a_verification_that_is_told_to_stop_stops(tmp_path: Path) -> None:
+    """A verification that is told to stop ends before its next frame."""
+    stop = Event()
+    stop.set()
+    with pytest.raises(VerificationStoppedError, match=r"Verifying clip\.mp4 was stopped"):
+        verify(write(tmp_path, "h264"), stop=stop)

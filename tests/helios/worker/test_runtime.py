@@ -17,6 +17,7 @@ from helios.job.assets import AssetBundle, select_assets, upload_assets
 from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
 from helios.processes.attempt_folder import remove_abandoned
+from helios.models.verification import VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import join_url, split_url
@@ -79,7 +80,26 @@ async def test_a_chunk_is_rendered_verified_and_stored(
     assert answer.timings.boot_ms > 0
     assert answer.worker is not None
     assert answer.worker.protocol == PROTOCOL
+    assert answer.verified is VerifyLevel.DECODE
     assert workspaces(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("document", "asked", "done"),
+    [
+        ({}, {"verify": "container"}, VerifyLevel.CONTAINER),
+        ({"verify": "container"}, {}, VerifyLevel.CONTAINER),
+        ({"verify": "container"}, {"verify": "decode"}, VerifyLevel.DECODE),
+        ({}, {"verify": "a level of a later version"}, VerifyLevel.DECODE),
+    ],
+)
+async def test_the_level_of_the_request_wins_over_that_of_the_document(
+    runtime: WorkerRuntime, storage: Storage, document: dict[str, Any], asked: dict[str, Any], done: VerifyLevel
+) -> None:
+    """The answer states the level: the request's, else the document's, else the default."""
+    url = store_job(storage, make_job([2], **document))
+    answer = await runtime.run(request_for(url, **asked))
+    assert (answer.exit_code, answer.verified) == (0, done)
     again = await runtime.run(request_for(store_job(storage, make_job((10,)))))
     assert again.timings is not None
     assert again.timings.boot_ms == 0, "it is warm"

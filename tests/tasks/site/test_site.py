@@ -9,7 +9,10 @@ from adapters import create_adapter
 from adapters.local import LocalAdapter
 from helios.errors import OutputError
 from helios.job.source import load_job_spec
+from helios.models.invocation import ChunkAnswer
 from helios.models.worker import WorkerResult
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
 from tasks.site import Attempt, Site, shares_disk, site_of
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job
@@ -66,6 +69,7 @@ async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_pat
     with pytest.raises(OutputError, match="named no output in storage"):
         await site.collect(WorkerResult(exit_code=0), order.place)
     assert (await site.order(replace(attempt, number=2))).job.job_url == document
+    assert order.job.verify is attempt.level
     assert await site.clean("job-1") == 2  # the list of input files, and the document
 
 
@@ -73,3 +77,16 @@ def test_only_workers_on_this_machine_share_its_disk(amazon: Aws) -> None:
     """Only local workers see this machine's disk, on which a merge command needs the chunk outputs."""
     assert shares_disk(LocalAdapter())
     assert not shares_disk(create_adapter(amazon.config)[1])
+
+
+async def test_a_worker_that_states_no_level_has_verified_nothing(tmp_path: Path) -> None:
+    """The output of an earlier version's worker, which states no level, is verified here; so is a later level."""
+    storage = Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
+    adapter = create_adapter({"type": "cloud-run", "storage": storage.url, "service_url": "http://127.0.0.1:1"})[1]
+    site = site_of(adapter, spec=load_job_spec(make_job()), source=None, directory=tmp_path, written=())
+    (tmp_path / "out.mp4").write_bytes(b"output")
+    artifact = await storage.upload(tmp_path / "out.mp4", "out.mp4")
+    answer = {"exitCode": 0, "artifact": artifact.model_dump(), "timings": {"verifyMs": 5}, "frames": 1}
+    for stated, level in ({}, "container"), ({"verified": "decode"}, "decode"), ({"verified": "x-ray"}, "container"):
+        ended = ChunkAnswer.model_validate(answer | stated).to_result("the worker")
+        assert await site.collect(ended, tmp_path / "here.mp4") == level
