@@ -84,6 +84,7 @@ _OPTIONS = {
     "webhook_secret": _Option({"metavar": "BLOCK"}),
     "webhook_data": _Option({"metavar": "JSON"}, _object),
     "verify": _Option({"type": click.Choice([level.value for level in VerifyLevel])}),
+    "strict": _Option({"is_flag": True}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

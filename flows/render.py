@@ -32,6 +32,7 @@ from tasks.run.errors import JobEndedError
 from tasks.run.garbage import calm_collector
 from tasks.run.identity import RetryPolicy
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped
+from tasks.run.picture_checks import heed_warnings, refuse_warnings
 from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession, run_session
@@ -74,6 +75,7 @@ async def render_job(
     webhook_secret: parameters.WebhookSecret = None,
     webhook_data: parameters.WebhookData = None,
     verify: parameters.Verify = None,
+    strict: parameters.Strict = False,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -126,9 +128,11 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             if reused := sum(record.reused for record in run.ledger.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
+            heed_warnings(run.ledger, logger, strict=request.strict)
             if run.identity.job.output is not None:
                 page.begin_sheet()
             await _join(session)
+            refuse_warnings(list(run.ledger.video.warnings) if run.ledger.video else [], strict=request.strict)
             run.control.is_done = True
             await _clean(run, session.api)
     except asyncio.CancelledError:

@@ -19,6 +19,7 @@ from helios.errors import CommandError, HeliosError, WorkerUnavailableError
 from helios.job.own_file import is_shared, make_own
 from helios.low_priority import run_low
 from helios.media.verify import VerifiedOutput, verify_output
+from helios.models.pictures import ChunkPictures
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
@@ -125,7 +126,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         times.fetched, verifying = clock.seconds, time.monotonic()
         if is_shared(order.place):
             await asyncio.to_thread(make_own, order.place, run.identity.place(attempt.output, f"{attempt.number}-own"))
-        verified = await verify(order.place, chunk, run, done=done)
+        verified = await verify(order.place, chunk, run, done=done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
         order.place.replace(attempt.output)
     except BaseException:
@@ -141,6 +142,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         adapter=run.identity.job.adapter_name,
         render_ms=ended.duration_ms,
         verified=verified.level,
+        pictures=verified.pictures,
         verify_ms=round((time.monotonic() - verifying) * 1000),
         fetch_ms=round((verifying - collecting) * 1000),
         worker=ended.timings,
@@ -180,7 +182,9 @@ def _log_of(run: Run, record: ChunkRecord) -> Path:
     return run.identity.job.directory.log(run.identity.run_id, record.chunk.id, record.attempts)
 
 
-async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLevel) -> VerifiedOutput:
+async def verify(
+    place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLevel, pictures: ChunkPictures | None
+) -> VerifiedOutput:
     """Compare a whole output with the job's order.
 
     Args:
@@ -188,6 +192,7 @@ async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLe
         chunk: What was ordered.
         run: The job's run.
         done: The level at which these bytes are known to have been verified.
+        pictures: What was kept of their pictures then.
 
     Returns:
         The output, with the level that it has now.
@@ -196,6 +201,8 @@ async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLe
         OutputError: The output is not what was ordered.
     """
     metadata, wanted = run.identity.job.spec.metadata, run.identity.job.level
+    if pictures is None and done.covers(VerifyLevel.PICTURES):
+        done = VerifyLevel.DECODE
     is_done = done.covers(wanted)
     verified = await run_low(
         verify_output,
@@ -206,7 +213,7 @@ async def verify(place: Path, chunk: RenderJobChunk, run: Run, *, done: VerifyLe
         height=metadata.height,
         level=VerifyLevel.CONTAINER if is_done else wanted,
     )
-    return replace(verified, level=done) if is_done else verified
+    return replace(verified, level=done, pictures=pictures) if is_done else verified
 
 
 async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunks) -> bool:
@@ -219,7 +226,7 @@ async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunk
         return False
     try:
         # What was verified before it was accepted needs no more: its digest, which is compared below, stands for that.
-        verified = await verify(output, chunk, run, done=result.verified)
+        verified = await verify(output, chunk, run, done=result.verified, pictures=result.pictures)
     except (HeliosError, OSError) as exc:
         logger.warning("Chunk %d is rendered again: %s", chunk.id, exc)
         return False
@@ -227,6 +234,6 @@ async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunk
         logger.warning("Chunk %d is rendered again: %s was changed since it was accepted", chunk.id, output)
         return False
     if verified.level is not result.verified:
-        result = result.model_copy(update={"verified": verified.level})
+        result = result.model_copy(update={"verified": verified.level, "pictures": verified.pictures})
         await accepted.write(chunk, result)
     return run.ledger.reuse(result, verified)

@@ -1,7 +1,8 @@
 """Render all chunks of a run, a bounded number at a time, each by a Prefect task in the flow's own event loop."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections import deque
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from prefect import Task
@@ -11,6 +12,7 @@ from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from tasks.chunk import find_accepted, render_chunk
 from tasks.run.errors import JobFailedError
+from tasks.run.picture_checks import check_pictures
 from tasks.run.run import Run
 from tasks.run.session import RunSession
 
@@ -39,7 +41,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         retry_jitter_factor=RETRY_JITTER,
     )
     chunks = identity.job.chunks
-    pending = iter(chunks)
+    pending = deque(chunks)
     try:
         async with asyncio.TaskGroup() as pullers:
             for _ in range(min(in_flight, len(chunks))):
@@ -49,13 +51,15 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         raise group.exceptions[0] from None
 
 
-async def _pull(pending: Iterator[RenderJobChunk], session: RunSession, render: RenderTask) -> None:
+async def _pull(pending: deque[RenderJobChunk], session: RunSession, render: RenderTask) -> None:
     """Render chunk after chunk until there is none left."""
     run, render_anew = session.run, render.with_options(refresh_cache=True)
-    for chunk in pending:
+    while pending:
+        chunk = pending.popleft()
         await run.control.gate.wait()
         # For an accepted chunk, Prefect finds the record by itself, and says so: Cached.
-        is_accepted = await find_accepted(chunk, run, session.accepted)
+        is_rejected = run.ledger.records[chunk.id].rejections > 0
+        is_accepted = not is_rejected and await find_accepted(chunk, run, session.accepted)
         try:
             ended: State[Any] = await cast(Any, render if is_accepted else render_anew)(
                 chunk.id, run, return_state=True
@@ -72,6 +76,8 @@ async def _pull(pending: Iterator[RenderJobChunk], session: RunSession, render: 
             raise JobFailedError(str(error)) from error
         if not ended.is_completed():
             raise asyncio.CancelledError
+        if (rejected := check_pictures(run, chunk)) is not None:
+            pending.append(rejected)
 
 
 def _delays(first_seconds: float) -> list[float]:

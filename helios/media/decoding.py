@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.ffv1 import Ffv1Checksums
+from helios.media.fingerprints import PictureTaker
 
 STRICT = {"err_detect": "crccheck+explode"}
 """Options of FFmpeg's decoders: every error is raised, where some decoders would go on with a part of a picture
@@ -26,10 +27,12 @@ class ChunkDecoding:
 
     Args:
         chunk: An open file, before its first packet is decoded.
+        taker: Looks at each picture, in the order shown.
     """
 
-    def __init__(self, chunk: ChunkFile) -> None:
+    def __init__(self, chunk: ChunkFile, taker: PictureTaker | None = None) -> None:
         self._chunk = chunk
+        self._taker = taker
         self._video = chunk.video.codec_context
         decoders = [self._video, *([chunk.audio.codec_context] if chunk.audio else [])]
         for decoder in decoders:
@@ -90,6 +93,8 @@ class ChunkDecoding:
             index = self._waiting.pop(stamp)
         if picture.is_corrupt:
             raise self._damage(index, "is incomplete: the decoder made up a part of its picture")
+        if self._taker is not None:
+            self._taker.take(picture)
 
     def _feed_sound(self, packet: Packet[Stream]) -> None:
         try:

@@ -11,7 +11,9 @@ from pathlib import Path
 from helios.errors import ExpectedError, OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.decoding import ChunkDecoding
+from helios.media.fingerprints import PictureTaker
 from helios.media.parameters import AudioParameters, VideoParameters
+from helios.models.pictures import ChunkPictures
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 
 
@@ -35,6 +37,8 @@ class VerifiedOutput:
     """Likewise; None without sound."""
     level: VerifyLevel = DEFAULT_LEVEL
     """How thoroughly it was looked at."""
+    pictures: ChunkPictures | None = None
+    """What stays of its pictures, at the level `PICTURES`."""
 
     def check_sibling(self, other: VerifiedOutput, *, name: str, other_name: str) -> None:
         """Refuse an output that can't follow an accepted one in one stream.
@@ -80,7 +84,8 @@ def verify_output(
         found = (chunk.parameters.width, chunk.parameters.height)
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
-        decoding = ChunkDecoding(chunk) if level.covers(VerifyLevel.DECODE) else None
+        taker = PictureTaker() if level.covers(VerifyLevel.PICTURES) else None
+        decoding = ChunkDecoding(chunk, taker) if level.covers(VerifyLevel.DECODE) else None
         for packet, index in chunk.packets():
             if stop is not None and stop.is_set():
                 raise VerificationStoppedError(f"Verifying {path.name} was stopped")
@@ -98,4 +103,5 @@ def verify_output(
             video=chunk.parameters,
             audio=chunk.audio_parameters,
             level=level,
+            pictures=taker.result() if taker else None,
         )

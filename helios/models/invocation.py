@@ -21,6 +21,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
+from helios.models.pictures import KnownPictures
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
@@ -139,6 +140,8 @@ class ChunkAnswer(_Tolerant):
     """Frames that the worker counted in the output."""
     verified: KnownLevel = None
     """How thoroughly the worker has verified the output; empty from a worker that does not say."""
+    pictures: KnownPictures = None
+    """What stays of its pictures, where the level is `pictures`."""
 
     def to_result(self, place: str) -> WorkerResult:
         """Make it what an adapter returns.
@@ -159,6 +162,7 @@ class ChunkAnswer(_Tolerant):
             artifact=self.artifact,
             timings=self.timings,
             verified=self.verified,
+            pictures=self.pictures,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import Field
 
 from helios.models.base import WireModel
+from helios.models.pictures import KnownPictures, PictureFinding
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerTimings
 
@@ -58,6 +59,8 @@ class ChunkResult(WireModel):
     """Time to fetch the output from storage; 0 where the worker wrote it here."""
     verified: VerifyLevel = VerifyLevel.CONTAINER
     """How thoroughly it was verified. A record of an earlier version does not say, and is verified again."""
+    pictures: KnownPictures = None
+    """What stays of its pictures, where the level is `pictures`."""
     worker: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
 
@@ -146,3 +149,5 @@ class JobReport(WireModel):
     """What the stitched video is; empty when nothing was stitched."""
     error: str | None = None
     """Why the job did not complete."""
+    warnings: tuple[PictureFinding, ...] = ()
+    """What is suspicious in its pictures, in frame order, at the level `pictures`."""

@@ -11,6 +11,8 @@ class VerifyLevel(StrEnum):
     """Packets alone: number, times, size, rate, codec parameters. No frame is decoded."""
     DECODE = "decode"
     """Every frame and the sound decode, without concealed damage."""
+    PICTURES = "pictures"
+    """The pictures are those of one video: chunks neither repeat each other nor jump where they meet."""
 
     def covers(self, other: "VerifyLevel") -> bool:
         """Whether an output that was verified at this level needs nothing more at another."""

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
+from helios.models.pictures import KnownPictures
 from helios.models.verification import VerifyLevel, known_level
 
 KnownLevel = Annotated[VerifyLevel | None, BeforeValidator(known_level)]
@@ -86,3 +87,5 @@ class WorkerResult(WireModel):
     """Where the worker's time went, if the worker reports it."""
     verified: KnownLevel = None
     """How thoroughly the worker has verified the output; empty where it does not say, and counts as not verified."""
+    pictures: KnownPictures = None
+    """What stays of its pictures, where the level says so."""

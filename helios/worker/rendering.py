@@ -213,6 +213,7 @@ class Rendering:
             timings=self._clock.timings,
             frames=verified.frames if verified else None,
             verified=verified.level if verified else None,
+            pictures=verified.pictures if verified else None,
         )
 
     async def _upload(self, storage: Storage, path: Path, url: str) -> Artifact:

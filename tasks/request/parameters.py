@@ -158,10 +158,16 @@ _ALL = (
     Parameter(
         "verify",
         "How outputs are verified",
-        "How thoroughly each chunk's output is verified: container (packets alone), or decode (every frame and the "
-        "sound).",
+        "How thoroughly each chunk's output is verified: container (packets alone), decode (every frame and the "
+        "sound), or pictures (also how the chunks' pictures follow each other).",
         empty="as the job document says, else decode",
         option="--verify",
+    ),
+    Parameter(
+        "strict",
+        "Warnings are failures",
+        "A job with suspicious pictures, or with a warning about its video, fails.",
+        option="--strict",
     ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}

@@ -49,6 +49,7 @@ class RenderRequest:
     webhook_secret: str | None = None
     webhook_data: Mapping[str, Any] | None = None
     verify: str | None = None
+    strict: bool = False
 
     @property
     def source(self) -> str | None:
@@ -79,7 +80,7 @@ class RenderRequest:
             return spec.verify or DEFAULT_LEVEL
         if (level := known_level(self.verify)) is None:
             raise RequestError(
-                f"The level {self.verify!r} is not known (--verify); expected {' or '.join(VerifyLevel)}"
+                f"The level {self.verify!r} is not known (--verify); expected one of {', '.join(VerifyLevel)}"
             )
         return level
 

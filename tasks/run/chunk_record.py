@@ -55,6 +55,8 @@ class ChunkRecord:
     """Why the last attempt failed."""
     result: ChunkResult | None = None
     """The accepted output."""
+    rejections: int = 0
+    """How often its output was accepted, and then refused because of its pictures beside those of other chunks."""
     is_given_up: bool = False
     """Whether the chunk failed for good."""
     reused_at: float | None = None

@@ -2,6 +2,7 @@
 
 from helios.errors import HeliosError, OutputError, RetryBudget
 from helios.media.containers import check_container
+from helios.media.job_pictures import JobPictures
 from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
@@ -27,6 +28,8 @@ class Ledger:
         """By chunk id, in frame order."""
         self.video: OutputReport | None = None
         """The stitched video, once it is there."""
+        self.pictures = JobPictures()
+        """What was kept of the accepted chunks' pictures, at the level `pictures`."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
 
     def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
@@ -79,6 +82,21 @@ class Ledger:
         self._progress.add(result.frames, reused=True)
         return True
 
+    def reject(self, record: ChunkRecord, message: str) -> None:
+        """Take an accepted output back, because its pictures are wrong beside those of other chunks.
+
+        It is rendered again once: a second output with the same fault has the same cause.
+        """
+        assert record.result is not None  # noqa: S101  it was accepted
+        self._progress.withdraw(record.result.frames, reused=record.reused)
+        self.pictures.remove(record.chunk.id)
+        record.state, record.error, record.result, record.reused_at = RunState.FAILED, message, None, None
+        if record.times:
+            record.times[-1].outcome = RunState.FAILED
+        record.command_failures += 1
+        record.rejections += 1
+        record.is_given_up = record.rejections > 1
+
     def check_fits(self, name: str, verified: VerifiedOutput) -> None:
         """Compare a verified output with the first accepted output, and the first output with the wanted video.
 
@@ -113,6 +131,7 @@ class Ledger:
             environment_retries=policy.environment_retries,
             video=self.video,
             error=error,
+            warnings=self.pictures.warnings(),
         )
 
     def _chunk_report(self, record: ChunkRecord) -> ChunkReport:

@@ -128,6 +128,11 @@ class ProgressTracker:
         self._reused_frames += frames if reused else 0
         self.note(frames=self._now.frames + frames, chunks=self._now.chunks + 1)
 
+    def withdraw(self, frames: int, *, reused: bool) -> None:
+        """Undo `add` for a chunk that is rendered again."""
+        self._reused_frames -= frames if reused else 0
+        self.note(frames=self._now.frames - frames, chunks=self._now.chunks - 1)
+
     def enter(self, phase: Phase) -> None:
         """Begin another phase."""
         self._entered.append((phase, self.seconds))

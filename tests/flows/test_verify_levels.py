@@ -1,5 +1,7 @@
 """The level of verification is a part of what was accepted: a higher one looks again, and renders what it refuses."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
+MOVING = Path(__file__).parents[2] / "testbed" / "programs" / "moving.py"
 DAMAGED_ONCE = ("--misbehave", "damaged-times:1", "--only", "5")
 
 
@@ -67,3 +70,65 @@ async def test_a_damaged_chunk_passes_at_the_level_that_does_not_decode(tmp_path
     state, report = await render(tmp_path, job, verify="container")
     assert state.is_completed()
     assert levels(report) == [VerifyLevel.CONTAINER] * 2
+
+
+def moving_job(*words: str, **fields: Any) -> dict[str, Any]:
+    """A job of four chunks of 16 frames with moving pictures."""
+    job = make_job([16] * 4, outputFile="video.mp4", verify="pictures", **fields)
+    job["metadata"] |= {"width": 320, "height": 180}
+    for chunk in job["chunks"]:
+        command = [str(chunk["startFrame"]), "16", chunk["outputFile"], *words]
+        chunk["command"] = shlex.join([sys.executable, str(MOVING), *command])
+    return job
+
+
+def tries(folder: Path) -> list[int]:
+    """How often each chunk was rendered."""
+    return [(folder / f"tries-{start}").stat().st_size for start in range(0, 64, 16)]
+
+
+async def test_a_chunk_with_wrong_pictures_is_rendered_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A chunk that begins with the frame before is rendered again, and the job completes without a warning."""
+    state, report = await render(tmp_path, moving_job("--fault", "early", "--times", "1", "--only", "32"))
+    assert state.is_completed(), state.message
+    assert tries(tmp_path) == [1, 1, 2, 1]
+    assert "chunk 2 begins with the last frame of chunk 1" in caplog.text
+    assert (report.warnings, report.frames) == ((), 64)
+    assert levels(report) == [VerifyLevel.PICTURES] * 4
+    assert report.chunks[2].command_failures == 1
+
+
+async def test_wrong_pictures_fail_the_job_the_second_time(tmp_path: Path) -> None:
+    """A renderer that begins every chunk at frame 0 fails the job after one more try, also when the job is resumed."""
+    job = moving_job("--fault", "restart", id=f"restart {tmp_path}")
+    for executions_of_chunk_1 in (2, 3):
+        state, report = await render(tmp_path, job, concurrency=1)
+        assert state.is_failed()
+        assert "shows the frames of chunk 0 (from frame 0) again" in str(report.error)
+        assert report.chunks[1].state == "failed"
+        assert tries(tmp_path)[1] == executions_of_chunk_1
+        (tmp_path / "tries-32").touch()
+        (tmp_path / "tries-48").touch()
+    state, report = await render(tmp_path, job, verify="decode")
+    assert state.is_completed()
+    assert report.warnings == ()
+    assert [chunk.error for chunk in report.chunks] == [None] * 4
+
+
+async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A brighter chunk is reported and logged, and the job completes; with `strict` it fails, and nothing is joined."""
+    job = moving_job("--fault", "brighter", "--only", "32", id=f"strict {tmp_path}")
+    state, report = await render(tmp_path, job, strict=True)
+    assert state.is_failed()
+    assert "Warnings are failures here (--strict): the brightness jumps between chunk 1 and chunk 2" in str(
+        report.error
+    )
+    assert not (tmp_path / "video.mp4").exists()
+    state, report = await render(tmp_path, job)
+    assert state.is_completed()
+    assert {(found.kind.value, found.frame, found.other_frame) for found in report.warnings} == {
+        ("jump", 32, 31), ("jump", 48, 47)}  # fmt: skip
+    assert "Suspicious: the brightness jumps" in caplog.text
+    assert tries(tmp_path) == [1, 1, 1, 1]

@@ -91,6 +91,7 @@ async def test_a_chunk_is_rendered_verified_and_stored(
         ({"verify": "container"}, {}, VerifyLevel.CONTAINER),
         ({"verify": "container"}, {"verify": "decode"}, VerifyLevel.DECODE),
         ({}, {"verify": "a level of a later version"}, VerifyLevel.DECODE),
+        ({}, {"verify": "pictures"}, VerifyLevel.PICTURES),
     ],
 )
 async def test_the_level_of_the_request_wins_over_that_of_the_document(
@@ -100,6 +101,8 @@ async def test_the_level_of_the_request_wins_over_that_of_the_document(
     url = store_job(storage, make_job([2], **document))
     answer = await runtime.run(request_for(url, **asked))
     assert (answer.exit_code, answer.verified) == (0, done)
+    assert (answer.pictures is not None) == (done is VerifyLevel.PICTURES)
+    assert answer.to_result("the worker").pictures == answer.pictures
     again = await runtime.run(request_for(store_job(storage, make_job((10,)))))
     assert again.timings is not None
     assert again.timings.boot_ms == 0, "it is warm"

@@ -21,7 +21,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a container": ({"output_file": "v.avi"}, "use a name that ends in .mp4"),
     "a container in storage": ({"output_file": "s3://b/v.avi"}, "use a name that ends in .mp4"),
     "a placeholder": ({"output_file": "v-{data}.mp4"}, "placeholder {data} that is not known"),
-    "a level": ({"verify": "x-ray"}, "The level 'x-ray' is not known (--verify); expected container or decode"),
+    "a level": (
+        {"verify": "x-ray"},
+        "The level 'x-ray' is not known (--verify); expected one of container, decode, pictures",
+    ),
     "a job directory": ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
 }
 

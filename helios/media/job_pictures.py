@@ -1,0 +1,74 @@
+"""The pictures of a whole job, judged as its chunks are accepted. No I/O; what is kept of a chunk is bounded."""
+
+from collections.abc import Iterator
+
+from helios.media.pictures import FirstFrames, Piece, judge_jump, judge_repeat, judge_restart
+from helios.models.pictures import PictureFinding
+
+
+class JobPictures:
+    """Takes accepted chunks in any order, and judges what is known once both of two chunks are there."""
+
+    def __init__(self) -> None:
+        self._by_start: dict[int, Piece] = {}
+        self._by_end: dict[int, Piece] = {}
+        self._first_frames = FirstFrames()
+        self._suspected: dict[int, PictureFinding] = {}
+        self.failures: list[PictureFinding] = []
+        """What failed a chunk, in the order found."""
+
+    def add(self, piece: Piece) -> PictureFinding | None:
+        """Take an accepted chunk.
+
+        Returns:
+            What is certainly wrong now, if anything is; the chunk that it names is to be removed and rendered again.
+        """
+        self._by_start[piece.start_frame] = self._by_end[piece.end_frame] = piece
+        self._first_frames.add(piece)
+        for before, after in self._seams(piece):
+            if suspicion := judge_repeat(before, after) or judge_jump(before, after):
+                self._suspected[after.start_frame] = suspicion
+        found = next(self._certain(piece), None)
+        if found is not None:
+            self.failures.append(found)
+        return found
+
+    def remove(self, chunk_id: int) -> None:
+        """Forget a chunk that is rendered again."""
+        piece = next((piece for piece in self._by_start.values() if piece.chunk_id == chunk_id), None)
+        if piece is None:
+            return
+        del self._by_start[piece.start_frame], self._by_end[piece.end_frame]
+        self._first_frames.remove(piece)
+        for frame in (piece.start_frame, piece.end_frame):
+            self._suspected.pop(frame, None)
+
+    def warnings(self) -> tuple[PictureFinding, ...]:
+        """What is suspicious, in frame order."""
+        found = (self._suspected[frame] for frame in sorted(self._suspected))
+        return tuple(finding for finding in found if not finding.is_certain)
+
+    def _seams(self, piece: Piece) -> Iterator[tuple[Piece, Piece]]:
+        """The seams of a chunk whose other side is known."""
+        if before := self._by_end.get(piece.start_frame):
+            yield before, piece
+        if after := self._by_start.get(piece.end_frame):
+            yield piece, after
+
+    def _certain(self, piece: Piece) -> Iterator[PictureFinding]:
+        for _, after in self._seams(piece):
+            if (repeat := self._suspected.get(after.start_frame)) and repeat.is_certain:
+                yield repeat
+            # A chunk can only be called a restart once the chunk before it is known.
+            for other in self._first_frames.like(after):
+                yield from self._restart(after, other)
+        if piece.start_frame not in self._by_end:
+            for other in self._first_frames.like(piece):
+                yield from self._restart(piece, other)
+
+    def _restart(self, one: Piece, other: Piece) -> Iterator[PictureFinding]:
+        """The later of two chunks that begin alike, if it shows the frames of the earlier one again."""
+        earlier, later = sorted((one, other), key=lambda piece: piece.start_frame)
+        before = self._by_end.get(later.start_frame)
+        if before is not None and (restart := judge_restart(before, later, earlier)):
+            yield restart

@@ -1,0 +1,63 @@
+"""Hold the pictures of each accepted chunk against those of the others, at the level `pictures`."""
+
+from prefect import get_run_logger
+
+from helios.media.pictures import Piece
+from helios.models.spec import RenderJobChunk
+from helios.models.verification import VerifyLevel
+from tasks.prefect_api.log import RunLogger
+from tasks.run.errors import JobFailedError
+from tasks.run.ledger import Ledger
+from tasks.run.run import Run
+
+
+def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | None:
+    """Judge a chunk that was just accepted beside the chunks that were accepted before.
+
+    Returns:
+        The chunk whose pictures are wrong, which is to be rendered again; it may be another one.
+
+    Raises:
+        JobFailedError: They are wrong for the second time.
+    """
+    ledger, result = run.ledger, run.ledger.records[chunk.id].result
+    if result is None or result.pictures is None or not run.identity.job.level.covers(VerifyLevel.PICTURES):
+        return None
+    found = ledger.pictures.add(Piece(chunk.id, chunk.start_frame, chunk.frame_count, result.pictures))
+    if found is None:
+        return None
+    record = ledger.records[found.chunk_id]
+    ledger.reject(record, found.message)
+    if record.is_given_up:
+        run.control.blame(f"Stopped because the pictures of chunk {record.chunk.id} are wrong")
+        raise JobFailedError(f"{found.message}. It was rendered twice, with the same pictures")
+    get_run_logger().warning("%s\nIt is rendered again", found.message)
+    return record.chunk
+
+
+def heed_warnings(ledger: Ledger, log: RunLogger, *, strict: bool) -> None:
+    """Say what is suspicious in the pictures of a job whose chunks are all accepted.
+
+    Args:
+        ledger: The run's.
+        log: The run's.
+        strict: Whether warnings are failures.
+
+    Raises:
+        JobFailedError: There are warnings, and they are failures.
+    """
+    messages = [warning.message for warning in ledger.pictures.warnings()]
+    for message in messages:
+        log.warning("Suspicious: %s", message)
+    refuse_warnings(messages, strict=strict)
+
+
+def refuse_warnings(messages: list[str], *, strict: bool) -> None:
+    """End a job that has warnings, if it is to have none.
+
+    Raises:
+        JobFailedError: It has.
+    """
+    if strict and messages:
+        more = f" (and {len(messages) - 1} more)" if len(messages) > 1 else ""
+        raise JobFailedError(f"Warnings are failures here (--strict): {messages[0]}{more}")
