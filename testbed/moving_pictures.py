@@ -153,6 +153,16 @@ GOOD: dict[str, MovingJob] = {
     "motion that begins and ends": MovingJob(lambda n: pan(max(0, min(n - 40, 70)))),
     "two colour cards": MovingJob(lambda n: np.full((HEIGHT, WIDTH, 3), 40.0 if n < _BETWEEN else 90.0)),
     "lights go out slowly": MovingJob(lambda n: ball(n) * (1 - n / 300)),
+    "one fade to black and back inside a chunk": MovingJob(lambda n: fade(pan(n), n, begin=62, length=24)),
+    "one quick fade to black and back": MovingJob(lambda n: fade(waves(n), n, begin=64, length=16)),
+    "one fade to white and back inside a chunk": MovingJob(
+        lambda n: 255 - fade(255 - waves(n), n, begin=62, length=24)
+    ),
+    "one pause inside a chunk": MovingJob(lambda n: waves(n if n < 68 else max(68, n - 10))),
+    "one pause across a seam": MovingJob(lambda n: pan(n if n < 55 else max(55, n - 12))),
+    "a camera that shakes": MovingJob(lambda n: np.roll(pan(n, pixels=1), (n * 7919) % 23 - 11, axis=0)),
+    "a short scene as long as a chunk": MovingJob(lambda n: pan(n) if n // CHUNK_FRAMES == 2 else waves(n)),
+    "brightness that pulses": MovingJob(lambda n: waves(n) * (0.7 + 0.3 * np.sin(n / 7))),
     "chunks of one frame": MovingJob(waves, sizes=(1,) * 12),
     "chunks of two and three frames": MovingJob(lambda n: pan(n, pixels=5), sizes=(2, 3, 2, 3, 2, 3)),
 }

@@ -162,27 +162,28 @@ class _Run:
     """The longest stretch of frames for which something holds."""
 
     def __init__(self) -> None:
-        self.start, self.frames = 0, 0
-        self.entry: float | None = None
-        self.exit: float | None = None
-        self._start: int | None = None
-        self._entry: float | None = None
+        self._longest = Stretch()
+        self._now: Stretch | None = None
+        self._step: float | None = None
+        self._has_ended = False
 
     def note(self, index: int, step: float | None, holds: bool) -> None:
-        if not holds:
-            if self._start is not None and self._start == self.start:
-                self.exit = step
-            self._start = None
-            return
-        if self._start is None:
-            self._start, self._entry = index, step
-        if index - self._start + 1 > self.frames:
-            self.start, self.frames = self._start, index - self._start + 1
-            self.entry, self.exit = self._entry, None
+        step = None if step is None else round(step, DIGITS)
+        if holds:
+            now = self._now or Stretch(start=index, entry=step, before=self._step)
+            self._now = now.model_copy(update={"frames": now.frames + 1})
+            if self._now.frames > self._longest.frames:
+                self._longest, self._has_ended = self._now, False
+        elif self._now is not None:
+            if self._now is self._longest:
+                self._longest, self._has_ended = self._longest.model_copy(update={"exit": step}), True
+            self._now = None
+        elif self._has_ended:
+            self._longest, self._has_ended = self._longest.model_copy(update={"after": step}), False
+        self._step = step
 
     def result(self) -> Stretch:
-        entry, exit_ = (None if step is None else round(step, DIGITS) for step in (self.entry, self.exit))
-        return Stretch(start=self.start, frames=self.frames, entry=entry, exit=exit_)
+        return self._longest
 
 
 def _spread(luma: Numbers) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from helios.media.pictures import FirstFrames, Piece, judge_jump, judge_repeat, judge_restart
+from helios.media.pictures_inside import judge_inside
 from helios.models.pictures import PictureFinding
 
 
@@ -45,8 +46,9 @@ class JobPictures:
 
     def warnings(self) -> tuple[PictureFinding, ...]:
         """What is suspicious, in frame order."""
-        found = (self._suspected[frame] for frame in sorted(self._suspected))
-        return tuple(finding for finding in found if not finding.is_certain)
+        at_seams = [finding for finding in self._suspected.values() if not finding.is_certain]
+        inside = judge_inside([self._by_start[frame] for frame in sorted(self._by_start)])
+        return tuple(sorted((*at_seams, *inside), key=lambda finding: finding.frame))
 
     def _seams(self, piece: Piece) -> Iterator[tuple[Piece, Piece]]:
         """The seams of a chunk whose other side is known."""

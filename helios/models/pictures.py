@@ -29,6 +29,10 @@ class Stretch(_Tolerant):
     """The step into it; empty where it begins with the chunk."""
     exit: Levels | None = None
     """The step out of it; empty where it ends with the chunk."""
+    before: Levels | None = None
+    """The step before `entry`; empty where there is none in the chunk."""
+    after: Levels | None = None
+    """The step after `exit`; empty where there is none in the chunk."""
 
 
 class Flash(_Tolerant):
@@ -97,6 +101,14 @@ class PictureFault(StrEnum):
     """A chunk shows the frames of an earlier one."""
     JUMP = "jump"
     """Brightness or colour jump at a seam."""
+    BLACK = "black"
+    """Frames are black, in one chunk alone."""
+    PLAIN = "plain"
+    """Frames are of one colour, in one chunk alone."""
+    FROZEN = "frozen"
+    """Frames stand still and then jump, in one chunk alone."""
+    FLASH = "flash"
+    """One frame is unlike those before and after it, in one chunk alone."""
 
 
 class PictureFinding(WireModel):

@@ -97,6 +97,36 @@ def test_a_jump_at_a_seam_is_a_warning(tmp_path: Path, base: str, kind: str) -> 
     }
 
 
+INSIDE = {
+    "black chunk": PictureFault.BLACK,
+    "black inside": PictureFault.BLACK,
+    "one colour inside": PictureFault.PLAIN,
+    "frozen inside": PictureFault.FROZEN,
+    "flash": PictureFault.FLASH,
+    "wrong frame": PictureFault.FLASH,
+}
+UNSEEN = {(FAST_BASE, "frozen inside"), (FAST_BASE, "wrong frame")}
+"""A fast pan over small blocks: two frames anywhere in it are about as different as frames three apart."""
+
+
+@pytest.mark.parametrize(
+    ("base", "kind"), [case for kind in INSIDE if (FAST_BASE, kind) not in UNSEEN for case in _bases(kind)]
+)
+def test_what_only_one_chunk_has_inside_is_a_warning(tmp_path: Path, base: str, kind: str) -> None:
+    """Frames that are black, of one colour, or still, and a flash, are suspicious where no other chunk has them."""
+    failures, warnings = judge(pieces(tmp_path, SUSPICIOUS[kind](GOOD[base]), GOOD[base].look))
+    assert not failures
+    assert (INSIDE[kind], 2) in warnings
+
+
+def test_what_several_chunks_have_is_no_warning(tmp_path: Path) -> None:
+    """The same cut to black in two chunks belongs to the film."""
+    job = GOOD[FAST_BASE]
+    chunks = SUSPICIOUS["black inside"](job)
+    chunks[4] = chunks[2]
+    assert not judge(pieces(tmp_path, chunks, job.look))[1] & {(PictureFault.BLACK, 2), (PictureFault.BLACK, 4)}
+
+
 def test_a_chunk_that_is_rendered_again_is_judged_anew(tmp_path: Path) -> None:
     """A chunk that fails is removed; its second output is judged as if the first had never been."""
     job = GOOD[FAST_BASE]

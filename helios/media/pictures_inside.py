@@ -1,0 +1,156 @@
+"""Judge what happens inside a job's chunks: black, frozen and one-coloured stretches, and flashes. No I/O.
+
+All of it is only suspicious, and only where the rest of the job has nothing like it: films have black, stills and
+flashes. A fade is no fault: only what begins and ends from one frame to the next is.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from helios.media.fingerprints import distance
+from helios.media.pictures import Piece
+from helios.models.pictures import PictureFault, PictureFinding, Stretch
+
+STRETCH_FRAMES, FROZEN_FRAMES = 3, 6
+"""Frames of a black or one-coloured stretch, and of a frozen one, from which on it counts."""
+PAUSE_FRAMES = 2
+"""Where another chunk has a longer frozen stretch than this, the job has pauses."""
+ABRUPT, ABRUPT_FACTOR = 20.0, 3.0
+"""A stretch begins and ends abruptly if both its steps are at least so many levels, and so many times the step just
+outside. Steps between pictures and black, or one colour, measured 34 to 112, and 8 to 70 times the step outside. In
+fades over 8 and 12 frames they measured 18 to 28, and 1.0 times the step outside."""
+CATCH_UP = 3.0
+"""A frozen stretch ends in a jump if the step out of it is this many times the mean step of the chunks around. Where 17
+frames stood still, it was 2.9 to 9.7 (pictures that are only blocks of a texture are soon unlike, and no more so after
+17 frames); where motion starts again, 1.0."""
+FLASH_LEAST, FLASH_GAP, FLASH_FACTOR = 4.0, 0.5, 3.0
+"""A frame is a flash if it stands out from both neighbours by these levels more than they differ from each other; if
+they differ by at most this share of its height; and if it stands out so many times as much as any frame of another
+chunk, and by so many times the mean step. Flashes and wrong frames stood out by 3.5 to 81 levels, with a gap of 0.03 to
+0.56 of their height; frames of good jobs without flashes by 1.1 at most."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of stretch that begins and ends abruptly."""
+
+    fault: PictureFault
+    what: str
+    of: Callable[[Piece], Stretch]
+
+
+_ABRUPT_KINDS = (
+    _Kind(PictureFault.BLACK, "black", lambda piece: piece.pictures.black),
+    _Kind(PictureFault.PLAIN, "of one colour", lambda piece: piece.pictures.plain),
+)
+
+
+def judge_inside(pieces: Sequence[Piece]) -> Iterator[PictureFinding]:
+    """Find what only one chunk of a job has.
+
+    Args:
+        pieces: All chunks that are known, in frame order.
+    """
+    for kind in _ABRUPT_KINDS:
+        having = [position for position, piece in enumerate(pieces) if kind.of(piece).frames >= STRETCH_FRAMES]
+        if len(having) == 1 and (found := _judge_abrupt(kind, pieces, having[0])):
+            yield found
+    still = [position for position, piece in enumerate(pieces) if piece.pictures.frozen.frames > PAUSE_FRAMES]
+    if len(still) == 1 and (found := _judge_frozen(pieces, still[0])):
+        yield found
+    if found := _judge_flash(pieces):
+        yield found
+
+
+def _judge_abrupt(kind: _Kind, pieces: Sequence[Piece], position: int) -> PictureFinding | None:
+    piece = pieces[position]
+    stretch = kind.of(piece)
+    (before, entry), (exit_, after) = _edges(pieces, position, stretch)
+    if not (_is_abrupt(entry, before) and _is_abrupt(exit_, after)):
+        return None
+    return _finding(kind.fault, piece, stretch, f"{_range(piece, stretch)} are {kind.what}, as no other chunk is")
+
+
+def _judge_frozen(pieces: Sequence[Piece], position: int) -> PictureFinding | None:
+    piece = pieces[position]
+    stretch, (_, (exit_, _after)) = piece.pictures.frozen, _edges(pieces, position, piece.pictures.frozen)
+    if any(kind.of(piece).frames >= STRETCH_FRAMES for kind in _ABRUPT_KINDS):
+        return None  # black stands still, too
+    others = [each.pictures.steps for each in pieces if each is not piece and each.pictures.steps is not None]
+    if stretch.frames < FROZEN_FRAMES or exit_ is None or not others:
+        return None
+    around = [
+        each.pictures.steps.mean
+        for each in pieces[max(position - 1, 0) : position + 2]
+        if each is not piece and each.pictures.steps is not None
+    ]
+    if not around or exit_ < CATCH_UP * max(around) or exit_ <= max(each.largest for each in others):
+        return None
+    message = f"{_range(piece, stretch)} stand still, and then jump; no other chunk does"
+    return _finding(PictureFault.FROZEN, piece, stretch, message)
+
+
+def _judge_flash(pieces: Sequence[Piece]) -> PictureFinding | None:
+    """The frame of the job that stands out most, if no other chunk has one like it."""
+    ranked = sorted(
+        ((piece.pictures.flash.height - piece.pictures.flash.gap, position)
+         for position, piece in enumerate(pieces) if piece.pictures.flash),
+        reverse=True,
+    )  # fmt: skip
+    if not ranked or len(pieces) < 2:
+        return None
+    (most, position), second = ranked[0], ranked[1][0] if len(ranked) > 1 else 0.0
+    piece = pieces[position]
+    flash, steps = piece.pictures.flash, piece.pictures.steps
+    if flash is None or steps is None or flash.gap > FLASH_GAP * flash.height:
+        return None
+    if most < max(FLASH_LEAST, FLASH_FACTOR * second) or flash.height < FLASH_FACTOR * steps.mean:
+        return None
+    frame = piece.start_frame + flash.frame
+    message = (
+        f"frame {frame} (chunk {piece.chunk_id}) differs from the frames before and after it by {flash.height:.1f} of "
+        f"255 levels, while these differ by {flash.gap:.1f}; no other chunk has such a frame"
+    )
+    return _finding(PictureFault.FLASH, piece, Stretch(start=flash.frame, frames=1), message)
+
+
+_Edge = tuple[float | None, float | None]
+
+
+def _is_abrupt(step: float | None, outside: float | None) -> bool:
+    return step is not None and outside is not None and step >= max(ABRUPT, ABRUPT_FACTOR * outside)
+
+
+def _edges(pieces: Sequence[Piece], position: int, stretch: Stretch) -> tuple[_Edge, _Edge]:
+    """The step before a stretch and the step into it; the step out of it and the step after. Also across the seams.
+
+    None where it is not known.
+    """
+    piece, begin, end = pieces[position], (stretch.before, stretch.entry), (stretch.exit, stretch.after)
+    earlier, later = pieces[:position][-1:], pieces[position + 1 :][:1]
+    if stretch.start == 0 and earlier and earlier[0].end_frame == piece.start_frame and earlier[0].frames > 1:
+        last = earlier[0].last
+        begin = distance(last[-2], last[-1]), distance(last[-1], piece.first[0])
+    is_at_end = stretch.start + stretch.frames == piece.frames
+    if is_at_end and later and later[0].start_frame == piece.end_frame and later[0].frames > 1:
+        first = later[0].first
+        end = distance(piece.last[-1], first[0]), distance(first[0], first[1])
+    return begin, end
+
+
+def _range(piece: Piece, stretch: Stretch) -> str:
+    first = piece.start_frame + stretch.start
+    return f"frames {first} to {first + stretch.frames - 1} (chunk {piece.chunk_id})"
+
+
+def _finding(kind: PictureFault, piece: Piece, stretch: Stretch, message: str) -> PictureFinding:
+    """A finding whose frame is compared with the frame before it, or, in the first of the chunk, with the one after."""
+    beside = stretch.start - 1 if stretch.start > 0 else min(stretch.start + stretch.frames, piece.frames - 1)
+    return PictureFinding(
+        kind=kind,
+        chunk_id=piece.chunk_id,
+        frame=piece.start_frame + stretch.start,
+        other_chunk_id=piece.chunk_id,
+        other_frame=piece.start_frame + beside,
+        message=message,
+    )
