@@ -49,11 +49,48 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     """
     count = min(len(videos), SHEET_STILLS)
     chosen = [videos[len(videos) * number // count] for number in range(count)]
-    columns = min(count, SHEET_COLUMNS)
     frames = [_scaled(_first_frame(video), TILE_WIDTH) for video in chosen]
+    return _jpeg(_tiled(frames, columns=min(count, SHEET_COLUMNS)))
+
+
+def side_by_side(*places: tuple[Path, int]) -> bytes:
+    """Make a JPEG of frames beside each other.
+
+    Args:
+        places: Of each frame: its file, and its index in that, counted from 0. The files have one size.
+
+    Raises:
+        OSError: A file can't be read.
+        ValueError: One has no frame.
+    """
+    frames = [_scaled(_frame_at(video, index), STILL_WIDTH) for video, index in places]
+    return _jpeg(_tiled(frames, columns=len(frames)))
+
+
+def _frame_at(video: Path, index: int) -> VideoFrame:
+    """A frame by its index; decodes from the key frame before it."""
+    with av.open(str(video)) as container:
+        stream = container.streams.video[0]
+        found = next(container.decode(stream), None)
+        if found is None:
+            raise ValueError(f"{video} has no frame")
+        if index == 0 or found.pts is None or not stream.average_rate or stream.time_base is None:
+            return found
+        ticks = 1 / (stream.average_rate * stream.time_base)
+        wanted = found.pts + index * ticks - ticks / 2
+        container.seek(round(found.pts + index * ticks), stream=stream)
+        for frame in container.decode(stream):
+            found = frame
+            if frame.pts is not None and frame.pts >= wanted:
+                break
+        return found
+
+
+def _tiled(frames: Sequence[VideoFrame], *, columns: int) -> VideoFrame:
+    """Frames of one size as one picture, in rows."""
     first, graph = frames[0], Graph()
     source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=Fraction(1, 1))
-    tiles = graph.add("tile", f"{columns}x{-(-count // columns)}:padding={GAP}:margin={GAP}:color=black")
+    tiles = graph.add("tile", f"{columns}x{-(-len(frames) // columns)}:padding={GAP}:margin={GAP}:color=black")
     sink = graph.add("buffersink")
     source.link_to(tiles)
     tiles.link_to(sink)
@@ -62,7 +99,7 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
         source.push(frame)
     sheet = sink.pull()
     assert isinstance(sheet, VideoFrame)  # noqa: S101  it is a graph of pictures
-    return _jpeg(sheet)
+    return sheet
 
 
 def _first_frame(video: Path) -> VideoFrame:

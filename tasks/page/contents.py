@@ -2,19 +2,25 @@
 
 import base64
 import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from helios.media.stills import contact_sheet
+from helios.media.stills import contact_sheet, side_by_side
+from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult, OutputReport, RunState
 from tasks.page.chunk_table import MOST_ROWS, chunk_table
 from tasks.page.progress_text import describe, duration
 from tasks.page.timeline import explain, slowest
 from tasks.page.timeline_picture import draw_timeline
+from tasks.request.prepare import PreparedJob
 from tasks.run.ledger import Ledger
 from tasks.run.progress import Progress
 from tasks.run.run import Run
 
+MOST_FINDINGS, MOST_PAIRS = 50, 6
+"""Findings in the pictures that are shown, and how many of them with their two frames: 20 to 80 kB each."""
 Content = dict[str, Any]
 """`data` and `description`; for the progress also `metadata_`, which has the numbers."""
 
@@ -70,6 +76,39 @@ def video_content(video: OutputReport, sheet: bytes | None) -> Content:
     lines = [f"{_jpeg(sheet, 'Frames of the video')}", ""] if sheet else []
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
     return {"data": "\n".join([*lines, "", *_listed(video.warnings)]), "description": video.path}
+
+
+def warnings_content(findings: Sequence[PictureFinding], pictures: Mapping[PictureFinding, bytes]) -> Content:
+    """What is wrong or suspicious in the job's pictures, each with the two frames to compare beside each other."""
+    lines = []
+    for finding in findings[:MOST_FINDINGS]:
+        lines += [f"**{'Wrong' if finding.is_certain else 'Suspicious'}: {finding.kind.value}.** {finding.message}", ""]
+        if finding in pictures:
+            frames = sorted((finding.frame, finding.other_frame))
+            lines += [_jpeg(pictures[finding], f"Frames {frames[0]} and {frames[1]}"), ""]
+    if more := len(findings) - MOST_FINDINGS:
+        lines += [f"… and {more} more: the run's report has all of them."] if more > 0 else []
+    return {"data": "\n".join(lines), "description": f"{len(findings)} findings in the pictures"}
+
+
+def list_findings(ledger: Ledger) -> list[PictureFinding]:
+    """What is wrong in the pictures and could not be mended, then what is suspicious."""
+    failed = [found for found in ledger.pictures.failures[-1:] if ledger.records[found.chunk_id].is_given_up]
+    return [*failed, *ledger.pictures.warnings()]
+
+
+def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[PictureFinding, bytes]:
+    """The two frames of each of the first findings, as a JPEG; without those that can't be read any more."""
+    chunks, drawn = {chunk.id: chunk for chunk in job.chunks}, {}
+    for finding in findings[:MOST_PAIRS]:
+        frames = sorted(((finding.frame, finding.chunk_id), (finding.other_frame, finding.other_chunk_id)))
+        places = [
+            (job.directory.output(chunks[chunk_id].output_file), frame - chunks[chunk_id].start_frame)
+            for frame, chunk_id in frames
+        ]
+        with suppress(OSError, ValueError):
+            drawn[finding] = side_by_side(*places)
+    return drawn
 
 
 def newest_chunk(ledger: Ledger) -> ChunkResult | None:

@@ -1,6 +1,6 @@
 """The page of a run in Prefect's UI, kept up to date: its progress, its chunks, its timeline, its pictures.
 
-Four artifacts, each changed in place, so that a run has no more of them at its end than at its beginning. They are
+Four artifacts, five where pictures are suspicious, each changed in place, so that their number does not grow. They are
 small, drawn and written at most every two seconds and at most a two-hundredth of the time, whatever the job's size.
 Rendering does not depend on them: while Prefect's API can't be reached, they stay behind.
 """
@@ -19,18 +19,22 @@ from tasks.page.artifact import RunArtifact
 from tasks.page.contents import (
     Content,
     chunks_content,
+    draw_findings,
     draw_sheet,
+    list_findings,
     newest_chunk,
     newest_content,
     progress_content,
     timeline_content,
     video_content,
+    warnings_content,
 )
 from tasks.prefect_api.api import RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.run.run import Run
 
 PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-timeline", "render-video"
+WARNINGS = "render-warnings"
 """The artifacts' keys."""
 WRITE_SECONDS = 2.0
 """Between two writes of an artifact at least, however many chunks finish."""
@@ -72,6 +76,7 @@ class RunPage:
             (self._artifact(CHUNKS, "table"), lambda now: chunks_content(run, now)),
             (self._artifact(TIMELINE, "markdown"), lambda now: timeline_content(run, now, is_over=self._is_over)),
             (self._artifact(VIDEO, "markdown"), lambda _now: self._draw_video()),
+            (self._artifact(WARNINGS, "markdown"), lambda _now: self._draw_warnings()),
         ]
         self._still: tuple[ChunkResult, bytes] | None = None
         self._sheet: asyncio.Task[bytes | None] | None = None
@@ -146,6 +151,11 @@ class RunPage:
         if self._still is None or self._still[0] is not newest:
             self._still = newest, still(newest.path)
         return newest_content(ledger, newest, self._still[1])
+
+    def _draw_warnings(self) -> Content:
+        # At the end alone: what one chunk has, and no other, is known when all are there.
+        findings = list_findings(self._run.ledger) if self._is_over else []
+        return warnings_content(findings, draw_findings(self._run.identity.job, findings)) if findings else {}
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

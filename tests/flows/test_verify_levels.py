@@ -13,6 +13,7 @@ from helios.models.verification import VerifyLevel
 from testbed.jobs import make_job
 from testbed.video import read_numbers
 from tests.flows.test_resume import executions, noted_job
+from tests.flows.test_run_page import artifacts_of
 from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -131,4 +132,8 @@ async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
     assert {(found.kind.value, found.frame, found.other_frame) for found in report.warnings} == {
         ("jump", 32, 31), ("jump", 48, 47)}  # fmt: skip
     assert "Suspicious: the brightness jumps" in caplog.text
+    page = (await artifacts_of(report.run_id))["render-warnings"]
+    assert page["description"] == "2 findings in the pictures"
+    assert page["data"].count("data:image/jpeg;base64,") == 2
+    assert "![Frames 31 and 32]" in page["data"]
     assert tries(tmp_path) == [1, 1, 1, 1]

@@ -5,10 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from helios.media.stills import contact_sheet, still
+from helios.media.stills import contact_sheet, side_by_side, still
+from testbed.moving_pictures import HEIGHT, WIDTH, Look, write_pictures
 from testbed.video import Clip, read_numbers, write_clip
 
 
@@ -45,3 +47,13 @@ def test_no_picture_of_what_is_not_there(tmp_path: Path) -> None:
     """For a missing file a still raises the error of opening it, which callers expect."""
     with pytest.raises(OSError, match="No such file"):
         still(tmp_path / "gone.mp4")
+
+
+def test_two_frames_lie_beside_each_other(tmp_path: Path) -> None:
+    """Two frames of a file, also such as are not key frames, lie beside each other in their order."""
+    gray = [np.full((HEIGHT, WIDTH, 3), 20.0 + 6 * n) for n in range(30)]
+    path = write_pictures(tmp_path / "clip.mp4", gray, Look())
+    picture = decoded(side_by_side((path, 29), (path, 7))).to_ndarray(format="gray")
+    left, right = picture[:, 20:300], picture[:, -300:-20]
+    assert abs(left[20:-20].mean() - gray[29][0, 0, 0]) < 4
+    assert abs(right[20:-20].mean() - gray[7][0, 0, 0]) < 4
