@@ -113,7 +113,9 @@ def judge_restart(before: Piece, chunk: Piece, earlier: Piece) -> PictureFinding
         return None
     if min(each.mean for each in steps) < MOVING:
         return None
-    pairs = [*zip(chunk.first, earlier.first, strict=True), *zip(chunk.last, earlier.last, strict=True)]
+    # Workers of two versions may keep different numbers of frames: the outermost are compared.
+    pairs = [*zip(chunk.first, earlier.first, strict=False),
+             *zip(chunk.last[::-1], earlier.last[::-1], strict=False)]  # fmt: skip
     if max(distance(one, other) for one, other in pairs) > SAME:
         return None
     # A loop whose end leads back to its begin goes on without a jump.
@@ -191,7 +193,8 @@ class FirstFrames:
 def _both(one: Piece, other: Piece) -> tuple[Steps, Steps] | None:
     """The steps of two chunks; None where one has a single frame, so that nothing is known of its motion."""
     first, second = one.pictures.steps, other.pictures.steps
-    return (first, second) if first and second else None
+    edges = (one.first, one.last, other.first, other.last)
+    return (first, second) if first and second and min(map(len, edges)) > 1 else None
 
 
 def _go_on(before: Piece, after: Piece) -> bool:

@@ -128,11 +128,11 @@ def _edges(pieces: Sequence[Piece], position: int, stretch: Stretch) -> tuple[_E
     """
     piece, begin, end = pieces[position], (stretch.before, stretch.entry), (stretch.exit, stretch.after)
     earlier, later = pieces[:position][-1:], pieces[position + 1 :][:1]
-    if stretch.start == 0 and earlier and earlier[0].end_frame == piece.start_frame and earlier[0].frames > 1:
+    if stretch.start == 0 and earlier and earlier[0].end_frame == piece.start_frame and len(earlier[0].last) > 1:
         last = earlier[0].last
         begin = distance(last[-2], last[-1]), distance(last[-1], piece.first[0])
     is_at_end = stretch.start + stretch.frames == piece.frames
-    if is_at_end and later and later[0].start_frame == piece.end_frame and later[0].frames > 1:
+    if is_at_end and later and later[0].start_frame == piece.end_frame and len(later[0].first) > 1:
         first = later[0].first
         end = distance(piece.last[-1], first[0]), distance(first[0], first[1])
     return begin, end
