@@ -16,8 +16,8 @@ from helios.errors import RequestError
 from helios.job.assets import AssetBundle, select_assets, upload_assets
 from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
-from helios.processes.attempt_folder import remove_abandoned
 from helios.models.verification import VerifyLevel
+from helios.processes.attempt_folder import remove_abandoned
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import join_url, split_url
