@@ -11,7 +11,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
 from helios.models.worker import WorkerJob, WorkerResult
-from helios.processes.attempt_folder import AttemptFolder, own_temporary_folder, remove_abandoned
+from helios.processes.attempt_folder import (
+    AttemptFolders,
+    attempt_environment,
+    own_temporary_folder,
+    remove_abandoned,
+)
 from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
 from helios.processes.environment import clean_environment
 from helios.processes.sandbox import open_sandbox
@@ -25,8 +30,8 @@ def _check_name(name: str) -> str:
 
 VariableName = Annotated[str, AfterValidator(_check_name)]
 """A variable's name, or a glob pattern of names."""
-LONGEST_TEMPORARY = 43
-"""Bytes: a socket's path has at most 107, an attempt's part of it takes 17, Chromium's 47."""
+LONGEST_TEMPORARY = 41
+"""Bytes: a socket's path has at most 107, an attempt's part of it takes up to 19, Chromium's 47."""
 
 
 class LocalAdapterConfig(BaseModel):
@@ -66,14 +71,16 @@ class LocalAdapter:
         self._config = config or LocalAdapterConfig()
         self._env = {**clean_environment(self._config.pass_env), **self._config.env}
         self._sandbox = open_sandbox(network=self._config.sandbox_network) if self._config.sandbox else None
-        remove_abandoned(own_temporary_folder())
+        temporary = own_temporary_folder()
+        remove_abandoned(temporary)
+        self._folders = AttemptFolders(temporary)
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
-        async with AttemptFolder(own_temporary_folder()) as folder:
+        async with self._folders.attempt() as folder:
             return await run_command(
                 [job.command, *job.args],
-                env={**folder.environment, **self._env, **job.env},
+                env={**attempt_environment(folder.parent, folder), **self._env, **job.env},
                 cwd=job.cwd,
                 wrapper=self._wrapper(folder, job),
                 timeout_seconds=job.timeout_seconds,
@@ -83,12 +90,12 @@ class LocalAdapter:
                 on_output=on_output,
             )
 
-    def _wrapper(self, folder: AttemptFolder, job: WorkerJob) -> list[str]:
+    def _wrapper(self, temporary: Path, job: WorkerJob) -> list[str]:
         """What puts the command into its sandbox, if one is asked for."""
         if self._sandbox is None:
             return []
         cwd = Path(job.cwd or ".")
-        return self._sandbox.around([folder.temporary, *([cwd] if job.cwd and cwd.is_dir() else [])])
+        return self._sandbox.around([temporary, *([cwd] if job.cwd and cwd.is_dir() else [])])
 
     async def diagnose(self) -> AsyncIterator[Finding]:
         """Look at this machine; see `helios.diagnosis.Diagnosable`."""

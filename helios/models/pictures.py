@@ -70,11 +70,12 @@ class ChunkPictures(_Tolerant):
     """Of its last frames, in the order shown; the same as `first` in a short chunk."""
     steps: Steps | None = None
     """How much frames differ from the ones before; empty for one frame."""
-    frozen: Stretch = Stretch()
+    # By a factory: a default value would be built, and with it the validator, as this is imported.
+    frozen: Annotated[Stretch, Field(default_factory=Stretch)]
     """The longest stretch of frames that are like the frame before."""
-    black: Stretch = Stretch()
+    black: Annotated[Stretch, Field(default_factory=Stretch)]
     """The longest stretch of black frames."""
-    plain: Stretch = Stretch()
+    plain: Annotated[Stretch, Field(default_factory=Stretch)]
     """The longest stretch of frames of one colour that is not black."""
     flash: Flash | None = None
     """The frame that stands out most from both its neighbours."""

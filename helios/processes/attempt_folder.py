@@ -2,29 +2,30 @@
 
 import asyncio
 import fcntl
+import itertools
 import os
 import shutil
 import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 
 from helios.errors import WorkerUnavailableError
 
 VARIABLE = "HELIOS_WORKSPACE"
-"""Environment variable of every process that runs for an attempt: the attempt's folder."""
+"""Environment variable of every process that runs for an attempt: the locked folder of its temporary files."""
 LOCK = "lock"
 NAME_CHARACTERS = 12
 """Short, because programs put UNIX sockets into TMPDIR: their paths have at most 107 bytes, of which Chromium's own
 part takes 47."""
 
 
-class AttemptFolder:
-    """One attempt's folder. It is locked for as long as the process that made it lives.
+class LockedFolder:
+    """A folder that is locked for as long as the process that made it lives.
 
     Args:
         parent: The folder of all such folders; made if it is missing.
@@ -32,14 +33,7 @@ class AttemptFolder:
 
     def __init__(self, parent: Path) -> None:
         self.path = parent / uuid.uuid4().hex[:NAME_CHARACTERS]
-        self.temporary = self.path / "tmp"
-        """The command's TMPDIR."""
         self._lock = -1
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Variables of every command that runs for the attempt."""
-        return {VARIABLE: str(self.path), "TMPDIR": str(self.temporary)}
 
     def open(self) -> None:
         """Make and lock the folder.
@@ -50,34 +44,71 @@ class AttemptFolder:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700)
-            self.temporary.mkdir()
             self._lock = os.open(self.path / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         except OSError as exc:
             self.remove()
-            raise WorkerUnavailableError(
-                f"The attempt's folder {self.path} can't be made: {exc.strerror}; make room, or mend its permissions"
-            ) from exc
+            raise _not_made(self.path, exc) from exc
 
     def remove(self) -> None:
         """Remove the folder, and unlock it."""
         _remove(self.path)
         if self._lock >= 0:
             os.close(self._lock)
+            self._lock = -1
 
-    async def __aenter__(self) -> "AttemptFolder":
-        self.open()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with suppress(OSError):
-            self.temporary.rmdir()  # most commands leave nothing, and need no thread
-        if self.temporary.exists():
-            await asyncio.to_thread(self.remove)
-        else:
-            self.remove()
+class AttemptFolders:
+    """The TMPDIRs of a process's attempts, in one locked folder, which goes with this object or with the process.
+
+    A lock for each attempt would cost each chunk an open file.
+
+    Args:
+        parent: The folder of all such folders.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+        self._folder: LockedFolder | None = None
+        self._numbers = itertools.count(1)
+
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[Path]:
+        """Have a fresh, empty folder within the block.
+
+        Raises:
+            WorkerUnavailableError: The system does not let it be made.
+        """
+        path = self._locked().path / str(next(self._numbers))
+        try:
+            path.mkdir(mode=0o700)
+        except OSError as exc:
+            raise _not_made(path, exc) from exc
+        try:
+            yield path
+        finally:
+            try:
+                path.rmdir()  # most commands leave nothing, and need no thread
+            except OSError:
+                await asyncio.to_thread(_remove, path)
+
+    def _locked(self) -> LockedFolder:
+        # Somebody who tidies up the temporary folder may have removed it.
+        if self._folder is None or not os.path.exists(self._folder.path / LOCK):
+            self._folder = LockedFolder(self._parent)
+            self._folder.open()
+            weakref.finalize(self, self._folder.remove)
+        return self._folder
+
+
+def attempt_environment(folder: Path, temporary: Path) -> dict[str, str]:
+    """Variables of every command that runs for an attempt.
+
+    Args:
+        folder: The locked folder, by which its processes are found.
+        temporary: Its TMPDIR.
+    """
+    return {VARIABLE: str(folder), "TMPDIR": str(temporary)}
 
 
 def own_temporary_folder() -> Path:
@@ -121,7 +152,16 @@ def remove_abandoned(parent: Path) -> int:
     return count
 
 
+def _not_made(path: Path, exc: OSError) -> WorkerUnavailableError:
+    return WorkerUnavailableError(
+        f"The attempt's folder {path} can't be made: {exc.strerror}; make room, or mend its permissions"
+    )
+
+
 def _remove(path: Path) -> None:
+    if path.is_symlink():  # a command has put it in the place of its TMPDIR
+        path.unlink(missing_ok=True)
+        return
     with suppress(OSError):
         os.unlink(path / LOCK)
         os.rmdir(path)  # often there is nothing else in it, and rmtree takes 0.1 ms

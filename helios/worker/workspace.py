@@ -4,12 +4,12 @@ from pathlib import Path
 from types import TracebackType
 
 from helios.errors import WorkerUnavailableError
-from helios.processes.attempt_folder import AttemptFolder, remove_abandoned
+from helios.processes.attempt_folder import LockedFolder, attempt_environment, remove_abandoned
 
 SPACES = "workspaces"
 
 
-class Workspace(AttemptFolder):
+class Workspace(LockedFolder):
     """One attempt's folder.
 
     Args:
@@ -20,6 +20,8 @@ class Workspace(AttemptFolder):
         super().__init__(folder / SPACES)
         self.files = self.path / "job"
         """Where the command runs: assets and output."""
+        self.temporary = self.path / "tmp"
+        """The command's TMPDIR."""
         self.log = self.path / "log.jsonl"
         """What the command prints."""
 
@@ -28,6 +30,7 @@ class Workspace(AttemptFolder):
             remove_abandoned(self.path.parent)
             self.open()
             self.files.mkdir()
+            self.temporary.mkdir()
         except OSError as exc:
             self.remove()
             raise WorkerUnavailableError(f"The worker can't make a workspace in {self.path}: {exc.strerror}") from exc
@@ -41,4 +44,4 @@ class Workspace(AttemptFolder):
     @property
     def environment(self) -> dict[str, str]:
         """Variables of every command that runs here."""
-        return {**super().environment, "HOME": str(self.files)}
+        return {**attempt_environment(self.path, self.temporary), "HOME": str(self.files)}

@@ -15,7 +15,7 @@ from adapters import create_adapter
 from adapters.local import LocalAdapter, LocalAdapterConfig
 from helios.errors import CommandTimeoutError, SpecError, WorkerUnavailableError
 from helios.models.worker import WorkerJob
-from helios.processes.attempt_folder import own_temporary_folder, remove_abandoned
+from helios.processes.attempt_folder import LOCK, own_temporary_folder, remove_abandoned
 from tests.command import until
 from tests.conftest import ProcessesOf
 
@@ -35,7 +35,7 @@ def sh(script: str, **fields: object) -> WorkerJob:
 
 def attempts() -> list[Path]:
     """Folders of attempts that are there now."""
-    return list(own_temporary_folder().iterdir())
+    return [path for path in own_temporary_folder().glob("*/*") if path.name != LOCK]
 
 
 async def environment_of(**settings: object) -> dict[str, str]:
@@ -103,7 +103,7 @@ async def test_a_tmpdir_is_gone_after_a_cancel() -> None:
     await asyncio.sleep(0)
     early.cancel()
     late = asyncio.create_task(adapter.execute(sh("trap 'touch $TMPDIR/last' TERM; touch $TMPDIR/file; sleep 600")))
-    while not list(own_temporary_folder().glob("*/tmp/file")):
+    while not list(own_temporary_folder().glob("*/*/file")):
         await asyncio.sleep(0.02)
     late.cancel()
     for task in (early, late):
@@ -155,7 +155,7 @@ def test_a_tmpdir_of_a_killed_process_goes_with_the_next_adapter(tmp_path: Path,
         [sys.executable, "-c", script, str(tmp_path / "mark")],
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": os.getcwd()},
     )
-    until(lambda: list(own_temporary_folder().glob("*/tmp/file")))
+    until(lambda: list(own_temporary_folder().glob("*/*/file")))
     LocalAdapter()
     assert len(attempts()) == 1, "a folder in use is left alone"
     process.send_signal(signal.SIGKILL)
@@ -170,7 +170,7 @@ def test_a_file_among_the_attempts_is_left_alone(tmp_path: Path) -> None:
     """What is not an attempt's folder stays."""
     (own_temporary_folder() / "note").touch()
     assert remove_abandoned(own_temporary_folder()) == 0
-    assert [path.name for path in attempts()] == ["note"]
+    assert [path.name for path in own_temporary_folder().iterdir()] == ["note"]
 
 
 def test_a_temporary_folder_that_is_a_link_is_refused(tmp_path: Path) -> None:
