@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import psutil
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State, TaskRun
@@ -99,6 +100,14 @@ class JobBeside:
 def begun(folder: Path) -> int:
     """The number of executions of a job's commands, each of which leaves a note in the folder `notes`."""
     return len(list((folder / "notes").iterdir()))
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; it may end in this moment."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 async def eventually(condition: Callable[[], Awaitable[object]], *, seconds: float = 120) -> None:

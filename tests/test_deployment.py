@@ -16,6 +16,7 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import ask_api, said, until
 from tests.conftest import ProcessesOf
+from tests.running import is_alive
 
 ROOT = Path(__file__).parents[1]
 PREFECT = str(Path(sys.executable).with_name("prefect"))
@@ -124,7 +125,7 @@ def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path,
         until(lambda: processes_of(tmp_path) == [])
         doomed.wait(60)
         until(lambda: _state(run)["name"] == "Crashed")
-        until(lambda: not flow.is_running() or flow.status() == psutil.STATUS_ZOMBIE)
+        until(lambda: not is_alive(flow))
     with a_worker(tmp_path / "log", pool="doomed"):
         said("retry", run)
         until(lambda: _state(run)["name"] == "Completed")

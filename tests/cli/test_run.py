@@ -15,6 +15,7 @@ from testbed.prefect_home import flow_run_states, furnish
 from testbed.video import read_numbers
 from tests.command import helios_job, on_a_terminal, start_helios_job, until
 from tests.conftest import ProcessesOf
+from tests.running import is_alive
 
 with_server = pytest.mark.usefixtures("prefect_api")
 
@@ -227,7 +228,7 @@ def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> Non
     (server,) = servers()
     process.kill()
     process.communicate()
-    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not is_alive(server))
 
 
 def _is_server(process: psutil.Process) -> bool:

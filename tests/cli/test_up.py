@@ -17,6 +17,7 @@ from testbed.jobs import make_job, write_job
 from testbed.prefect_home import flow_run_states, furnish
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB, ask_api, helios_job, until
+from tests.running import is_alive
 
 DEPLOYMENTS = ("render-job/local", "render-job/aws-lambda", "render-job/cloud-run", "render-job/nightly")
 
@@ -131,7 +132,7 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     assert farm.stop() == 0
     assert [path.name for path in farm.home.iterdir() if path.name.startswith("helios-job-up")] == []
     assert family
-    until(lambda: not any(process.is_running() and process.status() != "zombie" for process in family))
+    until(lambda: not any(map(is_alive, family)))
     assert farm.said[-1] == "Stopped\n"
     states = [state for state in flow_run_states(farm.home)[0] if state != "Scheduled"]  # the nightly render's runs
     assert sorted(states) == ["Cancelled", "Completed"]

@@ -26,7 +26,7 @@ from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB
 from tests.conftest import ProcessesOf
-from tests.running import begun, eventually
+from tests.running import begun, eventually, is_alive
 from tests.test_deployment import prefect
 
 POOL = "controlled"
@@ -68,7 +68,7 @@ class Job:
     @property
     def process(self) -> int | None:
         """The process id of the run, if it has a process."""
-        flows = [child for child in self._worker.children() if child.status() != psutil.STATUS_ZOMBIE]
+        flows = [child for child in self._worker.children() if is_alive(child)]
         return flows[0].pid if flows else None
 
     async def until_begun(self, count: int) -> None:
