@@ -8,6 +8,7 @@ import farm
 from flows.render import render_job
 from helios.models.report import JobReport
 from testbed.jobs import make_job
+from tests.running import eventually
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -18,13 +19,20 @@ async def test_what_is_known_of_a_run(tmp_path: Path) -> None:
     assert isinstance(done, JobReport)
     run = await farm.wait(done.run_id)
     assert run.state == "completed"
-    assert {chunk.name: chunk.state for chunk in await farm.chunks(run)} == {
-        "chunk-0": "Completed", "chunk-1": "Completed", "stitch": "Completed",
-    }  # fmt: skip
+    completed = {"chunk-0": "Completed", "chunk-1": "Completed", "stitch": "Completed"}
+
+    async def are_recorded() -> bool:
+        return {chunk.name: chunk.state for chunk in await farm.chunks(run)} == completed
+
+    await eventually(are_recorded)
     progress = await farm.progress(run)
     assert progress is not None
     assert (progress.frames, progress.total_frames, progress.chunks) == (10, 10, 2)
-    lines = [line.message async for line in farm.logs(run)]
-    assert any(line.startswith("Accepted: frames 0 to 4") for line in lines), lines
+
+    async def is_logged() -> bool:
+        lines = [line.message async for line in farm.logs(run)]
+        return any(line.startswith("Accepted: frames 0 to 4") for line in lines)
+
+    await eventually(is_logged)  # a process sends its lines in batches
     assert await farm.report(run) == done
     assert done.run_id in [str(found.run.id) for found in await farm.list_runs()]
