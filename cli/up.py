@@ -1,7 +1,6 @@
 """`helios-job up`: a whole farm on this machine, until Ctrl-C."""
 
 import asyncio
-import socket
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -53,15 +52,15 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
 
 
 def _check_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as exc:
-            raise RequestError(
-                f"Port {port} can't be used ({exc.strerror}); choose another one (--port), or, if it is a Prefect "
-                f"server's, have that one used: PREFECT_API_URL=http://127.0.0.1:{port}/api"
-            ) from None
+    from farm.server.process import bound_socket
+
+    try:
+        bound_socket(port).close()
+    except OSError as exc:
+        raise RequestError(
+            f"Port {port} can't be used ({exc.strerror}); choose another one (--port), or, if it is a Prefect "
+            f"server's, have that one used: PREFECT_API_URL=http://127.0.0.1:{port}/api"
+        ) from None
 
 
 def _say_what_is_where(own: "ServerAccess | None", deployments: list[str], *, has_worker: bool) -> None:

@@ -86,19 +86,12 @@ def judge_repeat(before: Piece, after: Piece) -> PictureFinding | None:
     step = distance(before.last[-1], after.first[0])
     if step > min(REPEAT_MOST, REPEAT_SUSPECT_SHARE * smallest):
         return None
-    return PictureFinding(
-        kind=PictureFault.REPEAT,
-        is_certain=step <= REPEAT_SHARE * smallest,
-        chunk_id=after.chunk_id,
-        frame=after.start_frame,
-        other_chunk_id=before.chunk_id,
-        other_frame=before.end_frame - 1,
-        message=(
-            f"chunk {after.chunk_id} begins with the last frame of chunk {before.chunk_id}: frame {after.start_frame} "
-            f"differs from the frame before by {step:.2f} of 255 levels, other frames by {smallest:.2f} or more; it is "
-            "one frame early, or the chunk before is one frame late"
-        ),
+    message = (
+        f"chunk {after.chunk_id} begins with the last frame of chunk {before.chunk_id}: frame {after.start_frame} "
+        f"differs from the frame before by {step:.2f} of 255 levels, other frames by {smallest:.2f} or more; it is "
+        "one frame early, or the chunk before is one frame late"
     )
+    return _at_seam(PictureFault.REPEAT, before, after, message, is_certain=step <= REPEAT_SHARE * smallest)
 
 
 def judge_restart(before: Piece, chunk: Piece, earlier: Piece) -> PictureFinding | None:
@@ -147,17 +140,11 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
     if not (is_jump or is_colour_jump) or not _go_on(before, after):
         return None
     found, usual, what = (shift, inside, "brightness") if is_jump else (colour, colour_inside, "colour")
-    return PictureFinding(
-        kind=PictureFault.JUMP,
-        chunk_id=after.chunk_id,
-        frame=after.start_frame,
-        other_chunk_id=before.chunk_id,
-        other_frame=before.end_frame - 1,
-        message=(
-            f"the {what} jumps between chunk {before.chunk_id} and chunk {after.chunk_id}, at frame "
-            f"{after.start_frame}: by {found:+.1f} of 255 levels, inside these chunks by {usual:.1f} at most"
-        ),
+    message = (
+        f"the {what} jumps between chunk {before.chunk_id} and chunk {after.chunk_id}, at frame "
+        f"{after.start_frame}: by {found:+.1f} of 255 levels, inside these chunks by {usual:.1f} at most"
     )
+    return _at_seam(PictureFault.JUMP, before, after, message)
 
 
 class FirstFrames:
@@ -188,6 +175,21 @@ class FirstFrames:
         ]
         for place in product((piece.frames,), *near):
             yield from (other for other in self._cells.get(place, {}).values() if other.chunk_id != piece.chunk_id)
+
+
+def _at_seam(
+    kind: PictureFault, before: Piece, after: Piece, message: str, *, is_certain: bool = False
+) -> PictureFinding:
+    """A finding about the first frame of a chunk beside the last frame of the chunk before."""
+    return PictureFinding(
+        kind=kind,
+        is_certain=is_certain,
+        chunk_id=after.chunk_id,
+        frame=after.start_frame,
+        other_chunk_id=before.chunk_id,
+        other_frame=before.end_frame - 1,
+        message=message,
+    )
 
 
 def _both(one: Piece, other: Piece) -> tuple[Steps, Steps] | None:

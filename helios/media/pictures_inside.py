@@ -127,7 +127,7 @@ def _edges(pieces: Sequence[Piece], position: int, stretch: Stretch) -> tuple[_E
     None where it is not known.
     """
     piece, begin, end = pieces[position], (stretch.before, stretch.entry), (stretch.exit, stretch.after)
-    earlier, later = pieces[:position][-1:], pieces[position + 1 :][:1]
+    earlier, later = pieces[max(position - 1, 0) : position], pieces[position + 1 : position + 2]
     if stretch.start == 0 and earlier and earlier[0].end_frame == piece.start_frame and len(earlier[0].last) > 1:
         last = earlier[0].last
         begin = distance(last[-2], last[-1]), distance(last[-1], piece.first[0])

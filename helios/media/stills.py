@@ -34,7 +34,7 @@ def still(video: Path, *, width: int = STILL_WIDTH) -> bytes:
         OSError: The file can't be read.
         ValueError: It has no frame.
     """
-    return _jpeg(_scaled(_first_frame(video), width))
+    return _jpeg(_scaled(_frame_at(video, 0), width))
 
 
 def contact_sheet(videos: Sequence[Path]) -> bytes:
@@ -49,7 +49,7 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     """
     count = min(len(videos), SHEET_STILLS)
     chosen = [videos[len(videos) * number // count] for number in range(count)]
-    frames = [_scaled(_first_frame(video), TILE_WIDTH) for video in chosen]
+    frames = [_scaled(_frame_at(video, 0), TILE_WIDTH) for video in chosen]
     return _jpeg(_tiled(frames, columns=min(count, SHEET_COLUMNS)))
 
 
@@ -100,14 +100,6 @@ def _tiled(frames: Sequence[VideoFrame], *, columns: int) -> VideoFrame:
     sheet = sink.pull()
     assert isinstance(sheet, VideoFrame)  # noqa: S101  it is a graph of pictures
     return sheet
-
-
-def _first_frame(video: Path) -> VideoFrame:
-    with av.open(str(video)) as container:
-        found = next(container.decode(video=0), None)
-    if found is None:
-        raise ValueError(f"{video} has no frame")
-    return found
 
 
 def _scaled(frame: VideoFrame, width: int) -> VideoFrame:

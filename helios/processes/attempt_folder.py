@@ -167,7 +167,7 @@ def _remove(path: Path) -> None:
         os.rmdir(path)  # often there is nothing else in it, and rmtree takes 0.1 ms
         return
     shutil.rmtree(path, ignore_errors=True)
-    if path.is_symlink() or not path.exists():
+    if not path.exists():
         return
     # A command has taken the right to write away from its own folders, as build tools do.
     for folder, names, _ in os.walk(path):
