@@ -56,8 +56,8 @@ def _run(adapter: str, count: int) -> dict[str, float]:
 
 async def _invoke_all(config: dict[str, Any], count: int) -> dict[str, float]:
     from adapters import create_adapter
+    from helios.garbage import calm_collector
     from helios.models.worker import WorkerJob
-    from tasks.run.garbage import calm_collector
 
     _, adapter = await asyncio.to_thread(create_adapter, config)
     calm_collector()  # as the flow does

@@ -19,7 +19,7 @@ def ask(question: Question[T]) -> T:
 
 async def with_client(question: Question[T]) -> T:
     """Ask, with a Prefect API at hand."""
-    from prefect.client.orchestration import get_client
+    from farm.finding import opened
 
-    async with get_client() as client:
+    async with opened(None) as client:
         return await question(client)

@@ -19,6 +19,7 @@ from cli.up import up
 from cli.validate import validate
 from cli.worker import worker
 from helios.errors import ExpectedError, HeliosError
+from helios.garbage import spare_loading
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -34,6 +35,7 @@ for command in (run, validate, plan, doctor, submit, list_command, status, logs,
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
+    spare_loading()
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as exc:

@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.settings import PREFECT_API_URL
 
 from farm.dead_runs import mark_dead_runs
 from farm.runs import RunStatus, find_run
 from helios.errors import RequestError
+from tasks.prefect_api.client import api_client
 
 Run = str | UUID | RunStatus
 """A run: its id, its name, or what the API returned of it, which is then not looked up again."""
@@ -42,5 +43,5 @@ async def opened(client: PrefectClient | None) -> AsyncIterator[PrefectClient]:
             "No Prefect server is configured; set PREFECT_API_URL, as in http://127.0.0.1:4200/api, or run within "
             "`with farm.prefect_server():`, which finds that of helios-job up, or starts one"
         )
-    async with get_client() as new:
+    async with api_client() as new:
         yield new

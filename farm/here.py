@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import TerminationSignal
 from prefect.flow_engine import run_flow
@@ -20,6 +20,7 @@ from prefect.states import Cancelled, Pending
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
+from tasks.prefect_api.client import api_client
 from tasks.prefect_api.states import job_state
 from tasks.run.errors import JOB_CANCELLED, JobEndedError, JobRefusedError
 from tasks.run.last_states import count_ended
@@ -52,7 +53,7 @@ class Outcome(NamedTuple):
 
 async def create_run(parameters: dict[str, Any]) -> FlowRun:
     """Make a flow run that this process is to carry out."""
-    async with get_client() as client:
+    async with api_client() as client:
         return await client.create_flow_run(render_job, parameters=parameters, state=Pending())
 
 
@@ -170,13 +171,13 @@ async def _count_ended(run: FlowRun) -> int:
     """The number of a run's task runs that had ended before this process took the run on."""
     if run.run_count == 0:
         return 0
-    async with get_client() as client:
+    async with api_client() as client:
         return await count_ended(client, str(run.id))
 
 
 async def _interrupted(run: FlowRun) -> Outcome:
     """Record the cancellation of a run whose own code has not begun, and so can't record it."""
-    async with get_client() as client:
+    async with api_client() as client:
         state = (await client.read_flow_run(run.id)).state
         if state is None or not state.is_final() or state.is_crashed():
             state = Cancelled(message=JOB_CANCELLED)
@@ -190,7 +191,7 @@ async def _is_recorded(report: JobReport | None, *, expected: int) -> bool:
     if report is None:
         return True
     expected += sum(1 for chunk in report.chunks if chunk.attempts or chunk.reused)
-    async with get_client() as client:
+    async with api_client() as client:
         return await _until_ended(client, report.run_id, expected)
 
 

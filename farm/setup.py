@@ -27,13 +27,14 @@ LIMITS = {"local": os.cpu_count() or 1, "aws-lambda": 1000, "cloud-run": 100, "c
 
 async def make_pool() -> None:
     """Make the work pool with its queues, and the limits, where they are not there."""
-    from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
+    from tasks.prefect_api.client import api_client
+
     template = ProcessWorker.get_default_base_job_template()
-    async with get_client() as client:
+    async with api_client() as client:
         with suppress(ObjectAlreadyExists):
             await client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
             await _make_queues(client)
@@ -84,11 +85,10 @@ def deploy() -> None:
 
 async def describe_deployments() -> list[str]:
     """A line for each deployment of the flow, by name."""
-    from prefect.client.orchestration import get_client
-
     from farm.runs import list_deployments
     from tasks.prefect_api.api import FLOW_NAME
+    from tasks.prefect_api.client import api_client
 
-    async with get_client() as client:
+    async with api_client() as client:
         found = await list_deployments(client)
     return [f"{f'{FLOW_NAME}/{deployment.name}':<24} {deployment.description or ''}" for deployment in found]

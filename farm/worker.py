@@ -83,12 +83,12 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
 
 
 async def _say_what_was_missed(pool: str, say: Callable[[str], None]) -> None:
-    from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
     from farm.missed_runs import mark_missed_runs
+    from tasks.prefect_api.client import api_client
 
-    async with get_client() as client:
+    async with api_client() as client:
         with suppress(ObjectNotFound):  # the pool is made with its first worker
             for run in await mark_missed_runs(client, pool):
                 say(f"{run.name} ({run.id}) was missed: no worker was there")

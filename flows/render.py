@@ -7,12 +7,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.runtime import flow_run
 
 from flows import parameters
 from helios.errors import ExpectedError, HeliosError
+from helios.garbage import calm_collector
 from helios.models.report import JobReport, RunState
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
@@ -21,6 +21,7 @@ from tasks.page.page import keep_page_updated
 from tasks.page.webhook import Webhook, open_webhook
 from tasks.prefect_api import log
 from tasks.prefect_api.api import RunApi
+from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
 from tasks.prefect_api.states import job_state, stitching
 from tasks.render_all import render_all
@@ -29,7 +30,6 @@ from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.errors import JobEndedError
-from tasks.run.garbage import calm_collector
 from tasks.run.identity import RetryPolicy
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
@@ -88,7 +88,7 @@ async def render_job(
     told: tuple[Webhook, FlowRun] | None = None
     try:
         with sigterm_cancels() as cancel:
-            async with get_client(httpx_settings=FOR_ONE_TRY) as client:
+            async with api_client(**FOR_ONE_TRY) as client:
                 api = RunApi(client, logger)
                 notify = await open_webhook(webhook, secret=webhook_secret, data=webhook_data)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from farm.errors import ServerStartError
 from farm.server.credentials import ServerAccess, client_headers, find_farm, plain_client
 from farm.server.process import bound_socket, start_server, stop_server
+from tasks.prefect_api.tls import tls_for
 
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
@@ -76,7 +77,7 @@ def configured_server() -> Iterator[None]:
 def _check_lets_in(url: str) -> None:
     headers = client_headers()
     try:
-        answer = httpx.get(f"{url}/admin/version", headers=headers, timeout=30)
+        answer = httpx.get(f"{url}/admin/version", headers=headers, timeout=30, verify=tls_for(url))
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise ServerStartError(
             f"Prefect's API at {url} does not answer ({exc}); start it, or unset PREFECT_API_URL to have one started "

@@ -21,6 +21,8 @@ import httpx
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, PREFECT_HOME
 from prefect.settings.legacy import Setting
 
+from tasks.prefect_api.tls import tls_for
+
 USER = "helios"
 ASK_SECONDS = 5.0
 LINK_PATH = "/helios/open"
@@ -100,7 +102,7 @@ class ServerAccess:
 
 def plain_client(*, timeout: float = ASK_SECONDS) -> httpx.Client:
     """Make a client for a server on this machine: no proxy comes between."""
-    return httpx.Client(timeout=timeout, trust_env=False)
+    return httpx.Client(timeout=timeout, trust_env=False, verify=tls_for("http://127.0.0.1"))
 
 
 def find_farm() -> ServerAccess | None:

@@ -20,7 +20,7 @@ import uvicorn
 
 from farm.server.middleware import LoopbackMiddleware
 from farm.server.sqlite_cursors import close_failed_cursors
-from tasks.run.garbage import calm_collector
+from helios.garbage import calm_collector, spare_loading
 
 APP = "prefect.server.api.server"
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
@@ -42,6 +42,7 @@ def main() -> None:
     listener.set_inheritable(False)
     port = listener.getsockname()[1]
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    spare_loading()
     close_failed_cursors()
     prefect = importlib.import_module(APP)
     calm_collector()  # saves a seventh of the server's CPU while chunks end
