@@ -21,6 +21,8 @@ class Encodes:
     """Whether one process renders all of it, too."""
     with_bare_tasks: bool = False
     """Whether bare Prefect tasks run the same commands, too."""
+    with_levels: bool = False
+    """Whether the flow runs at each level of verification, and not at the default one alone."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ LARGE = Join(chunks=200, frames=15, is_noise=True)
 STANDARD = Extent(
     runs=5,
     encodes=(
-        Encodes(16, 34, 2),
+        Encodes(16, 34, 2, with_levels=True),
         Encodes(16, 4, 1, with_whole=True),
         Encodes(64, 4, 4),
     ),
@@ -114,7 +116,7 @@ FULL = Extent(
     runs=5,
     encodes=(
         Encodes(16, 34, 1, with_whole=True),
-        Encodes(16, 34, 2, with_bare_tasks=True),
+        Encodes(16, 34, 2, with_bare_tasks=True, with_levels=True),
         Encodes(16, 34, 4),
         Encodes(64, 4, 1),
         Encodes(64, 34, 2),
