@@ -78,7 +78,7 @@ class LocalAdapter:
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
         async with self._folders.attempt() as folder:
-            return await run_command(
+            ended = await run_command(
                 [job.command, *job.args],
                 env={**attempt_environment(folder.parent, folder), **self._env, **job.env},
                 cwd=job.cwd,
@@ -89,6 +89,7 @@ class LocalAdapter:
                 grace_seconds=self._config.grace_seconds,
                 on_output=on_output,
             )
+        return ended.model_copy(update={"rendered_by": os.uname().nodename})
 
     def _wrapper(self, temporary: Path, job: WorkerJob) -> list[str]:
         """What puts the command into its sandbox, if one is asked for."""

@@ -6,6 +6,8 @@ is found in each codec.
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
+from collections.abc import Callable
+
 import av
 from av.packet import Packet
 from av.stream import Stream
@@ -14,7 +16,6 @@ from av.video.frame import VideoFrame
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.ffv1 import Ffv1Checksums
-from helios.media.fingerprints import PictureTaker
 
 STRICT = {"err_detect": "crccheck+explode"}
 """Options of FFmpeg's decoders: every error is raised, where some decoders would go on with a part of a picture
@@ -27,12 +28,12 @@ class ChunkDecoding:
 
     Args:
         chunk: An open file, before its first packet is decoded.
-        taker: Looks at each picture, in the order shown.
+        take: Called with each picture, in the order shown.
     """
 
-    def __init__(self, chunk: ChunkFile, taker: PictureTaker | None = None) -> None:
+    def __init__(self, chunk: ChunkFile, take: Callable[[VideoFrame], None] | None = None) -> None:
         self._chunk = chunk
-        self._taker = taker
+        self._hand_on = take
         self._video = chunk.video.codec_context
         decoders = [self._video, *([chunk.audio.codec_context] if chunk.audio else [])]
         for decoder in decoders:
@@ -93,8 +94,8 @@ class ChunkDecoding:
             index = self._waiting.pop(stamp)
         if picture.is_corrupt:
             raise self._damage(index, "is incomplete: the decoder made up a part of its picture")
-        if self._taker is not None:
-            self._taker.take(picture)
+        if self._hand_on is not None:
+            self._hand_on(picture)
 
     def _feed_sound(self, packet: Packet[Stream]) -> None:
         try:

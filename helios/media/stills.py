@@ -63,8 +63,23 @@ def side_by_side(*places: tuple[Path, int]) -> bytes:
         OSError: A file can't be read.
         ValueError: One has no frame.
     """
-    frames = [_scaled(_frame_at(video, index), STILL_WIDTH) for video, index in places]
-    return _jpeg(_tiled(frames, columns=len(frames)))
+    return beside([_frame_at(video, index) for video, index in places])
+
+
+def beside(frames: Sequence[VideoFrame]) -> bytes:
+    """Make a JPEG of decoded frames of one size, beside each other."""
+    return _jpeg(_tiled([_scaled(frame, STILL_WIDTH) for frame in frames], columns=len(frames)))
+
+
+def whole(frame: VideoFrame) -> bytes:
+    """Make a PNG of a decoded frame, in its own size; 8 bits for each colour, and alpha where the frame has some."""
+    encoder = av.CodecContext.create("png", "w")
+    encoder.width, encoder.height = frame.width, frame.height
+    encoder.pix_fmt = "rgba" if any(component.is_alpha for component in frame.format.components) else "rgb24"
+    encoder.time_base = Fraction(1, 1)
+    picture = frame.reformat(format=encoder.pix_fmt)
+    picture.pts = None
+    return b"".join(bytes(packet) for packet in (*encoder.encode(picture), *encoder.encode(None)))
 
 
 def _frame_at(video: Path, index: int) -> VideoFrame:

@@ -85,7 +85,7 @@ def verify_output(
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
         taker = PictureTaker() if level.covers(VerifyLevel.PICTURES) else None
-        decoding = ChunkDecoding(chunk, taker) if level.covers(VerifyLevel.DECODE) else None
+        decoding = ChunkDecoding(chunk, taker.take if taker else None) if level.covers(VerifyLevel.DECODE) else None
         for packet, index in chunk.packets():
             if stop is not None and stop.is_set():
                 raise VerificationStoppedError(f"Verifying {path.name} was stopped")

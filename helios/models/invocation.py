@@ -111,6 +111,13 @@ class WorkerIdentity(_Tolerant):
     """What it speaks."""
     host: str = ""
     """The function, the service or the machine."""
+    instance: str = ""
+    """Tells the workers of one function or service apart; empty from an earlier version."""
+
+    @property
+    def rendered_by(self) -> str | None:
+        """The worker's name, which no other worker has; None where it does not tell itself from others."""
+        return f"{self.host} ({self.instance})" if self.instance else None
 
 
 class ChunkAnswer(_Tolerant):
@@ -163,6 +170,7 @@ class ChunkAnswer(_Tolerant):
             timings=self.timings,
             verified=self.verified,
             pictures=self.pictures,
+            rendered_by=self.worker.rendered_by if self.worker else None,
         )
 
     @classmethod

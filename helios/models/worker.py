@@ -40,6 +40,9 @@ class WorkerJob(WireModel):
     """Counts the executions of this chunk, from 1."""
     verify: VerifyLevel | None = None
     """How thoroughly a worker that verifies its output does so; as its job document says when empty."""
+    avoid_worker: str | None = None
+    """The worker that should not run this, as its `WorkerResult.rendered_by` named it: a hint, for adapters that can
+    choose a worker. The others ignore it."""
 
 
 class Artifact(WireModel):
@@ -89,3 +92,6 @@ class WorkerResult(WireModel):
     """How thoroughly the worker has verified the output; empty where it does not say, and counts as not verified."""
     pictures: KnownPictures = None
     """What stays of its pictures, where the level says so."""
+    rendered_by: str | None = None
+    """The worker that ran the command, such as the machine and the process or instance; the same text for the same
+    worker. Empty where it is not known."""

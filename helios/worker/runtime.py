@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+import uuid
 from functools import cache
 from typing import Any
 
@@ -30,6 +31,7 @@ class WorkerRuntime:
         self.running: set[asyncio.Task[Any]] = set()
         """What runs now."""
         self._stopped = False
+        self._token = uuid.uuid4().hex[:8]
         self._is_first = True
 
     async def run(self, request: ChunkRequest, *, remaining_seconds: float | None = None) -> ChunkAnswer:
@@ -67,7 +69,9 @@ class WorkerRuntime:
     @property
     def identity(self) -> WorkerIdentity:
         """The identity of this worker."""
-        return WorkerIdentity(version=package_version(), protocol=PROTOCOL, host=self.settings.name)
+        # The platform's name alone is not enough: containers on Cloud Run are all called localhost.
+        instance = f"{self.settings.instance} {self._token}".strip()
+        return WorkerIdentity(version=package_version(), host=self.settings.name, instance=instance)
 
     def _boot_ms(self) -> int:
         if not self._is_first:

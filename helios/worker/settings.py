@@ -41,6 +41,8 @@ class WorkerSettings:
     """HELIOS_LOG_BYTES: the most that is kept of a command's output."""
     name: str = ""
     """HELIOS_WORKER_NAME: the worker's name in answers; the platform's name of the function or service when empty."""
+    instance: str = ""
+    """What the platform calls this instance of the worker, so that people find its log; the machine's name elsewhere."""
 
     @classmethod
     def from_environment(
@@ -74,6 +76,10 @@ class WorkerSettings:
             chunk_bytes=None if chunk_bytes < 0 else chunk_bytes,
             log_bytes=_number(given, "log_bytes", cls.log_bytes, int),
             name=given.get("worker_name") or named or os.uname().nodename,
+            instance=environment.get("AWS_LAMBDA_LOG_STREAM_NAME")
+            or environment.get("CLOUD_RUN_EXECUTION")
+            or environment.get("K_REVISION")
+            or os.uname().nodename,
         )
 
     def check_place(self, place: str) -> None:
