@@ -85,6 +85,9 @@ _OPTIONS = {
     "webhook_data": _Option({"metavar": "JSON"}, _object),
     "verify": _Option({"type": click.Choice([level.value for level in VerifyLevel])}),
     "strict": _Option({"is_flag": True}),
+    "audit": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
+    "audit_psnr": _Option({"type": click.FloatRange(0), "metavar": "DB"}),
+    "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

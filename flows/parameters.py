@@ -51,4 +51,7 @@ WebhookUrl = Annotated[Annotated[str, Field(title="address")] | _Unset, _field("
 WebhookSecret = Annotated[Annotated[str, Field(title="name")] | _Unset, _field("webhook_secret")]
 Verify = Annotated[Annotated[VerifyLevel, Field(title="level")] | _Unset, _field("verify")]
 Strict = Annotated[bool, _field("strict")]
+Audit = Annotated[float, _field("audit", ge=0, le=1)]
+AuditPsnr = Annotated[float, _field("audit_psnr", ge=0)]
+AuditSeed = Annotated[Annotated[int, Field(title="number", ge=0)] | _Unset, _field("audit_seed")]
 WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]

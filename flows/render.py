@@ -25,10 +25,12 @@ from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
 from tasks.prefect_api.states import job_state, stitching
 from tasks.render_all import render_all
+from tasks.request.audit_order import LEAST_PSNR
 from tasks.request.complete import complete
 from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
+from tasks.run.audits import heed_audits
 from tasks.run.errors import JobEndedError
 from tasks.run.identity import RetryPolicy
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped
@@ -76,6 +78,9 @@ async def render_job(
     webhook_data: parameters.WebhookData = None,
     verify: parameters.Verify = None,
     strict: parameters.Strict = False,
+    audit: parameters.Audit = 0.0,
+    audit_psnr: parameters.AuditPsnr = LEAST_PSNR,
+    audit_seed: parameters.AuditSeed = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -128,6 +133,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             if reused := sum(record.reused for record in run.ledger.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
+            heed_audits(run.ledger.audits, logger)
             heed_warnings(run.ledger, logger, strict=request.strict)
             if run.identity.job.output is not None:
                 page.begin_sheet()

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled
 from prefect.transactions import get_transaction
 
-from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.errors import HeliosError, WorkerUnavailableError
 from helios.job.own_file import is_shared, make_own
 from helios.low_priority import run_low
 from helios.media.verify import VerifiedOutput, verify_output
@@ -23,15 +22,12 @@ from helios.models.pictures import ChunkPictures
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
-from helios.models.worker import Artifact, WorkerJob, WorkerResult
-from helios.processes.command_output import explain_exit
-from tasks.prefect_api.log import OUTPUT
+from helios.models.worker import Artifact
+from tasks.attempt import describe, render_once
 from tasks.run.accepted import AcceptedChunks
-from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
 from tasks.run.run import Run
-from tasks.site import Attempt
 
 
 def retry_if_due(_task: object, _task_run: TaskRun, state: State[object]) -> bool:
@@ -112,25 +108,19 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedE
 
 async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkResult:
     """Have the command run at the run's site, verify what it wrote, and give it its name."""
-    chunk, clock = record.chunk, run.progress
-    attempt = _describe(record, run)
-    order = await run.site.order(attempt)
+    chunk = record.chunk
+    attempt = describe(record, run, number=record.attempts, name=str(record.attempts))
+    rendered = await render_once(attempt, run, log=_log_of(run, record), times=times)
     try:
-        times.started = clock.seconds
-        ended = await _execute(order.job, record, run)
-        times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
-        if ended.exit_code != 0:
-            raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
-        collecting = time.monotonic()
-        done = await run.site.collect(ended, order.place)
-        times.fetched, verifying = clock.seconds, time.monotonic()
-        if is_shared(order.place):
-            await asyncio.to_thread(make_own, order.place, run.identity.place(attempt.output, f"{attempt.number}-own"))
-        verified = await verify(order.place, chunk, run, done=done, pictures=ended.pictures)
+        verifying, ended = time.monotonic(), rendered.ended
+        if is_shared(rendered.place):
+            own = run.identity.place(attempt.output, f"{attempt.number}-own")
+            await asyncio.to_thread(make_own, rendered.place, own)
+        verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
-        order.place.replace(attempt.output)
+        rendered.place.replace(attempt.output)
     except BaseException:
-        order.place.unlink(missing_ok=True)
+        rendered.place.unlink(missing_ok=True)
         raise
     return ChunkResult(
         run_id=run.identity.run_id,
@@ -144,37 +134,10 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         verified=verified.level,
         pictures=verified.pictures,
         verify_ms=round((time.monotonic() - verifying) * 1000),
-        fetch_ms=round((verifying - collecting) * 1000),
+        fetch_ms=rendered.fetch_ms,
         worker=ended.timings,
+        rendered_by=ended.rendered_by,
     )
-
-
-def _describe(record: ChunkRecord, run: Run) -> Attempt:
-    """The chunk's current attempt, for the site."""
-    identity, directory = run.identity, run.identity.job.directory
-    output = directory.output(record.chunk.output_file)
-    if output.parent != directory.path:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    return Attempt(
-        chunk=record.chunk,
-        position=record.position,
-        number=record.attempts,
-        output=output,
-        private=identity.place(output, str(record.attempts)),
-        timeout_seconds=identity.policy.timeout_seconds,
-        stall_seconds=identity.policy.stall_seconds,
-        level=identity.job.level,
-    )
-
-
-async def _execute(job: WorkerJob, record: ChunkRecord, run: Run) -> WorkerResult:
-    logger = get_run_logger()
-
-    def log(line: str) -> None:
-        logger.info("%s", line, extra=OUTPUT)
-
-    with chunk_log(_log_of(run, record), log, run.log_lines) as sink:
-        return await run.identity.job.adapter.execute(job, on_output=sink)
 
 
 def _log_of(run: Run, record: ChunkRecord) -> Path:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import Field
 
+from helios.models.audit import AuditReport
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures, PictureFinding
 from helios.models.verification import VerifyLevel
@@ -63,6 +64,8 @@ class ChunkResult(WireModel):
     """What stays of its pictures, where the level is `pictures`."""
     worker: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
+    rendered_by: str | None = None
+    """The worker, if it tells its name."""
 
     @property
     def path(self) -> Path:
@@ -89,6 +92,8 @@ class ChunkReport(WireModel):
     """Running time of the accepted attempt's command; empty when none was accepted."""
     worker: WorkerTimings | None = None
     """Where the time of the accepted attempt's worker went, if the worker reports it."""
+    rendered_by: str | None = None
+    """The worker of the accepted output, if it tells its name."""
     reused: bool = False
     """Whether an output accepted in an earlier run was taken."""
     bytes: Annotated[int, Field(ge=0)] | None = None
@@ -151,3 +156,5 @@ class JobReport(WireModel):
     """Why the job did not complete."""
     warnings: tuple[PictureFinding, ...] = ()
     """What is suspicious in its pictures, in frame order, at the level `pictures`."""
+    audit: AuditReport | None = None
+    """What was rendered a second time, and how that compares; empty without an audit."""

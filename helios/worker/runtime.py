@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
-from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
+from helios.models.invocation import ChunkAnswer, ChunkRequest, WorkerIdentity
 from helios.worker.asset_cache import AssetCache
 from helios.worker.attempt import Attempt
 from helios.worker.clock import Clock

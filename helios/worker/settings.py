@@ -42,7 +42,7 @@ class WorkerSettings:
     name: str = ""
     """HELIOS_WORKER_NAME: the worker's name in answers; the platform's name of the function or service when empty."""
     instance: str = ""
-    """What the platform calls this instance of the worker, so that people find its log; the machine's name elsewhere."""
+    """The platform's name of this instance of the worker, for people who look for its log; elsewhere the machine's."""
 
     @classmethod
     def from_environment(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.media.stills import contact_sheet, side_by_side
+from helios.models.audit import AuditVerdict
 from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult, OutputReport, RunState
 from tasks.page.chunk_table import MOST_ROWS, chunk_table
@@ -15,12 +16,14 @@ from tasks.page.progress_text import describe, duration
 from tasks.page.timeline import explain, slowest
 from tasks.page.timeline_picture import draw_timeline
 from tasks.request.prepare import PreparedJob
+from tasks.run.audits import Audits
 from tasks.run.ledger import Ledger
 from tasks.run.progress import Progress
 from tasks.run.run import Run
 
 MOST_FINDINGS, MOST_PAIRS = 50, 6
 """Findings in the pictures that are shown, and how many of them with their two frames: 20 to 80 kB each."""
+_AUDIT_RANKS = (AuditVerdict.DIFFERENT, AuditVerdict.FAILED, AuditVerdict.PENDING, AuditVerdict.PASSED)
 Content = dict[str, Any]
 """`data` and `description`; for the progress also `metadata_`, which has the numbers."""
 
@@ -89,6 +92,30 @@ def warnings_content(findings: Sequence[PictureFinding], pictures: Mapping[Pictu
     if more := len(findings) - MOST_FINDINGS:
         lines += [f"… and {more} more: the run's report has all of them."] if more > 0 else []
     return {"data": "\n".join(lines), "description": f"{len(findings)} findings in the pictures"}
+
+
+def audit_content(audits: Audits) -> Content:
+    """The chunks that are rendered a second time, those that differ first, with their two pictures."""
+    report = audits.report()
+    if report is None:
+        return {}
+    ranked = sorted(report.chunks, key=lambda chunk: _AUDIT_RANKS.index(chunk.verdict))
+    what = f"{len(ranked)} chunks are rendered twice (share {report.share:g}, seed {report.seed})"
+    words = f"Audit: {report.verdict.value}. {what}"
+    lines = [f"{words}; frames must reach {report.least_psnr:g} dB, and be equal where the codec is lossless.", ""]
+    for chunk in [chunk for chunk in ranked if chunk.message][:MOST_FINDINGS]:
+        lines += [f"**Chunk {chunk.chunk_id}: {chunk.verdict.value}.**", "", "```", chunk.message or "", "```", ""]
+        if (both := audits.records[chunk.chunk_id].both) is not None:
+            lines += [_jpeg(both, f"Frame {chunk.frame}: as accepted, and the second time"), ""]
+    lines += ["| chunk | verdict | lowest PSNR | frame | rendered by | then by |", "|---|---|---|---|---|---|"]
+    for chunk in ranked[:MOST_ROWS]:
+        psnr = f"{chunk.lowest_psnr:.1f} dB" if chunk.lowest_psnr is not None else ""
+        psnr = psnr or ("equal" if chunk.verdict is AuditVerdict.PASSED else "")
+        cells = (chunk.chunk_id, chunk.verdict.value, psnr, chunk.frame, chunk.rendered_by, chunk.rendered_again_by)
+        lines.append("| " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |")
+    if more := len(ranked) - MOST_ROWS:
+        lines += ["", f"… and {more} more: the run's report has all of them."] if more > 0 else []
+    return {"data": "\n".join(lines), "description": words}
 
 
 def list_findings(ledger: Ledger) -> list[PictureFinding]:

@@ -1,8 +1,9 @@
 """The page of a run in Prefect's UI, kept up to date: its progress, its chunks, its timeline, its pictures.
 
-Four artifacts, five where pictures are suspicious, each changed in place, so that their number does not grow. They are
-small, drawn and written at most every two seconds and at most a two-hundredth of the time, whatever the job's size.
-Rendering does not depend on them: while Prefect's API can't be reached, they stay behind.
+Four artifacts, one more where pictures are suspicious, and one more with an audit; each is changed in place, so that
+their number does not grow. They are small, drawn and written at most every two seconds and at most a two-hundredth of
+the time, whatever the job's size. Rendering does not depend on them: while Prefect's API can't be reached, they stay
+behind.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from helios.models.report import ChunkResult
 from tasks.page.artifact import RunArtifact
 from tasks.page.contents import (
     Content,
+    audit_content,
     chunks_content,
     draw_findings,
     draw_sheet,
@@ -34,7 +36,7 @@ from tasks.prefect_api.one_try import one_try
 from tasks.run.run import Run
 
 PROGRESS, CHUNKS, TIMELINE, VIDEO = "render-progress", "render-chunks", "render-timeline", "render-video"
-WARNINGS = "render-warnings"
+WARNINGS, AUDIT = "render-warnings", "render-audit"
 """The artifacts' keys."""
 WRITE_SECONDS = 2.0
 """Between two writes of an artifact at least, however many chunks finish."""
@@ -77,6 +79,7 @@ class RunPage:
             (self._artifact(TIMELINE, "markdown"), lambda now: timeline_content(run, now, is_over=self._is_over)),
             (self._artifact(VIDEO, "markdown"), lambda _now: self._draw_video()),
             (self._artifact(WARNINGS, "markdown"), lambda _now: self._draw_warnings()),
+            (self._artifact(AUDIT, "markdown"), lambda _now: audit_content(run.ledger.audits)),
         ]
         self._still: tuple[ChunkResult, bytes] | None = None
         self._sheet: asyncio.Task[bytes | None] | None = None

@@ -169,6 +169,26 @@ _ALL = (
         "A job with suspicious pictures, or with a warning about its video, fails.",
         option="--strict",
     ),
+    Parameter(
+        "audit",
+        "Share of chunks to audit",
+        "The share of the chunks, 0 to 1, that are rendered a second time and compared; above 0 at least one. A job "
+        "whose renders differ fails before its chunks are joined.",
+        option="--audit",
+    ),
+    Parameter(
+        "audit_psnr",
+        "Lowest PSNR in the audit, in dB",
+        "The PSNR in dB that every frame of an audited chunk must reach. Lossless codecs have to be exact.",
+        option="--audit-psnr",
+    ),
+    Parameter(
+        "audit_seed",
+        "Seed of the audit",
+        "A number that decides which chunks are audited: the same one draws the same chunks of a job.",
+        empty="another one for each run",
+        option="--audit-seed",
+    ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""

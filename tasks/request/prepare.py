@@ -17,6 +17,7 @@ from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.urls import is_storage_url, parent_url, split_url
+from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.request import RenderRequest, select_chunks
 from tasks.site import Site, shares_disk, site_of
 
@@ -65,6 +66,8 @@ class PreparedJob:
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
     level: VerifyLevel = DEFAULT_LEVEL
     """How thoroughly outputs are verified."""
+    audit: AuditOrder = NO_AUDIT
+    """How many chunks are rendered a second time."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     upload: VideoUpload | None = None
@@ -103,6 +106,10 @@ def prepare(request: RenderRequest) -> PreparedJob:
     site = site_of(
         adapter, spec=spec, source=request.source, directory=directory.path, written=_written(spec, directory, video)
     )
+    chunks = select_chunks(spec, request.chunks)
+    if request.audit > 0:
+        for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
+            site.check_repeatable(chunk)
     merge = None
     if request.is_joined and video.path is None and spec.merge_command is not None:
         merge = Merge(split_command(spec.merge_command), _merge_adapter(request.merge_adapter, site))
@@ -110,13 +117,14 @@ def prepare(request: RenderRequest) -> PreparedJob:
         spec=spec,
         name=request.job_name(spec),
         source=request.source,
-        chunks=select_chunks(spec, request.chunks),
+        chunks=chunks,
         directory=directory,
         adapter_name=adapter_name,
         adapter=adapter,
         site=site,
         limit=limit_name(request.adapter),
         level=request.level(spec),
+        audit=request.audit_order,
         output=video.path,
         upload=_open_upload(video.url, site) if video.url else None,
         audio_file=_audio(directory, request.audio_file) if request.audio_file else None,

@@ -17,6 +17,7 @@ from helios.media.containers import container_of
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
 from helios.storage.urls import is_storage_url, split_url
+from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
 from tasks.request.output_name import check_placeholders
 
@@ -50,6 +51,9 @@ class RenderRequest:
     webhook_data: Mapping[str, Any] | None = None
     verify: str | None = None
     strict: bool = False
+    audit: float = 0.0
+    audit_psnr: float = LEAST_PSNR
+    audit_seed: int | None = None
 
     @property
     def source(self) -> str | None:
@@ -69,6 +73,11 @@ class RenderRequest:
     def is_joined(self) -> bool:
         """Whether the chunks are to be joined."""
         return self.merge and self.chunks is None
+
+    @property
+    def audit_order(self) -> AuditOrder:
+        """What is asked for as an audit."""
+        return AuditOrder(self.audit, self.audit_psnr, self.audit_seed)
 
     def level(self, spec: JobSpec) -> VerifyLevel:
         """How thoroughly outputs are verified: as asked for, else as the document says, else the default.
@@ -101,6 +110,7 @@ class RenderRequest:
         spec = load_job_spec(self.job)
         select_chunks(spec, self.chunks)
         self.level(spec)
+        self.audit_order.check()
         JobDirectory(self.directory)
         for choice in (self.adapter, self.merge_adapter):
             if choice is not None and not names_block(choice):

@@ -6,6 +6,7 @@ from helios.media.job_pictures import JobPictures
 from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
+from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
 from tasks.run.progress import ProgressTracker
@@ -30,6 +31,8 @@ class Ledger:
         """The stitched video, once it is there."""
         self.pictures = JobPictures()
         """What was kept of the accepted chunks' pictures, at the level `pictures`."""
+        self.audits = Audits(identity)
+        """Which chunks are rendered a second time, and what came of it."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
 
     def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
@@ -132,6 +135,7 @@ class Ledger:
             video=self.video,
             error=error,
             warnings=self.pictures.warnings(),
+            audit=self.audits.report(),
         )
 
     def _chunk_report(self, record: ChunkRecord) -> ChunkReport:
@@ -146,6 +150,7 @@ class Ledger:
             adapter=self._job.adapter_name,
             duration_ms=result.render_ms if result else None,
             worker=result.worker if result else None,
+            rendered_by=result.rendered_by if result else None,
             bytes=result.artifact.bytes if result else None,
             frames=result.frames if result else None,
             verified=result.verified if result else None,

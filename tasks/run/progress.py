@@ -20,6 +20,8 @@ class Phase(StrEnum):
     """Input files go into storage, for workers elsewhere."""
     RENDERING = "rendering"
     """Chunks are rendered."""
+    AUDITING = "auditing"
+    """All chunks are accepted, and some are rendered a second time."""
     STITCHING = "stitching"
     """The chunks are stitched into one video."""
     MERGING = "merging"

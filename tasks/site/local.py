@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from helios.adapter import WorkerAdapter
+from helios.errors import RequestError
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -57,8 +58,18 @@ class LocalSite:
             chunk_index=attempt.position,
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,
+            avoid_worker=attempt.avoid_worker,
         )
         return Order(job, place)
+
+    def check_repeatable(self, chunk: RenderJobChunk) -> None:
+        """Make sure that the command writes where it is told to; else it would replace the accepted output."""
+        if not _names_output(chunk):
+            raise RequestError(
+                f"Chunk {chunk.id} can't be audited: its command does not name its output {chunk.output_file!r} as a "
+                "word of its own, so that a second render would replace the first. Let the command take the output's "
+                "name as an argument, or leave the audit out (--audit)"
+            )
 
     async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Do nothing: the command wrote the output here, and nothing has decoded it."""
@@ -76,9 +87,14 @@ def _give_own_file(chunk: RenderJobChunk, attempt: Attempt) -> tuple[list[str], 
     only one of its chunk, and an earlier file is removed before it.
     """
     words = chunk.argv
-    if chunk.output_file not in words[1:]:
+    if not _names_output(chunk):
         return list(words), attempt.output
     named = Path(chunk.output_file).with_name(attempt.private.name).as_posix()
     if chunk.output_file.startswith("./"):
         named = f"./{named}"
     return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], attempt.private
+
+
+def _names_output(chunk: RenderJobChunk) -> bool:
+    """Whether a chunk's command names its output as a word of its own."""
+    return chunk.output_file in chunk.argv[1:]

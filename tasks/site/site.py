@@ -39,6 +39,8 @@ class Attempt:
     """The command is stopped after this many seconds without a sign of life."""
     level: VerifyLevel = DEFAULT_LEVEL
     """How thoroughly a worker that verifies its output does so."""
+    avoid_worker: str | None = None
+    """The worker that should not run it, where the adapter can choose."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,14 @@ class Site(Protocol):
 
     async def order(self, attempt: Attempt) -> Order:
         """Say what the adapter is to do for an attempt, and where the output arrives."""
+        ...
+
+    def check_repeatable(self, chunk: RenderJobChunk) -> None:
+        """Make sure that a chunk can be rendered again while its accepted output stays where it is.
+
+        Raises:
+            RequestError: It can't.
+        """
         ...
 
     async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:

@@ -88,8 +88,12 @@ class StorageSite:
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,
             verify=attempt.level,
+            avoid_worker=attempt.avoid_worker,
         )
         return Order(job, attempt.private)
+
+    def check_repeatable(self, chunk: RenderJobChunk) -> None:
+        """Do nothing: every attempt has a workspace of its own."""
 
     async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Fetch the output, whole and as its worker described it.

@@ -1,6 +1,7 @@
 """A request is checked by reading alone; what it names is found and opened later, in the flow."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"verify": "x-ray"},
         "The level 'x-ray' is not known (--verify); expected one of container, decode, pictures",
     ),
+    "more than all chunks": ({"audit": 1.5}, "The share of chunks to audit is 1.5 (--audit); expected 0 to 1"),
+    "no number of chunks": ({"audit": math.nan}, "The share of chunks to audit is nan (--audit); expected 0 to 1"),
+    "a negative PSNR": ({"audit_psnr": -1}, "The lowest PSNR of the audit is -1 dB (--audit-psnr); expected 0 or more"),
+    "an endless PSNR": ({"audit_psnr": math.inf}, "is inf dB (--audit-psnr); expected 0 or more"),
+    "a negative seed": ({"audit_seed": -1}, "The seed of the audit is -1 (--audit-seed); expected 0 or more"),
     "a job directory": ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
 }
 

@@ -1,0 +1,98 @@
+"""One execution of a chunk's command, from the site's order to the file: for a chunk's attempts and for its audit."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from prefect import get_run_logger
+
+from helios.errors import CommandError
+from helios.models.verification import VerifyLevel
+from helios.models.worker import WorkerJob, WorkerResult
+from helios.processes.command_output import explain_exit
+from tasks.prefect_api.log import OUTPUT
+from tasks.run.chunk_log import chunk_log
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.run import Run
+from tasks.site import Attempt
+
+
+def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_worker: str | None = None) -> Attempt:
+    """An attempt of a chunk, for the site.
+
+    Args:
+        record: The chunk's.
+        run: The job's run.
+        number: Tells executions of the chunk apart, at the site and at the adapter.
+        name: Likewise, in the name of its file.
+        avoid_worker: The worker that should not run it, where the adapter can choose.
+    """
+    identity, directory = run.identity, run.identity.job.directory
+    output = directory.output(record.chunk.output_file)
+    if output.parent != directory.path:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    return Attempt(
+        chunk=record.chunk,
+        position=record.position,
+        number=number,
+        output=output,
+        private=identity.place(output, name),
+        timeout_seconds=identity.policy.timeout_seconds,
+        stall_seconds=identity.policy.stall_seconds,
+        level=identity.job.level,
+        avoid_worker=avoid_worker,
+    )
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What an attempt has left on this machine, not verified here."""
+
+    place: Path
+    """The file; whoever gets this removes it, or gives it its name."""
+    ended: WorkerResult
+    """How the command ended."""
+    done: VerifyLevel
+    """The level at which the worker has verified the file."""
+    fetch_ms: int
+    """Time to fetch it from storage; 0 where the worker wrote it here."""
+
+
+async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Rendered:
+    """Have a chunk's command run once at the run's site, and bring its output here.
+
+    Args:
+        attempt: What is rendered.
+        run: The job's run.
+        log: The file for what the command prints.
+        times: Gets the times of what happens.
+
+    Raises:
+        HeliosError: There is no output, and no file left.
+    """
+    clock = run.progress
+    order = await run.site.order(attempt)
+    try:
+        times.started = clock.seconds
+        ended = await _execute(order.job, run, log)
+        times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
+        if ended.exit_code != 0:
+            raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
+        collecting = time.monotonic()
+        done = await run.site.collect(ended, order.place)
+        times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
+    except BaseException:
+        order.place.unlink(missing_ok=True)
+        raise
+    return Rendered(order.place, ended, done, fetch_ms)
+
+
+async def _execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:
+    logger = get_run_logger()
+
+    def show(line: str) -> None:
+        logger.info("%s", line, extra=OUTPUT)
+
+    with chunk_log(log, show, run.log_lines) as sink:
+        return await run.identity.job.adapter.execute(job, on_output=sink)
