@@ -62,7 +62,7 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
         if chunk.result is not accepted:
             return None
         error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
-        raise _failed(chunk, record, accepted, error, run) from exc
+        raise _failed(error, chunk=chunk, record=record, accepted=accepted, run=run) from exc
     if chunk.result is not accepted:
         return None  # what was compared is not the chunk's output any more
     record.audit = found
@@ -76,7 +76,7 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
 
 
 def _failed(
-    chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, error: HeliosError, run: Run
+    error: HeliosError, *, chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, run: Run
 ) -> AttemptFailedError:
     """Count a second render that failed, and describe it."""
     retry = run.ledger.audits.fail_attempt(record, error)
@@ -121,7 +121,7 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
         record.both = compared.pictures.both
         with suppress(OSError):  # the difference itself is the news
             paths = await asyncio.to_thread(_keep, compared.pictures, log.with_suffix(""))
-    return _judge(compared, accepted, rendered, chunk, run, paths)
+    return _judge(compared, accepted=accepted, rendered=rendered, chunk=chunk, run=run, pictures=paths)
 
 
 async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord, run: Run) -> Comparison:
@@ -158,12 +158,14 @@ def _keep(pair: FramePair, stem: Path) -> tuple[str, ...]:
 
 def _judge(
     compared: Comparison,
+    *,
     accepted: ChunkResult,
     rendered: Rendered,
     chunk: ChunkRecord,
     run: Run,
-    paths: tuple[str, ...],
+    pictures: tuple[str, ...],
 ) -> ChunkAudit:
+    """What the report says of a comparison."""
     first, second = accepted.rendered_by, rendered.ended.rendered_by
     audit = ChunkAudit(
         chunk_id=chunk.chunk.id,
@@ -175,7 +177,7 @@ def _judge(
         rendered_again_by=second,
         same_worker=None if first is None or second is None else first == second,
         render_ms=rendered.ended.duration_ms,
-        pictures=paths,
+        pictures=pictures,
     )
     if not compared.is_different:
         return audit

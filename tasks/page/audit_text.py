@@ -47,7 +47,7 @@ def _differences(audit: ChunkAudit, compared: Comparison, chunk: RenderJobChunk,
     if count := compared.different_frames:
         yield (
             f"frame {audit.frame} differs most, with a PSNR of {compared.lowest_psnr:.1f} dB (expected {expected}), "
-            f"and {count} of {chunk.frame_count} frames differ"
+            f"and {count} of {chunk.frame_count} frames {'differs' if count == 1 else 'differ'}"
         )
     sound = compared.sound
     if sound is None or not sound.is_different:

@@ -104,7 +104,14 @@ def audit_content(audits: Audits) -> Content:
     words = f"Audit: {report.verdict.value}. {what}"
     lines = [f"{words}; frames must reach {report.least_psnr:g} dB, and be equal where the codec is lossless.", ""]
     for chunk in [chunk for chunk in ranked if chunk.message][:MOST_FINDINGS]:
-        lines += [f"**Chunk {chunk.chunk_id}: {chunk.verdict.value}.**", "", "```", chunk.message or "", "```", ""]
+        lines += [
+            f"**Chunk {chunk.chunk_id}: {chunk.verdict.value}.**",
+            "",
+            "```",
+            (chunk.message or "").replace("```", "…"),
+            "```",
+            "",
+        ]
         if (both := audits.records[chunk.chunk_id].both) is not None:
             lines += [_jpeg(both, f"Frame {chunk.frame}: as accepted, and the second time"), ""]
     lines += ["| chunk | verdict | lowest PSNR | frame | rendered by | then by |", "|---|---|---|---|---|---|"]

@@ -95,8 +95,13 @@ def draw(ids: Iterable[int], *, share: float, seed: int, job: str) -> frozenset[
     return frozenset(ordered[:count])
 
 
-def heed_audits(audits: Audits, log: RunLogger) -> None:
+def heed_audits(audits: Audits, log: RunLogger, *, has_id: bool) -> None:
     """End a job whose audit has failed; all its chunks are accepted.
+
+    Args:
+        audits: The run's.
+        log: The run's.
+        has_id: Whether later runs of the job take what this one accepted.
 
     Raises:
         JobFailedError: It has.
@@ -107,11 +112,12 @@ def heed_audits(audits: Audits, log: RunLogger) -> None:
     wrong = [chunk.message or "" for chunk in report.chunks if chunk.verdict is not AuditVerdict.PASSED]
     if not wrong:
         lowest = min((chunk.lowest_psnr for chunk in report.chunks if chunk.lowest_psnr is not None), default=None)
-        found = "equal" if lowest is None else f"at least {lowest:.1f} dB alike"
-        log.info("Audit passed: %d of the chunks were rendered twice, and are %s", len(report.chunks), found)
+        found = "all frames are equal" if lowest is None else f"the lowest PSNR is {lowest:.1f} dB"
+        log.info("Audit passed: %d chunks were rendered twice, and %s", len(report.chunks), found)
         return
-    more = f"\n  {len(wrong) - 1} more of the audited chunks failed: the report has all" if len(wrong) > 1 else ""
-    raise JobFailedError(
-        f"The audit failed: {wrong[0]}{more}\n"
-        "  The chunks stay accepted: a run without an audit only joins them (without --audit)"
-    )
+    lines = [f"The audit failed: {wrong[0]}"]
+    if len(wrong) > 1:
+        lines.append(f"  {len(wrong) - 1} more of {len(report.chunks)} audited chunks failed: see the report")
+    if has_id:
+        lines.append("  The chunks stay accepted: a run of this job without an audit (--audit) only joins them")
+    raise JobFailedError("\n".join(lines))
