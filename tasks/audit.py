@@ -18,7 +18,7 @@ from helios.models.audit import AuditVerdict, ChunkAudit
 from helios.models.report import ChunkResult
 from helios.models.verification import VerifyLevel
 from tasks.attempt import Rendered, describe, render_once
-from tasks.page.audit_text import describe_difference
+from tasks.page.audit_text import describe_difference, workers
 from tasks.run.audits import AuditRecord
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
@@ -70,8 +70,8 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
     if found.verdict is not AuditVerdict.PASSED:
         logger.error("%s", found.message)
         raise AttemptFailedError(found.message or "")
-    psnr = "equal" if found.lowest_psnr is None else f"{found.lowest_psnr:.1f} dB at worst, in frame {found.frame}"
-    logger.info("Passed: %s, rendered by %s, then by %s", psnr, found.rendered_by, found.rendered_again_by)
+    psnr = "all frames are equal" if found.lowest_psnr is None else f"at least {found.lowest_psnr:.1f} dB"
+    logger.info("Passed: %s. %s", psnr, workers(found))
     return None
 
 

@@ -176,7 +176,7 @@ async def test_a_cancelled_audit_leaves_nothing(tmp_path: Path, processes_of: Pr
     assert sorted(str(run.state_name) for name, run in runs.items() if name.startswith("audit")) == ["Cancelled"] * 2
 
 
-@pytest.mark.parametrize("cloud", ["amazon", "google"])
+@pytest.mark.parametrize("cloud", ["amazon", pytest.param("google", marks=pytest.mark.slow)])
 async def test_an_audit_over_storage(cloud: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Remote renders are compared here, each with the name of its worker; storage is left as it was found."""
     found: Aws | Google = request.getfixturevalue(cloud)

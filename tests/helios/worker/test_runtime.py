@@ -80,6 +80,9 @@ async def test_a_chunk_is_rendered_verified_and_stored(
     assert answer.timings.boot_ms > 0
     assert answer.worker is not None
     assert answer.worker.protocol == PROTOCOL
+    assert answer.worker.instance
+    assert answer.to_result("the worker").rendered_by == answer.worker.rendered_by
+    assert runtime.identity == answer.worker != WorkerRuntime(settings).identity
     assert answer.verified is VerifyLevel.DECODE
     assert workspaces(settings) == []
 
