@@ -90,9 +90,10 @@ def draw(ids: Iterable[int], *, share: float, seed: int, job: str) -> frozenset[
         seed: Another one draws others.
         job: The job's name: another job has another draw.
     """
+    if share <= 0:
+        return frozenset()
     ordered = sorted(ids, key=lambda chunk_id: hashlib.sha256(f"{seed} {chunk_id} {job}".encode()).digest())
-    count = max(1, round(share * len(ordered))) if share > 0 else 0
-    return frozenset(ordered[:count])
+    return frozenset(ordered[: max(1, round(share * len(ordered)))])
 
 
 def heed_audits(audits: Audits, log: RunLogger, *, has_id: bool) -> None:

@@ -13,6 +13,7 @@ from prefect.states import Cancelling, Pending
 
 from adapters.local import LocalAdapter
 from farm.here import start_flow
+from farm.runs import find_run, pause_run, resume_run
 from flows.render import render_job
 from helios.errors import WorkerUnavailableError
 from helios.models.audit import AuditReport, AuditVerdict
@@ -23,6 +24,7 @@ from testbed.cloud.google import Google
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
+from tests.flows.test_control import a_job, another_job_is_rendered
 from tests.flows.test_remote import left_in_storage
 from tests.flows.test_run_page import artifacts_of
 from tests.running import eventually, leftovers, render, report_of, task_runs
@@ -174,6 +176,29 @@ async def test_a_cancelled_audit_leaves_nothing(tmp_path: Path, processes_of: Pr
     assert (processes_of(tmp_path), leftovers(tmp_path)) == ([], [])
     runs = await task_runs(report, count=5)
     assert sorted(str(run.state_name) for name, run in runs.items() if name.startswith("audit")) == ["Cancelled"] * 2
+
+
+async def test_a_pause_holds_audits_back(tmp_path: Path) -> None:
+    """While a run is paused, the audit in flight finishes, and no other begins; then it goes on."""
+    async with a_job(tmp_path, f"until:{tmp_path}", chunks=2, concurrency=1, audit=1.0) as job:
+        (tmp_path / "0").touch()
+        await job.until_begun(2)
+        (tmp_path / "0").unlink()
+        (tmp_path / "5").touch()
+        await job.until_begun(3)  # chunk 0 for the second time, which waits
+        await pause_run(job.client, await find_run(job.client, str(job.run.id)))
+        await job.until_paused()  # lets all commands end
+
+        async def is_over() -> bool:
+            return leftovers(tmp_path) == []
+
+        await eventually(is_over)
+        await another_job_is_rendered(tmp_path)
+        assert (job.begun, job.work.done()) == (3, False)
+        await resume_run(job.client, await find_run(job.client, str(job.run.id)))
+        state = await job.work
+    assert state.is_completed(), state.message
+    assert (job.begun, audit_of(await report_of(state)).verdict) == (4, AuditVerdict.PASSED)
 
 
 @pytest.mark.parametrize("cloud", ["amazon", pytest.param("google", marks=pytest.mark.slow)])
