@@ -18,7 +18,7 @@ from helios.processes.attempt_folder import (
     remove_abandoned,
 )
 from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
-from helios.processes.environment import clean_environment
+from helios.processes.environment import clean_environment, named_variables
 from helios.processes.sandbox import open_sandbox
 
 
@@ -69,6 +69,8 @@ class LocalAdapter:
 
     def __init__(self, config: LocalAdapterConfig | None = None) -> None:
         self._config = config or LocalAdapterConfig()
+        self.named_variables = {**named_variables(self._config.pass_env), **self._config.env}
+        """The variables that the configuration names."""
         self._env = {**clean_environment(self._config.pass_env), **self._config.env}
         self._sandbox = open_sandbox(network=self._config.sandbox_network) if self._config.sandbox else None
         temporary = own_temporary_folder()

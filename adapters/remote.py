@@ -87,6 +87,8 @@ class RemoteAdapter:
         """Where jobs and outputs are kept."""
         self.assets = config.assets
         """Glob patterns of input files."""
+        self.named_variables = config.env
+        """The variables that the configuration names."""
         self.keep_objects = config.keep_objects
         """Whether objects stay after success."""
         self._slots = asyncio.Semaphore(config.max_in_flight)

@@ -88,6 +88,7 @@ _OPTIONS = {
     "audit": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
     "audit_psnr": _Option({"type": click.FloatRange(0), "metavar": "DB"}),
     "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
+    "revision": _Option({"metavar": "TEXT"}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

@@ -42,6 +42,8 @@ def show_outcome(
 def _summary(report: JobReport) -> str:
     reused = sum(chunk.reused for chunk in report.chunks)
     tail = f" ({reused} of {len(report.chunks)} chunks reused)" if reused else ""
+    if report.inputs is not None and report.inputs.message is not None:
+        tail = f" ({report.inputs.message})"
     if (video := report.video) is not None:
         sound = f", {video.audio_codec} sound" if video.audio_codec else ""
         return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes{tail}"

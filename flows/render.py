@@ -81,6 +81,7 @@ async def render_job(
     audit: parameters.Audit = 0.0,
     audit_psnr: parameters.AuditPsnr = LEAST_PSNR,
     audit_seed: parameters.AuditSeed = None,
+    revision: parameters.RevisionText = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -131,9 +132,11 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await _open_site(run, session.api)
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
-            if reused := sum(record.reused for record in run.ledger.records.values()):
+            if reused := run.ledger.reused:
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
             heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)
+            await run.inputs.look_again()
+            run.inputs.tell(run.report_inputs())
             heed_warnings(run.ledger, logger, strict=request.strict)
             if run.identity.job.output is not None:
                 page.begin_sheet()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from helios.models.worker import WorkerJob, WorkerResult
@@ -41,6 +41,16 @@ class WorkerAdapter(Protocol):
             CommandStalledError: It gave no sign of life for `job.stall_seconds` and was stopped.
             WorkerUnavailableError: It did not run, or its end is unknown.
         """
+        ...
+
+
+@runtime_checkable
+class NamesVariables(Protocol):
+    """An adapter whose configuration names environment variables for commands: they are inputs of the job's chunks."""
+
+    @property
+    def named_variables(self) -> Mapping[str, str]:
+        """The variables and their values, as every command gets them."""
         ...
 
 

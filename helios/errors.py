@@ -16,6 +16,7 @@
     │       └── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
     ├── StitchCancelledError          a stitch was asked to stop
     ├── VerificationStoppedError      a verification was asked to stop
+    ├── HashingStoppedError           the hashing of input files was asked to stop
     ├── AttemptFailedError            (tasks) an attempt's HeliosError, counted and put into words
     ├── JobEndedError                 (tasks) the job ended without its video
     │   ├── JobFailedError            (tasks) it can't complete
@@ -25,9 +26,9 @@
     └── ServerStartError              (farm) a Prefect server did not start
 
 A kind answers what to do about an attempt that failed: whether and within which bound the chunk is tried again,
-and whether there is a log of its command. The last eight classes have no kind, because that question is not asked of
-them: a stitch or a verification that was told to stop has not failed, an AttemptFailedError has been counted already,
-a job that ended has no further attempt, and a Prefect server is started before any job.
+and whether there is a log of its command. The last nine classes have no kind, because that question is not asked of
+them: a stitch, a verification or a hashing that was told to stop has not failed, an AttemptFailedError has been counted
+already, a job that ended has no further attempt, and a Prefect server is started before any job.
 
 Every message says what failed, with the value, what was expected, and what to do.
 """

@@ -137,6 +137,8 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         fetch_ms=rendered.fetch_ms,
         worker=ended.timings,
         rendered_by=ended.rendered_by,
+        inputs=run.inputs.digest_of(chunk),
+        input_list=run.inputs.list_key,
     )
 
 
@@ -180,8 +182,10 @@ async def verify(
 
 
 async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunks) -> bool:
-    """Take a chunk's output of an earlier run, if it is on record and still there with the recorded bytes."""
-    if (result := await accepted.find(chunk)) is None:
+    """Take a chunk's output of an earlier run, if it is on record, its inputs are as they were, and so is its file."""
+    if (found := await accepted.find(chunk)) is None:
+        return False
+    if (result := await run.inputs.reconcile(chunk, found)) is None:
         return False
     output, logger = run.identity.job.directory.output(chunk.output_file), get_run_logger()
     if result.artifact.url != output.as_uri():
@@ -198,5 +202,6 @@ async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunk
         return False
     if verified.level is not result.verified:
         result = result.model_copy(update={"verified": verified.level, "pictures": verified.pictures})
+    if result is not found:
         await accepted.write(chunk, result)
     return run.ledger.reuse(result, verified)

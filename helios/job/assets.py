@@ -5,15 +5,16 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from helios.bounded import map_bounded
 from helios.errors import RequestError
+from helios.job.selection import select_files
 from helios.models.base import WireModel
-from helios.models.paths import OWN_FOLDER, OutputPath
+from helios.models.paths import OutputPath
 from helios.storage.digest import hash_file
 from helios.storage.folder import Storage
 
@@ -56,7 +57,7 @@ class AssetBundle(WireModel):
 
 
 def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path]) -> list[Path]:
-    """Find a job's input files.
+    """Find the files of a job that are uploaded; see `helios.job.selection` for which these are.
 
     Args:
         directory: The job directory.
@@ -67,13 +68,10 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
     Raises:
         RequestError: A pattern finds nothing or leaves the folder, or there is too much.
     """
-    written = set(outputs)
-    found = _matches(directory, patterns) if patterns is not None else _visible_files(directory)
     files: list[Path] = []
     size = 0
-    for path in found:
-        if path in written:
-            continue
+    for name in select_files(directory, patterns=patterns, written=frozenset(map(str, outputs)), field="assets"):
+        path = directory / name
         if not path.resolve().is_relative_to(directory):
             raise RequestError(f"The input file {path} lies outside the job directory {directory}; copy it into it")
         files.append(path)
@@ -84,32 +82,6 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
                 'to be uploaded; name the job\'s input files ("assets": ["scene/**"] in the adapter\'s configuration)'
             )
     return files
-
-
-def _visible_files(directory: Path) -> Iterator[Path]:
-    for folder, folders, names in os.walk(directory):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(names):
-            path = Path(folder, name)
-            if not name.startswith(".") and path.is_file():
-                yield path
-
-
-def _matches(directory: Path, patterns: Sequence[str]) -> list[Path]:
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        if pattern.startswith("/") or ".." in pattern.split("/"):
-            raise RequestError(f"The assets pattern {pattern!r} leaves the job directory; expected one inside it")
-        try:
-            paths = sorted(directory.glob(pattern))
-        except (ValueError, NotImplementedError) as exc:
-            raise RequestError(f"The assets pattern {pattern!r} is not a glob pattern: {exc}") from None
-        files = [path for path in paths if path.is_file() and OWN_FOLDER not in path.relative_to(directory).parts]
-        files += [file for path in paths if path.is_dir() for file in _visible_files(path)]
-        if not files:
-            raise RequestError(f"The assets pattern {pattern!r} finds no file in {directory}; correct it, or drop it")
-        found.update(dict.fromkeys(files))
-    return list(found)
 
 
 async def upload_assets(files: Sequence[Path], *, directory: Path, storage: Storage) -> AssetBundle:

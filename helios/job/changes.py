@@ -11,7 +11,10 @@ SHOWN_BEFORE = 20
 
 
 def list_changes(before: JobSpec, now: JobSpec) -> list[str]:
-    """Say in what the frames of two documents may differ, each difference with its path in the document."""
+    """Say in what the frames of two documents may differ, each difference with its path in the document.
+
+    `inputs` and `revision` are not compared: what they stand for is (`helios.job.inputs`).
+    """
     changes = [
         f"metadata.{to_camel(name)}: {_became(old, new)}"
         for name in ("total_frames", "fps", "width", "height")
@@ -25,7 +28,7 @@ def list_changes(before: JobSpec, now: JobSpec) -> list[str]:
         changes += [
             f"chunks[{position}].{to_camel(name)}: {_became(old, new)}"
             for name in RenderJobChunk.model_fields
-            if (old := getattr(old_chunk, name)) != (new := getattr(new_chunk, name))
+            if name != "inputs" and (old := getattr(old_chunk, name)) != (new := getattr(new_chunk, name))
         ]
     return changes
 

@@ -30,5 +30,21 @@ def check_relative_path(path: str) -> str:
     return path
 
 
+def check_pattern(pattern: str) -> str:
+    """Refuse a glob pattern that is empty, absolute, or leaves its base folder by `..`.
+
+    Raises:
+        ValueError: Says what was expected.
+    """
+    parts = pattern.split("/")
+    if not pattern or "\0" in pattern or pattern.startswith("/") or ".." in parts or parts[0] == OWN_FOLDER:
+        raise ValueError("a glob pattern of files inside the job directory, such as scene/**")
+    if any("**" in part and part != "**" for part in parts):
+        raise ValueError("a glob pattern in which ** stands alone between slashes, such as scene/**/*.png")
+    return pattern
+
+
 OutputPath = Annotated[str, AfterValidator(check_relative_path)]
 """A file's path relative to the job directory."""
+InputPattern = Annotated[str, AfterValidator(check_pattern)]
+"""A glob pattern of files, relative to the job directory."""

@@ -66,6 +66,11 @@ class ChunkResult(WireModel):
     """Where the worker's time went, if the worker reports it."""
     rendered_by: str | None = None
     """The worker, if it tells its name."""
+    inputs: str | None = None
+    """Digest of what the chunk was rendered from, in hexadecimal (`helios.job.inputs`). Empty where that is not known,
+    as in records of earlier versions."""
+    input_list: str | None = None
+    """Names the list of these inputs in result storage."""
 
     @property
     def path(self) -> Path:
@@ -125,6 +130,19 @@ class OutputReport(WireModel):
     """What a person should know about it."""
 
 
+class InputsReport(WireModel):
+    """What changed of a job's inputs."""
+
+    message: str | None = None
+    """What changed since chunks were accepted by earlier runs, and what follows; empty when nothing changed."""
+    rendered_again: Annotated[int, Field(ge=0)] = 0
+    """Chunks whose accepted outputs were not reused because their inputs changed."""
+    reused: Annotated[int, Field(ge=0)] = 0
+    """Chunks whose accepted outputs were reused."""
+    changed_meanwhile: tuple[str, ...] = ()
+    """Inputs that changed while chunks were rendered: what was rendered from which content is not known."""
+
+
 class JobReport(WireModel):
     """What became of a job."""
 
@@ -158,3 +176,5 @@ class JobReport(WireModel):
     """What is suspicious in its pictures, in frame order, at the level `pictures`."""
     audit: AuditReport | None = None
     """What was rendered a second time, and how that compares; empty without an audit."""
+    inputs: InputsReport | None = None
+    """What changed of its inputs; empty when nothing did."""

@@ -11,12 +11,14 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from helios.errors import Problem
 from helios.models.base import WireModel
 from helios.models.framerate import FrameRate
-from helios.models.paths import OutputPath
+from helios.models.paths import InputPattern, OutputPath
 from helios.models.verification import VerifyLevel
 
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
 
+Revision = Annotated[str, Field(min_length=1, max_length=200)]
+"""Any text that stands for a version of what the frames are rendered from."""
 Count = Annotated[int, Field(strict=True, ge=1)]
 Index = Annotated[int, Field(strict=True, ge=0)]
 
@@ -68,6 +70,8 @@ class RenderJobChunk(WireModel):
     """Where the command writes its frames, relative to the job directory."""
     command: Command
     """Runs in the job directory."""
+    inputs: tuple[InputPattern, ...] | None = None
+    """Glob patterns of the files that the command reads; the job's when empty. Files that its words name count too."""
 
     @property
     def end_frame(self) -> int:
@@ -125,6 +129,12 @@ class JobSpec(WireModel):
     """The stitched video, relative to the job directory."""
     verify: VerifyLevel | None = None
     """How thoroughly chunk outputs are verified, where the request does not say it."""
+    inputs: tuple[InputPattern, ...] | None = None
+    """Glob patterns of the files that commands read: when one changes, accepted chunks are rendered again. When empty,
+    all of the job directory but outputs."""
+    revision: Revision | None = None
+    """A version of whatever else the frames are rendered from; with another one, all chunks are rendered again. For
+    requests that do not say it."""
 
     @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:

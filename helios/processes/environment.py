@@ -52,6 +52,11 @@ def clean_environment(
     return {**DEFAULTS, **dict(_select(inherited, USUAL)), **(own or {}), **dict(_select(inherited, named))}
 
 
+def named_variables(named: Sequence[str]) -> dict[str, str]:
+    """The variables of this process that names and patterns select, as `clean_environment` does."""
+    return dict(_select(os.environ, named))
+
+
 def _select(variables: Mapping[str, str], named: Sequence[str]) -> Iterator[tuple[str, str]]:
     exact = {name for name in named if not _WILDCARDS.search(name)}
     patterns = _any_of(tuple(name for name in named if name not in exact))

@@ -189,6 +189,14 @@ _ALL = (
         empty="another one for each run",
         option="--audit-seed",
     ),
+    Parameter(
+        "revision",
+        "Revision of the inputs",
+        "Any text that stands for a version of what the frames are rendered from, beside the job's input files; with "
+        "another one, chunks that earlier runs of the job accepted are rendered again.",
+        empty="as the job document says, else none",
+        option="--revision",
+    ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from adapters import AdapterChoice, create_adapter, limit_name
-from helios.adapter import WorkerAdapter
+from helios.adapter import NamesVariables, StorageAdapter, WorkerAdapter
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
+from helios.job.inputs import InputRules
 from helios.media.containers import container_of
 from helios.media.soundtrack import check_audio_file
 from helios.models.paths import OWN_FOLDER
@@ -18,7 +19,7 @@ from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
-from tasks.request.request import RenderRequest, select_chunks
+from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.site import Site, shares_disk, site_of
 
 
@@ -64,6 +65,8 @@ class PreparedJob:
     """Where the chunks are rendered."""
     limit: str
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
+    input_rules: InputRules
+    """What the chunks are rendered from."""
     level: VerifyLevel = DEFAULT_LEVEL
     """How thoroughly outputs are verified."""
     audit: AuditOrder = NO_AUDIT
@@ -103,9 +106,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
     directory.check(spec)
     adapter_name, adapter = create_adapter(request.adapter)
     video = _Video(request, spec, directory)
-    site = site_of(
-        adapter, spec=spec, source=request.source, directory=directory.path, written=_written(spec, directory, video)
-    )
+    written = _written(spec, directory, video)
+    site = site_of(adapter, spec=spec, source=request.source, directory=directory.path, written=written)
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
@@ -123,6 +125,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         adapter=adapter,
         site=site,
         limit=limit_name(request.adapter),
+        input_rules=_input_rules(request, spec, adapter, directory=directory.path, written=written),
         level=request.level(spec),
         audit=request.audit_order,
         output=video.path,
@@ -150,6 +153,32 @@ def _written(spec: JobSpec, directory: JobDirectory, video: _Video) -> set[Path]
     """Every file that the job writes."""
     names = [chunk.output_file for chunk in spec.chunks] + ([spec.output_file] if spec.output_file else [])
     return {directory.output(name) for name in names} | ({video.path} if video.path else set())
+
+
+def _input_rules(
+    request: RenderRequest, spec: JobSpec, adapter: WorkerAdapter, *, directory: Path, written: set[Path]
+) -> InputRules:
+    """What the chunks are rendered from: what the document names, else what workers elsewhere get, else everything."""
+    patterns, field = spec.inputs, "inputs"
+    if patterns is None and isinstance(adapter, StorageAdapter):
+        patterns, field = adapter.assets, "assets"
+        if patterns is None and spec.assets_url is not None:
+            patterns = ()  # nothing of the job directory gets to the workers
+    # The document's changes are judged by themselves, and the sound track is no part of a chunk.
+    apart = []
+    if request.source is not None and not is_elsewhere(request.source):
+        apart.append(Path(request.source).resolve())
+    if request.audio_file is not None:
+        apart.append((directory / Path(request.audio_file).expanduser()).resolve())
+    return InputRules(
+        directory=directory,
+        patterns=patterns,
+        written=frozenset(map(str, [*written, *apart])),
+        variables=adapter.named_variables if isinstance(adapter, NamesVariables) else {},
+        revision=request.revision or spec.revision,
+        field=field,
+        apart=frozenset(path.relative_to(directory).as_posix() for path in apart if path.is_relative_to(directory)),
+    )
 
 
 def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:

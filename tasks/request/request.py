@@ -54,6 +54,7 @@ class RenderRequest:
     audit: float = 0.0
     audit_psnr: float = LEAST_PSNR
     audit_seed: int | None = None
+    revision: str | None = None
 
     @property
     def source(self) -> str | None:
@@ -66,8 +67,7 @@ class RenderRequest:
         if self.job_dir is not None:
             return Path(self.job_dir).expanduser()
         source = self.source
-        is_elsewhere = source is None or is_url(source) or is_storage_url(source)
-        return Path.cwd() if is_elsewhere else Path(source or "").parent
+        return Path.cwd() if source is None or is_elsewhere(source) else Path(source).parent
 
     @property
     def is_joined(self) -> bool:
@@ -129,6 +129,11 @@ class RenderRequest:
             check_placeholders(output)
             container_of(Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output))
         return spec
+
+
+def is_elsewhere(source: str) -> bool:
+    """Whether a document is at a URL, and not on this machine's disk."""
+    return is_url(source) or is_storage_url(source)
 
 
 def select_chunks(spec: JobSpec, chunk_ids: Sequence[int] | None) -> tuple[RenderJobChunk, ...]:

@@ -2,6 +2,7 @@
 
 RESULT STORAGE/helios-render/JOB/document                 the job document that the outputs were rendered from
 RESULT STORAGE/helios-render/JOB/chunk-7-FINGERPRINT      the result of chunk 7's task: a `ChunkResult`
+RESULT STORAGE/helios-render/JOB/inputs-KEY               what a run's chunks were rendered from; their records name it
 
 JOB is the document's id; for a document without an id, the flow run's, so that such a job shares nothing with another
 run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), or a block
@@ -15,6 +16,7 @@ from pydantic import ValidationError
 
 from helios.errors import RequestError
 from helios.job.changes import list_changes
+from helios.job.input_list import InputList
 from helios.models.report import ChunkResult
 from helios.models.spec import JobSpec, RenderJobChunk
 from tasks.prefect_api.log import RunLogger
@@ -82,6 +84,24 @@ class AcceptedChunks:
             await self._store.awrite(result, key=self._identity.record_key(chunk))
         except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
             self._log.warning("The record of chunk %d could not be replaced: %s", chunk.id, exc)
+
+    async def read_inputs(self, key: str) -> InputList | None:
+        """A list of inputs that a chunk's record names; None if it is gone or torn."""
+        _, document = await self._read(self._identity.inputs_key(key), dict)
+        try:
+            return None if document is None else InputList.from_document(document)
+        except ValueError as exc:
+            self._log.warning("A list of inputs can't be read, and is ignored: %s", exc)
+            return None
+
+    async def write_inputs(self, inputs: InputList) -> None:
+        """Keep a list of inputs; without it, a later run can't say what changed since."""
+        key = self._identity.inputs_key(inputs.key)
+        try:
+            if not await self._store.aexists(key):
+                await self._store.awrite(inputs.document, key=key)
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("The list of the job's inputs could not be kept: %s", exc)
 
     async def _read(self, key: str, kind: type[Any]) -> tuple[bool, Any]:
         """Whether there is a record; and what it says, if that can be read."""

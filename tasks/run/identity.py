@@ -6,7 +6,7 @@ from pathlib import Path
 from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES
-from tasks.run.record_keys import chunk_key, document_key
+from tasks.run.record_keys import chunk_key, document_key, inputs_key
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,10 @@ class RunIdentity:
     def record_key(self, chunk: RenderJobChunk) -> str:
         """Where Prefect keeps the result of a chunk's task."""
         return chunk_key(self.job.spec, self.key, chunk)
+
+    def inputs_key(self, list_key: str) -> str:
+        """Where a list of inputs is kept."""
+        return inputs_key(self.key, list_key)
 
     @property
     def document_key(self) -> str:

@@ -5,7 +5,7 @@ from helios.media.containers import check_container
 from helios.media.job_pictures import JobPictures
 from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
-from helios.models.report import ChunkReport, ChunkResult, JobReport, OutputReport, RunState
+from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
@@ -117,7 +117,19 @@ class Ledger:
                 check_sound(verified.audio)
         self._first_accepted = (name, verified)
 
-    def report(self, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
+    @property
+    def reused(self) -> int:
+        """The number of chunks whose outputs of earlier runs were taken."""
+        return sum(record.reused for record in self.records.values())
+
+    def report(
+        self,
+        state: RunState,
+        *,
+        duration_ms: int,
+        inputs: InputsReport | None = None,
+        error: str | None = None,
+    ) -> JobReport:
         """What has become of the job."""
         policy = self._identity.policy
         return JobReport(
@@ -136,6 +148,7 @@ class Ledger:
             error=error,
             warnings=self.pictures.warnings(),
             audit=self.audits.report(),
+            inputs=inputs,
         )
 
     def _chunk_report(self, record: ChunkRecord) -> ChunkReport:

@@ -23,9 +23,14 @@ Outcome = JobReport | State[JobEndedError]
 """What the flow returns."""
 
 
+def _report(run: Run, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
+    """What has become of the job."""
+    return run.ledger.report(state, duration_ms=duration_ms, inputs=run.report_inputs(), error=error)
+
+
 def completed(run: Run, log: RunLogger, *, duration_ms: int) -> JobReport:
     """The report of a job that is done."""
-    report = run.ledger.report(RunState.COMPLETED, duration_ms=duration_ms)
+    report = _report(run, RunState.COMPLETED, duration_ms=duration_ms)
     log.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
              report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
     return report
@@ -33,7 +38,7 @@ def completed(run: Run, log: RunLogger, *, duration_ms: int) -> JobReport:
 
 def failed(run: Run, error: ExpectedError, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:
     """The state of a job whose chunks or whose join failed."""
-    report = run.ledger.report(RunState.FAILED, duration_ms=duration_ms, error=str(error))
+    report = _report(run, RunState.FAILED, duration_ms=duration_ms, error=str(error))
     log.error("The job failed: %s", error)
     return Failed(message=str(error), data=JobFailedError(str(error), report))
 
@@ -50,7 +55,7 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
         say_suspended(run.identity.run_id)
         raise Pause(state=control.suspension)
     reason = control.stop_reason if control.is_stopping else JOB_CANCELLED
-    report = run.ledger.report(control.ends_as, duration_ms=duration_ms, error=reason)
+    report = _report(run, control.ends_as, duration_ms=duration_ms, error=reason)
     log.warning("%s: %d of %d chunks were done", reason, counts.chunks, counts.total_chunks)
     match control.ends_as:
         case RunState.CRASHED:

@@ -22,6 +22,11 @@ def document_key(job: str) -> str:
     return f"{FOLDER}/{job}/document"
 
 
+def inputs_key(job: str, list_key: str) -> str:
+    """Where a list of inputs is kept; `job` is `job_key`."""
+    return f"{FOLDER}/{job}/inputs-{list_key}"
+
+
 def chunk_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
     """Where the result of a chunk's task is kept; another place for another command, other frames or pictures.
 

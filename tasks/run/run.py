@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
+from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
 from tasks.run.chunk_log import LineBudget
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
+from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
 from tasks.run.progress import ProgressTracker
 from tasks.run.slots import AdapterSlots
@@ -21,10 +23,13 @@ class Run:
     Args:
         identity: Which run.
         api: Prefect's API.
+        inputs: What its chunks are rendered from.
         cancel: Cancels the flow's task.
     """
 
-    def __init__(self, identity: RunIdentity, api: RunApi, *, cancel: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, identity: RunIdentity, api: RunApi, *, inputs: RunInputs, cancel: Callable[[], None] = lambda: None
+    ) -> None:
         job = identity.job
         self.identity = identity
         """Which run: its job, its names, its retry policy."""
@@ -34,6 +39,8 @@ class Run:
         """Pause, resume and stop."""
         self.progress = ProgressTracker(job.total_frames, len(job.chunks))
         """What people watch."""
+        self.inputs = inputs
+        """What its chunks are rendered from."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
         self.task_states = TaskStates()
@@ -44,3 +51,7 @@ class Run:
         """Slots of the adapter's limit over all jobs."""
         self.log_lines = LineBudget()
         """Lines of commands that may still go into Prefect's log."""
+
+    def report_inputs(self) -> InputsReport | None:
+        """What changed of its inputs; None when nothing did."""
+        return self.inputs.report(chunks=len(self.ledger.records), reused=self.ledger.reused)

@@ -19,6 +19,7 @@ from tasks.request.prepare import PreparedJob
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.dead_run_automation import ensure_automation
 from tasks.run.identity import RetryPolicy, RunIdentity
+from tasks.run.inputs import open_inputs
 from tasks.run.last_states import complete_states
 from tasks.run.liveness import LOOK_SECONDS, OWN_END_SECONDS
 from tasks.run.lock import JobLock, JobLockedError, LockOwner
@@ -91,7 +92,7 @@ async def run_session(
     Raises:
         JobLockedError: Another run renders the job.
         OutputClaimedError: Another job writes to one of its outputs.
-        RequestError: An earlier run of the job had another document.
+        RequestError: An earlier run of the job had another document, or the inputs can't be used.
         Abort: This very run goes on in another process.
     """
     run_id = str(flow_run.id)
@@ -107,9 +108,11 @@ async def run_session(
         async with claimed_outputs(job, lock.owner, api.log):
             accepted = AcceptedChunks(identity, get_result_store(), only_own=anew, log=api.log)
             await accepted.open()
-            run = Run(identity, api, cancel=cancel)
-            async with run.slots.kept():
-                yield RunSession(run, lock, accepted, api)
+            inputs = await open_inputs(identity, accepted, api.log)
+            run = Run(identity, api, inputs=inputs, cancel=cancel)
+            with inputs.in_use():
+                async with run.slots.kept():
+                    yield RunSession(run, lock, accepted, api)
         await _until_reachable(api)
         with suppress(*UNREACHABLE):
             await complete_states(api.client, run)

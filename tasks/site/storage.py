@@ -138,7 +138,8 @@ class StorageSite:
         key = f"{self._folder}/chunk-{chunk.id}/job.json"
         if chunk.id not in self._has_document:
             metadata = self._spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
-            spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(chunk,), assets_url=self._assets_url)
+            own = chunk.model_copy(update={"inputs": None})  # a worker of an earlier version would refuse the field
+            spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(own,), assets_url=self._assets_url)
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
             self._has_document.add(chunk.id)
         return self._storage.url_of(key)

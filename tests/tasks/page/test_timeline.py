@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.results import get_result_store
 
 from helios.models.report import RunState
 from helios.models.worker import WorkerTimings
@@ -20,8 +21,10 @@ from tasks.page.timeline_picture import COLOURS, MOST_ROWS, draw_timeline
 from tasks.prefect_api.api import RunApi
 from tasks.request.prepare import prepare
 from tasks.request.request import RenderRequest
+from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
+from tasks.run.inputs import open_inputs
 from tasks.run.progress import Phase, Progress, ProgressTracker
 from tasks.run.run import Run
 from testbed.jobs import make_job
@@ -40,7 +43,9 @@ class Maker:
         job = prepare(RenderRequest(make_job([5] * chunks), job_dir=str(self.folder)))
         async with get_client() as client:
             identity = RunIdentity(job, run_id=str(uuid4()), key="job-0", token="t")
-            return Run(identity, RunApi(client, getLogger(__name__)))
+            log = getLogger(__name__)
+            inputs = await open_inputs(identity, AcceptedChunks(identity, get_result_store(), log=log), log)
+            return Run(identity, RunApi(client, log), inputs=inputs)
 
 
 @pytest.fixture

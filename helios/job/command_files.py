@@ -1,0 +1,57 @@
+"""Which files of the job directory the words of a chunk's command name: its program, a scene, a file of settings."""
+
+import os
+import posixpath
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from helios.job.selection import is_own
+from helios.models.spec import RenderJobChunk
+
+_QUOTING = frozenset("'\"\\\n\r\t")
+
+
+class CommandFiles:
+    """The files that commands name. Each folder is listed once, so that a word costs no look at the disk.
+
+    Args:
+        directory: The job directory, without links in its path.
+        is_written: Whether an absolute path is one that the job writes.
+    """
+
+    def __init__(self, directory: Path, *, is_written: Callable[[str], bool]) -> None:
+        self._base = f"{directory}/"
+        self._is_written = is_written
+        self._names: dict[str, str | None] = {}
+        self._listed: dict[str, frozenset[str]] = {}
+        self._found: dict[int, tuple[str, ...]] = {}
+
+    def of(self, chunk: RenderJobChunk) -> tuple[str, ...]:
+        """The names of files that are there, relative to the job directory."""
+        if chunk.id not in self._found:
+            self._found[chunk.id] = tuple(sorted({name for name in self.named(chunk) if self._is_there(name)}))
+        return self._found[chunk.id]
+
+    def named(self, chunk: RenderJobChunk) -> Iterator[str]:
+        """The words that can name a file in the job directory: as they are, or behind the `=` of an option."""
+        command = chunk.command
+        for word in command.split(" ") if _QUOTING.isdisjoint(command) else chunk.argv:
+            for text in (word, word.partition("=")[2]):
+                if text and (name := self._relative(text)) is not None:
+                    yield name
+
+    def _relative(self, text: str) -> str | None:
+        if text not in self._names:
+            name = posixpath.normpath(text.removeprefix(self._base))
+            is_outside = name.startswith(("/", "../")) or name in (".", "..") or "\0" in name
+            self._names[text] = None if is_outside or is_own(name) or self._is_written(self._base + name) else name
+        return self._names[text]
+
+    def _is_there(self, name: str) -> bool:
+        folder, _, last = name.rpartition("/")
+        if folder not in self._listed:
+            try:
+                self._listed[folder] = frozenset(os.listdir(self._base + folder))
+            except OSError:
+                self._listed[folder] = frozenset()
+        return last in self._listed[folder]
