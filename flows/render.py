@@ -155,7 +155,10 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
 async def _open_site(run: Run, api: RunApi) -> None:
     identity = run.identity
     for line in await run.site.open(
-        identity.key, identity.token, on_upload=lambda: run.progress.enter(Phase.UPLOADING)
+        identity.key,
+        identity.token,
+        on_upload=lambda: run.progress.enter(Phase.UPLOADING),
+        known=run.inputs.known_files,
     ):
         api.log.info("%s", line)
 

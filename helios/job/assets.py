@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field
@@ -84,8 +84,17 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
     return files
 
 
-async def upload_assets(files: Sequence[Path], *, directory: Path, storage: Storage) -> AssetBundle:
+async def upload_assets(
+    files: Sequence[Path], *, directory: Path, storage: Storage, known: Mapping[str, tuple[str, int]]
+) -> AssetBundle:
     """Upload the contents that storage does not have.
+
+    Args:
+        files: What is uploaded.
+        directory: The job directory.
+        storage: Where to.
+        known: Digests and sizes of files that were hashed already, by name. Where a file was changed since, workers get
+            the content with the digest if storage has it.
 
     Returns:
         The bundle, to be kept beside the job.
@@ -95,12 +104,13 @@ async def upload_assets(files: Sequence[Path], *, directory: Path, storage: Stor
     """
 
     async def upload(path: Path) -> Asset:
+        name = path.relative_to(directory).as_posix()
         try:
-            digest, size = await asyncio.to_thread(hash_file, path)
+            digest, size = known[name] if name in known else await asyncio.to_thread(hash_file, path)
         except OSError as exc:
             raise RequestError(f"The input file {path} can't be read: {exc.strerror}") from None
         asset = Asset(
-            path=path.relative_to(directory).as_posix(),
+            path=name,
             sha256=digest,
             bytes=size,
             executable=os.access(path, os.X_OK),

@@ -212,7 +212,7 @@ def take_inputs(
     words = CommandFiles(rules.directory, is_written=rules.written.__contains__)
     named = {name for chunk in spec.chunks for name in words.of(chunk)}
     given = {name for patterns, names in sets.items() if patterns is not None for name in names}
-    states = look_at(rules.directory, {*named, *given, *sets.get(None, ())})
+    states = look_at(rules.directory, sorted({*named, *given, *sets.get(None, ())}))
     if None in sets and sum(state.size for state in states.values()) > MAX_BYTES:
         return None
     side_files = find_side_files({name: state for name, state in states.items() if name not in given})

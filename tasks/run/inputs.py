@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from helios.job.file_digests import UNREADABLE
 from helios.job.input_list import ChangeKind, InputChange, describe_changes
 from helios.job.inputs import MAX_BYTES, MAX_FILES, InputComparison, Inputs, take_inputs
 from helios.job.side_files import SideFiles
@@ -60,6 +61,15 @@ class RunInputs:
     def list_key(self) -> str | None:
         """Names the list of inputs in the record of a chunk; None where the inputs are not known."""
         return None if self._inputs is None else self._inputs.listed.key
+
+    @property
+    def known_files(self) -> dict[str, tuple[str, int]]:
+        """Digest and size of each input file that could be read, by its name."""
+        if (inputs := self._inputs) is None:
+            return {}
+        return {
+            name: (digest, inputs.states[name].size) for name, digest in inputs.digests.items() if digest != UNREADABLE
+        }
 
     def digest_of(self, chunk: RenderJobChunk) -> str | None:
         """The digest of what a chunk reads, as it was at the run's start, in hexadecimal; None if it is not known."""
@@ -195,7 +205,10 @@ async def open_inputs(identity: RunIdentity, accepted: AcceptedChunks, log: RunL
         if (seconds := time.monotonic() - began) >= LONG_SECONDS:
             log.info("%d input files were hashed in %.1f s", len(inputs.digests), seconds)
         if inputs.side_files:
-            log.info("%s: written by earlier runs of the job, and no inputs", _names(list(inputs.side_files)))
+            log.info(
+                "%s appeared while earlier runs of the job went on, and count as written by its commands: no inputs",
+                _names(list(inputs.side_files)),
+            )
         await accepted.write_inputs(inputs.listed)
     return RunInputs(identity, inputs, side_files=side_files, accepted=accepted, log=log)
 

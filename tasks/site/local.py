@@ -1,7 +1,7 @@
 """The site of workers that share this machine's disk: commands write where the outputs lie."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from helios.adapter import WorkerAdapter
@@ -38,7 +38,9 @@ class LocalSite:
         """A folder in storage, with the rights of the environment."""
         return Storage(StorageSettings(url=url))
 
-    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+    async def open(
+        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> list[str]:
         """Do nothing: the disk is ready."""
         return []
 

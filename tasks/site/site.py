@@ -7,7 +7,7 @@
 A site knows neither Prefect nor the flow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -70,13 +70,16 @@ class Site(Protocol):
         """A folder in artifact storage, with this site's rights where it has some there."""
         ...
 
-    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+    async def open(
+        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> list[str]:
         """Make ready for one run.
 
         Args:
             key: The job's name in records, the same for all its runs.
             token: Tells this execution from others.
             on_upload: Called first, where something may have to be sent to the site.
+            known: Digests and sizes of input files that were hashed already, by their names.
 
         Returns:
             What was done, a line each, for the run's log.

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from adapters import create_adapter
@@ -61,7 +61,9 @@ class StorageSite:
         shared = split_url(self._storage.url)[0] == split_url(url)[0]
         return self._storage.at(url) if shared else Storage(StorageSettings(url=url))
 
-    async def open(self, key: str, token: str, *, on_upload: Callable[[], None]) -> list[str]:
+    async def open(
+        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> list[str]:
         """Call off the workers of dead runs, and upload the input files that storage does not have."""
         on_upload()
         self._folder = f"{_job_folder(key)}/{token}"
@@ -69,7 +71,7 @@ class StorageSite:
         if called_off := await self._call_off_earlier(_job_folder(key)):
             lines.append(f"{called_off} workers of a stopped run were called off")
         if self._assets:
-            bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage)
+            bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage, known=known)
             list_key = f"{self._folder}/assets.json"
             await self._storage.write(list_key, bundle.model_dump_json().encode())
             self._assets_url = self._storage.url_of(list_key)

@@ -37,3 +37,14 @@ async def test_its_accepted_chunks_are_reused(job: Path) -> None:
     assert [chunk.reused for chunk in report.chunks] == [True, True, False, False]
     assert (job / "c0.mp4").stat().st_mtime_ns == before
     assert read_numbers(job / "video.mp4") == list(range(20))
+
+
+async def test_its_records_get_digests_of_the_inputs(job: Path) -> None:
+    """Its chunks are reused once as they are, and from then on only while their inputs are as they were then."""
+    await render_job(str(job / "job.json"))
+    (job / "scene.html").write_text("new")
+    report = await render_job(str(job / "job.json"))
+    assert isinstance(report, JobReport)
+    assert [chunk.reused for chunk in report.chunks] == [False] * 4
+    assert report.inputs is not None
+    assert report.inputs.message == "scene.html is new: 4 of 4 chunks render again; 0 reused"

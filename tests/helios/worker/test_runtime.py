@@ -364,7 +364,7 @@ async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storag
 async def bundle_of(folder: Path, storage: Storage) -> str:
     """Upload a folder's files; return the URL of their list."""
     files = select_assets(folder, patterns=None, outputs=[])
-    bundle = await upload_assets(files, directory=folder, storage=storage)
+    bundle = await upload_assets(files, directory=folder, storage=storage, known={})
     await storage.write("jobs/assets.json", bundle.model_dump_json().encode())
     return join_url(storage.url, "jobs", "assets.json")
 

@@ -57,7 +57,7 @@ async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_pat
     spec = load_job_spec(make_job())
     site = site_of(adapter, spec=spec, source=None, directory=tmp_path, written=())
     begun: list[str] = []
-    lines = await site.open("job-1", "token", on_upload=lambda: begun.append("uploading"))
+    lines = await site.open("job-1", "token", on_upload=lambda: begun.append("uploading"), known={})
     assert begun == ["uploading"]
     assert lines[-1].startswith("1 input files are in storage; the run's folder is s3://")
     attempt = attempt_at(tmp_path)
