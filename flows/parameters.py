@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters import AdapterConfig
+from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.parameters import form_field
 
@@ -54,5 +55,7 @@ Strict = Annotated[bool, _field("strict")]
 Audit = Annotated[float, _field("audit", ge=0, le=1)]
 AuditPsnr = Annotated[float, _field("audit_psnr", ge=0)]
 AuditSeed = Annotated[Annotated[int, Field(title="number", ge=0)] | _Unset, _field("audit_seed")]
-RevisionText = Annotated[Annotated[str, Field(title="text", min_length=1, max_length=200)] | _Unset, _field("revision")]
+RevisionText = Annotated[
+    Annotated[str, Field(title="text", min_length=1, max_length=MAX_REVISION)] | _Unset, _field("revision")
+]
 WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]

@@ -17,7 +17,9 @@ from helios.models.verification import VerifyLevel
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
 
-Revision = Annotated[str, Field(min_length=1, max_length=200)]
+MAX_REVISION = 200
+"""Characters of a revision."""
+Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
 """Any text that stands for a version of what the frames are rendered from."""
 Count = Annotated[int, Field(strict=True, ge=1)]
 Index = Annotated[int, Field(strict=True, ge=0)]

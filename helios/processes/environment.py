@@ -34,6 +34,8 @@ WITHHELD = (
 """No pattern passes these variables, in whatever case they are written; their exact name does."""
 PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 """A value that no pattern passes: a proxy, a database."""
+TEMPORARY = frozenset({"TMPDIR", "TMP", "TEMP"})
+"""Variables that say where temporary files go, and nothing about what is in a command's output."""
 _WILDCARDS = re.compile(r"[*?\[]")
 
 

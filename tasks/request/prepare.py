@@ -16,6 +16,7 @@ from helios.media.soundtrack import check_audio_file
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+from helios.processes.environment import TEMPORARY
 from helios.storage.folder import Storage
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
@@ -165,16 +166,16 @@ def _input_rules(
         if patterns is None and spec.assets_url is not None:
             patterns = ()  # nothing of the job directory gets to the workers
     # The document's changes are judged by themselves, and the sound track is no part of a chunk.
-    apart = []
-    if request.source is not None and not is_elsewhere(request.source):
-        apart.append(Path(request.source).resolve())
+    named = [] if request.source is None or is_elsewhere(request.source) else [Path(request.source)]
     if request.audio_file is not None:
-        apart.append((directory / Path(request.audio_file).expanduser()).resolve())
+        named.append(directory / Path(request.audio_file).expanduser())
+    apart = {place for path in named for place in (path.resolve(), path.parent.resolve() / path.name)}  # links too
+    variables = adapter.named_variables if isinstance(adapter, NamesVariables) else {}
     return InputRules(
         directory=directory,
         patterns=patterns,
         written=frozenset(map(str, [*written, *apart])),
-        variables=adapter.named_variables if isinstance(adapter, NamesVariables) else {},
+        variables={name: value for name, value in variables.items() if name not in TEMPORARY},
         revision=request.revision or spec.revision,
         field=field,
         apart=frozenset(path.relative_to(directory).as_posix() for path in apart if path.is_relative_to(directory)),

@@ -14,7 +14,7 @@ from helios.errors import Problem, RequestError, SpecError
 from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
 from helios.media.containers import container_of
-from helios.models.spec import JobSpec, RenderJobChunk
+from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
@@ -111,6 +111,10 @@ class RenderRequest:
         select_chunks(spec, self.chunks)
         self.level(spec)
         self.audit_order.check()
+        if self.revision is not None and not 1 <= len(self.revision) <= MAX_REVISION:
+            raise RequestError(
+                f"The revision has {len(self.revision)} characters (--revision); expected 1 to {MAX_REVISION}"
+            )
         JobDirectory(self.directory)
         for choice in (self.adapter, self.merge_adapter):
             if choice is not None and not names_block(choice):

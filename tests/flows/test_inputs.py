@@ -122,6 +122,27 @@ async def test_variables_and_the_revision_are_inputs(job: Job, monkeypatch: pyte
     )
 
 
+async def test_a_directory_of_everything(job: Job, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    """If the job directory holds too much to be looked at, a warning says so, and accepted chunks are reused."""
+    monkeypatch.setattr("helios.job.inputs.MAX_FILES", 3)
+    for _ in range(2):
+        report = await job.render()
+        (job.folder / "scene.html").write_text("teal")
+    assert reused(report) == [True] * 4
+    assert "changes of input files are not noticed. Name the job's inputs in its document" in caplog.text
+    monkeypatch.undo()
+    assert reused(await job.render()) == [True] * 4
+    (job.folder / "scene.html").write_text("red")
+    assert reused(await job.render()) == [False] * 4
+
+
+async def test_a_revision_that_is_none(job: Job) -> None:
+    """An empty or an endless revision is refused."""
+    for revision in ("", "x" * 201):
+        with pytest.raises((AssertionError, ValueError), match="revision"):
+            await job.render(revision=revision)
+
+
 async def test_side_files_are_no_inputs(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """What commands write beside their outputs is no input; a file that was there before is, and the log says so."""
     (job.folder / "old.log").write_text("")
