@@ -132,7 +132,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await _open_site(run, session.api)
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
-            if reused := run.ledger.reused:
+            if reused := sum(record.reused for record in run.ledger.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
             heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)
             await run.inputs.look_again()

@@ -151,17 +151,20 @@ class InputComparison:
         self._of_sets: dict[Patterns, list[InputChange]] = {}
         self._gone: dict[str, frozenset[str]] = {}
 
-    def changes_for(self, chunk: RenderJobChunk) -> list[InputChange]:
-        """What changed of what a chunk reads; nothing if only the selection did, and the files in it are as before."""
+    def changes_for(self, chunk: RenderJobChunk) -> tuple[list[InputChange], list[InputChange]]:
+        """What changed of what a chunk reads; nothing if only the selection did, and the files in it are as before.
+
+        Returns:
+            What changed for all chunks with the same patterns, one list for all of them; and for this chunk alone.
+        """
         now, before = self._now, self._before
         patterns = now._rules.of(chunk)
         if patterns not in self._of_sets:
             self._of_sets[patterns] = [*now.listed.named_changes(before), *self._set_changes(patterns)]
         extra = now._extra_files(chunk, patterns)
         gone = {name for name in now._words.named(chunk) if self._is_gone(name)}
-        known = self._of_sets[patterns]
         own = now.listed.file_changes(before, extra, missing=gone) if extra or gone else []
-        return [*known, *(change for change in own if change not in known)]
+        return self._of_sets[patterns], own
 
     def _set_changes(self, patterns: Patterns) -> list[InputChange]:
         before, names = self._before, self._now._sets[patterns]

@@ -140,7 +140,7 @@ class InputsReport(WireModel):
     reused: Annotated[int, Field(ge=0)] = 0
     """Chunks whose accepted outputs were reused."""
     changed_meanwhile: tuple[str, ...] = ()
-    """Inputs that changed while chunks were rendered: what was rendered from which content is not known."""
+    """The first 100 inputs that changed while chunks were rendered: which chunks show which content is not known."""
 
 
 class JobReport(WireModel):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from helios.job.file_digests import UNREADABLE
-from helios.job.input_list import ChangeKind, InputChange, describe_changes
+from helios.job.input_list import ChangeKind, InputChange, describe_changes, printable
 from helios.job.inputs import MAX_BYTES, MAX_FILES, InputComparison, Inputs, take_inputs
 from helios.job.side_files import SideFiles
 from helios.models.report import ChunkResult, InputsReport
@@ -19,8 +19,8 @@ from tasks.prefect_api.log import RunLogger
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.identity import RunIdentity
 
-SHOWN_FILES = 5
-"""How many files a line names."""
+SHOWN_FILES, MOST_FILES = 5, 100
+"""How many files a line names, and how many the report."""
 LONG_SECONDS = 2.0
 """When hashing takes longer, a line says so."""
 
@@ -53,6 +53,7 @@ class RunInputs:
         self._compared: dict[str, InputComparison | None] = {}
         self._reading = asyncio.Lock()
         self._changes: dict[InputChange, None] = {}
+        self._noted: list[InputChange] = []
         self._again: set[int] = set()
         self._undated = 0
         self._changed_meanwhile: tuple[str, ...] = ()
@@ -86,12 +87,11 @@ class RunInputs:
             return result
         if result.inputs is None or result.input_list is None:
             self._undated += 1
-        elif changes := await self._changes_since(result.input_list, chunk):
-            if not self._again:
-                self._log.warning("%s; the chunks that read this render again", describe_changes(changes))
-            self._again.add(chunk.id)
-            self._changes.update(dict.fromkeys(changes))
-            return None
+        else:
+            shared, own = await self._changes_since(result.input_list, chunk)
+            if shared or own:
+                self._note(chunk, shared, own)
+                return None
         return result.model_copy(update={"inputs": self.digest_of(chunk), "input_list": self.list_key})
 
     async def look_again(self) -> None:
@@ -99,7 +99,7 @@ class RunInputs:
         if self._inputs is None:
             return
         changed = await asyncio.to_thread(self._inputs.find_changed)
-        self._changed_meanwhile = tuple(changed)
+        self._changed_meanwhile = tuple(map(printable, changed[:MOST_FILES]))
         if changed:
             self._log.warning(
                 "%s changed while chunks were rendered; which of them show the earlier content is not known. The next "
@@ -132,7 +132,7 @@ class RunInputs:
             self._log.info("%s%s", report.message, self._advice() if self._were_written_by_commands() else "")
         if self._undated:
             self._log.info(
-                "%d chunks were accepted by a version that did not record their inputs, and are reused as they are",
+                "%d chunks were accepted without a record of their inputs, and are reused as they are",
                 self._undated,
             )
 
@@ -150,14 +150,24 @@ class RunInputs:
                     )  # fmt: skip
             yield
 
-    async def _changes_since(self, key: str, chunk: RenderJobChunk) -> list[InputChange]:
+    def _note(self, chunk: RenderJobChunk, shared: list[InputChange], own: list[InputChange]) -> None:
+        """Note a chunk that is rendered again, and why."""
+        if shared is not self._noted:  # it is one list for many chunks
+            self._changes.update(dict.fromkeys(shared))
+            self._noted = shared
+        self._changes.update(dict.fromkeys(own))
+        if not self._again:
+            self._log.warning("%s; the chunks that read this render again", describe_changes(list(self._changes)))
+        self._again.add(chunk.id)
+
+    async def _changes_since(self, key: str, chunk: RenderJobChunk) -> tuple[list[InputChange], list[InputChange]]:
         assert self._inputs is not None  # noqa: S101  the caller has looked
         async with self._reading:
             if key not in self._compared:
                 before = await self._accepted.read_inputs(key)
                 self._compared[key] = None if before is None else self._inputs.since(before)
         if (comparison := self._compared[key]) is None:
-            return [InputChange("the record of the earlier inputs", ChangeKind.REMOVED, is_file=False)]
+            return [InputChange("the record of the earlier inputs", ChangeKind.REMOVED, is_file=False)], []
         return comparison.changes_for(chunk)
 
     def _were_written_by_commands(self) -> bool:
@@ -215,4 +225,4 @@ async def open_inputs(identity: RunIdentity, accepted: AcceptedChunks, log: RunL
 
 def _names(names: list[str]) -> str:
     more = len(names) - SHOWN_FILES
-    return ", ".join(names[:SHOWN_FILES]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(printable, names[:SHOWN_FILES])) + (f" and {more} more" if more > 0 else "")

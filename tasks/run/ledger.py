@@ -117,11 +117,6 @@ class Ledger:
                 check_sound(verified.audio)
         self._first_accepted = (name, verified)
 
-    @property
-    def reused(self) -> int:
-        """The number of chunks whose outputs of earlier runs were taken."""
-        return sum(record.reused for record in self.records.values())
-
     def report(
         self,
         state: RunState,

@@ -54,4 +54,5 @@ class Run:
 
     def report_inputs(self) -> InputsReport | None:
         """What changed of its inputs; None when nothing did."""
-        return self.inputs.report(chunks=len(self.ledger.records), reused=self.ledger.reused)
+        records = self.ledger.records.values()
+        return self.inputs.report(chunks=len(records), reused=sum(record.reused for record in records))

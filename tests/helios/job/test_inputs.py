@@ -72,7 +72,8 @@ class Job:
         """What changed for each chunk, through a document as it is kept."""
         now = self.take()
         compared = now.since(InputList.from_document(before.listed.document))
-        said = [describe_changes(compared.changes_for(chunk)) for chunk in self.spec.chunks]
+        found = [compared.changes_for(chunk) for chunk in self.spec.chunks]
+        said = [describe_changes(list(dict.fromkeys([*shared, *own]))) for shared, own in found]
         for chunk, changes in zip(self.spec.chunks, said, strict=True):
             if now.digest_of(chunk) == before.digest_of(chunk):
                 assert changes == ""
