@@ -134,9 +134,9 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             if reused := sum(record.reused for record in run.ledger.records.values()):
                 logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
-            heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)
             await run.inputs.look_again()
             run.inputs.tell(run.report_inputs())
+            heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)
             heed_warnings(run.ledger, logger, strict=request.strict)
             if run.identity.job.output is not None:
                 page.begin_sheet()
