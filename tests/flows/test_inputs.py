@@ -195,7 +195,9 @@ async def test_a_run_that_is_resumed_looks_again(tmp_path: Path) -> None:
     assert reused(report) == [False, False]
 
 
-@pytest.mark.parametrize("lost", ["note", "list", "cache"])
+@pytest.mark.parametrize(
+    "lost", ["note", pytest.param("list", marks=pytest.mark.slow), pytest.param("cache", marks=pytest.mark.slow)]
+)
 async def test_notes_that_are_lost(job: Job, lost: str) -> None:
     """Without this program's notes no change is missed, and without a change nothing is rendered again."""
     await job.render()
