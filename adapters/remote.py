@@ -141,7 +141,7 @@ class RemoteAdapter:
         """Write, read, list and delete an object."""
         started, key = time.monotonic(), f"doctor/{uuid.uuid4().hex}"
         await self.storage.write(key, b"hello", once=True)
-        if await self.storage.read(key) != b"hello" or [name async for name, _ in self.storage.entries(key)] not in (
+        if await self.storage.read(key) != b"hello" or [entry.key async for entry in self.storage.entries(key)] not in (
             [],
             [key],
         ):

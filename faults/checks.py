@@ -80,7 +80,7 @@ async def _check_storage(trial: Trial) -> None:
     storage = create_adapter(trial.adapter())[1].storage  # type: ignore[attr-defined]
     key = f"seed-{trial.scenario.seed}-" if trial.scenario.has_id else str(trial.run.id if trial.run else "")
     deadline = time.monotonic() + 15
-    while left := [name async for name, _ in storage.entries("jobs") if key in name]:
+    while left := [entry.key async for entry in storage.entries("jobs") if key in entry.key]:
         if time.monotonic() > deadline:
             trial.outcome.problems.append(f"objects left: {left[:3]}")
             return

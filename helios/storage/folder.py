@@ -7,27 +7,26 @@ application default credentials.
 
 import asyncio
 import hashlib
-import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.store import LocalStore
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 from helios.storage.digest import hash_bytes, hash_file
+from helios.storage.local_folder import path_of, remove_empty_folders
 from helios.storage.stores import (
     CredentialProvider,
     ObjectExistsError,
     StorageSettings,
+    StoredObject,
     check_bucket,
     open_store,
     store_errors,
@@ -139,14 +138,8 @@ class Storage:
         stop = threading.Event()
 
         def get() -> tuple[str, int]:
-            digest, size = hashlib.sha256(), 0
             with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
-                for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
-                    if stop.is_set():
-                        break
-                    digest.update(piece)
-                    size += file.write(piece)
-            return digest.hexdigest(), size
+                return self._receive(key, file.write, stop)
 
         work = _in(_TRANSFERS, get)
         try:
@@ -164,6 +157,30 @@ class Storage:
             work.add_done_callback(lambda _: temporary.unlink(missing_ok=True))
             temporary.unlink(missing_ok=True)
         return arrived
+
+    @_persistent
+    async def digest(self, key: str) -> tuple[str, int]:
+        """An object's SHA-256 in hexadecimal, and its size in bytes, by reading all of it.
+
+        Raises:
+            FileNotFoundError: There is no such key.
+        """
+        stop = threading.Event()
+        try:
+            return await _in(_TRANSFERS, partial(self._receive, key, len, stop))
+        finally:
+            stop.set()
+
+    def _receive(self, key: str, take: Callable[[Any], int], stop: threading.Event) -> tuple[str, int]:
+        """Read an object piece by piece; its digest and size. `take` returns the length of its piece."""
+        digest, size = hashlib.sha256(), 0
+        with store_errors("read", self.url_of(key)):
+            for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
+                if stop.is_set():
+                    break
+                digest.update(piece)
+                size += take(piece)
+        return digest.hexdigest(), size
 
     @_persistent
     async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
@@ -238,14 +255,15 @@ class Storage:
 
         return await _in(_CALLS, head)
 
-    async def entries(self, folder: str = "") -> AsyncIterator[tuple[str, int]]:
-        """Every key below a folder, with its size in bytes."""
+    async def entries(self, folder: str = "") -> AsyncIterator[StoredObject]:
+        """Every object below a folder."""
         batches = obstore.list(self._store, check_key(folder) if folder else None)
 
-        def take() -> list[tuple[str, int]] | None:
+        def take() -> list[StoredObject] | None:
             with store_errors("listed", self.url):
-                batch = next(batches, None)
-                return None if batch is None else [(meta["path"], meta["size"]) for meta in batch]
+                if (batch := next(batches, None)) is None:
+                    return None
+                return [StoredObject(meta["path"], meta["size"], meta["last_modified"]) for meta in batch]
 
         while (batch := await _in(_CALLS, take)) is not None:
             for entry in batch:
@@ -263,11 +281,11 @@ class Storage:
         Returns:
             The number of objects.
         """
-        keys = [key async for key, _ in self.entries(check_key(folder))]
+        keys = [entry.key async for entry in self.entries(check_key(folder))]
         for start in range(0, len(keys), KEYS_AT_ONCE):
             await self._delete(keys[start : start + KEYS_AT_ONCE])
-        if isinstance(self._store, LocalStore):
-            _remove_empty_folders(Path(unquote(urlsplit(self.url_of(folder)).path)))
+        if (path := path_of(self.url_of(folder))) is not None:
+            remove_empty_folders(path)
         return len(keys)
 
     async def _delete(self, keys: list[str]) -> None:
@@ -280,11 +298,3 @@ class Storage:
 
 def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
     return asyncio.get_running_loop().run_in_executor(threads, work)
-
-
-def _remove_empty_folders(folder: Path) -> None:
-    for path, _, _ in os.walk(folder, topdown=False):
-        try:
-            os.rmdir(path)
-        except OSError:
-            continue

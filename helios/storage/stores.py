@@ -4,8 +4,9 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
@@ -23,6 +24,17 @@ RETRIES: dict[str, Any] = {"max_retries": 3}
 CredentialProvider = Callable[[], Any]
 """Gives temporary credentials with `expires_at`, and is asked again when they expire: see `obstore.auth`."""
 Store = LocalStore | S3Store | GCSStore
+
+
+class StoredObject(NamedTuple):
+    """An object as a listing has it."""
+
+    key: str
+    """Relative to the folder that was listed from."""
+    bytes: int
+    """Size."""
+    modified: datetime
+    """When it was written, by the store's clock; in whole seconds on some stores."""
 
 
 class StorageSettings(BaseModel):

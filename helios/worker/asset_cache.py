@@ -118,7 +118,7 @@ async def find_folder(url: str) -> InputFolder:
     """
     storage = storage_root(url)
     folder = storage.key_of(url)
-    found = [(key, size) async for key, size in storage.entries(folder)]
+    found = [(entry.key, entry.bytes) async for entry in storage.entries(folder)]
     if not found:
         raise RequestError(
             f"There are no input files below {url} (assetsUrl); expected a folder in storage, or a .json list"

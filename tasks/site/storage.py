@@ -124,7 +124,7 @@ class StorageSite:
 
         Workers that have not begun find no job document, and end.
         """
-        keys = {key async for key, _ in self._storage.entries(folder)}
+        keys = {entry.key async for entry in self._storage.entries(folder)}
         earlier = {key for key in keys if not key.startswith(f"{self._folder}/")}
         attempts = {key.rpartition("/")[0] for key in earlier if key.endswith(f"/{STARTED}")}
         unfinished = [attempt for attempt in attempts if f"{attempt}/{RESULT}" not in keys]

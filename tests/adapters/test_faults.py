@@ -180,7 +180,7 @@ async def test_an_event_that_is_delivered_twice(amazon: Aws, tmp_path: Path) -> 
     folder = adapter.storage.key_of(attempt_url(str(job.job_url), 1))
     await asyncio.to_thread(until, lambda: (tmp_path / "n").read_bytes() == b"..")
     deadline = time.monotonic() + 60
-    while len(outputs := [key async for key, _ in adapter.storage.entries(folder) if "output" in key]) != 1:
+    while len(outputs := [entry.key async for entry in adapter.storage.entries(folder) if "output" in entry.key]) != 1:
         assert time.monotonic() < deadline, outputs
         await asyncio.sleep(0.2)
     assert outputs == [adapter.storage.key_of(result.artifact.url)]

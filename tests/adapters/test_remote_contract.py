@@ -49,7 +49,7 @@ class RemoteContract(AdapterContract):
         assert seen == [f"line {n}" for n in range(20_000)]
         storage = self.adapter_in_use.storage
         folder = storage.key_of(attempt_url(str(job.job_url), 1))
-        (log,) = [key async for key, _ in storage.entries(folder) if key.endswith("log.jsonl")]
+        (log,) = [entry.key async for entry in storage.entries(folder) if entry.key.endswith("log.jsonl")]
         assert len((await storage.read(log) or b"").splitlines()) == 20_000
 
     async def test_refuses_a_command_that_is_not_in_storage(self, adapter: WorkerAdapter) -> None:

@@ -52,7 +52,7 @@ def storage_of(config: Mapping[str, Any]) -> Storage:
 
 async def left_in_storage(config: Mapping[str, Any], report: JobReport) -> list[str]:
     """The keys that a run has left in storage."""
-    return [key async for key, _ in storage_of(config).entries("jobs") if report.run_id in key]
+    return [entry.key async for entry in storage_of(config).entries("jobs") if report.run_id in entry.key]
 
 
 def pictures(path: Path) -> str:

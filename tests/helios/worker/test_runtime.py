@@ -389,10 +389,10 @@ async def test_input_files_reach_the_command(
     kept = {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()}
     assert (await render()).stdout.strip() == "tool says one"
     assert {path.name: path.stat().st_ino for path in (settings.folder / "assets").iterdir()} == kept
-    before = {key async for key, _ in storage.entries("assets")}
+    before = {entry.key async for entry in storage.entries("assets")}
     (scene / "deep" / "data.txt").write_text("two")
     await bundle_of(scene, storage)
-    after = {key async for key, _ in storage.entries("assets")}
+    after = {entry.key async for entry in storage.entries("assets")}
     assert len(after - before) == 1, "a changed file uploads only itself"
     assert (await render()).stdout.strip() == "tool says two"
 
