@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from cli.cache import cache
 from cli.control import cancel, delete, pause, resume, retry
 from cli.doctor import doctor
 from cli.env import env
@@ -29,7 +30,7 @@ def commands() -> None:
 
 
 for command in (run, validate, plan, doctor, submit, list_command, status, logs, wait, cancel, pause, resume, retry,
-                delete, up, worker, env):  # fmt: skip
+                delete, cache, up, worker, env):  # fmt: skip
     commands.add_command(command)
 
 

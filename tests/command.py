@@ -51,14 +51,19 @@ def start_helios_job(*words: str | int | Path, env: Mapping[str, str] | None = N
     )
 
 
-def on_a_terminal(*words: str | int | Path, cwd: Path) -> tuple[int, str]:
-    """Run a command with a terminal for all three streams; return its exit code and everything that it drew."""
+def on_a_terminal(*words: str | int | Path, cwd: Path, typed: bytes = b"") -> tuple[int, str]:
+    """Run a command with a terminal for all three streams, on which something was typed ahead.
+
+    Returns:
+        The exit code, and everything that the command drew.
+    """
     code, drawn = -1, bytearray()
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(cwd)
         os.environ["TERM"], os.environ["COLUMNS"] = "xterm-256color", "160"
         os.execv(HELIOS_JOB, [HELIOS_JOB, *map(str, words)])
+    os.write(terminal, typed)
     try:
         while data := os.read(terminal, 65536):
             drawn += data
