@@ -45,6 +45,10 @@ def _video(output: str | None) -> str | None:
     return output if output and is_storage_url(output) else _absolute(output)
 
 
+def _cache(place: str | None) -> str | None:
+    return place if place is None or not place.strip() or "://" in place else _absolute(place)
+
+
 def _object(text: str | None) -> dict[str, Any] | None:
     if text is None:
         return None
@@ -88,6 +92,8 @@ _OPTIONS = {
     "audit": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
     "audit_psnr": _Option({"type": click.FloatRange(0), "metavar": "DB"}),
     "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
+    "cache": _Option({"metavar": "FOLDER|URL"}, _cache),
+    "cache_size": _Option({"metavar": "SIZE", "show_default": True}),
     "revision": _Option({"metavar": "TEXT"}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""

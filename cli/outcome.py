@@ -4,7 +4,7 @@ import json
 
 import click
 
-from helios.models.report import JobReport, RunState
+from helios.models.report import JobReport, ReusedFrom, RunState
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 EXIT_CODES = {
@@ -41,7 +41,9 @@ def show_outcome(
 
 def _summary(report: JobReport) -> str:
     reused = sum(chunk.reused for chunk in report.chunks)
-    tail = f" ({reused} of {len(report.chunks)} chunks reused)" if reused else ""
+    cached = sum(chunk.reused_from is ReusedFrom.CACHE for chunk in report.chunks)
+    source = f", {cached} of them from the cache" if cached else ""
+    tail = f" ({reused} of {len(report.chunks)} chunks reused{source})" if reused else ""
     if report.inputs is not None and report.inputs.message is not None:
         tail = f" ({report.inputs.message})"
     if (video := report.video) is not None:

@@ -29,11 +29,11 @@ from tasks.request.audit_order import LEAST_PSNR
 from tasks.request.complete import complete
 from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
-from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
+from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.audits import heed_audits
 from tasks.run.errors import JobEndedError
 from tasks.run.identity import RetryPolicy
-from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped
+from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped, tell_reused
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
 from tasks.run.progress import Phase
 from tasks.run.run import Run
@@ -81,6 +81,8 @@ async def render_job(
     audit: parameters.Audit = 0.0,
     audit_psnr: parameters.AuditPsnr = LEAST_PSNR,
     audit_seed: parameters.AuditSeed = None,
+    cache: parameters.Cache = None,
+    cache_size: parameters.CacheSize = CACHE_SIZE,
     revision: parameters.RevisionText = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
@@ -126,14 +128,13 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     in_flight = request.concurrency or run.site.concurrency
     logger.info("%s", _describe(run.identity.job, in_flight))
     try:
-        async with session.supervised(), keep_page_updated(run, session.api) as page:
+        async with session.supervised(), keep_page_updated(run, session.api) as page, run.cache.kept():
             if removed := await asyncio.to_thread(run.identity.remove_leftovers):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_site(run, session.api)
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
-            if reused := sum(record.reused for record in run.ledger.records.values()):
-                logger.info("%d chunks were accepted by an earlier run, and are reused", reused)
+            tell_reused(run.ledger, logger)
             await run.inputs.look_again()
             run.inputs.tell(run.report_inputs())
             heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)
@@ -169,6 +170,8 @@ async def _join(session: RunSession) -> None:
     if join is None:
         return
     async with run.control.underway():
+        if job.output is None:
+            await run.cache.settle()  # a merge command may remove the chunks' files
         run.progress.enter(Phase.STITCHING if job.output is not None else Phase.MERGING)
         marked = asyncio.create_task(session.set_state(stitching()))  # beside the join, which does not wait for it
         try:

@@ -11,7 +11,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import CacheKeyFnPolicy
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import TaskRunContext
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
 from helios.errors import HeliosError, WorkerUnavailableError
@@ -19,7 +19,7 @@ from helios.job.own_file import is_shared, make_own
 from helios.low_priority import run_low
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
-from helios.models.report import ChunkResult, RunState
+from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact
@@ -49,7 +49,7 @@ def _record_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_record_key),
     retry_condition_fn=retry_if_due,
 )
-async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[None]:
+async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
     """Render one chunk once, and accept its output. Prefect keeps the result, for later runs of the same job.
 
     Args:
@@ -57,7 +57,8 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[None]:
         run: The job's run.
 
     Returns:
-        The accepted output; a Cancelled state when the chunk was stopped.
+        The accepted output, in a state Cached if it was taken from the cache; a Cancelled state when the chunk was
+        stopped.
 
     Raises:
         AttemptFailedError: The attempt failed; says whether another one is due.
@@ -65,6 +66,8 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[None]:
     record, ledger = run.ledger.records[chunk_id], run.ledger
     record.task_run = run.task_states.begin()
     logger = get_run_logger()
+    if record.reused_from is ReusedFrom.CACHE:
+        return Completed(name="Cached", message="Taken from the cache of outputs", data=record.result)
     asked = run.progress.seconds
     try:
         async with run.slots.held(), run.control.underway():

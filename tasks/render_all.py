@@ -1,7 +1,6 @@
 """Render and audit the chunks of a run, a bounded number at a time, each by a Prefect task in the flow's event loop."""
 
 import asyncio
-from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,34 +8,41 @@ from typing import Any, cast
 from prefect import Task
 from prefect.client.schemas.objects import State
 
+from helios.models.audit import AuditVerdict
 from helios.models.report import ChunkResult, RunState
 from helios.models.spec import RenderJobChunk
 from tasks.audit import audit_chunk
+from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.run.errors import JobFailedError
 from tasks.run.picture_checks import check_pictures
 from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession
+from tasks.run.work import Work
 
 RenderTask = Task[[int, Run], Coroutine[Any, Any, ChunkResult | State[None]]]
 AuditTask = Task[[int, Run], Coroutine[Any, Any, State[None] | None]]
 
+TAKES_AT_ONCE = 4
+"""Chunks that are taken from the cache at a time, beside those that are rendered."""
 LONGEST_RETRY_DELAY_SECONDS = 300.0
 RETRY_JITTER = 0.5
 """Spreads retries, so that chunks that failed together do not come back together."""
 
 
-@dataclass
-class _Work:
-    """What is to be done, and how."""
+@dataclass(frozen=True)
+class _Pull:
+    """What the pullers of a run share."""
 
-    chunks: deque[RenderJobChunk]
-    """To be rendered, in this order."""
-    audits: deque[RenderJobChunk]
-    """Accepted, and to be rendered a second time: behind all chunks, which they are not to delay."""
+    session: RunSession
+    """The run."""
+    work: Work
+    """What is to be done."""
     render: RenderTask
-    """Renders a chunk."""
+    """Renders a chunk. For an accepted chunk, Prefect finds the record by itself, and says so: Cached."""
+    render_anew: RenderTask
+    """Renders a chunk whatever is on record."""
     audit: AuditTask
     """Renders it the second time."""
 
@@ -57,52 +63,69 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     """
     policy, chunks = session.run.identity.policy, session.run.identity.job.chunks
     delays = _delays(retry_delay_seconds)
-    work = _Work(
-        deque(chunks),
-        deque(),
-        render_chunk.with_options(
-            retries=policy.retries + policy.environment_retries,
-            retry_delay_seconds=delays,
-            retry_jitter_factor=RETRY_JITTER,
-        ),
-        audit_chunk.with_options(
-            retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
-        ),
+    render = render_chunk.with_options(
+        retries=policy.retries + policy.environment_retries,
+        retry_delay_seconds=delays,
+        retry_jitter_factor=RETRY_JITTER,
     )
+    audit = audit_chunk.with_options(
+        retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
+    )
+    cached = await session.run.cache.look_up(chunks)
+    if cached:
+        session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
+    pull = _Pull(session, Work(chunks, cached), render, render.with_options(refresh_cache=True), audit)
     try:
         async with asyncio.TaskGroup() as pullers:
             for _ in range(min(in_flight, len(chunks))):
-                pullers.create_task(_pull(work, session))
+                pullers.create_task(_pull(pull))
+            for _ in range(min(TAKES_AT_ONCE, len(cached))):
+                pullers.create_task(_take(pull))
     except BaseExceptionGroup as group:
         # Prefect's own signals too, `Pause` and `Abort`: the flow's engine knows them, and would crash with a group.
         raise group.exceptions[0] from None
 
 
-async def _pull(work: _Work, session: RunSession) -> None:
+async def _pull(pull: _Pull) -> None:
     """Render chunk after chunk until there is none left, then audit what is to be audited."""
-    run, render_anew = session.run, work.render.with_options(refresh_cache=True)
-    while work.chunks or work.audits:
+    work, run = pull.work, pull.session.run
+    while await work.has_more():
         await run.control.gate.wait()
         if work.chunks:
-            await _render(work, session, render_anew)
+            chunk = work.chunks.popleft()
+            is_rejected = run.ledger.records[chunk.id].rejections > 0
+            is_accepted = not is_rejected and await find_accepted(chunk, run, pull.session.accepted)
+            await _settle(chunk, pull, is_accepted=is_accepted)
         elif work.audits:
-            await _audit(work.audits.popleft(), run, work.audit)
+            await _audit(work.audits.popleft(), run, pull.audit)
 
 
-async def _render(work: _Work, session: RunSession, render_anew: RenderTask) -> None:
-    """Render the next chunk.
+async def _take(pull: _Pull) -> None:
+    """Take chunk after chunk from the cache, and leave those that can't be had to the others, who render them."""
+    work, run = pull.work, pull.session.run
+    while work.cached:
+        await run.control.gate.wait()
+        if not work.cached:
+            return
+        chunk = work.cached.popleft()
+        is_accepted = await find_accepted(chunk, run, pull.session.accepted)
+        if is_accepted or await take_cached(chunk, run):
+            await _settle(chunk, pull, is_accepted=is_accepted)
+        else:
+            work.chunks.append(chunk)
+        work.decide()
+
+
+async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> None:
+    """Have Prefect's task for a chunk, which renders it if it is not there yet; then judge its pictures.
 
     Raises:
         JobFailedError: It failed for good.
     """
-    run, chunk = session.run, work.chunks.popleft()
+    run, task = pull.session.run, pull.render if is_accepted else pull.render_anew
     record = run.ledger.records[chunk.id]
-    # For an accepted chunk, Prefect finds the record by itself, and says so: Cached.
-    is_accepted = record.rejections == 0 and await find_accepted(chunk, run, session.accepted)
     try:
-        ended: State[Any] = await cast(Any, work.render if is_accepted else render_anew)(
-            chunk.id, run, return_state=True
-        )
+        ended: State[Any] = await cast(Any, task)(chunk.id, run, return_state=True)
     except asyncio.CancelledError:
         run.ledger.end_attempt(record, RunState.CANCELLED)
         run.task_states.end_as_cancelled(record.task_run, run.control.stop_reason)
@@ -114,11 +137,13 @@ async def _render(work: _Work, session: RunSession, render_anew: RenderTask) -> 
         raise JobFailedError(str(error)) from error
     if not ended.is_completed():
         raise asyncio.CancelledError
-    rejected = check_pictures(run, chunk)
+    if record.result is not None:
+        run.cache.keep(chunk, record.result, is_rendered=not record.reused)
+    rejected = await check_pictures(run, chunk)
     if rejected is not None:
-        work.chunks.append(rejected)
+        pull.work.chunks.append(rejected)
     if chunk.id in run.ledger.audits.records and rejected is not chunk:
-        work.audits.append(chunk)
+        pull.work.audits.append(chunk)
 
 
 async def _audit(chunk: RenderJobChunk, run: Run, audit: AuditTask) -> None:
@@ -135,6 +160,8 @@ async def _audit(chunk: RenderJobChunk, run: Run, audit: AuditTask) -> None:
     run.task_states.end(ended)
     if not ended.is_completed() and not ended.is_failed():
         raise asyncio.CancelledError
+    if run.ledger.audits.records[chunk.id].audit.verdict is AuditVerdict.DIFFERENT:
+        await run.cache.forget(chunk)  # one of the renders is wrong, and which one is not known
 
 
 def _delays(first_seconds: float) -> list[float]:

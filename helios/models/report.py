@@ -35,6 +35,15 @@ class RunState(StrEnum):
     """The process that ran it died."""
 
 
+class ReusedFrom(StrEnum):
+    """Where an output comes from that this run did not render."""
+
+    EARLIER_RUN = "earlier-run"
+    """An earlier run of the job accepted it, and it lay in its place."""
+    CACHE = "cache"
+    """It was copied from a cache of outputs."""
+
+
 class ChunkResult(WireModel):
     """An accepted chunk output."""
 
@@ -100,7 +109,9 @@ class ChunkReport(WireModel):
     rendered_by: str | None = None
     """The worker of the accepted output, if it tells its name."""
     reused: bool = False
-    """Whether an output accepted in an earlier run was taken."""
+    """Whether an output accepted in an earlier run, or of a cache, was taken."""
+    reused_from: ReusedFrom | None = None
+    """Where it was taken from; empty if it was not reused."""
     bytes: Annotated[int, Field(ge=0)] | None = None
     """Size of the accepted output."""
     frames: Annotated[int, Field(ge=0)] | None = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from helios.models.report import RunState
+from helios.models.report import ReusedFrom, RunState
 from tasks.page.timeline import chunk_seconds
 from tasks.run.chunk_record import ChunkRecord
 from tasks.run.ledger import Ledger
@@ -31,7 +31,9 @@ def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
     chunk, seconds = record.chunk, chunk_seconds(record, now)
     result = record.result if record.state is RunState.COMPLETED and not record.reused else None
     rate = chunk.frame_count * 1000 / result.render_ms if result and result.render_ms else None
-    state = "reused" if record.reused else record.state.value
+    state = record.state.value
+    if record.reused:
+        state = "from the cache" if record.reused_from is ReusedFrom.CACHE else "reused"
     if record.state is RunState.FAILED and not record.is_given_up:
         state = "to be tried again"
     return {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
 
-from helios.models.report import RunState
+from helios.models.report import ReusedFrom, RunState
 from tasks.page.progress_text import duration
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.run import Run
@@ -123,7 +123,9 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
     attempts = [times for record in run.ledger.records.values() for times in tuple(record.times)]
     reused = sum(record.reused for record in run.ledger.records.values())
     if reused:
-        lines.append(f"{reused} of {len(run.ledger.records)} chunks were reused, and cost nothing.")
+        cached = sum(record.reused_from is ReusedFrom.CACHE for record in run.ledger.records.values())
+        source = f"; {cached} of them come from the cache" if cached else ""
+        lines.append(f"{reused} of {len(run.ledger.records)} chunks were reused, and cost nothing{source}.")
     if not attempts:
         return lines
     spans = [(times.began, now if times.ended is None else times.ended) for times in attempts]

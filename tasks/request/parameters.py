@@ -190,6 +190,20 @@ _ALL = (
         option="--audit-seed",
     ),
     Parameter(
+        "cache",
+        "Cache of outputs",
+        "A folder, or an s3:// or gs:// URL, in which jobs share the outputs of their chunks: what another job has "
+        "rendered from the same command, frames and inputs is copied from there, and what is rendered is put there.",
+        empty="none",
+        option="--cache",
+    ),
+    Parameter(
+        "cache_size",
+        "Size of the cache",
+        "The most that the cache holds, such as 50 GB or 500 MiB; the outputs that were used longest ago leave first.",
+        option="--cache-size",
+    ),
+    Parameter(
         "revision",
         "Revision of the inputs",
         "Any text that stands for a version of what the frames are rendered from, beside the job's input files; with "

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from adapters import AdapterChoice, create_adapter, limit_name
 from helios.adapter import NamesVariables, StorageAdapter, WorkerAdapter
-from helios.errors import RequestError
+from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
 from helios.media.containers import container_of
@@ -18,6 +18,8 @@ from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.processes.environment import TEMPORARY
 from helios.storage.folder import Storage
+from helios.storage.output_cache import OutputCache, cache_url
+from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
@@ -42,6 +44,18 @@ class VideoUpload:
     """The folder."""
     key: str
     """The name in it."""
+
+
+@dataclass(frozen=True)
+class CacheChoice:
+    """The cache of outputs that a job uses."""
+
+    cache: OutputCache
+    """The cache."""
+    most_bytes: int
+    """The most that it holds."""
+    is_read: bool
+    """Whether outputs are taken from it. What is rendered is put into it in any case."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,8 @@ class PreparedJob:
     """The stitched video's sound track, if it is not the chunks' own."""
     merge: Merge | None = None
     """Joins the outputs where no stitched video is asked for."""
+    cache: CacheChoice | None = None
+    """The cache of outputs that the job uses."""
 
     @property
     def total_frames(self) -> int:
@@ -133,6 +149,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         upload=_open_upload(video.url, site) if video.url else None,
         audio_file=_audio(directory, request.audio_file) if request.audio_file else None,
         merge=merge,
+        cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
     )
 
 
@@ -199,6 +216,18 @@ def _open_upload(url: str, site: Site) -> VideoUpload:
     storage, name = site.storage_at(parent_url(url)), PurePosixPath(split_url(url)[1]).name
     asyncio.run(storage.check_writable(name))  # a bucket that is missing or closed shows now, not after the render
     return VideoUpload(storage, name)
+
+
+def _open_cache(place: str, request: RenderRequest, site: Site) -> CacheChoice:
+    """Find the cache, and try to write there."""
+    try:
+        cache = OutputCache(site.storage_at(cache_url(place)))
+        asyncio.run(cache.open())
+    except (HeliosError, OSError) as exc:
+        raise RequestError(f"The cache {place} can't be used (--cache): {exc}") from exc
+    # Chunks that are named in the request are rendered anew.
+    is_read = not request.fresh and request.chunks is None
+    return CacheChoice(cache, parse_size(request.cache_size), is_read=is_read)
 
 
 def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> Path | None:

@@ -16,6 +16,9 @@ from helios.job.source import is_url, load_job_spec
 from helios.media.containers import container_of
 from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
+from helios.storage.local_folder import path_of
+from helios.storage.output_cache import cache_url
+from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
@@ -23,6 +26,9 @@ from tasks.request.output_name import check_placeholders
 
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
+
+CACHE_SIZE = "50 GB"
+"""The most that a cache of outputs holds, by default: some hundred hours of compressed video."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class RenderRequest:
     audit: float = 0.0
     audit_psnr: float = LEAST_PSNR
     audit_seed: int | None = None
+    cache: str | None = None
+    cache_size: str = CACHE_SIZE
     revision: str | None = None
 
     @property
@@ -111,6 +119,8 @@ class RenderRequest:
         select_chunks(spec, self.chunks)
         self.level(spec)
         self.audit_order.check()
+        parse_size(self.cache_size)
+        self._check_cache()
         if self.revision is not None and not 1 <= len(self.revision) <= MAX_REVISION:
             raise RequestError(
                 f"The revision has {len(self.revision)} characters (--revision); expected 1 to {MAX_REVISION}"
@@ -133,6 +143,24 @@ class RenderRequest:
             check_placeholders(output)
             container_of(Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output))
         return spec
+
+    def _check_cache(self) -> None:
+        """Refuse a cache that is no place, or that lies among the job's inputs.
+
+        Raises:
+            RequestError: Says what was expected.
+        """
+        path = None if self.cache is None else path_of(cache_url(self.cache))
+        if path is None:
+            return
+        inside, directory = path.resolve(), self.directory.resolve()
+        if inside.is_relative_to(directory) and not any(
+            part.startswith(".") for part in inside.relative_to(directory).parts
+        ):
+            raise RequestError(
+                f"The cache {path} lies in the job directory {directory}, where its files would be inputs of the job; "
+                "expected another folder, or one whose name begins with a dot (--cache)"
+            )
 
 
 def is_elsewhere(source: str) -> bool:

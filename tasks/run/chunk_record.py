@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from prefect.client.schemas.objects import TaskRun
 
-from helios.models.report import ChunkResult, RunState
+from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerTimings
 
@@ -60,13 +60,15 @@ class ChunkRecord:
     is_given_up: bool = False
     """Whether the chunk failed for good."""
     reused_at: float | None = None
-    """When an earlier run's output was reused, in seconds since the run began; None if the chunk was not reused."""
+    """When an output was reused, in seconds since the run began; None if the chunk was not reused."""
+    reused_from: ReusedFrom | None = None
+    """Where the reused output was taken from."""
     task_run: TaskRun | None = None
     """The chunk's task run in Prefect, once there is one."""
 
     @property
     def reused(self) -> bool:
-        """Whether an earlier run's output was taken."""
+        """Whether an output was taken that this run did not render."""
         return self.reused_at is not None
 
     @property

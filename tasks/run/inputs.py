@@ -94,16 +94,18 @@ class RunInputs:
                 return None
         return result.model_copy(update={"inputs": self.digest_of(chunk), "input_list": self.list_key})
 
+    async def changed_meanwhile(self) -> tuple[str, ...]:
+        """The inputs that changed since the run's start. It looks at the files, and reads only those touched."""
+        return () if self._inputs is None else tuple(await asyncio.to_thread(self._inputs.find_changed))
+
     async def look_again(self) -> None:
-        """Say which inputs changed while chunks were rendered. It looks at the files, and reads only those touched."""
-        if self._inputs is None:
-            return
-        changed = await asyncio.to_thread(self._inputs.find_changed)
+        """Say which inputs changed while chunks were rendered."""
+        changed = await self.changed_meanwhile()
         self._changed_meanwhile = tuple(map(printable, changed[:MOST_FILES]))
         if changed:
             self._log.warning(
                 "%s changed while chunks were rendered; which of them show the earlier content is not known. The next "
-                "run renders again what reads %s%s", _names(changed), "it" if len(changed) == 1 else "them",
+                "run renders again what reads %s%s", _names(list(changed)), "it" if len(changed) == 1 else "them",
                 self._advice(),
             )  # fmt: skip
 

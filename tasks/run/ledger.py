@@ -5,7 +5,7 @@ from helios.media.containers import check_container
 from helios.media.job_pictures import JobPictures
 from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
-from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, RunState
+from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
@@ -74,14 +74,17 @@ class Ledger:
         self.end_attempt(record, RunState.COMPLETED)
         self._progress.add(result.frames)
 
-    def reuse(self, result: ChunkResult, verified: VerifiedOutput) -> bool:
-        """Take an output that an earlier run accepted; say whether it fits its siblings."""
+    def reuse(
+        self, result: ChunkResult, verified: VerifiedOutput, *, source: ReusedFrom = ReusedFrom.EARLIER_RUN
+    ) -> bool:
+        """Take an output that this run did not render; say whether it fits its siblings."""
         record = self.records[result.chunk_id]
         try:
             self.check_fits(f"chunk {result.chunk_id}", verified)
         except OutputError:
             return False
-        record.state, record.result, record.reused_at = RunState.COMPLETED, result, self._progress.seconds
+        record.state, record.result, record.error = RunState.COMPLETED, result, None
+        record.reused_at, record.reused_from = self._progress.seconds, source
         self._progress.add(result.frames, reused=True)
         return True
 
@@ -93,7 +96,8 @@ class Ledger:
         assert record.result is not None  # noqa: S101  it was accepted
         self._progress.withdraw(record.result.frames, reused=record.reused)
         self.pictures.remove(record.chunk.id)
-        record.state, record.error, record.result, record.reused_at = RunState.FAILED, message, None, None
+        record.state, record.error, record.result = RunState.FAILED, message, None
+        record.reused_at, record.reused_from = None, None
         if record.times:
             record.times[-1].outcome = RunState.FAILED
         record.command_failures += 1
@@ -155,6 +159,7 @@ class Ledger:
             command_failures=record.command_failures,
             environment_failures=record.environment_failures,
             reused=record.reused,
+            reused_from=record.reused_from,
             adapter=self._job.adapter_name,
             duration_ms=result.render_ms if result else None,
             worker=result.worker if result else None,

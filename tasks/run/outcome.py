@@ -5,7 +5,7 @@ from prefect.exceptions import Pause
 from prefect.states import Cancelled, Crashed, Failed
 
 from helios.errors import ExpectedError, HeliosError, RetryBudget
-from helios.models.report import JobReport, RunState
+from helios.models.report import JobReport, ReusedFrom, RunState
 from tasks.prefect_api.log import RunLogger
 from tasks.run.dead_run_automation import say_suspended
 from tasks.run.errors import (
@@ -16,6 +16,7 @@ from tasks.run.errors import (
     JobFailedError,
     JobRefusedError,
 )
+from tasks.run.ledger import Ledger
 from tasks.run.lock import HeldByRunError
 from tasks.run.run import Run
 
@@ -26,6 +27,15 @@ Outcome = JobReport | State[JobEndedError]
 def _report(run: Run, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
     """What has become of the job."""
     return run.ledger.report(state, duration_ms=duration_ms, inputs=run.report_inputs(), error=error)
+
+
+def tell_reused(ledger: Ledger, log: RunLogger) -> None:
+    """Write into the log how many chunks were not rendered, and where they come from."""
+    sources = [record.reused_from for record in ledger.records.values()]
+    if earlier := sources.count(ReusedFrom.EARLIER_RUN):
+        log.info("%d chunks were accepted by an earlier run, and are reused", earlier)
+    if cached := sources.count(ReusedFrom.CACHE):
+        log.info("%d of %d chunks come from the cache", cached, len(sources))
 
 
 def completed(run: Run, log: RunLogger, *, duration_ms: int) -> JobReport:

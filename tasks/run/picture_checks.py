@@ -11,7 +11,7 @@ from tasks.run.ledger import Ledger
 from tasks.run.run import Run
 
 
-def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | None:
+async def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | None:
     """Judge a chunk that was just accepted beside the chunks that were accepted before.
 
     Returns:
@@ -28,6 +28,7 @@ def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | None:
         return None
     record = ledger.records[found.chunk_id]
     ledger.reject(record, found.message)
+    await run.cache.forget(record.chunk)
     if record.is_given_up:
         run.control.blame(f"Stopped because the pictures of chunk {record.chunk.id} are wrong")
         raise JobFailedError(f"{found.message}. It was rendered twice, with the same pictures")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
+from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
@@ -41,6 +42,8 @@ class Run:
         """What people watch."""
         self.inputs = inputs
         """What its chunks are rendered from."""
+        self.cache = ChunkCache(identity, inputs, api.log)
+        """Outputs that many jobs share."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
         self.task_states = TaskStates()
