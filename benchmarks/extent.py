@@ -52,6 +52,16 @@ class Join:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """Real encodes of one video that is rendered a second time, from a cache but for one chunk."""
+
+    chunks: int
+    """Number of chunks of the video."""
+    frames: int
+    """Frames of each chunk."""
+
+
+@dataclass(frozen=True)
 class Extent:
     """One choice of all sizes."""
 
@@ -69,6 +79,8 @@ class Extent:
     """Invocations in flight at once."""
     stragglers: int
     """Number of chunks, of which one in twenty is slow."""
+    reuse: Reuse
+    """The video that is rendered a second time."""
     start_chunks: int
     """Number of 720p chunks of the job whose start and end are measured."""
     left_out: frozenset[str] = frozenset()
@@ -96,6 +108,7 @@ STANDARD = Extent(
     joins=(Join(10, 30), Join(200, 30), Join(2000, 30, (64, 64)), Join(10_000, 3, (64, 64)), LARGE),
     invocations=1000,
     stragglers=40,
+    reuse=Reuse(60, 34),
     start_chunks=200,
     left_out=ABOUT_PREFECT,
 )
@@ -107,6 +120,7 @@ QUICK = Extent(
     joins=(Join(200, 30),),
     invocations=200,
     stragglers=20,
+    reuse=Reuse(20, 8),
     start_chunks=20,
     # Chunks of the last two wait, or print hundreds of megabytes: half a minute each, at any size.
     left_out=ABOUT_PREFECT | {"stragglers", "memory"},
@@ -130,6 +144,7 @@ FULL = Extent(
     joins=STANDARD.joins,
     invocations=1000,
     stragglers=100,
+    reuse=Reuse(60, 34),
     start_chunks=200,
 )
 EXTENTS = {"standard": STANDARD, "quick": QUICK, "full": FULL}

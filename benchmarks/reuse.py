@@ -1,0 +1,105 @@
+"""One input of sixty changed: the second render with a cache, against that chunk's command and the stitch alone."""
+
+import asyncio
+import itertools
+import shlex
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.extent import Extent, Reuse
+from benchmarks.measure import WALL, Column, Goal, Table, compare
+from benchmarks.servers import server
+from flows.render import render_job
+from helios.job.planning import plan_job
+from helios.media.stitching import FfmpegStitcher, StitchInput
+from helios.models import JobSpec
+from helios.models.report import JobReport
+from testbed.jobs import write_job
+
+RENDER = f"{shlex.quote(sys.executable)} -m examples.orrery frames {{start}} {{count}} {{output}}"
+GOAL, GOAL_SECONDS = 1.3, 1.8
+"""The goal's ratio, and the least seconds of a chunk for which it holds."""
+ALONE = "the changed chunk's command, then the stitch"
+VIDEO, CHUNK, STITCH = "seconds_until_video", "chunk_seconds", "stitch_seconds"
+
+
+def measure(extent: Extent) -> list[Table]:
+    """Measure the second render, by another job in another folder, from the flow's start until its video is there."""
+    with server(), tempfile.TemporaryDirectory() as name:
+        return [asyncio.run(_measure(Path(name), extent.reuse, runs=extent.runs))]
+
+
+async def _measure(place: Path, reuse: Reuse, *, runs: int) -> Table:
+    spec = plan_job(
+        [reuse.frames] * reuse.chunks, fps="30", width=1280, height=720, command=RENDER,
+        output_pattern="c{index:04d}.mp4",
+    )  # fmt: skip
+    numbers = itertools.count()
+    await _render(place, spec, next(numbers), changed=None)
+    figures = await compare(
+        {
+            "this flow": lambda: _render(place, spec, next(numbers), changed=reuse.chunks // 2),
+            ALONE: lambda: _alone(place / "job-0", spec, changed=reuse.chunks // 2),
+        },
+        runs=runs,
+    )
+    flow, alone = figures
+    # The stitch is the same on both sides: the chunk alone is compared.
+    ratios = [
+        (own[VIDEO] - other[STITCH]) / other[CHUNK] for own, other in zip(flow.samples, alone.samples, strict=True)
+    ]
+    seconds = alone.median(CHUNK)
+    title = f"{reuse.chunks} chunks of {reuse.frames} frames of 720p H.264, one of which has a new input"
+    note = f"Its command takes {seconds:.2f} s, the stitch {alone.median(STITCH):.2f} s."
+    columns = (
+        Column(measure=VIDEO, heading="s until the video is there"),
+        Column(measure=WALL, heading="s until that is recorded"),
+    )
+    table = Table(title=title, figures=figures, reference=ALONE, ratio_of=VIDEO, columns=columns, note=note)
+    if seconds < GOAL_SECONDS:
+        return table
+    goal = Goal(
+        text=f"{title}: at most {GOAL} times that chunk, and the stitch",
+        value=sorted(ratios)[len(ratios) // 2],
+        most=GOAL,
+    )
+    return table.model_copy(update={"goals": (goal,)})
+
+
+async def _render(place: Path, spec: JobSpec, number: int, *, changed: int | None) -> dict[str, float]:
+    """Render a job of its own in a folder of its own; each chunk reads a file of its own."""
+    folder = place / f"job-{number}"
+    folder.mkdir()
+    document: dict[str, Any] = spec.to_document() | {"id": f"job {number} in {place}"}
+    for index, chunk in enumerate(document["chunks"]):
+        chunk["inputs"] = [f"shot-{index}.txt"]
+        (folder / f"shot-{index}.txt").write_text(f"shot {index}, take {number if index == changed else 0}")
+    job = write_job(folder, document)
+    began = time.time()
+    report = await render_job(str(job), concurrency=2, output_file="video.mp4", cache=str(place / "cache"))
+    assert isinstance(report, JobReport)
+    rendered = [chunk.id for chunk in report.chunks if not chunk.reused]
+    assert rendered == ([chunk.id for chunk in spec.chunks] if changed is None else [changed]), rendered
+    # The inode changes last when the file gets its name.
+    return {VIDEO: (folder / "video.mp4").stat().st_ctime - began}
+
+
+async def _alone(folder: Path, spec: JobSpec, *, changed: int) -> dict[str, float]:
+    """Run the command of one chunk, and stitch all of them, without Prefect."""
+    chunk = spec.chunks[changed]
+    words = shlex.split(chunk.command.replace(chunk.output_file, "alone.mp4"))
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(*words, cwd=folder, stdout=asyncio.subprocess.DEVNULL)
+    assert await process.wait() == 0
+    rendered = time.perf_counter()
+    inputs = [StitchInput(folder / one.output_file, one.frame_count, f"chunk {one.id}") for one in spec.chunks]
+    await asyncio.to_thread(
+        FfmpegStitcher().stitch, inputs, folder / "alone-joined.mp4", fps=spec.metadata.fps, audio_file=None,
+        temporary=folder / "alone-part.mp4", stop=threading.Event(),
+    )  # fmt: skip
+    joined = time.perf_counter()
+    return {VIDEO: joined - began, CHUNK: rendered - began, STITCH: joined - rendered}
