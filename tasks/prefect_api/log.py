@@ -1,7 +1,10 @@
 """Keep a run's log readable: one line for each event, and no traceback for an error that a user can cause."""
 
 import logging
+import os
 from typing import Any
+
+import prefect
 
 from helios.errors import ExpectedError
 
@@ -20,6 +23,7 @@ WAITING = ("Unable to connect to", "Service %r failed to process item")
 """Begin Prefect's messages about each event that it can't send. The run logs once that the API is away, and the events
 follow later."""
 COMMITTING = "An error was encountered while committing transaction"
+PREFECTS_CODE = os.path.dirname(prefect.__file__) + os.sep
 
 
 class SaidAlready(logging.Filter):
@@ -27,6 +31,8 @@ class SaidAlready(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is to be kept."""
+        if record.name in LOGGERS and not record.pathname.startswith(PREFECTS_CODE):
+            return True  # a line of our own, which may well name an error
         if record.name == "prefect.task_runs" and str(record.msg).startswith(SUCCEEDED):
             # The chunk has said so, with what was accepted; a line costs 0.5 ms here and more in the server.
             return False

@@ -208,5 +208,4 @@ class ChunkCache:
     def _give_up(self, error: Exception) -> None:
         if self._cache is not None:
             url, self._cache = self._cache.storage.url, None
-            # As text: an expected error itself would be taken for one that the engine repeats (`SaidAlready`).
-            self._log.warning("The cache %s is not used any more in this run: %s", url, str(error))
+            self._log.warning("The cache %s is not used any more in this run: %s", url, error)
