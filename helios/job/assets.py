@@ -4,14 +4,18 @@
 """
 
 import asyncio
+import hashlib
 import os
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from pydantic import Field
 
 from helios.bounded import map_bounded
 from helios.errors import RequestError
+from helios.job.folder_walk import CACHE, Seen
 from helios.job.selection import select_files
 from helios.models.base import WireModel
 from helios.models.paths import OutputPath
@@ -22,6 +26,13 @@ FOLDER = "assets"
 MAX_FILES = 10_000
 MAX_BYTES = 10 * 1024**3
 FILES_AT_ONCE = 16
+SHOWN_LINES = 5
+"""Lines about what is not uploaded."""
+
+
+PLACEHOLDER = ".helios-folder"
+"""Name of an empty file that stands in a bundle for a folder without files. Workers make the folder alone; those of
+earlier versions, which know files only, make the file too."""
 
 
 class Asset(WireModel):
@@ -56,7 +67,19 @@ class AssetBundle(WireModel):
         return sum(asset.bytes for asset in self.assets)
 
 
-def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path]) -> list[Path]:
+@dataclass(frozen=True)
+class Selection:
+    """What is uploaded of a job directory."""
+
+    files: list[Path]
+    """Files, by the names that commands read."""
+    folders: list[str]
+    """Folders without such files: they are to exist on the worker too. Relative to the job directory."""
+    left_out: list[str]
+    """What is left out, a line for each reason."""
+
+
+def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path]) -> Selection:
     """Find the files of a job that are uploaded; see `helios.job.selection` for which these are.
 
     Args:
@@ -66,31 +89,84 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
         outputs: What the job writes: never an input.
 
     Raises:
-        RequestError: A pattern finds nothing or leaves the folder, or there is too much.
+        RequestError: A pattern finds nothing or leaves the folder, a link leads out of it, or there is too much.
     """
     files: list[Path] = []
-    size = 0
-    for name in select_files(directory, patterns=patterns, written=frozenset(map(str, outputs)), field="assets"):
+    size, seen, filled = 0, Seen(), {""}
+    written = frozenset(map(str, outputs))
+    for name in select_files(directory, patterns=patterns, written=written, field="assets", seen=seen):
         path = directory / name
         if not path.resolve().is_relative_to(directory):
-            raise RequestError(f"The input file {path} lies outside the job directory {directory}; copy it into it")
+            raise _leads_out(directory, name, str(path.resolve()))
+        _check_name(path, name)
         files.append(path)
         size += path.stat().st_size
+        filled.update(folder.as_posix() for folder in PurePosixPath(name).parents)
         if len(files) > MAX_FILES or size > MAX_BYTES:
-            raise RequestError(
-                f"The job directory {directory} holds more than {MAX_FILES} files or {MAX_BYTES // 1024**3} GiB "
-                'to be uploaded; name the job\'s input files ("assets": ["scene/**"] in the adapter\'s configuration)'
-            )
-    return files
+            raise _too_much(directory)
+    for name, place in seen.outside.items():
+        raise _leads_out(directory, name, place)
+    empty = sorted(seen.folders - filled - {"."})
+    empty = [name for name in empty if not _has_one_below(name, empty)]
+    if len(files) + len(empty) > MAX_FILES:
+        raise _too_much(directory)
+    return Selection(files, empty, _describe(seen))
+
+
+def _too_much(directory: Path) -> RequestError:
+    return RequestError(
+        f"The job directory {directory} holds more than {MAX_FILES} files or {MAX_BYTES // 1024**3} GiB "
+        'to be uploaded; name the job\'s input files ("assets": ["scene/**"] in the adapter\'s configuration)'
+    )
+
+
+def _leads_out(directory: Path, name: str, place: str) -> RequestError:
+    return RequestError(
+        f"The input {directory / name} is, or is reached by, a link that leads out of the job directory, to {place}: "
+        "workers elsewhere would not have what lies there; put a copy in its place, or name the job's input files "
+        '("assets": ["scene/**"] in the adapter\'s configuration)'
+    )
+
+
+def _check_name(path: Path, name: str) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise RequestError(
+            f"The name of the input file {str(path)!r} is not UTF-8, and can't be sent to workers; rename the file"
+        ) from None
+
+
+def _has_one_below(name: str, folders: Sequence[str]) -> bool:
+    """Whether a later folder of a sorted list lies in a folder, and so makes it too."""
+    place = bisect_right(folders, f"{name}/")
+    return place < len(folders) and folders[place].startswith(f"{name}/")
+
+
+def _describe(seen: Seen) -> list[str]:
+    lines = []
+    if hidden := list(seen.hidden):
+        lines.append(
+            f"Not uploaded, because of a name that begins with a dot, or {CACHE}: {shorten(hidden)}. What commands "
+            "read of it can be named (assets)"
+        )
+    lines += [f"Not uploaded: {name or 'the job directory'}: {reason}" for name, reason in seen.unusable.items()]
+    return lines[: SHOWN_LINES + 1]
+
+
+def shorten(names: Sequence[str], *, shown: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - shown
+    return ", ".join(names[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 async def upload_assets(
-    files: Sequence[Path], *, directory: Path, storage: Storage, known: Mapping[str, tuple[str, int]]
+    selection: Selection, *, directory: Path, storage: Storage, known: Mapping[str, tuple[str, int]]
 ) -> AssetBundle:
     """Upload the contents that storage does not have.
 
     Args:
-        files: What is uploaded.
+        selection: What is uploaded.
         directory: The job directory.
         storage: Where to.
         known: Digests and sizes of files that were hashed already, by name. Where a file was changed since, workers get
@@ -122,4 +198,12 @@ async def upload_assets(
                 raise RequestError(f"The input file {path} changed while it was uploaded; run the job again")
         return asset
 
-    return AssetBundle(storage_url=storage.url, assets=tuple(await map_bounded(upload, files, limit=FILES_AT_ONCE)))
+    assets = await map_bounded(upload, selection.files, limit=FILES_AT_ONCE)
+    if selection.folders:
+        nothing = hashlib.sha256(b"").hexdigest()
+        await storage.write(f"{FOLDER}/{nothing}", b"")
+        assets = [
+            *assets,
+            *(Asset(path=f"{name}/{PLACEHOLDER}", sha256=nothing, bytes=0) for name in selection.folders),
+        ]
+    return AssetBundle(storage_url=storage.url, assets=tuple(assets))

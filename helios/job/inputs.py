@@ -18,6 +18,7 @@ from pathlib import Path
 
 from helios.job.command_files import CommandFiles
 from helios.job.file_digests import FOLDER, FileDigests, FileState, file_clock_ns, look_at, refuse_unreadable
+from helios.job.folder_walk import Seen
 from helios.job.input_list import InputChange, InputList, printable, set_name
 from helios.job.selection import select_files
 from helios.models.spec import JobSpec, RenderJobChunk
@@ -64,6 +65,7 @@ class Inputs:
         states: How each file looked before it was hashed.
         words: Files that words of commands name.
         side_files: Files that are no inputs, because commands of earlier runs wrote them.
+        outside: Links to folders outside the job directory, which are not looked into.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class Inputs:
         states: Mapping[str, FileState],
         words: CommandFiles,
         side_files: Mapping[str, FileState],
+        outside: Mapping[str, str],
     ) -> None:
         self.digests = digests
         """By file name."""
@@ -82,6 +85,8 @@ class Inputs:
         """By file name: how each looked before it was hashed."""
         self.side_files = side_files
         """Files that are no inputs, because commands of earlier runs wrote them."""
+        self.outside = outside
+        """Links to folders outside the job directory, which are not looked into, each with where it leads."""
         self._rules = rules
         self._sets = sets
         self._words = words
@@ -209,7 +214,8 @@ def take_inputs(
         now_ns = file_clock_ns(rules.directory / FOLDER)
     except OSError:
         now_ns = 0  # no digest is trusted later
-    sets = _select(rules, spec)
+    seen = Seen()
+    sets = _select(rules, spec, seen)
     if sets is None:
         return None
     words = CommandFiles(rules.directory, is_written=rules.written.__contains__)
@@ -226,15 +232,24 @@ def take_inputs(
     digests.save(found)
     refuse_unreadable({name: found[name] for name in given if name in found}, rules.directory)
     present = {patterns: frozenset(name for name in names if name in found) for patterns, names in sets.items()}
-    return Inputs(rules, sets=present, digests=found, states=states, words=words, side_files=side_files)
+    outside = {name: place for name, place in seen.outside.items() if name not in found and os.path.isdir(place)}
+    return Inputs(
+        rules, sets=present, digests=found, states=states, words=words, side_files=side_files, outside=outside
+    )
 
 
-def _select(rules: InputRules, spec: JobSpec) -> dict[Patterns, list[str]] | None:
+def _select(rules: InputRules, spec: JobSpec, seen: Seen) -> dict[Patterns, list[str]] | None:
     """The files of each set of patterns, found once; None if the default set is too large."""
     sets: dict[Patterns, list[str]] = {}
     for patterns in {rules.of(chunk): None for chunk in spec.chunks}:
         field = rules.field if patterns == rules.patterns else "inputs"
-        selected = select_files(rules.directory, patterns=patterns, written=rules.written, field=field)
+        selected = select_files(
+            rules.directory,
+            patterns=patterns,
+            written=rules.written,
+            field=field,
+            seen=seen if patterns is None else None,
+        )
         sets[patterns] = list(islice(selected, MAX_FILES + 1)) if patterns is None else list(selected)
         if patterns is None and len(sets[patterns]) > MAX_FILES:
             return None

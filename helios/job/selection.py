@@ -7,64 +7,41 @@ One selection for what is uploaded to workers elsewhere (`helios.job.assets`) an
 import os
 import re
 from collections.abc import Container, Iterator, Sequence
+from fnmatch import translate
 from pathlib import Path
 
 from helios.errors import RequestError
-from helios.job.directory import ATTEMPT
-from helios.models.paths import OWN_FOLDER
+from helios.job.folder_walk import FolderWalk, Seen, is_own
+
+__all__ = ["is_own", "select_files"]
 
 _WILDCARDS = re.compile(r"[*?\[]")
-_ATTEMPT = re.compile(f"{ATTEMPT}[0-9a-f]{{12}}-")
-"""In the names of files that attempts of any job write (`helios.job.directory.JobDirectory.attempt`)."""
 
 
 def select_files(
-    directory: Path, *, patterns: Sequence[str] | None, written: Container[str], field: str
+    directory: Path, *, patterns: Sequence[str] | None, written: Container[str], field: str, seen: Seen | None = None
 ) -> Iterator[str]:
     """Find the files that patterns name, each once.
 
     Args:
         directory: The job directory, without links in its path.
         patterns: Glob patterns relative to it; `**` spans folders, and a folder stands for what is visible in it. None
-            for every file but those whose names, or whose folders' names, begin with a dot; links to folders are not
-            followed then.
+            for every file but those whose names, or whose folders' names, begin with a dot. Links to folders are
+            followed, within the job directory; also out of it where a pattern names the link.
         written: What the job writes, as absolute paths: never selected.
         field: What the patterns are called in messages: `inputs`.
+        seen: Takes what was left out, and why.
 
     Raises:
         RequestError: A pattern finds nothing, leaves the folder, or is none.
     """
+    seen = Seen() if seen is None else seen
     if patterns is None:
-        return (name for name in _visible_files(str(directory), "") if f"{directory}/{name}" not in written)
-    return iter(_matches(directory, patterns, written=written, field=field))
+        return (name for name, real in FolderWalk(directory, seen).files() if real not in written)
+    return iter(_matches(directory, patterns, written=written, field=field, seen=seen))
 
 
-def is_own(name: str) -> bool:
-    """Whether a file is this program's own: in its folder, or an unfinished output of an attempt."""
-    return name.partition("/")[0] == OWN_FOLDER or _ATTEMPT.search(name.rpartition("/")[2]) is not None
-
-
-def _visible_files(folder: str, prefix: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError:
-        return  # gone meanwhile, or closed to this user, and so to the job's commands
-    folders = []
-    for entry in entries:
-        name = entry.name
-        if name.startswith("."):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            folders.append(entry)
-        elif not _ATTEMPT.search(name) and entry.is_file():
-            yield prefix + name
-    for entry in folders:
-        if entry.name != "__pycache__":
-            yield from _visible_files(entry.path, f"{prefix}{entry.name}/")
-
-
-def _matches(directory: Path, patterns: Sequence[str], *, written: Container[str], field: str) -> list[str]:
+def _matches(directory: Path, patterns: Sequence[str], *, written: Container[str], field: str, seen: Seen) -> list[str]:
     found: dict[str, None] = {}
     real: dict[str, str] = {}
 
@@ -75,26 +52,59 @@ def _matches(directory: Path, patterns: Sequence[str], *, written: Container[str
         return f"{real[folder]}/{last}" in written
 
     for pattern in patterns:
-        names = _match(directory, pattern, field=field)
+        names = _match(directory, pattern, field=field, seen=seen)
         if not names:
             raise RequestError(f"The {field} pattern {pattern!r} finds no file in {directory}; correct it, or drop it")
         found.update((name, None) for name in names if not is_written(name))
     return list(found)
 
 
-def _match(directory: Path, pattern: str, *, field: str) -> list[str]:
-    if pattern.startswith("/") or ".." in pattern.split("/") or "\0" in pattern:
+def _match(directory: Path, pattern: str, *, field: str, seen: Seen) -> list[str]:
+    parts = [part for part in pattern.split("/") if part not in ("", ".")]
+    if pattern.startswith("/") or ".." in parts or "\0" in pattern:
         raise RequestError(f"The {field} pattern {pattern!r} leaves the job directory; expected one inside it")
-    try:
-        paths = sorted(directory.glob(pattern)) if _WILDCARDS.search(pattern) else [directory / pattern]
-    except (ValueError, NotImplementedError) as exc:
-        raise RequestError(f"The {field} pattern {pattern!r} is not a glob pattern: {exc}") from None
+    if any("**" in part and part != "**" for part in parts) or not pattern:
+        raise RequestError(
+            f"The {field} pattern {pattern!r} is not a glob pattern; expected names with *, ? and [], and ** alone "
+            "between slashes"
+        )
     names: list[str] = []
-    for path in paths:
-        name = path.relative_to(directory).as_posix()
+    walk = FolderWalk(directory, seen)
+    for name in dict.fromkeys(_expand(str(directory), "", parts, (os.path.realpath(directory),))):
+        path = directory / name
         if path.is_file():
             if not is_own(name):
                 names.append(name)
         elif path.is_dir() and not is_own(name):
-            names += _visible_files(str(path), "" if name == "." else f"{name}/")
+            names += [found for found, _ in walk.files(name)]
     return names
+
+
+def _expand(base: str, name: str, parts: Sequence[str], above: tuple[str, ...]) -> Iterator[str]:
+    """The files and folders that a pattern names, links to folders followed, but never inside themselves.
+
+    Python's own globbing follows links or not as its version goes.
+    """
+    if not parts:
+        yield name
+        return
+    part, rest = parts[0], parts[1:]
+    if not _WILDCARDS.search(part):
+        path = f"{name}/{part}" if name else part
+        if os.path.lexists(f"{base}/{path}"):
+            yield from _expand(base, path, rest, above)
+        return
+    if part == "**":
+        yield from _expand(base, name, rest, above)
+    try:
+        entries = sorted(os.listdir(f"{base}/{name}"))
+    except OSError:
+        return
+    is_match = re.compile(translate(part)).match
+    for entry in entries:
+        path = f"{name}/{entry}" if name else entry
+        if part != "**":
+            if is_match(entry):
+                yield from _expand(base, path, rest, above)
+        elif os.path.isdir(f"{base}/{path}") and (real := os.path.realpath(f"{base}/{path}")) not in above:
+            yield from _expand(base, path, parts, (*above, real))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helios.bounded import map_bounded
 from helios.errors import RequestError, WorkerUnavailableError
-from helios.job.assets import Asset, AssetBundle
+from helios.job.assets import PLACEHOLDER, Asset, AssetBundle
 from helios.models.paths import check_relative_path
 from helios.models.worker import Artifact
 from helios.storage.by_url import storage_root
@@ -61,6 +61,8 @@ class AssetCache:
         for asset in bundle.assets:
             path = target / asset.path
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.name == PLACEHOLDER:
+                continue
             os.link(self._path(asset), path)
 
     async def _fetch(self, asset: Asset, storage: Storage, folder_url: str) -> None:

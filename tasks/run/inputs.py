@@ -221,6 +221,12 @@ async def open_inputs(identity: RunIdentity, accepted: AcceptedChunks, log: RunL
                 "%s appeared while earlier runs of the job went on, and count as written by its commands: no inputs",
                 _names(list(inputs.side_files)),
             )
+        for name, place in list(inputs.outside.items())[:SHOWN_FILES]:
+            log.warning(
+                'What lies behind %s, a link to %s outside the job directory, is not looked at: if it changes, '
+                'accepted chunks are still reused. To have it looked at, name it among the inputs ("inputs": ["%s"])',
+                name, place, name,
+            )  # fmt: skip
         await accepted.write_inputs(inputs.listed)
     return RunInputs(identity, inputs, side_files=side_files, accepted=accepted, log=log)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters import create_adapter
 from helios.adapter import StorageAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
-from helios.job.assets import select_assets, upload_assets
+from helios.job.assets import Selection, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
@@ -45,7 +45,7 @@ class StorageSite:
         self._keep = adapter.keep_objects
         self._storage: Storage = adapter.storage
         self._assets_url = spec.assets_url
-        self._assets: list[Path] = []
+        self._assets = Selection([], [], [])
         if adapter.assets is not None or spec.assets_url is None:
             self._assets = select_assets(directory, patterns=adapter.assets, outputs=written)
         self._folder = ""
@@ -70,13 +70,14 @@ class StorageSite:
         lines = []
         if called_off := await self._call_off_earlier(_job_folder(key)):
             lines.append(f"{called_off} workers of a stopped run were called off")
-        if self._assets:
+        lines += self._assets.left_out
+        if self._assets.files or self._assets.folders:
             bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage, known=known)
             list_key = f"{self._folder}/assets.json"
             await self._storage.write(list_key, bundle.model_dump_json().encode())
             self._assets_url = self._storage.url_of(list_key)
         url = self._storage.url_of(self._folder)
-        return [*lines, f"{len(self._assets)} input files are in storage; the run's folder is {url}"]
+        return [*lines, f"{len(self._assets.files)} input files are in storage; the run's folder is {url}"]
 
     async def order(self, attempt: Attempt) -> Order:
         """Write the chunk's own job document before its first attempt, and name it."""

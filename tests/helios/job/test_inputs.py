@@ -352,3 +352,22 @@ def test_patterns_that_are_refused(patterns: Sequence[str], job: Job) -> None:
     job.inputs = list(patterns)
     with pytest.raises(ValueError, match="a glob pattern"):
         _ = job.spec
+
+
+def test_a_file_behind_a_link_to_a_folder_is_an_input(tmp_path: Path) -> None:
+    """A change behind a link within the job directory changes the chunks; a link out of it is named, not followed."""
+    directory = tmp_path / "job"
+    directory.mkdir()
+    job = Job(directory)
+    job.write("models/chair.txt", "chair")
+    (directory / "current").symlink_to("models")
+    (tmp_path / "textures").mkdir()
+    (tmp_path / "textures/wood.txt").write_text("wood")
+    (directory / "textures").symlink_to("../textures")
+    found = job.take()
+    assert "current/chair.txt" in found.digests
+    assert found.outside == {"textures": str(tmp_path / "textures")}
+    job.inputs = ["textures/**", "models/**"]
+    named = job.take()
+    assert "textures/wood.txt" in named.digests
+    assert not named.outside

@@ -443,7 +443,7 @@ def test_what_a_job_directory_uploads(tmp_path: Path) -> None:
 
     def selected(*patterns: str) -> list[str]:
         found = select_assets(tmp_path, patterns=patterns or None, outputs=[tmp_path / "out.mp4"])
-        return [path.relative_to(tmp_path).as_posix() for path in found]
+        return [path.relative_to(tmp_path).as_posix() for path in found.files]
 
     assert selected() == ["data.json", "scene/a.txt", "scene/b.png"]
     assert selected("scene") == selected("scene/**") == ["scene/a.txt", "scene/b.png"]
@@ -452,9 +452,69 @@ def test_what_a_job_directory_uploads(tmp_path: Path) -> None:
     for wrong in ("*.exr", "../x", "/etc/*"):
         with pytest.raises(RequestError, match="assets pattern"):
             selected(wrong)
-    (tmp_path / "link").symlink_to("/etc/hostname")
-    with pytest.raises(RequestError, match="outside the job directory"):
-        selected()
+    for target in ("/etc/hostname", "/etc"):
+        (tmp_path / "link").symlink_to(target)
+        with pytest.raises(RequestError, match=f"{tmp_path}/link is, .* leads out of the job directory, to {target}"):
+            selected()
+        (tmp_path / "link").unlink()
+
+
+def test_links_to_folders_are_followed(tmp_path: Path) -> None:
+    """Files behind links to folders are uploaded under the names that commands read; a circle of links has an end."""
+    (tmp_path / "models/v1").mkdir(parents=True)
+    (tmp_path / "models/v1/chair.txt").write_text("chair")
+    (tmp_path / "models/v1/out.mp4").write_text("an output")
+    (tmp_path / "current").symlink_to("models/v1")
+    (tmp_path / "models/v1/again").symlink_to("..")
+    (tmp_path / "notes").symlink_to(".helios")
+    (tmp_path / ".helios").mkdir()
+    (tmp_path / ".helios/digests.json").write_text("{}")
+
+    def selected(*patterns: str) -> list[str]:
+        written = [tmp_path / "models/v1/out.mp4"]
+        found = select_assets(tmp_path, patterns=patterns or None, outputs=written)
+        return [path.relative_to(tmp_path).as_posix() for path in found.files]
+
+    assert set(selected()) == {"current/chair.txt", "models/v1/chair.txt"}
+    for pattern in ("current", "current/**", "current/*.txt", "cur*/*.txt"):
+        assert "current/chair.txt" in selected(pattern), pattern
+    assert "current/chair.txt" in selected("**/*.txt")
+
+
+def test_what_is_not_uploaded_is_said(tmp_path: Path) -> None:
+    """Names that begin with a dot, broken links, and what is no file are named; a name that is not UTF-8 is refused."""
+    for folder in (".git", "scene/.cache", "__pycache__"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "scene/a.txt").write_text("a")
+    (tmp_path / ".env").write_text("x")
+    (tmp_path / "gone").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    found = select_assets(tmp_path, patterns=None, outputs=[])
+    assert [path.name for path in found.files] == ["a.txt"]
+    assert all(name in found.left_out[0] for name in (".git", ".env", "scene/.cache", "__pycache__"))
+    assert any("gone: a link that leads to nothing" in line for line in found.left_out)
+    assert any("pipe: neither a file nor a folder" in line for line in found.left_out)
+    with open(os.fsencode(tmp_path / "scene") + b"/\xff.txt", "wb"):
+        pass
+    with pytest.raises(RequestError, match="not UTF-8"):
+        select_assets(tmp_path, patterns=None, outputs=[])
+
+
+async def test_folders_without_files_are_on_the_worker_too(
+    runtime: WorkerRuntime, storage: Storage, tmp_path: Path
+) -> None:
+    """A folder that is empty, or holds only what is not uploaded, is empty on the worker."""
+    scene = tmp_path / "scene"
+    for folder in ("empty/deep", "hidden/.git", "full"):
+        (scene / folder).mkdir(parents=True)
+    (scene / "full/data").write_text("x")
+    url = await bundle_of(scene, storage)
+    script = "import os; print(sorted((name, *files) for name, _, files in os.walk('.') if name != '.'))"
+    job = store_script(storage, script)
+    document = json.loads(path_of(str(job.job_url)).read_text())
+    answer = await runtime.run(request_for(store_job(storage, {**document, "assetsUrl": url})))
+    expected = [("./empty",), ("./empty/deep",), ("./full", "data"), ("./hidden",)]
+    assert answer.stdout.strip() == str(expected)
 
 
 # -- workers that die --
