@@ -2,12 +2,14 @@
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from prefect import get_run_logger
 
 from helios.errors import CommandError
+from helios.job.own_outputs import SetAside
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.command_output import explain_exit
@@ -50,13 +52,19 @@ class Rendered:
     """What an attempt has left on this machine, not verified here."""
 
     place: Path
-    """The file; whoever gets this removes it, or gives it its name."""
+    """The file; whoever gets this removes it (`discard`), or gives it its name."""
+    earlier: SetAside | None
+    """What had the output's name, where the command writes to the output itself."""
     ended: WorkerResult
     """How the command ended."""
     done: VerifyLevel
     """The level at which the worker has verified the file."""
     fetch_ms: int
     """Time to fetch it from storage; 0 where the worker wrote it here."""
+
+    def discard(self) -> None:
+        """Remove what the attempt wrote, and give what was there before its name back."""
+        _discard(self.place, self.earlier)
 
 
 async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Rendered:
@@ -73,6 +81,11 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
     """
     clock = run.progress
     order = await run.site.order(attempt)
+    earlier = None
+    if order.place == attempt.output:  # the command would write over whatever has that name
+        if (earlier := run.outputs.set_aside(order.place)) is not None:
+            get_run_logger().warning("%s", earlier)
+        order.place.unlink(missing_ok=True)
     try:
         times.started = clock.seconds
         ended = await _execute(order.job, run, log)
@@ -83,9 +96,16 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
         done = await run.site.collect(ended, order.place)
         times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
     except BaseException:
-        order.place.unlink(missing_ok=True)
+        _discard(order.place, earlier)
         raise
-    return Rendered(order.place, ended, done, fetch_ms)
+    return Rendered(order.place, earlier, ended, done, fetch_ms)
+
+
+def _discard(place: Path, earlier: SetAside | None) -> None:
+    place.unlink(missing_ok=True)
+    if earlier is not None:
+        with suppress(OSError):  # the log says where it is
+            earlier.put_back()
 
 
 async def _execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:

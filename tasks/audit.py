@@ -113,7 +113,7 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
     try:
         compared = await _compare(accepted, rendered, chunk, run)
     finally:
-        rendered.place.unlink(missing_ok=True)
+        rendered.discard()
     paths: tuple[str, ...] = ()
     audits = run.ledger.audits
     if compared.pictures is not None and audits.pictures_left > 0 and chunk.result is accepted:

@@ -121,10 +121,14 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
             await asyncio.to_thread(make_own, rendered.place, own)
         verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
-        rendered.place.replace(attempt.output)
+        if rendered.place != attempt.output:
+            if (earlier := run.outputs.set_aside(attempt.output)) is not None:
+                get_run_logger().warning("%s", earlier)
+            rendered.place.replace(attempt.output)
     except BaseException:
-        rendered.place.unlink(missing_ok=True)
+        rendered.discard()
         raise
+    run.outputs.note(attempt.output)
     return ChunkResult(
         run_id=run.identity.run_id,
         chunk_id=chunk.id,

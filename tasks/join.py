@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from prefect import get_run_logger, task
@@ -36,6 +37,27 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
     inputs = _inputs(run.ledger)
     logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
+    earlier = None if job.overwrites else run.outputs.set_aside(output)
+    if earlier is not None:
+        logger.warning("%s", earlier)
+    try:
+        report = await _stitch(run, output, inputs)
+    finally:
+        if earlier is not None:
+            with suppress(OSError):  # the log says where it is
+                earlier.put_back()  # unless a video is there now
+    if report is None:
+        return Cancelled(message=run.control.stop_reason)
+    for warning in report.warnings:
+        logger.warning(warning)
+    run.outputs.note(output)
+    run.ledger.video = await _deliver(job.upload, output, report)
+    return run.ledger.video
+
+
+async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputReport | None:
+    """Stitch in a thread; None if the stitch was cancelled."""
+    job = run.identity.job
     stop = threading.Event()
     work = asyncio.create_task(
         asyncio.to_thread(
@@ -54,12 +76,9 @@ async def stitch(run: Run) -> OutputReport | State[None]:
         stop.set()
         await asyncio.wait([work])
         if isinstance(work.exception(), StitchCancelledError):
-            return Cancelled(message=run.control.stop_reason)
+            return None
         report = work.result()
-    for warning in report.warnings:
-        logger.warning(warning)
-    run.ledger.video = await _deliver(job.upload, output, report)
-    return run.ledger.video
+    return report
 
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:

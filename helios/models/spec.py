@@ -17,6 +17,8 @@ from helios.models.verification import VerifyLevel
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
 
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".exr", ".dpx", ".tga", ".ppm"})
+"""Extensions of files that hold one frame."""
 MAX_REVISION = 200
 """Characters of a revision."""
 Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
@@ -147,7 +149,7 @@ class JobSpec(WireModel):
     def _check_as_a_whole(self) -> "JobSpec":
         if not self.chunks:
             raise SpecRefusedError((Problem("chunks", "an empty array", "at least one chunk"),))
-        problems = (*_repeated_ids(self), *_repeated_outputs(self), *_uncovered_frames(self))
+        problems = (*_repeated_ids(self), *_repeated_outputs(self), *_uncovered_frames(self), *_images(self))
         if problems:
             raise SpecRefusedError(problems)
         return self
@@ -175,6 +177,15 @@ def _repeated_outputs(spec: JobSpec) -> Iterator[Problem]:
             found = f"{chunk.output_file!r}, as in {first[path]}"
             yield Problem(f"chunks[{index}].outputFile", found, "an output file of its own")
         first.setdefault(path, f"chunks[{index}]")
+
+
+def _images(spec: JobSpec) -> Iterator[Problem]:
+    """Chunks of several frames whose output is one image: their command would write images beside it."""
+    for index, chunk in enumerate(spec.chunks):
+        if chunk.frame_count > 1 and posixpath.splitext(chunk.output_file)[1].lower() in IMAGES:
+            expected = "a video file, such as .mp4 or .mov, or a chunk of one frame"
+            found = f"{chunk.output_file!r}, an image, for {chunk.frame_count} frames"
+            yield Problem(f"chunks[{index}].outputFile", found, expected)
 
 
 def _uncovered_frames(spec: JobSpec) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import itertools
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -22,6 +23,7 @@ LOCK = "lock"
 NAME_CHARACTERS = 12
 """Short, because programs put UNIX sockets into TMPDIR: their paths have at most 107 bytes, of which Chromium's own
 part takes 47."""
+_NAME = re.compile(f"[0-9a-f]{{{NAME_CHARACTERS}}}")
 
 
 class LockedFolder:
@@ -139,6 +141,8 @@ def remove_abandoned(parent: Path) -> int:
     """
     count = 0
     for path in parent.iterdir() if parent.is_dir() else ():
+        if not _NAME.fullmatch(path.name):
+            continue  # not made here
         with _abandoned(path) as abandoned:
             if not abandoned:
                 continue

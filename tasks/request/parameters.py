@@ -124,7 +124,7 @@ _ALL = (
         "overwrite",
         "Replace a video that is there",
         "Whether a video that is there already may be replaced.",
-        empty="yes, but not by a run that a schedule started",
+        empty="yes, but not by a run that a schedule started; a file that no job wrote is moved aside",
         option="--overwrite",
     ),
     Parameter(

@@ -88,6 +88,8 @@ class PreparedJob:
     """How many chunks are rendered a second time."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
+    overwrites: bool = False
+    """Whether the video replaces whatever has its name; else a file that no job wrote is moved aside."""
     upload: VideoUpload | None = None
     """Where the stitched video goes in the end, if that is in storage."""
     audio_file: Path | None = None
@@ -146,6 +148,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         level=request.level(spec),
         audit=request.audit_order,
         output=video.path,
+        overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,
         audio_file=_audio(directory, request.audio_file) if request.audio_file else None,
         merge=merge,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
 from tasks.run.chunk_cache import ChunkCache
@@ -44,6 +45,9 @@ class Run:
         """What its chunks are rendered from."""
         self.cache = ChunkCache(identity, inputs, api.log)
         """Outputs that many jobs share."""
+
+        self.outputs = OwnOutputs(job.directory.path, identity.run_id)
+        """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
         self.task_states = TaskStates()

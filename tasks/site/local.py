@@ -47,8 +47,6 @@ class LocalSite:
     async def order(self, attempt: Attempt) -> Order:
         """Let the command write into the attempt's own file, or, where it names none, into the output itself."""
         argv, place = _give_own_file(attempt.chunk, attempt)
-        if place == attempt.output:
-            place.unlink(missing_ok=True)
         job = WorkerJob(
             command=argv[0],
             args=tuple(argv[1:]),
@@ -86,7 +84,7 @@ def _give_own_file(chunk: RenderJobChunk, attempt: Attempt) -> tuple[list[str], 
     """Give the attempt a file of its own, by putting its path where the command names the output.
 
     A command that does not name its output as a word of its own writes to the output itself; then the attempt is the
-    only one of its chunk, and an earlier file is removed before it.
+    only one of its chunk, and the caller makes way for it.
     """
     words = chunk.argv
     if not _names_output(chunk):

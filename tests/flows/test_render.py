@@ -423,3 +423,25 @@ async def test_the_environment_of_a_run_is_left_as_it_was(tmp_path: Path) -> Non
     before = (os.getcwd(), dict(os.environ))
     await render(tmp_path, make_job((5,)))
     assert (os.getcwd(), dict(os.environ)) == before
+
+
+async def test_files_that_were_there_before_are_never_removed(tmp_path: Path) -> None:
+    """A file with an output's name is moved aside when the output is accepted, and is back where the job fails."""
+    (tmp_path / "chunk 0.mp4").write_bytes(b"mine")
+    (tmp_path / "video.mp4").write_bytes(b"my film")
+    await render(tmp_path, make_job(outputFile="video.mp4"))
+    aside = {path.name: path.read_bytes() for path in (tmp_path / ".helios/replaced").rglob("*.mp4")}
+    assert aside == {"chunk 0.mp4": b"mine", "video.mp4": b"my film"}
+    await render(tmp_path, make_job(outputFile="video.mp4"))
+    assert len([*(tmp_path / ".helios/replaced").rglob("*.mp4")]) == 2, "outputs of jobs are replaced"
+
+
+async def test_a_command_that_does_not_name_its_output_leaves_no_gap(tmp_path: Path) -> None:
+    """Where such a command fails, or writes something else, what had the output's name has it again."""
+    (tmp_path / "out.mp4").write_bytes(b"mine")
+    metadata = {"totalFrames": 2, "fps": 30, "width": 64, "height": 64, "duration": 1}
+    for command in ("sh -c 'echo rubbish >out.mp4'", "false"):
+        chunk = {"id": 0, "startFrame": 0, "frameCount": 2, "outputFile": "out.mp4", "command": command}
+        state, _ = await render(tmp_path, {"metadata": metadata, "chunks": [chunk]}, retries=1, retry_delay_seconds=0)
+        assert state.is_failed()
+        assert (tmp_path / "out.mp4").read_bytes() == b"mine"

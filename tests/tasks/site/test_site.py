@@ -42,12 +42,12 @@ async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path
 
 
 async def test_a_command_that_does_not_name_its_output_writes_to_it(tmp_path: Path) -> None:
-    """A command that does not name its output writes to it; an earlier file is removed before."""
+    """A command that does not name its output writes to it; what is there stays until the caller makes way."""
     attempt = attempt_at(tmp_path, "sh render.sh")
     attempt.output.write_bytes(b"old")
     order = await local_site(tmp_path).order(attempt)
     assert order.place == attempt.output
-    assert not attempt.output.exists()
+    assert attempt.output.read_bytes() == b"old"
 
 
 async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_path: Path, amazon: Aws) -> None:

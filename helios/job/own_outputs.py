@@ -1,0 +1,132 @@
+"""Which files of a job directory jobs of this program wrote: these may be replaced. Any other file is somebody's.
+
+JOB DIRECTORY/.helios/outputs.jsonl            a line for each output that was accepted: name, size, time of change
+JOB DIRECTORY/.helios/replaced/RUN/NAME        what had the name of an output, and was not on these lines
+
+A file that was changed, or put there by others, has another size or time, and so is none of ours. Without the lines, as
+after a copy of the directory, every file is somebody's: it is moved once more than necessary, and none is lost.
+"""
+
+import errno
+import json
+import os
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helios.models.paths import OWN_FOLDER
+
+NOTES = f"{OWN_FOLDER}/outputs.jsonl"
+REPLACED = f"{OWN_FOLDER}/replaced"
+MANY_LINES = 100_000
+"""So many lines are written anew when most of them are out of date."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A file that had to make way for an output."""
+
+    path: Path
+    """Where it was."""
+    place: Path
+    """Where it is."""
+
+    def __str__(self) -> str:
+        return f"{self.path} was there before, and no job wrote it: it was moved to {self.place}"
+
+    def put_back(self) -> None:
+        """Give it its name back, unless something else has that by now.
+
+        Raises:
+            OSError: It stays where it is.
+        """
+        if not os.path.lexists(self.path):
+            self.place.rename(self.path)
+
+
+class OwnOutputs:
+    """The outputs in one job directory.
+
+    Args:
+        directory: The job directory, without links in its path.
+        run: Names the run whose outputs replace files.
+    """
+
+    def __init__(self, directory: Path, run: str) -> None:
+        self._directory = directory
+        self._replaced = directory / REPLACED / run
+        self._notes = directory / NOTES
+        self._known: dict[str, list[int]] | None = None
+
+    def note(self, output: Path) -> None:
+        """Write down that a file is an output that was accepted. A note that is lost costs a file moved aside."""
+        with suppress(OSError):
+            name, state = self._name(output), _state(output)
+            self._load()[name] = state
+            self._notes.parent.mkdir(exist_ok=True)
+            with self._notes.open("ab") as file:
+                file.write(json.dumps([name, *state]).encode() + b"\n")
+
+    def is_own(self, path: Path) -> bool:
+        """Whether a file is an output that was accepted, and is as it was then."""
+        try:
+            return self._load().get(self._name(path)) == _state(path)
+        except OSError:
+            return False
+
+    def set_aside(self, path: Path) -> SetAside | None:
+        """Move what has an output's name, and is none, out of the way; None if there is nothing to be moved.
+
+        Raises:
+            OSError: It can't be moved.
+        """
+        if not os.path.lexists(path) or self.is_own(path):
+            return None
+        place = self._replaced / self._name(path).lstrip("/")
+        if os.path.lexists(place):
+            place = place.with_name(f"{place.name}.{uuid.uuid4().hex[:6]}")
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(place)
+        except OSError as exc:
+            if exc.errno != errno.EXDEV:
+                raise
+            place = path.with_name(f".{path.name[:200]}.before-{uuid.uuid4().hex[:6]}")  # on its own file system
+            path.rename(place)
+        return SetAside(path, place)
+
+    def _name(self, path: Path) -> str:
+        return os.fsdecode(os.path.relpath(path, self._directory) if self._directory in path.parents else path)
+
+    def _load(self) -> dict[str, list[int]]:
+        if self._known is None:
+            self._known, lines = {}, 0
+            with suppress(OSError):
+                for lines, text in enumerate(self._notes.read_bytes().splitlines(), start=1):  # noqa: B007
+                    if (line := _parse(text)) is not None:
+                        self._known[line[0]] = line[1:]
+            if lines > MANY_LINES and lines > 2 * len(self._known):
+                self._rewrite(self._known)
+        return self._known
+
+    def _rewrite(self, known: dict[str, list[int]]) -> None:
+        beside = self._notes.with_name(f"{self._notes.name}-{uuid.uuid4().hex[:12]}")
+        with suppress(OSError):
+            beside.write_text("".join(f"{json.dumps([name, *state])}\n" for name, state in known.items()))
+            beside.replace(self._notes)
+
+
+def _state(path: Path) -> list[int]:
+    found = path.lstat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _parse(text: bytes) -> Any:
+    """A line; None if it is torn."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    return line if isinstance(line, list) and len(line) == 3 and isinstance(line[0], str) else None
