@@ -47,7 +47,11 @@ def _summary(report: JobReport) -> str:
     if report.inputs is not None and report.inputs.message is not None:
         tail = f" ({report.inputs.message})"
     if (video := report.video) is not None:
+        tail = f", merged by the job{tail}" if report.merged else tail
         sound = f", {video.audio_codec} sound" if video.audio_codec else ""
         return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes{tail}"
-    joined = "merged by the job" if report.merged else "not joined (--output FILE does)"
+    if report.merged:
+        done = f"{len(report.chunks)} chunks rendered, merged by the job"
+        return f"{report.job_dir}: {done}; no video was found that its command wrote: not verified{tail}"
+    joined = "not joined (--output FILE does)"
     return f"{report.job_dir}: {len(report.chunks)} chunks rendered, {report.frames} frames, {joined}{tail}"

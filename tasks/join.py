@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from helios.errors import CommandError, HeliosError, WorkerUnavailableError
+from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
+from helios.job.written_files import VIDEOS, WrittenFiles
+from helios.low_priority import run_low
 from helios.media.accepted_file import check_accepted
+from helios.media.merged_file import is_video, verify_merged
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
@@ -108,10 +112,11 @@ async def _deliver(upload: VideoUpload | None, video: Path, report: OutputReport
 
 @task(name="merge", task_run_name="merge", persist_result=False, cache_policy=NO_CACHE)
 async def merge(run: Run) -> State[None] | None:
-    """Run the job's merge command in the job directory.
+    """Run the job's merge command in the job directory, and verify the video that it wrote, if that is found.
 
     Raises:
         CommandError: It failed.
+        OutputError: What it wrote is not the job's video.
         OutputError: A chunk's output was changed since it was accepted; the command has not run.
         HeliosError: As `WorkerAdapter.execute`.
     """
@@ -127,6 +132,7 @@ async def merge(run: Run) -> State[None] | None:
     )
     try:
         await asyncio.to_thread(check_accepted, _inputs(run.ledger), stop)
+        files = await asyncio.to_thread(_watch, run, command.argv)
         logger.info("Merging with %s", command.argv[0])
         ended = await command.adapter.execute(job, on_output=lambda _stream, line: logger.debug("%s", line))
     except asyncio.CancelledError:
@@ -134,4 +140,43 @@ async def merge(run: Run) -> State[None] | None:
         return Cancelled(message=run.control.stop_reason)
     if ended.exit_code != 0:
         raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))
+    try:
+        run.ledger.video = await run_low(_find_merged, run, files)
+    except asyncio.CancelledError:
+        return Cancelled(message=run.control.stop_reason)
+    if run.ledger.video is None:
+        logger.warning("The merge command ended well; no video was found that it wrote: its result is not verified")
+    else:
+        logger.info("Merged: %s, %d frames, verified", run.ledger.video.path, run.ledger.video.frames)
+    return None
+
+
+def _watch(run: Run, words: Sequence[str]) -> WrittenFiles:
+    directory = run.identity.job.directory
+    chunks = [directory.output(chunk.output_file) for chunk in run.identity.job.spec.chunks]
+    return WrittenFiles(directory.path, words, others=chunks)
+
+
+def _find_merged(run: Run, files: WrittenFiles, *, stop: threading.Event) -> OutputReport | None:
+    """The video that the merge command wrote, verified; None if there is none.
+
+    Of several, one has to be the job's: the others may be previews, or parts.
+
+    Raises:
+        OutputError: None of them is.
+    """
+    job, refusal = run.identity.job, None
+    named = [path for path in files.named() if path.suffix.lower() in VIDEOS or is_video(path)]
+    for path in [*named, *files.videos()]:
+        try:
+            return verify_merged(
+                path, frames=job.total_frames, fps=job.spec.metadata.fps, chunks=len(job.chunks), stop=stop
+            )
+        except OutputError as exc:
+            refusal = refusal or exc
+    if refusal is not None:
+        raise OutputError(
+            f"The merge command ended well, but what it wrote is not the job's video: {refusal}. Mend the command, or "
+            "leave it out and have the chunks joined here (--output FILE)"
+        )
     return None

@@ -168,7 +168,7 @@ class JobReport(WireModel):
     job_dir: str
     """Where its commands ran and its outputs lie."""
     merged: bool = False
-    """Whether the job's own merge command joined the chunks."""
+    """Whether the job's own merge command joined the chunks. What it wrote is verified if there is a `video`."""
     frames: Annotated[int, Field(ge=0)]
     """Frames of all accepted chunks."""
     chunks: tuple[ChunkReport, ...]
@@ -180,7 +180,7 @@ class JobReport(WireModel):
     environment_retries: Annotated[int, Field(ge=0)] = 0
     """How often a chunk whose environment failed was to be tried again."""
     video: OutputReport | None = None
-    """What the stitched video is; empty when nothing was stitched."""
+    """What the joined video is; empty when nothing was joined, or what the job's merge command wrote was not found."""
     error: str | None = None
     """Why the job did not complete."""
     warnings: tuple[PictureFinding, ...] = ()

@@ -445,3 +445,35 @@ async def test_a_command_that_does_not_name_its_output_leaves_no_gap(tmp_path: P
         state, _ = await render(tmp_path, {"metadata": metadata, "chunks": [chunk]}, retries=1, retry_delay_seconds=0)
         assert state.is_failed()
         assert (tmp_path / "out.mp4").read_bytes() == b"mine"
+
+
+async def test_what_a_merge_command_writes_is_verified(tmp_path: Path) -> None:
+    """A merged video is found by the command's words or by its name, and verified; a wrong one fails the job."""
+    videos = tmp_path / "made before"
+    videos.mkdir()
+    write_clip(videos / "right.mp4", Clip(), start=0, count=30)
+    write_clip(videos / "short.mp4", Clip(), start=0, count=29)
+    write_clip(videos / "fast.mp4", Clip(fps=Fraction(1000)), start=0, count=30)
+    (videos / "rubbish.mp4").write_bytes(b"rubbish")
+
+    async def merge(command: str) -> JobReport:
+        _, report = await render(tmp_path, make_job(mergeCommand=command))
+        return report
+
+    copy = "cp 'made before/{}.mp4' film.mp4"
+    for command in (copy.format("right"), "sh -c 'cp made*/right.mp4 renders.mkv; cp made*/short.mp4 preview.mp4'"):
+        report = await merge(command)
+        assert report.merged
+        assert report.video is not None, report.error
+        assert (report.video.frames, report.output) == (30, report.video.path)
+    wrong = {
+        "short": "has 29 frames; expected 30 frames in 1.000 s",
+        "fast": "has 30 frames in 0.0.* s; expected 30 frames in 1.000 s, at 30 fps",
+        "rubbish": "can't be read as a video",
+    }
+    for name, says in wrong.items():
+        report = await merge(copy.format(name))
+        assert report.state is RunState.FAILED
+        assert re.search(f"film.mp4 {says}", report.error or "")
+    report = await merge("true")
+    assert (report.state, report.merged, report.video) == (RunState.COMPLETED, True, None)
