@@ -4,6 +4,7 @@ Modules that import Prefect (1.3 s) are imported by the commands that need it.
 """
 
 import sys
+import warnings
 
 import click
 
@@ -15,6 +16,7 @@ from cli.look import list_command, logs, status, wait
 from cli.outcome import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from cli.plan import plan
 from cli.run import run
+from cli.server_errors import explain
 from cli.submit import submit
 from cli.up import up
 from cli.validate import validate
@@ -36,6 +38,7 @@ for command in (run, validate, plan, doctor, submit, list_command, status, logs,
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
+    warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
     spare_loading()
     try:
         code = commands.main(standalone_mode=False)
@@ -49,4 +52,9 @@ def main() -> None:
         click.echo(f"helios-job: {exc}", err=True)
         # A HeliosError arrives here before a job began: the input was refused. A job's failures are in its outcome.
         code = EXIT_REFUSED if isinstance(exc, HeliosError) else EXIT_FAILED
+    except Exception as exc:
+        if (line := explain(exc)) is None:
+            raise
+        click.echo(f"helios-job: {line}", err=True)
+        code = EXIT_FAILED
     sys.exit(code)

@@ -1,5 +1,6 @@
 """`helios-job run`: render a job here and now, and wait for the video."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,6 +9,7 @@ import click
 
 from cli.job_options import job_options, read_request, to_parameters
 from cli.outcome import show_outcome
+from helios.job.kept_document import is_large, keep_document
 from tasks.request.output_name import complete_name
 
 
@@ -20,6 +22,10 @@ def run(as_json: bool, **words: Any) -> int:
     spec = request.check()  # refused here, in a moment, rather than after Prefect's start
     if request.output_file is not None:
         request = replace(request, output_file=complete_name(request.output_file, datetime.now().astimezone()))
+    title = request.job_name(spec)
+    if isinstance(request.job, Mapping) and is_large(request.job):
+        directory = request.directory.absolute()
+        request = replace(request, job=str(keep_document(request.job, directory)), job_dir=str(directory))
     from cli.flow_process import run_job  # imports Prefect
 
-    return show_outcome(*run_job(to_parameters(request), title=request.job_name(spec)), as_json=as_json)
+    return show_outcome(*run_job(to_parameters(request), title=title), as_json=as_json)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import PrefectClient
@@ -14,6 +15,7 @@ from farm.leftovers import remove_leftovers
 from farm.masked import complete_parameters, refuse_secrets
 from farm.runs import Resumed, RunStatus
 from helios.errors import RequestError
+from helios.job.kept_document import is_large, keep_document
 from helios.job.source import is_url
 from helios.models.report import RunState
 from helios.storage.urls import is_storage_url
@@ -31,7 +33,8 @@ async def submit(
     """Give a job to the workers of a deployment.
 
     Args:
-        job: Path or URL of a job document, or the document itself. Paths must mean the same on the worker's machine.
+        job: Path or URL of a job document, or the document itself. Paths must mean the same on the worker's machine. A
+            document of more than 256 KiB is kept in a file in the job directory: `job_dir`, else this process's own.
         deployment: Its name, as in `render-job/local`, or `local` alone.
         queue: The work queue, whose priority the job gets. By default the deployment's.
         client: Prefect's, if one is open already.
@@ -46,6 +49,9 @@ async def submit(
     """
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
     given = {"job": _located(job), **parameters}
+    if isinstance(given["job"], Mapping) and is_large(given["job"]):
+        directory = Path(given.get("job_dir") or os.getcwd()).absolute()
+        given |= {"job": str(keep_document(given["job"], directory)), "job_dir": str(directory)}
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
         run = await runs.submit_run(prefect, deployment, given, queue=queue)

@@ -37,6 +37,10 @@ CLOCKS_DIFFER = timedelta(minutes=1)
 """Tolerance for clock skew: a run that is due within this time is not shown as planned."""
 
 
+LONGEST_ANSWER = 1000
+"""Characters of an answer of Prefect's server that an error quotes."""
+
+
 class Resumed(Enum):
     """How a run goes on."""
 
@@ -137,7 +141,13 @@ async def submit_run(
     except PrefectHTTPStatusError as exc:
         if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
             raise
-        raise RequestError(f"The deployment {full} refuses the job: {exc.response.json().get('detail')}") from None
+        raise RequestError(f"The deployment {full} refuses the job: {_short(exc)}") from None
+
+
+def _short(exc: PrefectHTTPStatusError) -> str:
+    """What the server's answer says, without the document that it may quote."""
+    detail = str(exc.response.json().get("detail"))
+    return detail if len(detail) <= LONGEST_ANSWER else f"{detail[:LONGEST_ANSWER]} …"
 
 
 async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import prefect
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -64,7 +65,7 @@ def configured_server() -> Iterator[None]:
     """Use the server that PREFECT_API_URL names, with the user's credential; that of `helios-job up` with its own.
 
     Raises:
-        ServerStartError: It does not answer, or refuses the credential.
+        ServerStartError: It does not answer, is no Prefect API or one of another version, or refuses the credential.
     """
     url = str(PREFECT_API_URL.value())
     farm = find_farm()
@@ -77,7 +78,7 @@ def configured_server() -> Iterator[None]:
 def _check_lets_in(url: str) -> None:
     headers = client_headers()
     try:
-        answer = httpx.get(f"{url}/admin/version", headers=headers, timeout=30, verify=tls_for(url))
+        answer = httpx.get(f"{url.rstrip('/')}/admin/version", headers=headers, timeout=30, verify=tls_for(url))
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         raise ServerStartError(
             f"Prefect's API at {url} does not answer ({exc}); start it, or unset PREFECT_API_URL to have one started "
@@ -89,6 +90,29 @@ def _check_lets_in(url: str) -> None:
             f"Prefect's API at {url} {problem} (401 Unauthorized); set PREFECT_API_AUTH_STRING to the auth string with "
             'which it was started; for a farm of helios-job up: eval "$(helios-job env)"'
         )
+    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise ServerStartError(f"Prefect's API at {url} answers {answer.status_code}; its log says why")
+    version = _version_in(answer)
+    if version is None:
+        raise ServerStartError(
+            f"PREFECT_API_URL={url} is not the address of a Prefect API: it answered {answer.status_code} "
+            f"{answer.headers.get('content-type', '')} instead of a version; expected an address that ends in /api, "
+            "such as http://127.0.0.1:4200/api"
+        )
+    if version.partition(".")[0] != prefect.__version__.partition(".")[0]:
+        raise ServerStartError(
+            f"The server at {url} is Prefect {version}, and this is Prefect {prefect.__version__}; start a server of "
+            "this version there, or unset PREFECT_API_URL to have one started for the command"
+        )
+
+
+def _version_in(answer: httpx.Response) -> str | None:
+    """The version that a server answered; None if that is no answer of Prefect's API."""
+    try:
+        version = answer.json() if answer.status_code == httpx.codes.OK else None
+    except ValueError:
+        return None
+    return version if isinstance(version, str) and version[:1].isdigit() else None
 
 
 def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -22,7 +22,10 @@ LEASES_IN_FILES = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
 }
 """With leases in memory, a restarted server would forget the holders of slots, and never free these."""
-RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES}
+LARGE_DOCUMENTS = {"PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(65 * 1024 * 1024)}
+"""A job document as a run's parameter, of up to 64 MiB: Prefect's own limit is 512 KiB. What this program submits has
+the path of a large document instead; this is for `prefect deployment run`, the UI, and calls of the flow."""
+RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES, **LARGE_DOCUMENTS}
 """Settings for every server that this program uses, also a server that a person starts."""
 EMBEDDED = {
     **RECOMMENDED,

@@ -5,9 +5,13 @@ import json
 import os
 import re
 import signal
+import socketserver
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -158,3 +162,24 @@ def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
         assert process.returncode == 1
         assert errors.splitlines()[-1].startswith("helios-job: Prefect's API at http://127.0.0.1:1/api does not answer")
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"<html>", "is not the address of a Prefect API: .* expected an address that ends in /api"),
+        (b'"2.20.1"', "is Prefect 2.20.1, and this is Prefect 3"),
+    ],
+)
+def test_an_address_that_is_no_api_of_this_version(tmp_path: Path, content: bytes, says: str) -> None:
+    """An address without /api, and a server of another version, are refused in a line."""
+    (tmp_path / "admin").mkdir()
+    (tmp_path / "admin/version").write_bytes(content)
+    with socketserver.TCPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        done = helios_job("list", env={**os.environ, "PREFECT_API_URL": url})
+        server.shutdown()
+    assert done.returncode == 1
+    assert re.search(says, done.stderr.splitlines()[-1])
+    assert "Traceback" not in done.stderr

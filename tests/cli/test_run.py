@@ -68,6 +68,16 @@ def test_standard_input(tmp_path: Path) -> None:
 
 
 @with_server
+def test_a_large_document_on_standard_input(tmp_path: Path) -> None:
+    """A document of more than 512 KiB goes through a file in the job directory, and its paths mean the same."""
+    document = json.dumps(make_job([1] * 5000)).encode()
+    done = helios_job("run", "-", "--chunk", 4999, cwd=tmp_path, stdin=document)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "chunk 4999.mp4").exists()
+    assert "job" in [path.stem for path in (tmp_path / ".helios/documents").rglob("*.json")]
+
+
+@with_server
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     """On a terminal the command shows a bar, then one line with the video's path, and no log lines."""
     write_job(tmp_path, make_job([3] * 6, outputFile="video.mp4"))

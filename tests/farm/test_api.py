@@ -1,6 +1,7 @@
 """The Python API of `farm`, on runs of this process."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -193,6 +194,11 @@ async def test_a_job_is_named_as_a_worker_finds_it(monkeypatch: pytest.MonkeyPat
         jobs: list[Any] = ["job.json", "https://h/job.json", "s3://b/job.json", make_job((5,))]
         runs = [await farm.submit(job, deployment="unattended", client=client) for job in jobs]
         assert [run.run.parameters["job"] for run in runs] == [str(tmp_path / "job.json"), *jobs[1:]]
+        large = {**make_job([1] * 5000), "id": "a film / 7"}
+        runs.append(await farm.submit(large, deployment="unattended", client=client))
+        kept = Path(runs[-1].run.parameters["job"])
+        assert (kept.name, runs[-1].run.parameters["job_dir"]) == ("a-film-7.json", str(tmp_path))
+        assert json.loads(kept.read_text()) == large, "Prefect takes parameters of 512 KiB"
         for run in runs:
             await farm.cancel(run, client=client)
 
