@@ -33,6 +33,8 @@ already, a job that ended has no further attempt, and a Prefect server is starte
 Every message says what failed, with the value, what was expected, and what to do.
 """
 
+import errno
+import os
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, ClassVar
@@ -154,6 +156,28 @@ class WorkerUnavailableError(HeliosError):
     """The command did not run, or its end is unknown, because its environment failed."""
 
     failure = Failure.UNAVAILABLE
+
+
+_PERMANENT = frozenset({
+    errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ENOENT, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG,
+    errno.EINVAL, errno.EEXIST, errno.ENOTSUP,
+})  # fmt: skip
+"""Errors of the file system that another attempt meets again. A full disk is none: somebody makes room."""
+
+
+def is_permanent(error: OSError) -> bool:
+    """Whether another attempt meets the same error of the file system. A file that is gone may come back."""
+    is_passing = error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(error.filename or ""))
+    return error.errno in _PERMANENT and not is_passing
+
+
+def file_system_error(error: OSError) -> HeliosError:
+    """What an error of the file system means for an attempt: wrong rights and names are the request's, and stay."""
+    where = f": {error.filename}" if error.filename else ""
+    message = f"{error.strerror or error}{where}"
+    if is_permanent(error):
+        return RequestError(f"{message}; mend the rights or the names there, or give another job directory (--job-dir)")
+    return WorkerUnavailableError(message)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled
 
-from helios.errors import HeliosError, WorkerUnavailableError
+from helios.errors import HeliosError, file_system_error
 from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput
 from helios.media.comparison import Comparison, FramePair, compare_outputs
@@ -61,7 +61,7 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
     except (HeliosError, OSError) as exc:
         if chunk.result is not accepted:
             return None
-        error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
+        error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
         raise _failed(error, chunk=chunk, record=record, accepted=accepted, run=run) from exc
     if chunk.result is not accepted:
         return None  # what was compared is not the chunk's output any more

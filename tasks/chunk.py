@@ -14,8 +14,9 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
-from helios.errors import HeliosError, WorkerUnavailableError
+from helios.errors import HeliosError, RetryBudget, file_system_error
 from helios.job.own_file import is_shared, make_own
+from helios.job.shell_signs import describe_shell_signs
 from helios.low_priority import run_low
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
@@ -84,7 +85,7 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
             transaction.write_on_commit = False  # there is no result to keep
         return Cancelled(message=run.control.stop_reason)
     except (HeliosError, OSError) as exc:
-        error = exc if isinstance(exc, HeliosError) else WorkerUnavailableError(f"{exc.strerror}: {exc.filename}")
+        error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
         raise _failed(run, record, error) from exc
     ledger.accept(record, result)
     logger.info("Accepted: %s, %d bytes, rendered in %.2f s",
@@ -97,6 +98,8 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedE
     retry = run.ledger.fail_attempt(record, error)
     chunk = record.chunk
     message = f"chunk {chunk.id} ({chunk.frames}), attempt {record.attempts}: {error}"
+    if error.failure.budget is not RetryBudget.ENVIRONMENT and (signs := describe_shell_signs(chunk.argv)) is not None:
+        message += f"\n  {signs}"
     log = _log_of(run, record)
     if log.exists():
         message += f"\n  Its whole output: {log}"

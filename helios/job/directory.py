@@ -1,6 +1,8 @@
 """The folder in which a job's commands run and its outputs lie: nothing is written outside it."""
 
+import errno
 import os
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -64,6 +66,24 @@ class JobDirectory:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
             seen[path] = name
 
+    def check_writable(self, outputs: Iterable[Path]) -> None:
+        """Refuse outputs in folders in which nothing can be written. Blocking: it tries to.
+
+        Raises:
+            RequestError: Names the first such folder, and why.
+        """
+        for folder in dict.fromkeys(output.parent for output in outputs):
+            there = folder
+            while not os.path.lexists(there):
+                there = there.parent
+            try:
+                _try_to_write(there)
+            except OSError as exc:
+                raise RequestError(
+                    f"Nothing can be written in {folder}, where outputs are to lie ({exc.strerror}: {there}); mend its "
+                    "rights, or give another job directory (--job-dir)"
+                ) from None
+
     def attempt(self, output: Path, *, owner: str, token: str) -> Path:
         """Where an attempt writes instead of `output`: the same folder and extension, a name of its own.
 
@@ -96,3 +116,19 @@ class JobDirectory:
     def logs(self, run_id: str) -> Path:
         """The folder of the full outputs of a run's commands."""
         return self.path / OWN_FOLDER / "logs" / run_id
+
+
+def _try_to_write(folder: Path) -> None:
+    """Make a file in a folder, and remove it: rights alone don't tell of read-only disks and of immutable folders.
+
+    Raises:
+        OSError: It can't be made, for a reason that lasts.
+    """
+    probe = folder / f".{uuid.uuid4().hex[:12]}{ATTEMPT}probe"
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC))
+    except OSError as exc:
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE):
+            return  # passes, or shows later
+        raise
+    os.unlink(probe)

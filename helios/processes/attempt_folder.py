@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
-from helios.errors import WorkerUnavailableError
+from helios.errors import HeliosError, RequestError, WorkerUnavailableError, is_permanent
 
 VARIABLE = "HELIOS_WORKSPACE"
 """Environment variable of every process that runs for an attempt: the locked folder of its temporary files."""
@@ -41,7 +41,7 @@ class LockedFolder:
         """Make and lock the folder.
 
         Raises:
-            WorkerUnavailableError: The system does not let it be made.
+            WorkerUnavailableError, RequestError: The system does not let it be made, now or at all.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ class AttemptFolders:
         """Have a fresh, empty folder within the block.
 
         Raises:
-            WorkerUnavailableError: The system does not let it be made.
+            WorkerUnavailableError, RequestError: The system does not let it be made, now or at all.
         """
         path = self._locked().path / str(next(self._numbers))
         try:
@@ -156,10 +156,9 @@ def remove_abandoned(parent: Path) -> int:
     return count
 
 
-def _not_made(path: Path, exc: OSError) -> WorkerUnavailableError:
-    return WorkerUnavailableError(
-        f"The attempt's folder {path} can't be made: {exc.strerror}; make room, or mend its permissions"
-    )
+def _not_made(path: Path, exc: OSError) -> HeliosError:
+    message = f"The attempt's folder {path} can't be made: {exc.strerror}; make room, or mend its permissions"
+    return RequestError(message) if is_permanent(exc) else WorkerUnavailableError(message)
 
 
 def _remove(path: Path) -> None:

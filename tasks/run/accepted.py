@@ -9,6 +9,7 @@ run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), o
 (PREFECT_DEFAULT_RESULT_STORAGE_BLOCK=s3-bucket/NAME).
 """
 
+import asyncio
 from typing import Any
 
 from prefect.results import ResultStore
@@ -48,11 +49,16 @@ class AcceptedChunks:
         """Compare the job document with the document of earlier runs, and keep it for later runs.
 
         Raises:
-            RequestError: The documents differ; says in what. Or the record can't be written.
+            RequestError: The documents differ; says in what. Or the record can't be written; or there is none, and
+                nothing can be written where the outputs are to lie.
         """
         key = self._identity.document_key
         # A torn document is ignored: each chunk has a record of its own.
         self._has_records, before = await self._read(key, dict)
+        if not self._has_records:  # else outputs that were accepted before may be all that is needed
+            directory = self._job.directory
+            outputs = [directory.output(chunk.output_file) for chunk in self._job.chunks]
+            await asyncio.to_thread(directory.check_writable, outputs)
         document = self._job.spec.to_document()
         if before is not None and not self._only_own:
             self._refuse_changes(before)

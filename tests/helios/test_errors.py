@@ -1,6 +1,8 @@
 """Every failure has a kind, stated once, and the drawn tree of errors is right."""
 
 import ast
+import errno
+import os
 import pickle
 import tomllib
 from pathlib import Path
@@ -19,6 +21,7 @@ from helios.errors import (
     RetryBudget,
     SpecError,
     WorkerUnavailableError,
+    file_system_error,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -106,3 +109,14 @@ def _parents() -> dict[str, str]:
     while more := {name: base for name, base in bases.items() if base in tree and name not in tree}:
         tree |= more
     return tree
+
+
+def test_errors_of_the_file_system_that_last(tmp_path: Path) -> None:
+    """What another attempt meets again is the request's fault; a full disk, and a file that is gone, are not."""
+    for code in (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        found = file_system_error(OSError(code, os.strerror(code), "/ro/part.mp4"))
+        assert isinstance(found, RequestError)
+        assert "/ro/part.mp4" in str(found)
+    assert isinstance(file_system_error(OSError(errno.ENOENT, "gone", str(tmp_path / "no/x"))), RequestError)
+    for passing in (OSError(errno.ENOSPC, "full", "/x"), OSError(errno.ENOENT, "gone", str(tmp_path / "x"))):
+        assert isinstance(file_system_error(passing), WorkerUnavailableError)

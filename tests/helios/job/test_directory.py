@@ -61,3 +61,14 @@ def test_attempts_have_names_of_their_own(tmp_path: Path, name: str) -> None:
         assert path.parent == output.parent
         assert path.suffix == output.suffix
         path.touch()
+
+
+def test_folders_that_cant_be_written(tmp_path: Path) -> None:
+    """Outputs in a folder in which nothing can be written are refused with its name; a folder may yet be made."""
+    directory = JobDirectory(tmp_path)
+    directory.check_writable([tmp_path / "a.mp4", tmp_path / "new/deep/b.mp4"])
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    for wrong in (Path("/proc/x.mp4"), Path("/proc/1/new/x.mp4"), tmp_path / "file/x.mp4"):
+        with pytest.raises(RequestError, match=f"Nothing can be written in {wrong.parent}, .*--job-dir"):
+            directory.check_writable([wrong])
