@@ -8,6 +8,7 @@ from helios.adapter import OutputSink
 from helios.errors import WorkerUnavailableError
 from helios.models.worker import WorkerResult
 from helios.processes.output import OutputReader
+from helios.processes.telling_lines import has_errors, telling_lines
 
 
 class CommandOutput:
@@ -85,21 +86,22 @@ class CommandOutput:
 
     def explain(self, message: str) -> str:
         """Append the last lines of the output to a message."""
-        return _with_last_lines(message, self.readers[2].tail or self.readers[1].tail)
+        return _with_lines(message, self.readers[2].tail, self.readers[1].tail)
 
 
 def explain_exit(name: str, ended: WorkerResult) -> str:
-    """Say how a command that failed ended, with the last lines of its output."""
+    """Say how a command that failed ended, with the lines of its output that tell why."""
     how = f"exited with code {ended.exit_code}" if ended.exit_code > 0 else f"was ended by signal {-ended.exit_code}"
-    return _with_last_lines(f"{name} {how}", ended.stderr or ended.stdout)
+    return _with_lines(f"{name} {how}", ended.stderr, ended.stdout)
 
 
-def _with_last_lines(message: str, text: str, *, lines: int = 5) -> str:
-    """Append the end of a command's output to a message about it."""
-    last = text.strip().splitlines()[-lines:]
-    if not last:
+def _with_lines(message: str, stderr: str, stdout: str) -> str:
+    """Append the telling lines of a command's output to a message about it."""
+    is_silent = not stderr.strip() or (not has_errors(stderr) and has_errors(stdout))
+    found, are_last = telling_lines(stdout if is_silent else stderr)
+    if not found:
         return f"{message}; it printed nothing"
-    return "\n  ".join([f"{message}. Its last lines:", *last])
+    return "\n  ".join([f"{message}. Its {'last lines' if are_last else 'lines that matter'}:", *found])
 
 
 class _Pipe(asyncio.Protocol):

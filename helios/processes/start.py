@@ -77,9 +77,32 @@ def _start_error(
         return WorkerUnavailableError(f"{program} could not be started: {os.strerror(code or 0)}")
     if cwd is not None and not Path(cwd).is_dir():
         return RequestError(f"The working directory {cwd} is not a directory; create it, or name another one")
+    if code == errno.ENOENT and (problem := _interpreter_problem(program, env.get("PATH"), cwd)) is not None:
+        return RequestError(problem)
     if code == errno.ENOENT and ("/" in program or shutil.which(program, path=env.get("PATH")) is None):
         return RequestError(f"The program {program!r} was not found; install it, or put its folder on PATH")
     if code == errno.EACCES:
         return RequestError(f"The program {program!r} is not executable; make it so (chmod +x), or name another")
     reason = os.strerror(code) if code is not None else exc
     return RequestError(f"The program {program!r} cannot be run: {reason}")
+
+
+def _interpreter_problem(program: str, path: str | None, cwd: str | Path | None) -> str | None:
+    """Why a script that is there can't be run: the system says of its interpreter that the script is not there."""
+    place = os.path.join(cwd or ".", _find(program, path))
+    try:
+        with open(place, "rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return None
+    if not first.startswith(b"#!"):
+        return f"The program {program!r} is there, but not what it needs to run: is it for another system or processor?"
+    line = first[2:].rstrip(b"\n")
+    words = line.rstrip(b"\r").split()
+    interpreter = os.fsdecode(words[0]) if words else ""
+    if line.endswith(b"\r"):
+        return (
+            f"The interpreter line of {program!r} ends in \\r, as files from Windows have it, so that {interpreter} "
+            f"with \\r at its end is looked for; write the file with line ends of Unix (dos2unix {program})"
+        )
+    return f"The interpreter {interpreter!r} of {program!r} was not found; install it, or mend the script's first line"

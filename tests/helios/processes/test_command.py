@@ -309,3 +309,13 @@ async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> 
     ended = await run_command(words, stall_seconds=4, output_file=tmp_path / "out")
     assert ended.exit_code == 0
     assert ended.duration_ms >= 5000
+
+
+async def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
+    """A script with line ends of Windows, or with an interpreter that is not there, is not called missing."""
+    for first, says in ((b"#!/bin/sh\r\n", r"interpreter line of './tool' ends in \\r"),
+                        (b"#!/no/interpreter\n", "'/no/interpreter' of './tool' was not found")):  # fmt: skip
+        (tmp_path / "tool").write_bytes(first)
+        (tmp_path / "tool").chmod(0o755)
+        with pytest.raises(RequestError, match=says):
+            await run_command(["./tool"], cwd=tmp_path)
