@@ -2,11 +2,12 @@
 
 import posixpath
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from helios.errors import Problem
 from helios.models.base import WireModel
@@ -25,6 +26,14 @@ Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
 """Any text that stands for a version of what the frames are rendered from."""
 Count = Annotated[int, Field(strict=True, ge=1)]
 Index = Annotated[int, Field(strict=True, ge=0)]
+
+
+_OPTIONAL_TEXTS = frozenset(
+    name
+    for field in ("id", "merge_command", "assets_url", "output_file", "verify", "revision")
+    for name in (field, to_camel(field))
+)
+"""Of a job document, in both spellings."""
 
 
 class SpecRefusedError(ValueError):
@@ -139,6 +148,14 @@ class JobSpec(WireModel):
     revision: Revision | None = None
     """A version of whatever else the frames are rendered from; with another one, all chunks are rendered again. For
     requests that do not say it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty_texts(cls, document: Any) -> Any:
+        """Take an empty text for none, as Helios does, whose type of a job has no optional texts."""
+        if not isinstance(document, Mapping):
+            return document
+        return {name: value for name, value in document.items() if value != "" or name not in _OPTIONAL_TEXTS}
 
     @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:

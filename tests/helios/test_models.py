@@ -119,7 +119,7 @@ def change(index: int, **fields: Any) -> dict[str, Any]:
         (make_job(outputFile="chunk 1.mp4"), "chunks[1].outputFile", "outputFile", "of its own"),
         (make_job(outputFile="../v.mp4"), "outputFile", "../v.mp4", "inside the job directory"),
         (make_job(mergeCommand="merge 'x"), "mergeCommand", "merge 'x", "No closing quotation"),
-        (make_job(id=""), "id", '""', "at least 1 character"),
+        (make_job(id="x" * 201), "id", "xxx", "at most 200 characters"),
         ({"metadata": make_job()["metadata"], "chunks": []}, "chunks", "empty", "at least one chunk"),
         ({"chunks": make_job()["chunks"]}, "metadata", "missing", "a value"),
     ],
@@ -194,3 +194,17 @@ def test_any_words_survive_a_command(words: list[str]) -> None:
     """Words that are quoted into a template come out of the command unchanged, whatever characters they have."""
     spec = plan_job([1], fps="30", width=2, height=2, command=shlex.join(words), output_pattern="o.mp4")
     assert list(spec.chunks[0].argv) == words
+
+
+def test_an_empty_text_is_none() -> None:
+    """Helios writes an empty text for none: every optional text of a document may be empty."""
+    names = ("id", "mergeCommand", "merge_command", "assetsUrl", "outputFile", "verify", "revision")
+    spec = load_job_spec({**make_job(), **dict.fromkeys(names, "")})
+    assert spec == load_job_spec(make_job())
+    assert [problem.path for problem in problems({**make_job(), "metadata": ""})] == ["metadata"]
+
+
+def test_an_image_holds_one_frame() -> None:
+    """A chunk of several frames whose output is an image is refused; one of one frame is not."""
+    (found,) = problems(make_job((1, 6), suffix=".png"))
+    assert (found.path, found.found) == ("chunks[1].outputFile", "'chunk 1.png', an image, for 6 frames")
