@@ -97,8 +97,8 @@ class LocalAdapter:
         """What puts the command into its sandbox, if one is asked for."""
         if self._sandbox is None:
             return []
-        cwd = Path(job.cwd or ".")
-        return self._sandbox.around([temporary, *([cwd] if job.cwd and cwd.is_dir() else [])])
+        folder = Path(job.job_dir or job.cwd or ".")
+        return self._sandbox.around([temporary, *([folder] if job.cwd and folder.is_dir() else [])])
 
     async def diagnose(self) -> AsyncIterator[Finding]:
         """Look at this machine; see `helios.diagnosis.Diagnosable`."""

@@ -9,7 +9,6 @@ import farm
 from cli.ask import ask
 from cli.job_options import given, job_options, read_request
 from farm.masked import refuse_secrets
-from helios.job.source import load_job_spec
 
 
 @click.command(
@@ -23,8 +22,9 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
 
     What is not said here is as the deployment says. Paths must mean the same on the worker's machine.
     """
-    parameters = given(click.get_current_context(), read_request(words))
-    load_job_spec(parameters["job"])
+    request = read_request(words)
+    request.load()
+    parameters = given(click.get_current_context(), request)
     if words["spec"] == "-":
         parameters.setdefault("job_dir", os.getcwd())
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])

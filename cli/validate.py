@@ -3,16 +3,20 @@
 import click
 
 from cli.spec_argument import read_job
-from helios.job.source import load_job_spec
+from helios.job.source import check_assets_url
+from tasks.request.request import RenderRequest
 
 
 @click.command(
     epilog="Example: helios-job validate job.json",
 )
 @click.argument("spec")
-def validate(spec: str) -> None:
+@click.option("--job-dir", metavar="DIR", help="The job directory. [default: the document's folder]")
+def validate(spec: str, job_dir: str | None) -> None:
     """Check a job document. SPEC is a path, a URL, or - for standard input."""
-    job = load_job_spec(read_job(spec))
+    job = RenderRequest(read_job(spec), job_dir=job_dir).load()
+    if job.assets_url is not None:
+        check_assets_url(job.assets_url)
     metadata = job.metadata
     first = job.ordered_chunks[0].start_frame
     click.echo(

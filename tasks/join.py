@@ -127,7 +127,8 @@ async def merge(run: Run) -> State[None] | None:
     job = WorkerJob(
         command=command.argv[0],
         args=command.argv[1:],
-        cwd=str(run.identity.job.directory.path),
+        cwd=str(run.identity.job.directory.base),
+        job_dir=str(run.identity.job.directory.path),
         job_url=run.identity.job.source,
     )
     try:
@@ -154,7 +155,7 @@ async def merge(run: Run) -> State[None] | None:
 def _watch(run: Run, words: Sequence[str]) -> WrittenFiles:
     directory = run.identity.job.directory
     chunks = [directory.output(chunk.output_file) for chunk in run.identity.job.spec.chunks]
-    return WrittenFiles(directory.path, words, others=chunks)
+    return WrittenFiles(directory.path, words, cwd=directory.base, others=chunks)
 
 
 def _find_merged(run: Run, files: WrittenFiles, *, stop: threading.Event) -> OutputReport | None:

@@ -21,15 +21,19 @@ class JobDirectory:
 
     Args:
         path: An existing folder.
+        base: A folder in it, in which commands run, and from which the document's paths lead; by default itself.
 
     Raises:
         RequestError: It does not exist, or is not a folder.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, base: Path | None = None) -> None:
         if not path.is_dir():
             raise RequestError(f"The job directory {path} is not a directory; create it, or name another (--job-dir)")
         self.path = path.resolve()
+        """The folder, without links. Nothing is written outside it."""
+        self.base = self.path if base is None else base.resolve()
+        """Where commands run, and what paths of the document are relative to: the folder, or one in it."""
         # Following links costs a look at every folder on the way, and many chunks share a folder. What
         # was found stays: a link that is changed while the job runs leads nowhere else.
         self._folders: dict[Path, Path] = {}
@@ -40,7 +44,7 @@ class JobDirectory:
         Raises:
             RequestError: A link on the way leads out of the job directory.
         """
-        path = self.path / relative
+        path = self.base / relative
         if (folder := self._folders.get(path.parent)) is None:
             folder = self._folders[path.parent] = path.parent.resolve()
         if not folder.is_relative_to(self.path):
@@ -48,6 +52,8 @@ class JobDirectory:
                 f"The output file {relative!r} lies in {folder}, outside the job directory {self.path}; "
                 "expected a path inside it"
             )
+        if folder.is_relative_to(self.path / OWN_FOLDER):
+            raise RequestError(f"The output file {relative!r} lies in {folder}, which holds this program's own files")
         return folder / path.name
 
     def check(self, spec: JobSpec) -> None:

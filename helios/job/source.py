@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
+from helios.models.paths import PathRules
 from helios.models.spec import JobSpec, SpecRefusedError
 from helios.storage.by_url import read_url
-from helios.storage.urls import is_storage_url
+from helios.storage.urls import is_storage_url, split_url
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 FETCH_TIMEOUT_SECONDS = 30.0
@@ -22,11 +23,12 @@ SECRET = re.compile("secret|token|password|_key|credentials|Key")
 """Fields whose values no message quotes."""
 
 
-def load_job_spec(source: str | Path | Mapping[str, Any]) -> JobSpec:
+def load_job_spec(source: str | Path | Mapping[str, Any], *, levels: int = 0) -> JobSpec:
     """Fetch and validate a job document.
 
     Args:
         source: A path, an http(s), s3, gs or file URL, or the document as an object.
+        levels: How many folders above the document's own its paths may lead.
 
     Raises:
         SpecError: The document is not a sound job; lists every reason.
@@ -35,12 +37,29 @@ def load_job_spec(source: str | Path | Mapping[str, Any]) -> JobSpec:
     """
     if isinstance(source, Mapping):
         return validate_job_spec(source, source="job")
-    return parse_job_spec(read_document(source), source=str(source))
+    is_file = not (isinstance(source, str) and (is_url(source) or is_storage_url(source)))
+    rules = PathRules(levels, Path(source).resolve().parent) if is_file else PathRules()
+    return parse_job_spec(read_document(source), source=str(source), rules=rules)
 
 
 def is_url(source: str) -> bool:
     """Whether a source is fetched over HTTP rather than read from disk."""
     return source.startswith(("http://", "https://"))
+
+
+def check_assets_url(url: str) -> None:
+    """Refuse an `assetsUrl` that no worker can fetch.
+
+    Raises:
+        RequestError: Says what is expected.
+    """
+    if is_storage_url(url):
+        split_url(url)
+    elif not (is_url(url) and url.endswith(".json")):
+        raise RequestError(
+            f"assetsUrl: {url!r} can't be fetched by workers; expected a folder in storage (s3://, gs:// or gcs://, "
+            "file:// or local://), or the http(s) address of a list of input files that ends in .json"
+        )
 
 
 def read_document(source: str | Path, *, redirects: bool = True) -> bytes:
@@ -63,7 +82,7 @@ def read_document(source: str | Path, *, redirects: bool = True) -> bytes:
     return data
 
 
-def parse_job_spec(data: bytes, *, source: str) -> JobSpec:
+def parse_job_spec(data: bytes, *, source: str, rules: PathRules | None = None) -> JobSpec:
     """Validate a job document given as JSON text.
 
     Raises:
@@ -83,17 +102,17 @@ def parse_job_spec(data: bytes, *, source: str) -> JobSpec:
     if not isinstance(document, dict):
         problem = Problem("", f"a JSON {_json_type(document)}", "an object with metadata and chunks")
         raise SpecError(source, (problem,))
-    return validate_job_spec(document, source=source)
+    return validate_job_spec(document, source=source, rules=rules)
 
 
-def validate_job_spec(document: Mapping[str, Any], *, source: str) -> JobSpec:
+def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRules | None = None) -> JobSpec:
     """Validate a job document given as an object.
 
     Raises:
         SpecError: It is not a sound job; lists every reason.
     """
     try:
-        return JobSpec.model_validate(document)
+        return JobSpec.model_validate(document, context=rules)
     except ValidationError as exc:
         raise SpecError(source, describe(exc)) from None
 

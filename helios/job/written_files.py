@@ -18,16 +18,17 @@ class WrittenFiles:
     """What a command changes in its directory, and among the files that its words name. Made before it runs.
 
     Args:
-        directory: Where it runs, without links in its path.
+        directory: Where it may write, without links in its path.
         words: Its words; of an option with a value (`--out=film.mp4`), also the value counts.
+        cwd: Where it runs.
         others: Absolute paths of files that are not its result.
     """
 
-    def __init__(self, directory: Path, words: Iterable[str], *, others: Collection[Path]) -> None:
+    def __init__(self, directory: Path, words: Iterable[str], *, cwd: Path, others: Collection[Path]) -> None:
         self._directory = directory
         self._others = {str(path) for path in others}
         values = [text for word in words for text in (word, word.partition("=")[2]) if text and "\0" not in text]
-        self._named = dict.fromkeys(os.path.realpath(directory / text) for text in values)
+        self._named = dict.fromkeys(os.path.realpath(cwd / text) for text in values)
         self._before = {path: _state(path) for path in (*self._named, *self._videos())}
 
     def named(self) -> list[Path]:

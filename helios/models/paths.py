@@ -1,16 +1,34 @@
 """Output paths as a job document names them: relative, and inside the job directory."""
 
 import posixpath
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationInfo
 
 OWN_FOLDER = ".helios"
 """The folder inside a job directory that holds this program's own files."""
 
 
-def check_relative_path(path: str) -> str:
-    """Refuse a path that is absolute, empty, a folder, or leaves its base folder by `..`.
+@dataclass(frozen=True)
+class PathRules:
+    """How far the paths of a document may lead above the folder of the document; the context of its validation."""
+
+    levels: int = 0
+    """Folders above it that belong to the job directory."""
+    folder: Path | None = None
+    """The folder of the document, without links; None where it is no file on this machine."""
+
+
+def levels_above(path: str) -> int:
+    """How many folders a relative path leads up before it leads down."""
+    return sum(1 for _ in takewhile(lambda part: part == "..", posixpath.normpath(path).split("/")))
+
+
+def check_relative_path(path: str, rules: PathRules = PathRules()) -> str:
+    """Refuse a path that is absolute, empty, a folder, or leaves its base folder by `..` further than the rules say.
 
     Links are looked at when the job directory is known: `helios.job.directory.JobDirectory`.
 
@@ -20,10 +38,13 @@ def check_relative_path(path: str) -> str:
     expected = "a file's path inside the job directory"
     if not path or "\0" in path or path.endswith("/"):
         raise ValueError(expected)
-    normal = posixpath.normpath(path)
-    if normal.startswith("/") or normal.split("/")[0] in {"..", "."}:
+    normal, levels = posixpath.normpath(path), levels_above(path)
+    if levels > rules.levels and rules.folder is not None and levels <= len(rules.folder.parents):
+        above = rules.folder.parents[levels - 1]
+        raise ValueError(f"{expected}: relative, and not above it; or the job directory {above} (--job-dir {above})")
+    if normal.startswith("/") or levels > rules.levels or normal.split("/")[levels:] in ([], ["."]):
         raise ValueError(f"{expected}: relative, and not above it")
-    if normal.split("/")[0] == OWN_FOLDER:
+    if normal.split("/")[levels] == OWN_FOLDER:
         raise ValueError(f"{expected} and outside {OWN_FOLDER}/, which holds this program's own files")
     if max(len(part.encode()) for part in normal.split("/")) > 255:
         raise ValueError(f"{expected} with names of at most 255 bytes, the limit of file systems")
@@ -44,7 +65,11 @@ def check_pattern(pattern: str) -> str:
     return pattern
 
 
-OutputPath = Annotated[str, AfterValidator(check_relative_path)]
+def _check_path(path: str, info: ValidationInfo) -> str:
+    return check_relative_path(path, info.context if isinstance(info.context, PathRules) else PathRules())
+
+
+OutputPath = Annotated[str, AfterValidator(_check_path)]
 """A file's path relative to the job directory."""
 InputPattern = Annotated[str, AfterValidator(check_pattern)]
 """A glob pattern of files, relative to the job directory."""

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
@@ -12,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from helios.errors import Problem
 from helios.models.base import WireModel
 from helios.models.framerate import FrameRate
-from helios.models.paths import InputPattern, OutputPath
+from helios.models.paths import InputPattern, OutputPath, levels_above
 from helios.models.verification import VerifyLevel
 
 MAX_CHUNKS = 100_000
@@ -68,6 +69,18 @@ def _check_command(command: str) -> str:
 
 Command = Annotated[str, AfterValidator(_check_command)]
 """A program and its arguments, quoted as for a POSIX shell; run without one."""
+
+
+def _known_scheme(url: str) -> str:
+    """Write the schemes of Helios's storages as this program knows them: `gcs://` is `gs://`, `local://` is a path."""
+    if url.startswith("gcs://"):
+        return f"gs://{url.removeprefix('gcs://')}"
+    if url.startswith("local://"):
+        path = url.removeprefix("local://")
+        if not path.startswith("/"):
+            raise ValueError("an absolute path behind local://, such as local:///srv/assets")
+        return f"file://{quote(path)}"
+    return url
 
 
 class RenderJobChunk(WireModel):
@@ -136,7 +149,7 @@ class JobSpec(WireModel):
     """At least one, in any order."""
     merge_command: Command | None = None
     """Joins the chunk outputs where no stitched output is asked for. Runs in the job directory."""
-    assets_url: str | None = None
+    assets_url: Annotated[str, AfterValidator(_known_scheme)] | None = None
     """Where workers that do not share this machine's disk find the job's input files."""
     output_file: OutputPath | None = None
     """The stitched video, relative to the job directory."""
@@ -156,6 +169,12 @@ class JobSpec(WireModel):
         if not isinstance(document, Mapping):
             return document
         return {name: value for name, value in document.items() if value != "" or name not in _OPTIONAL_TEXTS}
+
+    @property
+    def leads_up(self) -> bool:
+        """Whether an output lies above the document's folder, as where Helios wrote the document elsewhere."""
+        outputs = [chunk.output_file for chunk in self.chunks] + ([self.output_file] if self.output_file else [])
+        return any(levels_above(output) for output in outputs)
 
     @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:

@@ -23,6 +23,8 @@ class WorkerJob(WireModel):
     """Environment variables set for the command, beside those from the adapter."""
     cwd: str | None = None
     """Working directory; the worker's own when empty."""
+    job_dir: str | None = None
+    """The job directory: the working directory, or a folder above it. A sandbox lets the command write there."""
     timeout_seconds: Annotated[float, Field(gt=0)] | None = None
     """The command is stopped when it runs longer. Unlimited when empty."""
     stall_seconds: Annotated[float, Field(gt=0)] | None = None

@@ -80,7 +80,8 @@ _ALL = (
     Parameter(
         "job_dir",
         "Job folder",
-        "The folder in which commands run and outputs lie.",
+        "The folder in which commands run and outputs lie. If it lies above the document's folder, the document's "
+        "paths may lead up to it.",
         empty="the job document's folder",
         option="--job-dir",
     ),

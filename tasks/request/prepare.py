@@ -121,12 +121,12 @@ def prepare(request: RenderRequest) -> PreparedJob:
         WorkerUnavailableError: The job's URL, or storage, did not answer.
     """
     spec = request.check()
-    directory = JobDirectory(request.directory)
+    directory = request.open_directory(spec)
     directory.check(spec)
     adapter_name, adapter = create_adapter(request.adapter)
     video = _Video(request, spec, directory)
     written = _written(spec, directory, video)
-    site = site_of(adapter, spec=spec, source=request.source, directory=directory.path, written=written)
+    site = site_of(adapter, spec=spec, source=request.source, directory=directory, written=written)
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance

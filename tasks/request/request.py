@@ -78,6 +78,35 @@ class RenderRequest:
         return Path.cwd() if source is None or is_elsewhere(source) else Path(source).parent
 
     @property
+    def _levels(self) -> int:
+        """How many folders above the document's own belong to the job directory that was asked for."""
+        if self.job_dir is None or self.source is None or is_elsewhere(self.source):
+            return 0
+        folder, root = Path(self.source).resolve().parent, self.directory.resolve()
+        return len(folder.relative_to(root).parts) if folder.is_relative_to(root) else 0
+
+    def load(self) -> JobSpec:
+        """Read the job document. Its paths may lead above its folder where the job directory lies above that, too.
+
+        Raises:
+            RequestError: It is not sound, or there is none.
+            WorkerUnavailableError: The job's URL did not answer.
+        """
+        return load_job_spec(self.job, levels=self._levels)
+
+    def open_directory(self, spec: JobSpec) -> JobDirectory:
+        """The job directory. Commands run in it, or in the document's folder if the document's paths lead above that.
+
+        Raises:
+            RequestError: It does not exist.
+        """
+        if self._levels == 0 or self.source is None:
+            return JobDirectory(self.directory)
+        folder = Path(self.source).resolve().parent
+        is_above = spec.leads_up or _reads_above(spec.chunks[0], folder, self.directory)
+        return JobDirectory(self.directory, base=folder if is_above else None)
+
+    @property
     def is_joined(self) -> bool:
         """Whether the chunks are to be joined."""
         return self.merge and self.chunks is None
@@ -115,7 +144,7 @@ class RenderRequest:
             RequestError: Something can't work; says what, and what to do.
             WorkerUnavailableError: The job's URL did not answer.
         """
-        spec = load_job_spec(self.job)
+        spec = self.load()
         select_chunks(spec, self.chunks)
         self.level(spec)
         self.audit_order.check()
@@ -125,7 +154,7 @@ class RenderRequest:
             raise RequestError(
                 f"The revision has {len(self.revision)} characters (--revision); expected 1 to {MAX_REVISION}"
             )
-        JobDirectory(self.directory)
+        self.open_directory(spec).check(spec)
         for choice in (self.adapter, self.merge_adapter):
             if choice is not None and not names_block(choice):
                 check_adapter(choice)
@@ -161,6 +190,12 @@ class RenderRequest:
                 f"The cache {path} lies in the job directory {directory}, where its files would be inputs of the job; "
                 "expected another folder, or one whose name begins with a dot (--cache)"
             )
+
+
+def _reads_above(chunk: RenderJobChunk, folder: Path, directory: Path) -> bool:
+    """Whether a command names a file above the document's folder, which it would not find from the job directory."""
+    words = [word for word in chunk.argv if word.startswith("../")]
+    return any((folder / word).exists() and not (directory / word).exists() for word in words)
 
 
 def is_elsewhere(source: str) -> bool:

@@ -10,6 +10,7 @@ run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), o
 """
 
 import asyncio
+import sys
 from typing import Any
 
 from prefect.results import ResultStore
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from helios.errors import RequestError
 from helios.job.changes import list_changes
 from helios.job.input_list import InputList
+from helios.models.paths import PathRules
 from helios.models.report import ChunkResult
 from helios.models.spec import JobSpec, RenderJobChunk
 from tasks.prefect_api.log import RunLogger
@@ -126,7 +128,7 @@ class AcceptedChunks:
 
     def _refuse_changes(self, document: dict[str, Any]) -> None:
         try:
-            before = JobSpec.model_validate(document)
+            before = JobSpec.model_validate(document, context=PathRules(levels=sys.maxsize))
         except ValidationError:
             self._log.warning("The document on record of job %s can't be read, and is ignored", self._job.name)
             return

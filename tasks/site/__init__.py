@@ -4,6 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.job.directory import JobDirectory
 from helios.models.spec import JobSpec
 from tasks.site.local import LocalSite
 from tasks.site.site import Attempt, Order, Site
@@ -18,7 +19,7 @@ def shares_disk(adapter: WorkerAdapter) -> bool:
 
 
 def site_of(
-    adapter: WorkerAdapter, *, spec: JobSpec, source: str | None, directory: Path, written: Collection[Path]
+    adapter: WorkerAdapter, *, spec: JobSpec, source: str | None, directory: JobDirectory, written: Collection[Path]
 ) -> Site:
     """The site of an adapter.
 

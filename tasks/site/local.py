@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError
+from helios.job.directory import JobDirectory
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -19,11 +20,11 @@ class LocalSite:
 
     Args:
         adapter: Runs the commands.
-        directory: Where they run.
+        directory: The job directory.
         source: Path or URL of the job document; None when it was given as an object.
     """
 
-    def __init__(self, adapter: WorkerAdapter, *, directory: Path, source: str | None) -> None:
+    def __init__(self, adapter: WorkerAdapter, *, directory: JobDirectory, source: str | None) -> None:
         self.merge_adapter = adapter
         """Runs the job's own merge command too: the outputs are where it runs."""
         self._directory = directory
@@ -50,7 +51,8 @@ class LocalSite:
         job = WorkerJob(
             command=argv[0],
             args=tuple(argv[1:]),
-            cwd=str(self._directory),
+            cwd=str(self._directory.base),
+            job_dir=str(self._directory.path),
             timeout_seconds=attempt.timeout_seconds,
             stall_seconds=attempt.stall_seconds,
             output_file=str(place),

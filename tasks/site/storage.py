@@ -4,6 +4,8 @@
 """
 
 import json
+import posixpath
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from helios.adapter import StorageAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
+from helios.job.directory import JobDirectory
+from helios.job.source import check_assets_url
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -37,17 +41,22 @@ class StorageSite:
         RequestError: A pattern of input files finds nothing, or there are too many files.
     """
 
-    def __init__(self, adapter: StorageAdapter, *, spec: JobSpec, directory: Path, written: Collection[Path]) -> None:
+    def __init__(
+        self, adapter: StorageAdapter, *, spec: JobSpec, directory: JobDirectory, written: Collection[Path]
+    ) -> None:
         self.concurrency = REMOTE_CONCURRENCY
         """A fixed number: the workers are not this machine's CPUs."""
         self._spec = spec
-        self._directory = directory
+        if spec.assets_url is not None:
+            check_assets_url(spec.assets_url)
+        self._directory = directory.path
+        self._base = directory.base.relative_to(directory.path).as_posix()
         self._keep = adapter.keep_objects
         self._storage: Storage = adapter.storage
         self._assets_url = spec.assets_url
         self._assets = Selection([], [], [])
         if adapter.assets is not None or spec.assets_url is None:
-            self._assets = select_assets(directory, patterns=adapter.assets, outputs=written)
+            self._assets = select_assets(directory.path, patterns=adapter.assets, outputs=written)
         self._folder = ""
         self._has_document: set[int] = set()
 
@@ -136,12 +145,21 @@ class StorageSite:
                 await self._storage.delete(key)
         return len(unfinished)
 
+    def _place(self, chunk: RenderJobChunk) -> dict[str, str]:
+        """What of a chunk differs on a worker, whose commands run in the job directory itself, never in a folder."""
+        if self._base == ".":
+            return {}
+        words = ["sh", "-c", 'mkdir -p "$0" && cd "$0" && exec "$@"', self._base, *chunk.argv]
+        output = posixpath.normpath(posixpath.join(self._base, chunk.output_file))
+        return {"command": shlex.join(words), "output_file": output}
+
     async def _document(self, chunk: RenderJobChunk) -> str:
         """The URL of a chunk's own job document."""
         key = f"{self._folder}/chunk-{chunk.id}/job.json"
         if chunk.id not in self._has_document:
             metadata = self._spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
-            own = chunk.model_copy(update={"inputs": None})  # a worker of an earlier version would refuse the field
+            # A worker of an earlier version would refuse the field `inputs`.
+            own = chunk.model_copy(update={"inputs": None, **self._place(chunk)})
             spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(own,), assets_url=self._assets_url)
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
             self._has_document.add(chunk.id)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helios.errors import RequestError, SpecError, WorkerUnavailableError
-from helios.job.source import MAX_DOCUMENT_BYTES, load_job_spec, parse_job_spec
+from helios.job.source import MAX_DOCUMENT_BYTES, check_assets_url, load_job_spec, parse_job_spec
 from testbed.http_server import Answer, answering
 from testbed.jobs import make_job, write_job
 
@@ -101,3 +101,20 @@ def test_a_job_of_too_many_chunks() -> None:
     job["chunks"] = [job["chunks"][0]] * 100_001
     with pytest.raises(SpecError, match="100000"):
         load_job_spec(job)
+
+
+def test_where_workers_find_input_files() -> None:
+    """Helios's schemes are known; what no worker can fetch is refused, as `validate` says too."""
+    for given, known in (
+        ("gcs://bucket/assets", "gs://bucket/assets"),
+        ("local:///srv/my assets", "file:///srv/my%20assets"),
+        ("https://host/list.json", "https://host/list.json"),
+    ):
+        spec = load_job_spec(make_job(assetsUrl=given))
+        assert spec.assets_url == known
+        check_assets_url(known)
+    with pytest.raises(SpecError, match="an absolute path behind local://"):
+        load_job_spec(make_job(assetsUrl="local://assets"))
+    for wrong in ("ftp://host/assets", "https://host/assets.tar", "s3://bucket/a/../b", "assets"):
+        with pytest.raises(RequestError):
+            check_assets_url(wrong)

@@ -12,7 +12,7 @@ def test_new_and_changed_videos_are_found(tmp_path: Path) -> None:
     for name in ("music.wav", "old.mp4", "changed.mp4", "part.mp4", "list"):
         (directory / name).write_text(name)
     words = ["merge", "../films/film.mp4", "--log=list", "music.wav", "part.mp4", "a\0b"]
-    files = WrittenFiles(directory, words, others=[directory / "part.mp4"])
+    files = WrittenFiles(directory, words, cwd=directory, others=[directory / "part.mp4"])
     assert files.named() == []
     assert files.videos() == []
     (tmp_path / "films").mkdir()

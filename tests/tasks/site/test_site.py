@@ -1,15 +1,20 @@
 """The two kinds of site keep one contract: they order from the adapter, and bring the output to its place."""
 
+import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters import create_adapter
 from adapters.local import LocalAdapter
 from helios.errors import OutputError
+from helios.job.directory import JobDirectory
 from helios.job.source import load_job_spec
 from helios.models.invocation import ChunkAnswer
+from helios.models.spec import JobSpec
 from helios.models.worker import WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
@@ -29,7 +34,7 @@ def attempt_at(folder: Path, command: str | None = None) -> Attempt:
 
 def local_site(folder: Path) -> Site:
     spec = load_job_spec(make_job())
-    return site_of(LocalAdapter(), spec=spec, source="job.json", directory=folder, written=())
+    return site_of(LocalAdapter(), spec=spec, source="job.json", directory=JobDirectory(folder), written=())
 
 
 async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
@@ -55,7 +60,7 @@ async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_pat
     (tmp_path / "scene.txt").write_text("an input file")
     adapter = create_adapter(amazon.config)[1]
     spec = load_job_spec(make_job())
-    site = site_of(adapter, spec=spec, source=None, directory=tmp_path, written=())
+    site = site_of(adapter, spec=spec, source=None, directory=JobDirectory(tmp_path), written=())
     begun: list[str] = []
     lines = await site.open("job-1", "token", on_upload=lambda: begun.append("uploading"), known={})
     assert begun == ["uploading"]
@@ -83,10 +88,41 @@ async def test_a_worker_that_states_no_level_has_verified_nothing(tmp_path: Path
     """The output of an earlier version's worker, which states no level, is verified here; so is a later level."""
     storage = Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
     adapter = create_adapter({"type": "cloud-run", "storage": storage.url, "service_url": "http://127.0.0.1:1"})[1]
-    site = site_of(adapter, spec=load_job_spec(make_job()), source=None, directory=tmp_path, written=())
+    site = site_of(adapter, spec=load_job_spec(make_job()), source=None, directory=JobDirectory(tmp_path), written=())
     (tmp_path / "out.mp4").write_bytes(b"output")
     artifact = await storage.upload(tmp_path / "out.mp4", "out.mp4")
     answer = {"exitCode": 0, "artifact": artifact.model_dump(), "timings": {"verifyMs": 5}, "frames": 1}
     for stated, level in ({}, "container"), ({"verified": "decode"}, "decode"), ({"verified": "x-ray"}, "container"):
         ended = ChunkAnswer.model_validate(answer | stated).to_result("the worker")
         assert await site.collect(ended, tmp_path / "here.mp4") == level
+
+
+async def test_a_document_s_folder_in_the_job_directory(tmp_path: Path) -> None:
+    """Where the document lies below the job directory, commands run in its folder, here and on workers elsewhere."""
+    for folder in ("jobs", "renders"):
+        (tmp_path / folder).mkdir()
+    directory = JobDirectory(tmp_path, base=tmp_path / "jobs")
+    job = make_job((1,), name="../renders/part {index}")
+    spec = load_job_spec_above(tmp_path / "jobs/j.json", job)
+    (chunk,) = spec.chunks
+    output = directory.output(chunk.output_file)
+    assert output == tmp_path / "renders/part 0.mp4"
+    attempt = Attempt(chunk, position=0, number=1, output=output, private=output.with_name("own.mp4"))
+    here = site_of(LocalAdapter(), spec=spec, source=None, directory=directory, written=())
+    order = await here.order(attempt)
+    assert (order.job.cwd, order.job.job_dir) == (str(tmp_path / "jobs"), str(tmp_path))
+    assert "../renders/own.mp4" in order.job.args
+    storage = Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
+    adapter = create_adapter({"type": "cloud-run", "storage": storage.url, "service_url": "http://127.0.0.1:1"})[1]
+    site = site_of(adapter, spec=spec, source=None, directory=directory, written=())
+    await site.open("job", "token", on_upload=lambda: None, known={})
+    document = await storage.read(storage.key_of(str((await site.order(attempt)).job.job_url)), limit=10**6)
+    (sent,) = json.loads(document or b"")["chunks"]
+    assert sent["outputFile"] == "renders/part 0.mp4"
+    assert shlex.split(sent["command"])[:4] == ["sh", "-c", 'mkdir -p "$0" && cd "$0" && exec "$@"', "jobs"]
+
+
+def load_job_spec_above(path: Path, job: dict[str, Any]) -> JobSpec:
+    """Read a document whose paths lead one folder up."""
+    path.write_text(json.dumps(job))
+    return load_job_spec(str(path), levels=1)
