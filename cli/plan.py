@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from helios.errors import RequestError
-from helios.job.planning import PLACEHOLDERS, plan_job, split_by_size, split_evenly
+from helios.job.planning import PLACEHOLDERS, content_id, plan_job, split_by_size, split_evenly
 
 KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
@@ -26,6 +26,8 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 @click.option("--command", required=True, metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
 @click.option("--output-pattern", required=True, metavar="P", help="Output file of a chunk: chunk-{index:03d}.mp4.")
 @click.option("--start-frame", default=0, show_default=True, type=click.IntRange(min=0), help="First frame.")
+@click.option("--id", "job_id", metavar="NAME", help="The job's name: later runs reuse its chunks; '' for none. "
+              "[default: made of the content]")  # fmt: skip
 @click.option("-o", "--out", "out", metavar="FILE", help="Where to write the document; standard output if not given.")
 def plan(
     frames: int,
@@ -36,6 +38,7 @@ def plan(
     command: str,
     output_pattern: str,
     start_frame: int,
+    job_id: str | None,
     out: str | None,
 ) -> None:
     """Cut a range of frames into chunks and write the job document for them.
@@ -55,7 +58,10 @@ def plan(
         command=command,
         output_pattern=output_pattern,
         start_frame=start_frame,
+        job_id=job_id,
     )
+    if job_id is None:
+        spec = spec.model_copy(update={"id": content_id(spec)})
     text = json.dumps(spec.to_document(), indent=2, ensure_ascii=False) + "\n"
     if out is None:
         sys.stdout.write(text)

@@ -1,5 +1,7 @@
 """Cut a range of frames into chunks and write the job document for them."""
 
+import hashlib
+import json
 import shlex
 import string
 from pathlib import PurePosixPath
@@ -51,6 +53,7 @@ def plan_job(
     command: str,
     output_pattern: str,
     start_frame: int = 0,
+    job_id: str | None = None,
 ) -> JobSpec:
     """Write a job of consecutive chunks from templates.
 
@@ -63,6 +66,7 @@ def plan_job(
             fills its place in a word, whatever characters it has. `{{` and `}}` are braces.
         output_pattern: Template of each chunk's output file, `{index:04d}` for one.
         start_frame: First frame of the job.
+        job_id: The job's name, by which later runs reuse its accepted chunks; None for none.
 
     Raises:
         SpecError: The outcome is not a sound job.
@@ -92,9 +96,15 @@ def plan_job(
         )
     total = frame - start_frame
     metadata = {"totalFrames": total, "fps": _as_number(fps), "width": width, "height": height, "duration": 1.0}
-    spec = validate_job_spec({"metadata": metadata, "chunks": chunks}, source="plan")
+    document = {"metadata": metadata, "chunks": chunks, "id": job_id}
+    spec = validate_job_spec(document, source="plan")
     duration = float(total / spec.metadata.fps)
     return spec.model_copy(update={"metadata": spec.metadata.model_copy(update={"duration": duration})})
+
+
+def content_id(spec: JobSpec) -> str:
+    """A job's name that is made of its document: the same plan is the same job."""
+    return "plan-" + hashlib.sha256(json.dumps(spec.to_document(), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _as_number(fps: str) -> float | int | str:

@@ -33,6 +33,21 @@ def test_plan_to_a_pipe() -> None:
     assert done.stdout == "-: sound. 100 frames (0 to 99) of 1280×720 at 29.97 fps in 4 chunks\n"
 
 
+def test_a_plan_has_an_id() -> None:
+    """The same plan has the same id, another plan another one; --id names it, or leaves it out."""
+
+    def id_of(*words: str | int) -> str | None:
+        document = json.loads(helios_job(*PLAN, *COMMAND, "--chunks", 2, *words).stdout)
+        return None if (found := document.get("id")) is None else str(found)
+
+    first = id_of("--frames", 10)
+    assert first is not None
+    assert id_of("--frames", 10) == first
+    assert id_of("--frames", 11) != first
+    assert id_of("--frames", 10, "--id", "film 7") == "film 7"
+    assert id_of("--frames", 10, "--id", "") is None
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
