@@ -15,7 +15,7 @@ from helios.errors import RequestError
 from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url
 from tasks.request.parameters import PARAMETERS
-from tasks.request.request import RenderRequest
+from tasks.request.request import LAST_CHUNK, RenderRequest
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -94,6 +94,7 @@ _OPTIONS = {
     "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
     "cache": _Option({"metavar": "FOLDER|URL"}, _cache),
     "cache_size": _Option({"metavar": "SIZE", "show_default": True}),
+    "last_chunk": _Option({"type": click.Choice(LAST_CHUNK)}),
     "revision": _Option({"metavar": "TEXT"}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""

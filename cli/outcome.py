@@ -46,6 +46,8 @@ def _summary(report: JobReport) -> str:
     tail = f" ({reused} of {len(report.chunks)} chunks reused{source})" if reused else ""
     if report.inputs is not None and report.inputs.message is not None:
         tail = f" ({report.inputs.message})"
+    if report.last_chunk is not None:
+        tail += f" ({report.last_chunk})"
     if (video := report.video) is not None:
         tail = f", merged by the job{tail}" if report.merged else tail
         sound = f", {video.audio_codec} sound" if video.audio_codec else ""

@@ -57,6 +57,9 @@ AuditPsnr = Annotated[float, _field("audit_psnr", ge=0)]
 AuditSeed = Annotated[Annotated[int, Field(title="number", ge=0)] | _Unset, _field("audit_seed")]
 Cache = Annotated[Annotated[str, Field(title="folder or URL")] | _Unset, _field("cache")]
 CacheSize = Annotated[str, _field("cache_size")]
+LastChunkLength = Annotated[
+    Annotated[Literal["shorter", "longer"], Field(title="length")] | _Unset, _field("last_chunk")
+]
 RevisionText = Annotated[
     Annotated[str, Field(title="text", min_length=1, max_length=MAX_REVISION)] | _Unset, _field("revision")
 ]

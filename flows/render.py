@@ -83,6 +83,7 @@ async def render_job(
     audit_seed: parameters.AuditSeed = None,
     cache: parameters.Cache = None,
     cache_size: parameters.CacheSize = CACHE_SIZE,
+    last_chunk: parameters.LastChunkLength = None,
     revision: parameters.RevisionText = None,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.

@@ -130,7 +130,7 @@ async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord
     verified = await run_low(
         verify_output,
         rendered.place,
-        frames=chunk.chunk.frame_count,
+        frames=accepted.frames,
         fps=metadata.fps,
         width=metadata.width,
         height=metadata.height,

@@ -24,7 +24,10 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
         fetched = time.monotonic()
         verified = await verify(place, chunk, run, done=entry.verified, pictures=entry.pictures)
         run.ledger.check_fits(f"chunk {chunk.id} (from the cache; --fresh renders it anew)", verified)
+        if (earlier := run.outputs.set_aside(output)) is not None:
+            get_run_logger().warning("%s", earlier)
         place.replace(output)
+        run.outputs.note(output)
     except (HeliosError, OSError) as exc:
         get_run_logger().warning("Chunk %d is rendered, and not taken from the cache: %s", chunk.id, str(exc))
         return False

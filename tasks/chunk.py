@@ -28,6 +28,7 @@ from tasks.attempt import describe, render_once
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
+from tasks.run.last_chunk import LastChunk, allowed_frames, describe_length
 from tasks.run.run import Run
 
 
@@ -88,6 +89,8 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
         raise _failed(run, record, error) from exc
     ledger.accept(record, result)
+    if (length := describe_length(record.chunk, result.frames)) is not None:
+        logger.warning("%s", length)
     logger.info("Accepted: %s, %d bytes, rendered in %.2f s",
                 record.chunk.frames, result.artifact.bytes, result.render_ms / 1000)  # fmt: skip
     return result
@@ -98,6 +101,10 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedE
     retry = run.ledger.fail_attempt(record, error)
     chunk = record.chunk
     message = f"chunk {chunk.id} ({chunk.frames}), attempt {record.attempts}: {error}"
+    if record.alike > 1:
+        message += f"\n  The last {record.alike} attempts wrote the same, and so would another one"
+        if chunk.id == run.identity.job.last.id and "frames; expected" in str(error):
+            message += "; a last chunk of another length can be allowed (--last-chunk shorter, or longer)"
     if error.failure.budget is not RetryBudget.ENVIRONMENT and (signs := describe_shell_signs(chunk.argv)) is not None:
         message += f"\n  {signs}"
     log = _log_of(run, record)
@@ -179,10 +186,14 @@ async def verify(
     if pictures is None and done.covers(VerifyLevel.PICTURES):
         done = VerifyLevel.DECODE
     is_done = done.covers(wanted)
+    frames, job = chunk.frame_count, run.identity.job
+    if job.last_chunk is not None and chunk.id == job.last.id:
+        found = await asyncio.to_thread(allowed_frames, place, chunk, LastChunk(job.last_chunk))
+        frames = chunk.frame_count if found is None else found
     verified = await run_low(
         verify_output,
         place,
-        frames=chunk.frame_count,
+        frames=frames,
         fps=metadata.fps,
         width=metadata.width,
         height=metadata.height,

@@ -167,12 +167,11 @@ def _find_merged(run: Run, files: WrittenFiles, *, stop: threading.Event) -> Out
         OutputError: None of them is.
     """
     job, refusal = run.identity.job, None
+    frames = sum(part.frames for part in _inputs(run.ledger))
     named = [path for path in files.named() if path.suffix.lower() in VIDEOS or is_video(path)]
     for path in [*named, *files.videos()]:
         try:
-            return verify_merged(
-                path, frames=job.total_frames, fps=job.spec.metadata.fps, chunks=len(job.chunks), stop=stop
-            )
+            return verify_merged(path, frames=frames, fps=job.spec.metadata.fps, chunks=len(job.chunks), stop=stop)
         except OutputError as exc:
             refusal = refusal or exc
     if refusal is not None:

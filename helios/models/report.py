@@ -189,3 +189,5 @@ class JobReport(WireModel):
     """What was rendered a second time, and how that compares; empty without an audit."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
+    last_chunk: str | None = None
+    """How its last chunk differs from the plan, where that was allowed; empty when it does not."""

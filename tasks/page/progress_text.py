@@ -10,7 +10,7 @@ def describe(progress: Progress) -> str:
         f"{progress.chunks} of {progress.total_chunks} chunks"
     )
     if (rate := progress.frames_per_second) is not None:
-        words += f", {rate:.3g} frames/s, {duration((progress.total_frames - progress.frames) / rate)} left"
+        words += f", {rate:.3g} frames/s, {duration(max(progress.total_frames - progress.frames, 0) / rate)} left"
     return "; ".join([words, *obstacles(progress)])
 
 

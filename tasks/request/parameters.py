@@ -205,6 +205,14 @@ _ALL = (
         option="--cache-size",
     ),
     Parameter(
+        "last_chunk",
+        "Length of the last chunk",
+        "How the last chunk may differ from the plan, where a source's number of frames is not exactly known: shorter "
+        "or longer. The report says by how much. For workers on this machine.",
+        empty="not at all",
+        option="--last-chunk",
+    ),
+    Parameter(
         "revision",
         "Revision of the inputs",
         "Any text that stands for a version of what the frames are rendered from, beside the job's input files; with "

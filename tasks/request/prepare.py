@@ -4,6 +4,7 @@ import asyncio
 import os
 import uuid
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from adapters import AdapterChoice, create_adapter, limit_name
@@ -82,6 +83,8 @@ class PreparedJob:
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
     input_rules: InputRules
     """What the chunks are rendered from."""
+    last_chunk: str | None = None
+    """How the last chunk may differ from the plan; None for not at all."""
     level: VerifyLevel = DEFAULT_LEVEL
     """How thoroughly outputs are verified."""
     audit: AuditOrder = NO_AUDIT
@@ -98,6 +101,11 @@ class PreparedJob:
     """Joins the outputs where no stitched video is asked for."""
     cache: CacheChoice | None = None
     """The cache of outputs that the job uses."""
+
+    @cached_property
+    def last(self) -> RenderJobChunk:
+        """The last chunk of the document."""
+        return self.spec.ordered_chunks[-1]
 
     @property
     def total_frames(self) -> int:
@@ -127,6 +135,11 @@ def prepare(request: RenderRequest) -> PreparedJob:
     video = _Video(request, spec, directory)
     written = _written(spec, directory, video)
     site = site_of(adapter, spec=spec, source=request.source, directory=directory, written=written)
+    if request.last_chunk is not None and not shares_disk(adapter):
+        raise RequestError(
+            "A last chunk of another length can't be had from workers that do not share this machine's disk: they "
+            "verify what they render; correct the plan, or leave it out (--last-chunk)"
+        )
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
@@ -145,6 +158,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         site=site,
         limit=limit_name(request.adapter),
         input_rules=_input_rules(request, spec, adapter, directory=directory.path, written=written),
+        last_chunk=request.last_chunk,
         level=request.level(spec),
         audit=request.audit_order,
         output=video.path,

@@ -24,6 +24,8 @@ from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
 from tasks.request.output_name import check_placeholders
 
+LAST_CHUNK = ("shorter", "longer")
+"""How a last chunk may differ from the plan; `tasks.run.last_chunk.LastChunk`."""
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
 
@@ -62,6 +64,7 @@ class RenderRequest:
     audit_seed: int | None = None
     cache: str | None = None
     cache_size: str = CACHE_SIZE
+    last_chunk: str | None = None
     revision: str | None = None
 
     @property
@@ -150,6 +153,9 @@ class RenderRequest:
         self.audit_order.check()
         parse_size(self.cache_size)
         self._check_cache()
+        if self.last_chunk is not None and self.last_chunk not in LAST_CHUNK:
+            known = " or ".join(LAST_CHUNK)
+            raise RequestError(f"The last chunk can't be {self.last_chunk!r} (--last-chunk); expected {known}")
         if self.revision is not None and not 1 <= len(self.revision) <= MAX_REVISION:
             raise RequestError(
                 f"The revision has {len(self.revision)} characters (--revision); expected 1 to {MAX_REVISION}"

@@ -53,6 +53,10 @@ class ChunkRecord:
     """Attempts whose environment failed."""
     error: str | None = None
     """Why the last attempt failed."""
+    essence: str | None = None
+    """What the last attempt wrote instead of what was ordered, comparable with others; None for other errors."""
+    alike: int = 0
+    """How many attempts, up to the last one, wrote the same wrong output."""
     result: ChunkResult | None = None
     """The accepted output."""
     rejections: int = 0

@@ -9,7 +9,11 @@ from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobRepo
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
+from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
+
+ALIKE = 2
+"""After so many attempts with the same wrong output a chunk is not tried again."""
 
 
 class Ledger:
@@ -56,10 +60,13 @@ class Ledger:
         record.error = str(error)
         self.end_attempt(record, RunState.FAILED)
         policy = self._identity.policy
+        found = essence(error)
+        record.alike = record.alike + 1 if is_alike(error, record.essence) else int(found is not None)
+        record.essence = found
         match error.failure.budget:
             case RetryBudget.CHUNK:
                 record.command_failures += 1
-                is_due = record.command_failures <= policy.retries
+                is_due = record.command_failures <= policy.retries and record.alike < ALIKE
             case RetryBudget.ENVIRONMENT:
                 record.environment_failures += 1
                 is_due = record.environment_failures <= policy.environment_retries
@@ -148,7 +155,13 @@ class Ledger:
             warnings=self.pictures.warnings(),
             audit=self.audits.report(),
             inputs=inputs,
+            last_chunk=self._last_chunk,
         )
+
+    @property
+    def _last_chunk(self) -> str | None:
+        record = list(self.records.values())[-1]
+        return None if record.result is None else describe_length(record.chunk, record.result.frames)
 
     def _chunk_report(self, record: ChunkRecord) -> ChunkReport:
         result = record.result

@@ -23,7 +23,7 @@ async def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | No
     ledger, result = run.ledger, run.ledger.records[chunk.id].result
     if result is None or result.pictures is None or not run.identity.job.level.covers(VerifyLevel.PICTURES):
         return None
-    found = ledger.pictures.add(Piece(chunk.id, chunk.start_frame, chunk.frame_count, result.pictures))
+    found = ledger.pictures.add(Piece(chunk.id, chunk.start_frame, result.frames, result.pictures))
     if found is None:
         return None
     record = ledger.records[found.chunk_id]

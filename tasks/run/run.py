@@ -45,7 +45,6 @@ class Run:
         """What its chunks are rendered from."""
         self.cache = ChunkCache(identity, inputs, api.log)
         """Outputs that many jobs share."""
-
         self.outputs = OwnOutputs(job.directory.path, identity.run_id)
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)

@@ -477,3 +477,31 @@ async def test_what_a_merge_command_writes_is_verified(tmp_path: Path) -> None:
         assert re.search(f"film.mp4 {says}", report.error or "")
     report = await merge("true")
     assert (report.state, report.merged, report.video) == (RunState.COMPLETED, True, None)
+
+
+async def test_attempts_that_are_alike_end_the_retries(tmp_path: Path) -> None:
+    """After two attempts with the same wrong output, no third one is made, and the message says why."""
+    job = make_job(extra=["--misbehave", "short", "--only", "20"])
+    state, report = await render(tmp_path, job, retries=5, retry_delay_seconds=0)
+    assert state.is_failed()
+    assert report.chunks[2].attempts == 2
+    assert "The last 2 attempts wrote the same" in (state.message or "")
+    assert "--last-chunk shorter, or longer" in (state.message or "")
+
+
+@pytest.mark.parametrize(("how", "allowed", "frames"), [("short", "shorter", 29), ("long", "longer", 31)])
+async def test_a_last_chunk_of_another_length(tmp_path: Path, how: str, allowed: str, frames: int) -> None:
+    """The last chunk may differ where that is allowed, and the report says so; any other chunk may not."""
+    job = make_job(outputFile="video.mp4", id=how, extra=["--misbehave", how, "--only", "20"])
+    wrong = {"short": "longer", "long": "shorter"}[how]
+    state, _ = await render(tmp_path, job, last_chunk=wrong)
+    assert state.is_failed()
+    for reused in (False, True):
+        _, report = await render(tmp_path, job, last_chunk=allowed)
+        assert (report.frames, report.video and report.video.frames) == (frames, frames), report.error
+        length = f"the last chunk has {frames - 20} frames instead of 10: the video is 1 frame {allowed}"
+        assert report.last_chunk == length
+        assert report.chunks[2].reused is reused
+    other = make_job(extra=["--misbehave", how, "--only", "10"])
+    state, _ = await render(tmp_path, other, last_chunk=allowed)
+    assert state.is_failed()
