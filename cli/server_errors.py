@@ -23,7 +23,7 @@ def explain(error: BaseException) -> str | None:
         place = f"{error.request.method} {error.request.url.copy_with(query=None, userinfo=b'')}"
         detail = _detail(answer)
         advice = ""
-        if "parameter" in detail.lower() and "size" in detail.lower():
+        if "parameters must be less than" in detail:
             advice = "; save a large job document in a file, and give the file's path"
         elif answer.status_code == httpx.codes.NOT_FOUND:
             advice = "; does PREFECT_API_URL end in /api, and is the server of this Prefect's version?"

@@ -5,6 +5,7 @@ import pytest
 
 from cli.server_errors import explain
 
+TOO_LARGE = "Value error, Flow run parameters must be less than 524,288 bytes"
 ADDRESS = "http://user:secret@127.0.0.1:4200/api/flow_runs/"
 
 
@@ -18,9 +19,9 @@ def refused(status: int, **answer: object) -> httpx.HTTPStatusError:
 @pytest.mark.parametrize(
     ("error", "says"),
     [
-        (refused(422, json={"exception_detail": [{"msg": "Flow run parameters size must be less than 512.0 KiB"}]}),
-         "answered 422 to POST http://127.0.0.1:4200/api/flow_runs/: Flow run parameters size must be less than "
-         "512.0 KiB; save a large job document in a file"),
+        (refused(422, json={"exception_detail": [{"msg": TOO_LARGE}]}),
+         "answered 422 to POST http://127.0.0.1:4200/api/flow_runs/: Value error, Flow run parameters must be less "
+         "than 524,288 bytes; save a large job document in a file"),
         (refused(404, json={"detail": "Not Found"}), "does PREFECT_API_URL end in /api"),
         (refused(500, text="<html>" + "y" * 10_000), "its log says why"),
         (httpx.ConnectError("Connection refused"), "does not answer (Connection refused)"),
