@@ -1,10 +1,13 @@
 """What must agree between chunks so that their packets can follow each other in one stream."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from hashlib import sha256
 
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
+
+from helios.media.stream_facts import StreamFacts
 
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
 
@@ -23,12 +26,12 @@ class VideoParameters:
     """FFmpeg's name, such as yuv420p."""
     profile: str | None
     """The codec's profile, such as High."""
-    sample_aspect_ratio: str
-    """Shape of a pixel; "1" when it is square or not said."""
     color: tuple[int, int, int, int]
     """Range, primaries, transfer characteristic and matrix, as ITU-T H.273 numbers them."""
     headers: str
     """Digest of the stream's out-of-band headers (SPS and PPS of H.264, and their like)."""
+    facts: StreamFacts
+    """What the container says about the pictures."""
 
     @classmethod
     def of(cls, stream: VideoStream) -> "VideoParameters":
@@ -40,7 +43,6 @@ class VideoParameters:
             height=context.height,
             pixel_format=context.pix_fmt,
             profile=context.profile,
-            sample_aspect_ratio=str(context.sample_aspect_ratio or 1),
             color=(
                 int(context.color_range),
                 int(context.color_primaries),
@@ -48,15 +50,19 @@ class VideoParameters:
                 int(context.colorspace),
             ),
             headers=sha256(context.extradata or b"").hexdigest()[:16],
+            facts=StreamFacts.of(stream),
         )
 
     def differences(self, other: "VideoParameters") -> str:
         """Name the fields in which `self` differs from `other`: `codec vp9 instead of h264`."""
-        return ", ".join(
-            f"{field.name.replace('_', ' ')} {getattr(self, field.name)} instead of {getattr(other, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(other, field.name)
-        )
+        return ", ".join([*_differences(self, other), *_differences(self.facts, other.facts)])
+
+
+def _differences(one: VideoParameters | StreamFacts, two: VideoParameters | StreamFacts) -> Iterator[str]:
+    for field in fields(one):
+        mine, its = getattr(one, field.name), getattr(two, field.name)
+        if mine != its and field.name != "facts":
+            yield f"{field.name.replace('_', ' ')} {mine} instead of {its}"
 
 
 @dataclass(frozen=True)

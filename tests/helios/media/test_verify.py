@@ -1,5 +1,6 @@
 """An output is accepted when it holds exactly what its chunk ordered."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
@@ -7,12 +8,15 @@ from pathlib import Path
 
 import av
 import pytest
+from av.video.stream import VideoStream
 
 from helios.errors import OutputError
 from helios.media.verify import VerifiedOutput, verify_output
 from testbed.video import Clip, write_clip
 
 NTSC = Fraction(30000, 1001)
+VP9 = Clip(codec="libvpx-vp9", options={"deadline": "realtime"})
+PRORES = Clip(codec="prores_ks", pixel_format="yuv422p10le")
 
 
 TRUNCATED = r"can't be read as a video|has no video stream|truncated or damaged|has \d+ frames; expected exactly 12"
@@ -173,3 +177,48 @@ def test_sound_formats_must_agree(tmp_path: Path) -> None:
     ]
     with pytest.raises(OutputError, match="44100 Hz, mono instead of pcm_s16le, 48000 Hz"):
         verify(paths[0]).check_sibling(verify(paths[1]), name="chunk 1", other_name="chunk 0")
+
+
+def remux(source: Path, target: Path, change: Callable[[VideoStream], None]) -> Path:
+    """Copy a video's packets into another file, whose header says something else."""
+    with av.open(str(source)) as one, av.open(str(target), "w") as two:
+        stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        change(stream)
+        for packet in one.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                two.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("suffix", "look", "change", "difference"),
+    [
+        (".mp4", Clip(), lambda stream: stream.set_display_rotation(180), "rotation 180° instead of none"),
+        (".mov", Clip(), lambda stream: stream.set_display_rotation(90), "rotation 90° instead of none"),
+        (".mov", Clip(), lambda stream: stream.set_display_rotation(0, hflip=True), "rotation matrix -1 .* of none"),
+        (".mkv", Clip(), lambda stream: stream.set_display_rotation(270), "rotation 270° instead of none"),
+        (
+            ".mp4",
+            VP9,
+            lambda stream: setattr(stream.codec_context, "sample_aspect_ratio", Fraction(4, 3)),
+            "sample aspect ratio 4/3 instead of 1",
+        ),
+        (".webm", VP9, lambda stream: stream.metadata.update(alpha_mode="1"), "alpha True instead of False"),
+        (
+            ".mov",
+            PRORES,
+            lambda stream: setattr(stream.codec_context, "field_order", 2),
+            "field order top first instead of progressive",
+        ),
+    ],
+)
+def test_what_the_container_says_must_agree(
+    tmp_path: Path, suffix: str, look: Clip, change: Callable[[VideoStream], None], difference: str
+) -> None:
+    """An output whose pictures are to be shown in another way than its sibling's is refused, with what differs."""
+    source = write_clip(tmp_path / f"one{suffix}", look, start=0, count=12)
+    one, two = verify(source), verify(remux(source, tmp_path / f"two{suffix}", change))
+    two.check_sibling(two, name="chunk 1", other_name="chunk 0")
+    with pytest.raises(OutputError, match=f"chunk 1 does not fit chunk 0: .*{difference}"):
+        two.check_sibling(one, name="chunk 1", other_name="chunk 0")
