@@ -17,6 +17,8 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from helios.errors import OutputError
+from helios.media.carried import Said
+from helios.media.chapters import Chapter, chapters_of
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.models.framerate import MAX_FPS
 
@@ -62,6 +64,15 @@ class ChunkFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._container.close()
+
+    @property
+    def said(self) -> Said:
+        """What the file says about itself and its tracks."""
+        return Said.of(self._container, self.video, self.audio, facts=self.parameters.facts)
+
+    def chapters(self, *, at: Fraction) -> list[Chapter]:
+        """The file's chapters, in the time of a video in which it begins `at` that many seconds."""
+        return chapters_of(self._container, at=at, seconds=self.frames / self.fps)
 
     def packets(self) -> Iterator[tuple[Packet[Stream], int | None]]:
         """Read the file once, in the order of its packets.

@@ -41,8 +41,9 @@ class Soundtrack:
         rate = OPUS_RATE if encoder == "libopus" else source.sample_rate
         stream = output.add_stream(encoder, rate=rate, layout=source.layout)
         assert isinstance(stream, AudioStream)  # noqa: S101  narrows the type: both are audio encoders
-        self._stream = stream
-        self._stream.bit_rate = BITS_PER_CHANNEL * self._stream.codec_context.channels
+        self.stream = stream
+        """In the output."""
+        stream.bit_rate = BITS_PER_CHANNEL * stream.codec_context.channels
         self._converter = AudioResampler(format=SAMPLE_FORMAT, layout=source.layout, rate=source.sample_rate)
         self._fifo = AudioFifo()
 
@@ -77,7 +78,7 @@ class Soundtrack:
 
     def finish(self) -> None:
         """Write what the encoder still holds."""
-        self._output.mux(self._stream.encode(None))
+        self._output.mux(self.stream.encode(None))
 
     def _encode(self, frame: AudioFrame | None) -> None:
         if frame is None:
@@ -85,7 +86,7 @@ class Soundtrack:
         frame.pts = self.written
         frame.time_base = Fraction(1, self.sample_rate)
         self.written += frame.samples
-        self._output.mux(self._stream.encode(frame))
+        self._output.mux(self.stream.encode(frame))
 
 
 def check_audio_file(path: Path) -> None:

@@ -1,0 +1,209 @@
+"""What a chunk's container says besides its packets, and how it gets into the container of the joined video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from helios.media.matroska_aspect import with_room
+from helios.media.stream_facts import StreamFacts, has_alpha, header_of
+
+MATROSKA = {"matroska", "webm"}
+PRORES_TAGS = {
+    "Proxy": "apco",
+    "LT": "apcs",
+    "Standard": "apcn",
+    "HQ": "apch",
+    "4444": "ap4h",
+    "4444XQ": "ap4x",
+}
+"""FFmpeg's names of the flavours of ProRes, and how containers tell them apart."""
+HEVC_TAGS = {"hev1": "hvc1", "dvhe": "dvh1"}
+"""Apple's players refuse the first, which allows headers between the pictures; joined chunks have the same headers."""
+QUICKTIME_LANGUAGES = dict(zip("deu nld zho ell isl sqi".split(), "ger dut chi gre ice alb".split(), strict=True))
+"""ISO 639-2's codes whose place FFmpeg has under another code in MOV's table of languages."""
+OF_ONE_FILE = {
+    *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "vendor_id", "duration"),
+    *("alpha_mode", "stereo_mode", "rotate", "timecode", "name", "title", "language", "handler_name"),
+    *("number_of_frames", "number_of_bytes", "bps"),
+}
+"""Tags that describe one file and how it was written, or that are carried in another way."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a file says about one of its tracks."""
+
+    title: str
+    """Its name; may be empty."""
+    language: str
+    """Three letters of ISO 639-2, or `und`."""
+    disposition: int
+    """FFmpeg's flags, such as "original" and "visual impaired"."""
+    tags: Mapping[str, str]
+    """Everything else."""
+
+    @classmethod
+    def of(cls, stream: VideoStream | AudioStream) -> Track:
+        """Read it from an open stream."""
+        tags = _lower(stream.metadata)
+        return cls(
+            # MP4 calls it a name, Matroska a title.
+            title=tags.get("title") or tags.get("name") or "",
+            language=tags.get("language", "und"),
+            disposition=int(stream.disposition),
+            tags=_kept(stream.metadata),
+        )
+
+    def put_on(self, stream: VideoStream | AudioStream) -> None:
+        """Say the same about a stream that is about to be written."""
+        stream.metadata.update(self.tags)
+        if self.title:
+            stream.metadata["title"] = self.title
+        if self.language != "und":
+            is_quicktime = stream.container.format.name == "mov"
+            stream.metadata["language"] = (
+                QUICKTIME_LANGUAGES.get(self.language, self.language) if is_quicktime else self.language
+            )
+        stream.disposition = Disposition(self.disposition)
+
+    def missing_in(self, other: Track) -> Iterator[str]:
+        """Name what stands here, and not in the other."""
+        if self.title != other.title:
+            yield f"title {self.title!r}"
+        if other.language not in {self.language, QUICKTIME_LANGUAGES.get(self.language)} and self.language != "und":
+            yield f"language {self.language}"
+        # A container whose only track has no mark takes it for the default.
+        for flag in Disposition:
+            if self.disposition & ~other.disposition & flag & ~Disposition.default:
+                yield f"mark {(flag.name or '').replace('_', ' ')}"
+        yield from _missing(self.tags, other.tags)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file says about itself and its tracks."""
+
+    tags: Mapping[str, str]
+    """Title, artist, copyright, … of the file."""
+    video: Track
+    """Its video track."""
+    audio: Track | None
+    """Its sound track."""
+    facts: StreamFacts
+    """How its pictures are to be shown."""
+    color: tuple[int, int, int, int]
+    """As `VideoParameters.color`."""
+    timecode: str
+    """Of the first frame, as `01:00:00:00`; may be empty."""
+    others: tuple[str, ...]
+    """Kinds of its further tracks: subtitle, data, attachment."""
+
+    @classmethod
+    def of(cls, file: InputContainer, video: VideoStream, audio: AudioStream | None, *, facts: StreamFacts) -> Said:
+        """Read it from an open file."""
+        context = video.codec_context
+        others = [one for one in file.streams if one not in (video, audio)]
+        timecodes = [
+            _lower(tags).get("timecode") for tags in (video.metadata, *(one.metadata for one in others), file.metadata)
+        ]
+        return cls(
+            tags=_kept(file.metadata) | {key: value for key, value in file.metadata.items() if key.lower() == "title"},
+            video=Track.of(video),
+            audio=Track.of(audio) if audio else None,
+            facts=facts,
+            color=(context.color_range, context.color_primaries, context.color_trc, context.colorspace),
+            timecode=next((code for code in timecodes if code), ""),
+            others=tuple(one.type for one in others if "timecode" not in _lower(one.metadata)),
+        )
+
+    def lost_in(self, other: Said) -> list[str]:
+        """Name what is needed to show the pictures as they are, or to edit them, and is missing in the other."""
+        lost = list(self.facts.lost_in(other.facts))
+        names = ("color range", "color primaries", "transfer characteristic", "color matrix")
+        for name, mine, its, unsaid in zip(names, self.color, other.color, ({0, 1}, {0, 2}, {0, 2}, {2}), strict=True):
+            if mine != its and mine not in unsaid:
+                lost.append(f"{name} {mine} (found: {its})")
+        if self.timecode != other.timecode and self.timecode:
+            lost.append(f"time code {self.timecode} (found: {other.timecode or 'none'})")
+        return lost
+
+    def missing_in(self, other: Said) -> list[str]:
+        """Name what else stands here and not in the other: names, languages, marks, tags."""
+        sound = list(self.audio.missing_in(other.audio)) if self.audio and other.audio else []
+        return [
+            *(f"{what} of the video" for what in self.video.missing_in(other.video)),
+            *(f"{what} of the sound" for what in sound),
+            *_missing(self.tags, other.tags),
+        ]
+
+
+def add_video(output: OutputContainer, source: VideoStream, said: Said, *, fps: Fraction) -> VideoStream:
+    """Add a track for copies of a stream's packets, about which the same is said as about the stream.
+
+    Args:
+        output: The container, before its first packet.
+        source: The stream.
+        said: What its file says.
+        fps: Frames per second.
+    """
+    stream = output.add_stream_from_template(source, opaque=True)
+    stream.time_base = 1 / fps
+    context, container = stream.codec_context, output.format.name
+    context.framerate = fps  # time codes count by it, and Matroska states it
+    context.sample_aspect_ratio = said.facts.sample_aspect_ratio
+    if (tag := tag_for(source, container)) is not None:
+        context.codec_tag = tag
+    said.video.put_on(stream)
+    if said.timecode:
+        stream.metadata["timecode"] = said.timecode
+    if container in MATROSKA:
+        if has_alpha(source):
+            stream.metadata["alpha_mode"] = "1"
+        if said.facts.sample_aspect_ratio != 1:
+            stream.metadata["title"] = with_room(said.video.title)
+    elif handler := _lower(source.metadata).get("handler_name"):
+        stream.metadata["handler_name"] = handler
+    return stream
+
+
+def tag_for(source: VideoStream, container: str) -> str | None:
+    """The codec's name in a container (fourcc) under which a copy of a stream is as good as the stream.
+
+    Returns:
+        None when FFmpeg's own choice is right, or when the container takes no other.
+    """
+    codec, own = source.codec_context.codec.canonical_name, source.codec_tag
+    wanted = [HEVC_TAGS.get(own, own)]
+    if codec == "hevc":
+        wanted.append("hvc1")
+    if codec == "prores":
+        wanted.append(PRORES_TAGS.get(source.profile or "", own))
+    for tag in wanted:
+        if tag.strip("\0 ") and header_of(source, container, tag=tag) is not None:
+            return tag
+    return None
+
+
+def _lower(tags: Mapping[str, str]) -> dict[str, str]:
+    """Matroska writes the names of tags in capitals."""
+    return {key.lower(): value for key, value in tags.items()}
+
+
+def _kept(tags: Mapping[str, str]) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in tags.items()
+        if key.lower() not in OF_ONE_FILE and not key.lower().startswith("_statistics")
+    }
+
+
+def _missing(tags: Mapping[str, str], others: Mapping[str, str]) -> Iterator[str]:
+    there = _lower(others)
+    yield from (f"tag {key}" for key, value in tags.items() if there.get(key.lower()) != value)
