@@ -26,7 +26,7 @@ PRORES_TAGS = {
 """FFmpeg's names of the flavours of ProRes, and how containers tell them apart."""
 HEVC_TAGS = {"hev1": "hvc1", "dvhe": "dvh1"}
 """Apple's players refuse the first, which allows headers between the pictures; joined chunks have the same headers."""
-QUICKTIME_LANGUAGES = dict(zip("deu nld zho ell isl sqi".split(), "ger dut chi gre ice alb".split(), strict=True))
+QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "zho": "chi", "ell": "gre", "isl": "ice", "sqi": "alb"}
 """ISO 639-2's codes whose place FFmpeg has under another code in MOV's table of languages."""
 OF_ONE_FILE = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "vendor_id", "duration"),

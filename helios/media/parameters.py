@@ -1,15 +1,23 @@
 """What must agree between chunks so that their packets can follow each other in one stream."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from hashlib import sha256
+from dataclasses import dataclass, fields, replace
 
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
+from helios.media.decoder_headers import decoder_headers
 from helios.media.stream_facts import StreamFacts
 
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
+
+HEADERS_ADVICE = (
+    "A track has one set of headers: render all chunks with the same version and settings of the encoder. What it "
+    "chooses by the number of CPUs must be said aloud (x265: pools, wpp). If they must differ, they have to stand in "
+    "front of each chunk's first picture (bitstream filter dump_extra) in a track of the kind avc3 or hev1: that is "
+    "for a mergeCommand of your own"
+)
+"""What to do about chunks with different headers that are alike otherwise."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,7 @@ class VideoParameters:
     color: tuple[int, int, int, int]
     """Range, primaries, transfer characteristic and matrix, as ITU-T H.273 numbers them."""
     headers: str
-    """Digest of the stream's out-of-band headers (SPS and PPS of H.264, and their like)."""
+    """Digests of the headers that a decoder gets once for the whole track (SPS and PPS of H.264, and their like)."""
     facts: StreamFacts
     """What the container says about the pictures."""
 
@@ -49,13 +57,16 @@ class VideoParameters:
                 int(context.color_trc),
                 int(context.colorspace),
             ),
-            headers=sha256(context.extradata or b"").hexdigest()[:16],
+            headers=decoder_headers(context.codec.canonical_name, context.extradata or b""),
             facts=StreamFacts.of(stream),
         )
 
     def differences(self, other: "VideoParameters") -> str:
-        """Name the fields in which `self` differs from `other`: `codec vp9 instead of h264`."""
-        return ", ".join([*_differences(self, other), *_differences(self.facts, other.facts)])
+        """Name the fields in which `self` differs from `other`: `codec vp9 instead of h264`; say what to do."""
+        named = ", ".join([*_differences(self, other), *_differences(self.facts, other.facts)])
+        # Another codec, size or profile comes with other headers: then they are not the reason.
+        is_alike = self == replace(other, headers=self.headers, facts=self.facts)
+        return f"{named}. {HEADERS_ADVICE}" if is_alike and self.headers != other.headers else named
 
 
 def _differences(one: VideoParameters | StreamFacts, two: VideoParameters | StreamFacts) -> Iterator[str]:

@@ -11,8 +11,9 @@ import pytest
 from av.video.stream import VideoStream
 
 from helios.errors import OutputError
+from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.media.verify import VerifiedOutput, verify_output
-from testbed.video import Clip, write_clip
+from testbed.video import Clip, read_numbers, write_clip
 
 NTSC = Fraction(30000, 1001)
 VP9 = Clip(codec="libvpx-vp9", options={"deadline": "realtime"})
@@ -166,6 +167,42 @@ def test_siblings_must_agree(tmp_path: Path, other: Clip, difference: str) -> No
     again = verify(write_clip(tmp_path / "again.mov", Clip(), start=12, count=12))
     again.check_sibling(one, name="chunk 1", other_name="chunk 0")
     with pytest.raises(OutputError, match=f"chunk 1 does not fit chunk 0: .*({difference})"):
+        two.check_sibling(one, name="chunk 1", other_name="chunk 0")
+
+
+def x265(options: str) -> Clip:
+    return Clip(codec="libx265", options={"x265-params": f"log-level=error:{options}"})
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize(
+    ("looks"),
+    [
+        # What x265 chooses by the number of CPUs stands among the headers, in a text about the encoder.
+        (x265("frame-threads=1"), x265("frame-threads=3")),
+        # These write the speed or the threads into no header, or into one that each key frame repeats.
+        (Clip(options={"threads": "1"}), Clip(options={"threads": "2"})),
+        (VP9, replace(VP9, options={"deadline": "realtime", "cpu-used": "8", "row-mt": "1"})),
+        (Clip(codec="mpeg2video"), Clip(codec="mpeg2video", options={"b": "4000000"})),
+        (Clip(codec="libsvtav1", options={"preset": "10"}), Clip(codec="libsvtav1", options={"preset": "11"})),
+    ],
+    ids=["hevc", "h264", "vp9", "mpeg2", "av1"],
+)
+def test_what_no_decoder_needs_may_differ(tmp_path: Path, suffix: str, looks: tuple[Clip, Clip]) -> None:
+    """Chunks of machines with other numbers of CPUs are joined, and decode to their own pictures."""
+    paths = [write_clip(tmp_path / f"{n}{suffix}", look, start=12 * n, count=12) for n, look in enumerate(looks)]
+    one, two = map(verify, paths)
+    two.check_sibling(one, name="chunk 1", other_name="chunk 0")
+    inputs = [StitchInput(path, 12, f"chunk {number}") for number, path in enumerate(paths)]
+    FfmpegStitcher().stitch(inputs, tmp_path / f"video{suffix}", fps=Fraction(30))
+    assert read_numbers(tmp_path / f"video{suffix}") == list(range(24))
+
+
+def test_parameter_sets_must_agree(tmp_path: Path) -> None:
+    """A difference that decoders rely on is refused, and the message says what would have to be done."""
+    one = verify(write_clip(tmp_path / "one.mp4", x265("signhide=1"), start=0, count=12))
+    two = verify(write_clip(tmp_path / "two.mp4", x265("signhide=0"), start=12, count=12))
+    with pytest.raises(OutputError, match=r"headers .*PPS \w+ instead of .* the same version and settings .* hev1"):
         two.check_sibling(one, name="chunk 1", other_name="chunk 0")
 
 
