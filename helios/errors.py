@@ -12,6 +12,7 @@
     │   │   ├── CommandTimeoutError   it ran longer than it may
     │   │   ├── CommandStalledError   it gave no sign of life for longer than it may
     │   │   └── OutputError           it exited 0, but what it wrote is not what was ordered
+    │   │       └── MisfitError       it is of another kind than the outputs before
     │   └── WorkerUnavailableError    the environment failed: retried within a bound of its own
     │       └── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
     ├── StitchCancelledError          a stitch was asked to stop
@@ -150,6 +151,10 @@ class OutputError(CommandError):
     """The command exited 0, but its output is missing, broken, or not what the job ordered."""
 
     failure = Failure.OUTPUT
+
+
+class MisfitError(OutputError):
+    """The output is of another kind than those accepted before. What happens twice in the same way is the command's."""
 
 
 class WorkerUnavailableError(HeliosError):

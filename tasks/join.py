@@ -70,6 +70,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             output,
             fps=job.spec.metadata.fps,
             audio_file=job.audio_file,
+            sound=run.ledger.sound,
             temporary=run.identity.place(output, "stitch"),
             stop=stop,
         )

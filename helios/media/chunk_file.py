@@ -66,6 +66,11 @@ class ChunkFile:
         self._container.close()
 
     @property
+    def start_seconds(self) -> Fraction:
+        """The time stamp of the first frame, by which those of the sound are meant."""
+        return (self.video.start_time or 0) * (self.video.time_base or Fraction(1))
+
+    @property
     def said(self) -> Said:
         """What the file says about itself and its tracks."""
         return Said.of(self._container, self.video, self.audio, facts=self.parameters.facts)

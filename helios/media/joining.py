@@ -1,39 +1,24 @@
 """One video being joined: where the next frame and the next sample go, and what is said about them."""
 
-from collections.abc import Iterator
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 import av
-from av.audio.frame import AudioFrame
 from av.container import InputContainer, OutputContainer
 from av.video.stream import VideoStream
 
-from helios.errors import OutputError, RequestError
+from helios.errors import OutputError
 from helios.media.accepted_file import StitchInput
-from helios.media.carried import MATROSKA, Said, add_video
+from helios.media.carried import MATROSKA, Said, Track, add_video
 from helios.media.chapters import Chapter, extend, write_chapters
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
+from helios.media.joined_sound import JoinedSound, check_sound
 from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, VideoParameters
-from helios.media.soundtrack import Soundtrack, open_sound
+from helios.media.soundtrack import open_sound
 from helios.media.stream_facts import UNOFFICIAL
-
-
-def check_sound(sound: AudioParameters | None) -> None:
-    """Refuse chunks whose own sound can't be joined.
-
-    Raises:
-        RequestError: It is compressed: each piece begins and ends with the coder's padding (24 ms of AAC).
-    """
-    if sound is not None and not sound.is_pcm:
-        raise RequestError(
-            f"The chunks' sound is {sound.codec}, which can't be joined without gaps; render chunks with "
-            "PCM sound (--audio-codec pcm_s16le) or without sound, and give it as one file (--audio)"
-        )
 
 
 class Join:
@@ -47,7 +32,8 @@ class Join:
         fps: Fraction,
         first: StitchInput,
         chunk: ChunkFile,
-        audio_file: Path | None,
+        audio_file: Path | None = None,
+        sound: AudioParameters | None = None,
     ) -> None:
         self.fps = fps
         """Frames per second."""
@@ -61,13 +47,13 @@ class Join:
         self._tick = 1 / fps
         self._frames = 0
         self._chapters: list[Chapter] = []
-        self.soundtrack: Soundtrack | None = None
+        self.sound: JoinedSound | None = None
+        """Its sound, if it has any."""
         self._sound_file: InputContainer | None = None
-        self._sound_frames: Iterator[AudioFrame] = iter(())
         name, sound_encoder = container_of(path)
         check_container(output, chunk.parameters.codec)
         self._parameters: VideoParameters = chunk.parameters
-        self._sound: AudioParameters | None = chunk.audio_parameters
+        self._sound_format = chunk.audio_parameters or sound
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
         self._output: OutputContainer = av.open(
@@ -96,13 +82,11 @@ class Join:
         """Append one chunk."""
         self._check_fits(chunk, part)
         extend(self._chapters, chunk.chapters(at=self._frames / self.fps))
-        end = self._samples_at(self._frames + part.frames)
         decoded, tick = 0, self._tick
         for packet, index in chunk.packets():
             if index is None:
-                if self.soundtrack is not None and self._sound_file is None:
-                    for frame in packet.decode():
-                        self.soundtrack.feed(cast(AudioFrame, frame), until=end)
+                if self.sound is not None:
+                    self.sound.feed(packet, chunk, frames=self._frames)
                 continue
             packet.stream = self._video
             packet.time_base = tick
@@ -111,17 +95,15 @@ class Join:
             packet.duration = 1
             decoded += 1
             self._output.mux_one(packet)
+        if self.sound is not None:
+            self.sound.end_chunk(part.name, chunk, frames=self._frames)
         self._frames += part.frames
-        self._advance_sound(part, end)
 
     def finish(self) -> None:
         """Write what encoders hold, and the container's index."""
-        if self.soundtrack is not None:
-            self.soundtrack.finish()
-            missing = self._samples_at(self._frames) - self.soundtrack.written
-            if missing > self._samples_at(1):
-                seconds = missing / self.soundtrack.sample_rate
-                self.warnings.append(f"The sound ends {seconds:.3f} s before the video")
+        if self.sound is not None:
+            self.sound.finish(frames=self._frames)
+            self.warnings += self.sound.warnings
         if self._chapters:
             write_chapters(self._output, self._chapters)
         self._output.close()
@@ -141,39 +123,23 @@ class Join:
         )
 
     def _add_sound(self, audio_file: Path | None, encoder: str) -> None:
+        source, words = self._sound_format, self.said.audio
         if audio_file is not None:
-            self._sound_file, self._sound = open_sound(audio_file)
-            self._sound_frames = self._sound_file.decode(audio=0)
+            self._sound_file, source = open_sound(audio_file)
+            words = Track.of(self._sound_file.streams.audio[0])
         else:
-            check_sound(self._sound)
-        if self._sound is not None:
-            self.soundtrack = Soundtrack(self._output, source=self._sound, encoder=encoder)
-            if audio_file is None and self.said.audio is not None:
-                self.said.audio.put_on(self.soundtrack.stream)
+            check_sound(source)
+        if source is not None:
+            self.sound = JoinedSound(
+                self._output, source=source, file=self._sound_file, encoder=encoder, fps=self.fps, words=words
+            )
 
     def _check_fits(self, chunk: ChunkFile, part: StitchInput) -> None:
         if chunk.parameters != self._parameters:
             difference = chunk.parameters.differences(self._parameters)
             raise OutputError(f"{part.name} does not fit {self.first.name}: {difference}")
-        if self._sound_file is None and chunk.audio_parameters != self._sound:
-            sounds = f"sound {chunk.audio_parameters or 'missing'} instead of {self._sound or 'none'}"
-            raise OutputError(f"{part.name} does not fit {self.first.name}: {sounds}")
-
-    def _samples_at(self, frame: int) -> int:
-        """Samples that sound before a frame is shown."""
-        return round(frame * self.soundtrack.sample_rate / self.fps) if self.soundtrack else 0
-
-    def _advance_sound(self, part: StitchInput, end: int) -> None:
-        if self.soundtrack is None:
-            return
-        if self._sound_file is None:
-            difference = self.soundtrack.settle(until=end)
-            # Rounding may make a chunk's sound differ from its frames; a difference of a whole frame is reported.
-            if abs(difference) >= self._samples_at(1):
-                what = "longer, and was cut" if difference > 0 else "shorter; silence was put in"
-                seconds = abs(difference) / self.soundtrack.sample_rate
-                self.warnings.append(f"{part.name}: its sound is {seconds:.3f} s {what}")
-            return
-        self.soundtrack.advance(until=end)
-        while self.soundtrack.written < end and (frame := next(self._sound_frames, None)) is not None:
-            self.soundtrack.feed(frame, until=end)
+        own = chunk.audio_parameters
+        if self._sound_file is None and own is not None and own != self._sound_format:
+            raise OutputError(
+                f"{part.name} does not fit {self.first.name}: sound {own} instead of {self._sound_format}"
+            )

@@ -46,17 +46,33 @@ class Soundtrack:
         stream.bit_rate = BITS_PER_CHANNEL * stream.codec_context.channels
         self._converter = AudioResampler(format=SAMPLE_FORMAT, layout=source.layout, rate=source.sample_rate)
         self._fifo = AudioFifo()
+        self._silent = 0
+        """Samples of silence before what the fifo holds."""
 
-    def feed(self, frame: AudioFrame, *, until: int) -> None:
-        """Take decoded sound, and encode as much of what is held as keeps the track below `until` samples."""
+    def feed(self, frame: AudioFrame, *, until: int, at: int | None = None, slack: int = 0) -> None:
+        """Take decoded sound, and encode as much of what is held as keeps the track below `until` samples.
+
+        Args:
+            frame: Sound of any format, at the source's rate.
+            until: Samples.
+            at: The sample where its first one belongs: before it there is silence, and what was laid there already is
+                left out. By default it follows what is held.
+            slack: Samples by which `at` may be wrong: then the frame follows what is held.
+        """
         frame.pts = None
-        for part in self._converter.resample(frame):
+        gap = 0 if at is None else at - self.written - self._silent - self._fifo.samples
+        if gap > slack and not self._fifo.samples:
+            self._silent += gap
+        parts = self._converter.resample(frame)
+        for part in _without_start(parts, -gap) if gap < -slack else parts:
             part.pts = None
             self._fifo.write(part)
         self.advance(until=until)
 
     def advance(self, *, until: int) -> None:
         """Encode what is held, up to `until` samples in all."""
+        self._be_silent(silent := max(min(self._silent, until - self.written), 0))
+        self._silent -= silent
         if (count := min(self._fifo.samples, until - self.written)) > 0:
             self._encode(self._fifo.read(count))
 
@@ -67,18 +83,23 @@ class Soundtrack:
             Samples dropped, or, negative, samples of silence.
         """
         dropped, missing = self._fifo.samples, until - self.written
-        self._fifo = AudioFifo()
-        if missing > 0:
-            silence = AudioFrame(format=SAMPLE_FORMAT, layout=self._layout, samples=missing)
-            silence.sample_rate = self.sample_rate
-            for plane in silence.planes:
-                plane.update(bytes(plane.buffer_size))
-            self._encode(silence)
+        self._fifo, self._silent = AudioFifo(), 0
+        self._be_silent(missing)
         return dropped - missing
 
     def finish(self) -> None:
         """Write what the encoder still holds."""
         self._output.mux(self.stream.encode(None))
+
+    def _be_silent(self, samples: int) -> None:
+        """Encode silence, a second at a time."""
+        end = self.written + samples
+        while (count := min(end - self.written, self.sample_rate)) > 0:
+            silence = AudioFrame(format=SAMPLE_FORMAT, layout=self._layout, samples=count)
+            silence.sample_rate = self.sample_rate
+            for plane in silence.planes:
+                plane.update(bytes(plane.buffer_size))
+            self._encode(silence)
 
     def _encode(self, frame: AudioFrame | None) -> None:
         if frame is None:
@@ -87,6 +108,17 @@ class Soundtrack:
         frame.time_base = Fraction(1, self.sample_rate)
         self.written += frame.samples
         self._output.mux(self.stream.encode(frame))
+
+
+def _without_start(parts: list[AudioFrame], samples: int) -> list[AudioFrame]:
+    """Frames without their first samples."""
+    cutter = AudioFifo()
+    for part in parts:
+        part.pts = None
+        cutter.write(part)
+    cutter.read(min(samples, cutter.samples))
+    rest = cutter.read()
+    return [rest] if rest is not None else []
 
 
 def check_audio_file(path: Path) -> None:

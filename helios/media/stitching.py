@@ -19,7 +19,9 @@ from helios.errors import ExpectedError, HeliosError, OutputError, RequestError,
 from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import container_of
-from helios.media.joining import Join, check_sound
+from helios.media.joined_sound import check_sound
+from helios.media.joining import Join
+from helios.media.parameters import AudioParameters
 from helios.models.report import OutputReport
 
 __all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher", "check_sound"]
@@ -39,6 +41,7 @@ class VideoStitcher(Protocol):
         *,
         fps: Fraction,
         audio_file: Path | None = None,
+        sound: AudioParameters | None = None,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
@@ -51,6 +54,7 @@ class VideoStitcher(Protocol):
             output: Replaced if it exists.
             fps: Frames per second, exact.
             audio_file: The sound track; without it, the chunks' own PCM sound is taken.
+            sound: Format of the chunks' own sound, for chunks of which the first has none.
             temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
             stop: Set by another thread to end the stitch early.
 
@@ -74,6 +78,7 @@ class FfmpegStitcher:
         *,
         fps: Fraction,
         audio_file: Path | None = None,
+        sound: AudioParameters | None = None,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
@@ -83,7 +88,9 @@ class FfmpegStitcher:
         try:
             with _write_errors(output), closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks:
                 first, chunk = next(chunks)
-                join = Join(temporary, output=output, fps=fps, first=first, chunk=chunk, audio_file=audio_file)
+                join = Join(
+                    temporary, output=output, fps=fps, first=first, chunk=chunk, audio_file=audio_file, sound=sound
+                )
                 with join:
                     join.append(first, chunk)
                     for part, chunk in chunks:
@@ -122,7 +129,7 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
     with ChunkFile(path, fps=join.fps, frames=frames) as joined:
         for _ in joined.packets():
             pass
-        if join.soundtrack is not None and joined.audio_parameters is None:
+        if join.sound is not None and joined.audio_parameters is None:
             raise OutputError(f"{path.name} has no sound track; expected one")
         if lost := join.said.lost_in(joined.said):
             raise RequestError(

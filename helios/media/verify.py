@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from helios.errors import ExpectedError, OutputError
+from helios.errors import ExpectedError, MisfitError, OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.decoding import ChunkDecoding
 from helios.media.fingerprints import PictureTaker
@@ -41,18 +41,16 @@ class VerifiedOutput:
     """What stays of its pictures, at the level `PICTURES`."""
 
     def check_sibling(self, other: VerifiedOutput, *, name: str, other_name: str) -> None:
-        """Refuse an output that can't follow an accepted one in one stream.
+        """Refuse an output that can't follow an accepted one in one stream; one without sound is silent.
 
         Raises:
-            OutputError: Names what differs.
+            MisfitError: Names what differs.
         """
         if self.video != other.video:
             difference = self.video.differences(other.video)
-            raise OutputError(f"{name} does not fit {other_name}: {difference}")
-        if self.audio != other.audio:
-            raise OutputError(
-                f"{name} does not fit {other_name}: sound {self.audio or 'missing'} instead of {other.audio or 'none'}"
-            )
+            raise MisfitError(f"{name} does not fit {other_name}: {difference}")
+        if None not in (self.audio, other.audio) and self.audio != other.audio:
+            raise MisfitError(f"{name} does not fit {other_name}: sound {self.audio} instead of {other.audio}")
 
 
 def verify_output(

@@ -3,6 +3,7 @@
 from helios.errors import HeliosError, OutputError, RetryBudget
 from helios.media.containers import check_container
 from helios.media.job_pictures import JobPictures
+from helios.media.parameters import AudioParameters
 from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
@@ -38,6 +39,7 @@ class Ledger:
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
+        self._first_with_sound: tuple[str, VerifiedOutput] | None = None
 
     def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
@@ -112,21 +114,30 @@ class Ledger:
         record.is_given_up = record.rejections > 1
 
     def check_fits(self, name: str, verified: VerifiedOutput) -> None:
-        """Compare a verified output with the first accepted output, and the first output with the wanted video.
+        """Compare a verified output with the first accepted ones, and the first output with the wanted video.
 
         Raises:
             OutputError: It can't be joined with its siblings.
             RequestError: No chunk of this kind can be joined into the wanted video.
         """
-        if self._first_accepted is not None:
-            first_name, first = self._first_accepted
-            verified.check_sibling(first, name=name, other_name=first_name)
-            return
+        for known in (self._first_accepted, self._first_with_sound):
+            if known is not None:
+                verified.check_sibling(known[1], name=name, other_name=known[0])
+        is_first, is_loud = self._first_accepted is None, verified.audio and self._first_with_sound is None
         if self._job.output is not None:
-            check_container(self._job.output, verified.video.codec)
-            if self._job.audio_file is None:
+            if is_first:
+                check_container(self._job.output, verified.video.codec)
+            if is_loud and self._job.audio_file is None:
                 check_sound(verified.audio)
-        self._first_accepted = (name, verified)
+        if is_first:
+            self._first_accepted = (name, verified)
+        if is_loud:
+            self._first_with_sound = (name, verified)
+
+    @property
+    def sound(self) -> AudioParameters | None:
+        """Format of the accepted chunks' sound; None as long as none has any."""
+        return self._first_with_sound[1].audio if self._first_with_sound else None
 
     def report(
         self,
