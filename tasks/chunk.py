@@ -18,6 +18,8 @@ from helios.errors import HeliosError, RetryBudget, file_system_error
 from helios.job.own_file import is_shared, make_own
 from helios.job.shell_signs import describe_shell_signs
 from helios.low_priority import run_low
+from helios.media.accepted_file import StitchInput
+from helios.media.rehearsal import rehearse
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
 from helios.models.report import ChunkResult, ReusedFrom, RunState
@@ -131,6 +133,8 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
             await asyncio.to_thread(make_own, rendered.place, own)
         verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
+        if run.ledger.is_rehearsal_due:
+            await _rehearse(rendered.place, chunk, run)
         if rendered.place != attempt.output:
             if (earlier := run.outputs.set_aside(attempt.output)) is not None:
                 get_run_logger().warning("%s", earlier)
@@ -156,6 +160,21 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         rendered_by=ended.rendered_by,
         inputs=run.inputs.digest_of(chunk),
         input_list=run.inputs.list_key,
+    )
+
+
+async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
+    """Try out whether chunks of this kind can be joined, so that the job does not find out after the last one."""
+    job = run.identity.job
+    assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
+    run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
+    await asyncio.to_thread(
+        rehearse,
+        StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
+        job.output,
+        fps=job.spec.metadata.fps,
+        audio_file=job.audio_file,
+        temporary=run.identity.place(job.output, "rehearsal"),
     )
 
 

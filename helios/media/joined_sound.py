@@ -72,6 +72,10 @@ class JoinedSound:
         if words is not None:
             words.put_on(self.track.stream)
 
+    def samples_at(self, frame: int) -> int:
+        """Samples that sound before a frame is shown."""
+        return round(frame * self.track.sample_rate / self._fps)
+
     def feed(self, packet: Packet[Stream], chunk: ChunkFile, *, frames: int) -> None:
         """Take a packet of a chunk's sound.
 
@@ -82,13 +86,13 @@ class JoinedSound:
         """
         if self._file is not None:
             return
-        end = self._samples_at(frames + chunk.frames)
+        end = self.samples_at(frames + chunk.frames)
         for frame in packet.decode():
-            self._lay(cast(AudioFrame, frame), start=chunk.start_seconds, after=self._samples_at(frames), until=end)
+            self._lay(cast(AudioFrame, frame), start=chunk.start_seconds, after=self.samples_at(frames), until=end)
 
     def end_chunk(self, name: str, chunk: ChunkFile, *, frames: int) -> None:
         """Complete the sound up to the end of a chunk, before which there are `frames` frames of the video."""
-        end = self._samples_at(frames + chunk.frames)
+        end = self.samples_at(frames + chunk.frames)
         if self._file is None:
             self._settle(name, chunk, end=end)
             return
@@ -99,8 +103,8 @@ class JoinedSound:
     def finish(self, *, frames: int) -> None:
         """Write what the encoder holds, after all frames of the video."""
         self.track.finish()
-        missing = self._samples_at(frames) - self.track.written
-        if missing > self._samples_at(1):
+        missing = self.samples_at(frames) - self.track.written
+        if missing > self.samples_at(1):
             self.warnings.append(f"The sound ends {missing / self.track.sample_rate:.3f} s before the video")
 
     def _lay(self, frame: AudioFrame, *, start: Fraction, after: int, until: int) -> None:
@@ -117,10 +121,6 @@ class JoinedSound:
         if chunk.audio is None:
             self.warnings.append(f"{name}: it has no sound track, which other chunks have; silence was put in")
         # Rounding may make a chunk's sound differ from its frames; a difference of a whole frame is reported.
-        elif abs(difference) >= self._samples_at(1):
+        elif abs(difference) >= self.samples_at(1):
             what = "longer, and was cut" if difference > 0 else "shorter; silence was put in"
             self.warnings.append(f"{name}: its sound is {abs(difference) / self.track.sample_rate:.3f} s {what}")
-
-    def _samples_at(self, frame: int) -> int:
-        """Samples that sound before a frame is shown."""
-        return round(frame * self.track.sample_rate / self._fps)

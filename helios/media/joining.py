@@ -1,14 +1,18 @@
 """One video being joined: where the next frame and the next sample go, and what is said about them."""
 
+from __future__ import annotations  # av.Packet is generic in its stubs alone
+
 from contextlib import nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
-from helios.errors import OutputError
+from helios.errors import OutputError, RequestError
 from helios.media.accepted_file import StitchInput
 from helios.media.carried import MATROSKA, Said, Track, add_video
 from helios.media.chapters import Chapter, extend, write_chapters
@@ -19,6 +23,10 @@ from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.soundtrack import open_sound
 from helios.media.stream_facts import UNOFFICIAL
+
+INDEX_IN_FRONT = {"movflags": "faststart"}
+"""Has MP4 and MOV begin with their index, so that players begin before they have the whole file. FFmpeg moves the data
+once the index is known."""
 
 
 class Join:
@@ -57,7 +65,7 @@ class Join:
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
         self._output: OutputContainer = av.open(
-            str(path.absolute()), "w", format=name, container_options=dict(UNOFFICIAL)
+            str(path.absolute()), "w", format=name, container_options=UNOFFICIAL | INDEX_IN_FRONT
         )
         try:
             self._output.metadata.update(self.said.tags)
@@ -68,7 +76,7 @@ class Join:
             self._output.close()
             raise
 
-    def __enter__(self) -> "Join":
+    def __enter__(self) -> Join:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -82,22 +90,27 @@ class Join:
         """Append one chunk."""
         self._check_fits(chunk, part)
         extend(self._chapters, chunk.chapters(at=self._frames / self.fps))
-        decoded, tick = 0, self._tick
+        decoded = 0
         for packet, index in chunk.packets():
             if index is None:
                 if self.sound is not None:
                     self.sound.feed(packet, chunk, frames=self._frames)
                 continue
-            packet.stream = self._video
-            packet.time_base = tick
-            packet.pts = self._frames + index
-            packet.dts = self._frames + decoded - self._reorder
-            packet.duration = 1
+            self._write(packet, frame=self._frames + index, decoded=self._frames + decoded)
             decoded += 1
-            self._output.mux_one(packet)
         if self.sound is not None:
             self.sound.end_chunk(part.name, chunk, frames=self._frames)
         self._frames += part.frames
+
+    def append_first_frame(self, chunk: ChunkFile) -> None:
+        """Append a chunk's first frame, with as much silence: enough to have everything opened that will be used."""
+        for packet, index in chunk.packets():
+            if index is not None:
+                self._write(packet, frame=0, decoded=0)
+                break
+        self._frames = 1
+        if self.sound is not None:
+            self.sound.track.settle(until=self.sound.samples_at(1))
 
     def finish(self) -> None:
         """Write what encoders hold, and the container's index."""
@@ -109,6 +122,26 @@ class Join:
         self._output.close()
         if self._output.format.name in MATROSKA and self.said.facts.sample_aspect_ratio != 1:
             write_aspect(self._path, self.said.facts.sample_aspect_ratio, name=self.said.video.title)
+
+    def _write(self, packet: Packet[Stream], *, frame: int, decoded: int) -> None:
+        packet.stream = self._video
+        packet.time_base = self._tick
+        packet.pts = frame
+        packet.dts = decoded - self._reorder
+        packet.duration = 1
+        self._output.mux_one(packet)
+
+    def check_said(self, found: Said, *, output: Path) -> None:
+        """Make sure that the finished file says about its pictures what the first chunk says.
+
+        Raises:
+            RequestError: Its container has no place for something.
+        """
+        if lost := self.said.lost_in(found):
+            raise RequestError(
+                f"{output.name} can't say what {self.first.name} says about its pictures: {', '.join(lost)}; "
+                "write the video into another container (--output NAME.mkv), or render the chunks without it"
+            )
 
     def missing_in(self, found: Said) -> list[str]:
         """Warnings about what the first chunk says, and the joined file does not."""

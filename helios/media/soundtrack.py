@@ -38,7 +38,7 @@ class Soundtrack:
         """Samples encoded so far."""
         self._output = output
         self._layout = source.layout
-        rate = OPUS_RATE if encoder == "libopus" else source.sample_rate
+        rate = rate_for(encoder, source.sample_rate)
         stream = output.add_stream(encoder, rate=rate, layout=source.layout)
         assert isinstance(stream, AudioStream)  # noqa: S101  narrows the type: both are audio encoders
         self.stream = stream
@@ -108,6 +108,16 @@ class Soundtrack:
         frame.time_base = Fraction(1, self.sample_rate)
         self.written += frame.samples
         self._output.mux(self.stream.encode(frame))
+
+
+def rate_for(encoder: str, rate: int) -> int:
+    """The rate at which an encoder takes sound: the sound's own, or the largest below it, or the encoder's smallest."""
+    rates = av.Codec(encoder, "w").audio_rates
+    if encoder == "libopus":
+        return OPUS_RATE
+    if not rates or rate in rates:
+        return rate
+    return max((one for one in rates if one < rate), default=min(rates))
 
 
 def _without_start(parts: list[AudioFrame], samples: int) -> list[AudioFrame]:

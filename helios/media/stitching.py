@@ -5,23 +5,23 @@ ones drift, since containers round the durations of chunks (133 ms over 200 chun
 concat demuxer).
 """
 
-import errno
 import os
 import threading
 import uuid
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
 
-from helios.errors import ExpectedError, HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.errors import ExpectedError, OutputError
 from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import container_of
 from helios.media.joined_sound import check_sound
 from helios.media.joining import Join
 from helios.media.parameters import AudioParameters
+from helios.media.write_errors import write_errors
 from helios.models.report import OutputReport
 
 __all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher", "check_sound"]
@@ -86,7 +86,10 @@ class FfmpegStitcher:
         frames = sum(chunk.frames for chunk in inputs)
         temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
-            with _write_errors(output), closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks:
+            with (
+                write_errors(output, "one of them"),
+                closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks,
+            ):
                 first, chunk = next(chunks)
                 join = Join(
                     temporary, output=output, fps=fps, first=first, chunk=chunk, audio_file=audio_file, sound=sound
@@ -97,7 +100,7 @@ class FfmpegStitcher:
                         join.append(part, chunk)
                     join.finish()
             audio_codec = _verify(temporary, join, frames=frames, output=output)
-            with _write_errors(output):
+            with write_errors(output, "the whole"):
                 size = _publish(temporary, output)
         finally:
             temporary.unlink(missing_ok=True)
@@ -131,11 +134,7 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
             pass
         if join.sound is not None and joined.audio_parameters is None:
             raise OutputError(f"{path.name} has no sound track; expected one")
-        if lost := join.said.lost_in(joined.said):
-            raise RequestError(
-                f"{output.name} can't say what {join.first.name} says about its pictures: {', '.join(lost)}; "
-                "write the video into another container (--output NAME.mkv), or render the chunks without it"
-            )
+        join.check_said(joined.said, output=output)
         join.warnings += join.missing_in(joined.said)
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
@@ -147,17 +146,3 @@ def _publish(temporary: Path, output: Path) -> int:
         size = os.fstat(file.fileno()).st_size
     temporary.replace(output)
     return size
-
-
-@contextmanager
-def _write_errors(output: Path) -> Iterator[None]:
-    """Translate errors of the file system during writing."""
-    try:
-        yield
-    except HeliosError:
-        raise
-    except OSError as exc:  # FFmpeg's own errors are among them
-        free = ""
-        if exc.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            free = "; make room there, or write the output elsewhere, and run the job again"
-        raise WorkerUnavailableError(f"{output} can't be written: {exc.strerror}{free}") from exc

@@ -38,6 +38,8 @@ class Ledger:
         """What was kept of the accepted chunks' pictures, at the level `pictures`."""
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
+        self.is_rehearsal_due = False
+        """Whether no chunk of the kind accepted has been tried in the wanted video."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
         self._first_with_sound: tuple[str, VerifiedOutput] | None = None
 
@@ -133,6 +135,8 @@ class Ledger:
             self._first_accepted = (name, verified)
         if is_loud:
             self._first_with_sound = (name, verified)
+        if is_first or is_loud:
+            self.is_rehearsal_due = self._job.output is not None
 
     @property
     def sound(self) -> AudioParameters | None:

@@ -347,6 +347,45 @@ async def test_a_container_that_can_t_take_the_chunks_is_refused_at_the_first(tm
     assert [chunk.attempts for chunk in report.chunks] == [1, 0, 0, 0, 0, 0]
 
 
+def copying(folder: Path, looks: list[Clip], *, suffix: str, output: str) -> dict[str, Any]:
+    """A job of ready-made chunks of 5 frames, which its commands copy."""
+    job = make_job([5] * len(looks), suffix=suffix, outputFile=output)
+    for number, look in enumerate(looks):
+        write_clip(folder / f"ready-{number}{suffix}", look, start=5 * number, count=5)
+        job["chunks"][number]["command"] = f"cp ready-{number}{suffix} 'chunk {number}{suffix}'"
+    return job
+
+
+async def test_what_only_the_join_would_find_is_refused_at_the_first_chunk(tmp_path: Path) -> None:
+    """The output is opened for real once the first chunk is there: nothing else is rendered for nothing."""
+    job = copying(tmp_path, [Clip(codec="libvpx-vp9")] * 4, suffix=".mkv", output="video.mov")
+    state, report = await render(tmp_path, job, concurrency=1, retries=3)
+    assert "video.mov can't be made of these chunks: vp9 video can't be put into it" in (state.message or "")
+    assert [chunk.attempts for chunk in report.chunks] == [1, 0, 0, 0]
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+async def test_a_chunk_without_sound_is_silent(tmp_path: Path, silent: int) -> None:
+    """A chunk whose renderer left the sound out fails nothing: it is silent, and the report says so."""
+    looks = [Clip(sample_rate=None if number == silent else 48000) for number in range(3)]
+    job = copying(tmp_path, looks, suffix=".mov", output="video.mp4")
+    state, report = await render(tmp_path, job, concurrency=1)
+    assert state.is_completed()
+    assert report.video is not None
+    assert report.video.warnings == (
+        f"chunk {silent}: it has no sound track, which other chunks have; silence was put in",
+    )
+
+
+async def test_what_does_not_fit_twice_in_the_same_way_is_not_tried_again(tmp_path: Path) -> None:
+    """Another attempt may find another encoder; when it writes the same, it would go on doing so."""
+    job = copying(tmp_path, [Clip(), Clip(codec="mpeg4"), Clip()], suffix=".mov", output="video.mp4")
+    state, report = await render(tmp_path, job, concurrency=1, retries=5)
+    assert "chunk 1 does not fit chunk 0: codec mpeg4 instead of h264" in (state.message or "")
+    assert report.chunks[1].attempts == 2
+
+
 async def test_progress_is_an_artifact(tmp_path: Path) -> None:
     """The flow run's page shows a progress bar, which ends at the last frame."""
     _, report = await render(tmp_path, make_job())

@@ -1,0 +1,61 @@
+"""Open a video's container and encoders for real, before the chunks are all rendered.
+
+FFmpeg's lists of what a container can hold are wrong in places (VP9 in MOV), and say nothing of sampling rates and
+channels. What the join would refuse after the last chunk is refused after the first.
+"""
+
+from fractions import Fraction
+from hashlib import sha256
+from pathlib import Path
+
+import av
+
+from helios.errors import RequestError
+from helios.media.accepted_file import StitchInput
+from helios.media.chunk_file import ChunkFile
+from helios.media.joining import Join
+from helios.media.write_errors import write_errors
+
+
+def rehearse(
+    part: StitchInput, output: Path, *, fps: Fraction, audio_file: Path | None = None, temporary: Path
+) -> None:
+    """Join the first frame of a chunk with a moment of silence, read the result back, and remove it.
+
+    Args:
+        part: A verified chunk.
+        output: The video that is wanted.
+        fps: Frames per second.
+        audio_file: The video's sound track, if it is a file.
+        temporary: Where to write meanwhile, in the video's folder.
+
+    Raises:
+        RequestError: No chunk of this kind can be joined into this video.
+        WorkerUnavailableError: Nothing can be written there.
+    """
+    try:
+        with ChunkFile(part.path, fps=fps, frames=part.frames) as chunk:
+            what = f"{chunk.parameters.codec} video" + (f" with {sound}" if (sound := chunk.audio_parameters) else "")
+            with (
+                write_errors(output, what),
+                Join(temporary, output=output, fps=fps, first=part, chunk=chunk, audio_file=audio_file) as join,
+            ):
+                join.append_first_frame(chunk)
+                join.finish()
+        with ChunkFile(temporary, fps=fps, frames=1) as joined:
+            join.check_said(joined.said, output=output)
+        with write_errors(output, what):
+            if _first_picture(temporary) != _first_picture(part.path):
+                raise RequestError(
+                    f"{output.name} can't be made of these chunks: {what} shows other pictures in it; write another "
+                    "kind of file, or render the chunks with another codec"
+                )
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _first_picture(path: Path) -> tuple[str, bytes]:
+    """Format and content of the first frame. Uncompressed pictures in Matroska can be written and not read."""
+    with av.open(str(path.absolute()), "r") as video:
+        frame = next(video.decode(video=0))
+        return frame.format.name, sha256(frame.to_ndarray(format="rgb24").tobytes()).digest()

@@ -1,0 +1,94 @@
+"""What can't be joined is known after the first chunk."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+
+from helios.errors import RequestError, WorkerUnavailableError
+from helios.media.accepted_file import StitchInput
+from helios.media.rehearsal import rehearse
+from helios.media.stitching import FfmpegStitcher
+from testbed.video import Clip, read_numbers, tone, write_clip
+
+FPS = Fraction(30)
+VP9 = Clip(codec="libvpx-vp9", options={"deadline": "realtime"})
+
+
+def chunk(path: Path, clip: Clip) -> StitchInput:
+    return StitchInput(write_clip(path, clip, start=0, count=6), 6, "chunk 0")
+
+
+def try_out(part: StitchInput, output: Path) -> None:
+    rehearse(part, output, fps=FPS, temporary=output.with_name(f"rehearsal{output.suffix}"))
+
+
+@pytest.mark.parametrize(
+    ("clip", "suffix", "output"),
+    [
+        (Clip(), ".mp4", "video.mp4"),
+        (Clip(codec="libx265", options={"x265-params": "log-level=error"}), ".mkv", "video.mov"),
+        (replace(VP9, sample_rate=48000), ".mkv", "video.webm"),
+        (Clip(sample_rate=192_000), ".mkv", "video.mp4"),
+        (Clip(codec="ffv1"), ".mkv", "video.mp4"),
+        (Clip(codec="rawvideo", pixel_format="yuv422p"), ".avi", "video.mkv"),
+        (Clip(sample_rate=4_000), ".mkv", "video.mp4"),
+        (Clip(codec="prores_ks", pixel_format="yuv422p10le", sample_rate=96_000), ".mov", "video.mov"),
+    ],
+)
+def test_what_can_be_joined_leaves_nothing(tmp_path: Path, clip: Clip, suffix: str, output: str) -> None:
+    """A rehearsal of what can be joined leaves no file; sound at a rate that the encoder does not have is converted."""
+    part = chunk(tmp_path / f"c0{suffix}", clip)
+    try_out(part, tmp_path / output)
+    assert [path.name for path in tmp_path.iterdir()] == [f"c0{suffix}"]
+    assert FfmpegStitcher().stitch([part], tmp_path / output, fps=FPS).warnings == ()
+    assert read_numbers(tmp_path / output) == list(range(6))
+
+
+@pytest.mark.parametrize(
+    ("clip", "suffix", "output", "message"),
+    [
+        (VP9, ".mkv", "video.mov", "video.mov.*vp9 video can't be put"),
+        (replace(VP9, sample_rate=48000), ".mkv", "video.mov", "vp9 video with pcm_s16le, 48000 Hz, mono can't be put"),
+        (Clip(sample_rate=48000, audio_codec="aac"), ".mp4", "video.mp4", "sound is aac, which can't be joined"),
+    ],
+)
+def test_what_the_container_refuses(tmp_path: Path, clip: Clip, suffix: str, output: str, message: str) -> None:
+    """What a container has no place for is refused in words, in the rehearsal and in the join."""
+    part = chunk(tmp_path / f"c0{suffix}", clip)
+    with pytest.raises(RequestError, match=message):
+        try_out(part, tmp_path / output)
+    with pytest.raises(RequestError, match="can't be"):
+        FfmpegStitcher().stitch([part], tmp_path / output, fps=FPS)
+    assert [path.name for path in tmp_path.iterdir()] == [f"c0{suffix}"]
+
+
+def test_channels_that_the_encoder_does_not_have(tmp_path: Path) -> None:
+    """Sound with an odd number of channels is refused with its format."""
+    path = tmp_path / "c0.mkv"
+    with (
+        av.open(str(write_clip(tmp_path / "plain.mkv", Clip(), start=0, count=6))) as one,
+        av.open(str(path), "w") as two,
+    ):
+        video = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        sound = two.add_stream("pcm_s16le", rate=48000, layout="hexadecagonal")
+        assert isinstance(sound, AudioStream)
+        for packet in one.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                two.mux(packet)
+        frame = AudioFrame.from_ndarray(tone(0, 9600 * 16, rate=48000), format="s16", layout="hexadecagonal")
+        frame.sample_rate, frame.pts = 48000, 0
+        two.mux(sound.encode(frame))
+    with pytest.raises(RequestError, match=r"video.mp4 .* pcm_s16le, 48000 Hz, .* can't be put into it"):
+        try_out(StitchInput(path, 6, "chunk 0"), tmp_path / "video.mp4")
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """A place where nothing can be written is the environment's fault."""
+    with pytest.raises(WorkerUnavailableError, match="can't be written: No such file"):
+        try_out(chunk(tmp_path / "c0.mp4", Clip()), tmp_path / "nowhere" / "video.mp4")
