@@ -373,3 +373,16 @@ def test_many_chunks_need_few_files(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert report.frames == 300
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".m4v"])
+def test_the_index_is_in_front(tmp_path: Path, suffix: str) -> None:
+    """A player that gets the file over a network can begin before it has the whole file."""
+    clip = replace(H264, sample_rate=48000)
+    stitch(chunks(tmp_path, clip, suffix=".mov"), tmp_path / f"video{suffix}", clip)
+    data, boxes, at = (tmp_path / f"video{suffix}").read_bytes(), [], 0
+    while at < len(data):
+        boxes.append(data[at + 4 : at + 8])
+        at += int.from_bytes(data[at : at + 4])
+    assert boxes.index(b"moov") < boxes.index(b"mdat")
+    assert is_exact(tmp_path / f"video{suffix}", clip.fps, frames=30)
