@@ -20,10 +20,8 @@ from helios.errors import OutputError
 from helios.media.carried import Said
 from helios.media.chapters import Chapter, chapters_of
 from helios.media.parameters import AudioParameters, VideoParameters
+from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
 from helios.models.framerate import MAX_FPS
-
-RATE_TOLERANCE = Fraction(1, 10_000)
-"""Tells 24 from 24000/1001 fps (1 in 1000) apart, and lets 29.97 pass for 30000/1001 (1 in 1,000,000)."""
 
 
 class ChunkFile:
@@ -43,6 +41,7 @@ class ChunkFile:
         self.path = path
         self.fps = fps
         self.frames = frames
+        self._file = file
         self._container = _open(path, file)
         try:
             self.video, self.audio = _streams(self._container, path)
@@ -56,6 +55,7 @@ class ChunkFile:
         """The first number of frames lasts as long as the second number of ticks of the file's time stamps."""
         self._indices: list[int] = []
         self._start: int | None = None
+        self._duration = 0
 
     def __enter__(self) -> ChunkFile:
         return self
@@ -109,7 +109,7 @@ class ChunkFile:
         if self._start is None:
             if not packet.is_keyframe:
                 raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
-            self._start = pts
+            self._start, self._duration = pts, packet.duration or 0
         index, rest = divmod((pts - self._start) * self._step_frames, self._step_ticks)
         if rest:
             index = self._nearest_index(pts - self._start)
@@ -121,8 +121,10 @@ class ChunkFile:
         frames, per = self._step_frames, self._step_ticks
         index = (2 * ticks * frames + per) // (2 * per)
         # It may be off by one tick, and by the tolerance of the rate: both sides in frames, times `per`, times the
-        # tolerance's denominator.
-        slack = frames * (RATE_TOLERANCE.denominator + RATE_TOLERANCE.numerator * abs(ticks))
+        # tolerance's denominator. A file that was copied from Matroska has whole milliseconds in finer ticks.
+        milli = MILLISECOND / (self.video.time_base or Fraction(1))
+        off = int(milli) if milli > 1 and milli.denominator == 1 and ticks % int(milli) == 0 else 1
+        slack = frames * (RATE_TOLERANCE.denominator * off + RATE_TOLERANCE.numerator * abs(ticks))
         if RATE_TOLERANCE.denominator * abs(ticks * frames - index * per) > slack:
             seconds = ticks * (self.video.time_base or Fraction(1))
             raise OutputError(
@@ -140,15 +142,27 @@ class ChunkFile:
                 f"{self.path.name}: at {_rate(self.fps)}, frames are missing or shown twice between its first and "
                 f"last; the file's own rate is {_rate(self.video.average_rate)}"
             )
-        rate = self.video.average_rate
-        # Short files in a millisecond container have time stamps too coarse to tell rates apart.
-        if rate and rate <= MAX_FPS and abs(rate / self.fps - 1) > RATE_TOLERANCE and self._is_rate_stated:
-            raise OutputError(f"{self.path.name} is at {_rate(rate)}; expected {_rate(self.fps)}")
+        if (stated := self._stated_duration()) is None:
+            return
+        tick = self.video.time_base or MILLISECOND
+        if contradicts(stated, self.fps, frames=self.frames, tick=tick):
+            raise OutputError(f"{self.path.name} is at {_rate(1 / stated)}; expected {_rate(self.fps)}")
 
-    @property
-    def _is_rate_stated(self) -> bool:
-        """Whether the container writes the rate down, rather than FFmpeg guessing it from few frames."""
-        return "matroska" in self._container.format.name or self.frames == 1
+    def _stated_duration(self) -> Fraction | None:
+        """Seconds of a frame, where the container says them; the frames' times have been checked already.
+
+        Short files in a container of milliseconds have time stamps too coarse to tell rates apart, and single frames
+        have none.
+        """
+        rate = self.video.average_rate
+        if "matroska" in self._container.format.name:
+            is_suspect = rate is not None and abs(rate / self.fps - 1) > RATE_TOLERANCE
+            stated = matroska_duration(self.path, self._file) if is_suspect else None
+        elif self.frames == 1:
+            stated = self._duration * (self.video.time_base or Fraction(1))
+        else:
+            return None
+        return stated if stated and 1 / stated <= MAX_FPS else None
 
 
 def _rate(rate: Fraction | None) -> str:

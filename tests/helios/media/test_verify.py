@@ -119,6 +119,54 @@ def test_a_rate_that_was_rounded_by_the_renderer_is_the_same_rate(tmp_path: Path
     assert verify(path, fps=Fraction(2997, 100)).frames == 12
 
 
+def without_default_duration(path: Path) -> None:
+    """Make a Matroska file state no rate, as recorders in browsers do."""
+    data = path.read_bytes()
+    assert data.count(b"\x23\xe3\x83\x84") == 1
+    path.write_bytes(data.replace(b"\x23\xe3\x83\x84", b"\xec\x86\0\0")[: len(data)])
+
+
+def state_milliseconds(path: Path, milliseconds: int) -> None:
+    """Make a Matroska file state a rounded rate."""
+    data = path.read_bytes()
+    at = data.index(b"\x23\xe3\x83\x84") + 4
+    path.write_bytes(data[:at] + (milliseconds * 1_000_000).to_bytes(4) + data[at + 4 :])
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 12])
+@pytest.mark.parametrize("fps", [Fraction(24), NTSC, Fraction(48)])
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_times_decide_where_no_rate_is_stated(tmp_path: Path, suffix: str, fps: Fraction, count: int) -> None:
+    """FFmpeg's guess at the rate of a file without one does not count, nor does one in whole milliseconds."""
+    look = replace(VP9 if suffix == ".webm" else Clip(), fps=fps)
+    path = write_clip(tmp_path / f"clip{suffix}", look, start=0, count=count)
+    for milliseconds in {int(1000 / fps), round(1000 / fps)}:
+        state_milliseconds(path, milliseconds)
+        assert verify(path, frames=count, fps=fps).frames == count
+    without_default_duration(path)
+    assert verify(path, frames=count, fps=fps).frames == count
+
+
+@pytest.mark.parametrize("count", [1, 2, 12])
+@pytest.mark.parametrize("fps", [Fraction(24), NTSC, Fraction(60)])
+def test_mp4_that_was_copied_from_matroska(tmp_path: Path, fps: Fraction, count: int) -> None:
+    """Time stamps in whole milliseconds are as good in MP4 as they are in Matroska."""
+    source = write_clip(tmp_path / "clip.mkv", Clip(fps=fps), start=0, count=count)
+    path = remux(source, tmp_path / "clip.mp4", lambda stream: setattr(stream, "time_base", Fraction(1, 16000)))
+    assert verify(path, frames=count, fps=fps).frames == count
+
+
+def test_a_stated_rate_that_the_times_refute(tmp_path: Path) -> None:
+    """Where enough frames are at their times, a wrong rate in the header does no harm; a few can't tell."""
+    path = write_clip(tmp_path / "clip.mkv", Clip(fps=Fraction(24)), start=0, count=12)
+    state_milliseconds(path, 50)
+    assert verify(path, fps=Fraction(24)).frames == 12
+    short = write_clip(tmp_path / "short.mkv", Clip(fps=Fraction(24)), start=0, count=2)
+    state_milliseconds(short, 43)
+    with pytest.raises(OutputError, match="is at 23.2558 fps; expected 24 fps"):
+        verify(short, frames=2, fps=Fraction(24))
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
 def test_very_short_chunks(tmp_path: Path, count: int, suffix: str) -> None:
