@@ -169,6 +169,7 @@ async def _join(session: RunSession) -> None:
     run, job = session.run, session.run.identity.job
     join = stitch_task if job.output is not None else merge_task if job.merge is not None else None
     if join is None:
+        await asyncio.to_thread(run.companions.sweep)
         return
     async with run.control.underway():
         if job.output is None:

@@ -16,6 +16,7 @@ from helios.processes.command_output import explain_exit
 from tasks.prefect_api.log import OUTPUT
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.companions import Companions
 from tasks.run.run import Run
 from tasks.site import Attempt
 
@@ -53,6 +54,10 @@ class Rendered:
 
     place: Path
     """The file; whoever gets this removes it (`discard`), or gives it its name."""
+    output: Path
+    """Its name once it is accepted."""
+    companions: Companions
+    """Knows the further files that the command named after it."""
     earlier: SetAside | None
     """What had the output's name, where the command writes to the output itself."""
     ended: WorkerResult
@@ -64,7 +69,7 @@ class Rendered:
 
     def discard(self) -> None:
         """Remove what the attempt wrote, and give what was there before its name back."""
-        _discard(self.place, self.earlier)
+        _discard(self.place, self.output, self.companions, self.earlier)
 
 
 async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Rendered:
@@ -96,13 +101,14 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
         done = await run.site.collect(ended, order.place)
         times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
     except BaseException:
-        _discard(order.place, earlier)
+        _discard(order.place, attempt.output, run.companions, earlier)
         raise
-    return Rendered(order.place, earlier, ended, done, fetch_ms)
+    return Rendered(order.place, attempt.output, run.companions, earlier, ended, done, fetch_ms)
 
 
-def _discard(place: Path, earlier: SetAside | None) -> None:
+def _discard(place: Path, output: Path, companions: Companions, earlier: SetAside | None) -> None:
     place.unlink(missing_ok=True)
+    companions.remove(place, output)
     if earlier is not None:
         with suppress(OSError):  # the log says where it is
             earlier.put_back()

@@ -138,6 +138,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         if rendered.place != attempt.output:
             if (earlier := run.outputs.set_aside(attempt.output)) is not None:
                 get_run_logger().warning("%s", earlier)
+            run.companions.accept(rendered.place, attempt.output)
             rendered.place.replace(attempt.output)
     except BaseException:
         rendered.discard()

@@ -40,6 +40,7 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     output = job.output
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
     inputs = _inputs(run.ledger)
+    await asyncio.to_thread(run.companions.sweep)
     logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
     earlier = None if job.overwrites else run.outputs.set_aside(output)
     if earlier is not None:
@@ -133,6 +134,7 @@ async def merge(run: Run) -> State[None] | None:
         job_url=run.identity.job.source,
     )
     try:
+        await asyncio.to_thread(run.companions.sweep)
         await asyncio.to_thread(check_accepted, _inputs(run.ledger), stop)
         files = await asyncio.to_thread(_watch, run, command.argv)
         logger.info("Merging with %s", command.argv[0])

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
@@ -111,7 +112,10 @@ class JobDirectory:
             with os.scandir(folder) as entries:
                 leftovers = [entry.path for entry in entries if f"{ATTEMPT}{owner}-" in entry.name]
             for path in leftovers:
-                os.unlink(path)
+                if os.path.isdir(path) and not os.path.islink(path):
+                    shutil.rmtree(path)
+                else:
+                    os.unlink(path)
                 removed += 1
         return removed
 

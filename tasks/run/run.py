@@ -7,6 +7,7 @@ from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
+from tasks.run.companions import Companions
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
 from tasks.run.inputs import RunInputs
@@ -49,6 +50,8 @@ class Run:
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
+        self.companions = Companions(self.outputs, api.log)
+        """Further files that commands named after their outputs."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
         self.slots = AdapterSlots(

@@ -1,0 +1,93 @@
+"""Further files that a chunk's command names after its output: part-0.wav beside part-0.mp4.
+
+The command is given the attempt's private name, so they have that name too, and must follow the output.
+"""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from helios.job.own_outputs import OwnOutputs
+from tasks.prefect_api.log import RunLogger
+
+
+class Companions:
+    """The companions of one run's outputs.
+
+    Looking through a folder takes as long as it has files, so a chunk must not do it. The first accepted output in each
+    folder shows which endings there are; they are looked for after that. What has another ending is found by `sweep`.
+
+    Args:
+        outputs: Knows which files may be replaced.
+        log: Told of files that had to make way.
+    """
+
+    def __init__(self, outputs: OwnOutputs, log: RunLogger) -> None:
+        self._outputs = outputs
+        self._log = log
+        self._endings: dict[Path, set[str]] = {}
+        """By folder, what follows the private name's stem."""
+        self._accepted: dict[str, Path] = {}
+        """By stem of the private name, the output."""
+        self._failed: set[str] = set()
+        """Stems of the private names of attempts that failed."""
+
+    def accept(self, private: Path, output: Path) -> None:
+        """Give the companions of an attempt's output the output's name, before the output itself gets it."""
+        if private == output:
+            return
+        folder = private.parent
+        if folder not in self._endings:
+            self._endings[folder] = _endings_in(folder, private)
+        self._accepted[private.stem] = output
+        for ending in self._endings[folder]:
+            self._move(folder / f"{private.stem}{ending}", folder / f"{output.stem}{ending}")
+
+    def remove(self, private: Path, output: Path) -> None:
+        """Remove the companions of an attempt that failed."""
+        if private == output:
+            return
+        self._failed.add(private.stem)
+        known = self._endings.get(private.parent)
+        for ending in _endings_in(private.parent, private) if known is None else known:
+            _remove(private.with_name(f"{private.stem}{ending}"))
+
+    def sweep(self) -> None:
+        """Look through each folder once, after the last chunk, for companions with endings that the first had not."""
+        lengths = {len(stem) for stem in (*self._accepted, *self._failed)}
+        for folder in {output.parent for output in self._accepted.values()}:
+            for name in os.listdir(folder):
+                for stem in (name[:length] for length in lengths if not _is_other(name[length:])):
+                    if stem in self._failed:
+                        _remove(folder / name)
+                    elif (output := self._accepted.get(stem)) is not None and output.parent == folder:
+                        self._move(folder / name, folder / f"{output.stem}{name[len(stem) :]}")
+
+    def _move(self, source: Path, target: Path) -> None:
+        if not os.path.lexists(source):
+            return
+        if (earlier := self._outputs.set_aside(target)) is not None:
+            self._log.warning("%s", earlier)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)  # of an earlier run
+        source.replace(target)
+        self._outputs.note(target)
+
+
+def _endings_in(folder: Path, private: Path) -> set[str]:
+    names = [name for name in os.listdir(folder) if name.startswith(private.stem) and name != private.name]
+    return {ending for name in names if not _is_other(ending := name[len(private.stem) :])}
+
+
+def _is_other(ending: str) -> bool:
+    """Whether a name is of another attempt: the private name of attempt 12 begins as that of attempt 1."""
+    return ending[:1].isdigit()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            path.unlink()
