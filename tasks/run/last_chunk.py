@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from helios.errors import HeliosError, OutputError
+from helios.errors import HeliosError, MisfitError, OutputError
 from helios.models.spec import RenderJobChunk
 
 
@@ -66,6 +66,7 @@ def essence(error: HeliosError) -> str | None:
 
     An output that is missing, empty or damaged may be whole the next time, and has none.
     """
-    if not isinstance(error, OutputError) or "expected" not in str(error):
+    is_whole = isinstance(error, MisfitError) or (isinstance(error, OutputError) and "expected" in str(error))
+    if not is_whole:
         return None
     return re.sub(r"\S*-attempt-\S+", "", str(error))
