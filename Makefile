@@ -19,7 +19,7 @@ RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEM
 # Containers often forbid it. Here hundreds of processes would each compile 2,000 modules, for four seconds, again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults check bench bench-quick format clean
+.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults bad-pictures check bench bench-quick format clean
 
 help:
 	@echo "make demo            render the example video"
@@ -28,6 +28,7 @@ help:
 	@echo "make test            run the tests"
 	@echo "make test-slow       run the tests that take minutes"
 	@echo "make faults          render 1,000 jobs while things die (an hour); ARGS='--jobs 50' for fewer"
+	@echo "make bad-pictures    make bad outputs of 47 kinds, and see which are caught (half an hour)"
 	@echo "make check           format, lint, types, import rules"
 	@echo "make bench           measure, in 40 minutes; make bench-quick in five"
 	@echo "make format          put the code into shape"
@@ -80,6 +81,9 @@ test-slow: $(INSTALLED)
 
 faults: $(INSTALLED)
 	@PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m faults $(ARGS)
+
+bad-pictures: $(INSTALLED)
+	@$(BIN)/python -m faults.pictures $(ARGS)
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -71,7 +71,7 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
         count: Number of frames.
         zero: Number of the job's first frame, where its sound begins.
     """
-    with _same_priority(), av.open(str(path), "w") as output:
+    with same_priority(), av.open(str(path), "w") as output:
         video = output.add_stream(clip.codec, rate=clip.fps, options=dict(clip.options or {}))
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = clip.width, clip.height, clip.pixel_format
@@ -103,7 +103,7 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
 
 
 @contextmanager
-def _same_priority() -> Iterator[None]:
+def same_priority() -> Iterator[None]:
     """Restore the thread's priority after the block.
 
     Under root, SVT-AV1 gives the thread that opens it the highest real-time priority. Every process that the thread

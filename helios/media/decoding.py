@@ -7,8 +7,10 @@ is found in each codec.
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 from collections.abc import Callable
+from typing import cast
 
 import av
+from av.audio.frame import AudioFrame
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
@@ -29,11 +31,18 @@ class ChunkDecoding:
     Args:
         chunk: An open file, before its first packet is decoded.
         take: Called with each picture, in the order shown.
+        listen: Called with each piece of sound, in its order.
     """
 
-    def __init__(self, chunk: ChunkFile, take: Callable[[VideoFrame], None] | None = None) -> None:
+    def __init__(
+        self,
+        chunk: ChunkFile,
+        take: Callable[[VideoFrame], None] | None = None,
+        listen: Callable[[AudioFrame], None] | None = None,
+    ) -> None:
         self._chunk = chunk
         self._hand_on = take
+        self._listen = listen
         self._video = chunk.video.codec_context
         decoders = [self._video, *([chunk.audio.codec_context] if chunk.audio else [])]
         for decoder in decoders:
@@ -99,12 +108,15 @@ class ChunkDecoding:
 
     def _feed_sound(self, packet: Packet[Stream]) -> None:
         try:
-            packet.decode()
+            frames = packet.decode()
         except av.FFmpegError as exc:
             seconds = float((packet.pts or 0) * packet.time_base)
             raise OutputError(
                 f"{self._chunk.path.name} is damaged: its sound at {seconds:.3f} s can't be decoded ({exc.strerror})"
             ) from exc
+        if self._listen is not None:
+            for frame in frames:
+                self._listen(cast(AudioFrame, frame))
 
     def _damage(self, index: int, what: str) -> OutputError:
         """An error that names a frame.

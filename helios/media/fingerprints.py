@@ -7,25 +7,19 @@ means up to 1080p, and 0.4 at 2160p). With 8-bit results it rounds in between, a
 
 from __future__ import annotations  # array.array is generic in its stubs alone
 
-import base64
 import math
 import sys
 from array import array
 from collections import deque
-from collections.abc import Sequence
 
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
+from helios.media.motion import MotionTaker
+from helios.media.numbers import GRID, LEVEL, LUMA, Numbers, distance, pack, shifts
 from helios.models.pictures import ChunkPictures, Flash, Steps, Stretch
+from helios.models.sound import ChunkSound
 
-GRID = 8
-"""Blocks in a row and in a column of luma; chroma has half as many."""
-LUMA, CHROMA = GRID * GRID, GRID * GRID // 4
-NUMBERS = LUMA + 2 * CHROMA
-PLANES = (slice(0, LUMA), slice(LUMA, LUMA + CHROMA), slice(LUMA + CHROMA, NUMBERS))
-LEVEL = 256
-"""Numbers of a fingerprint are this many times a level."""
 EDGE = 3
 """Frames at each end of a chunk whose fingerprints are kept."""
 STILL_STEP = 0.1
@@ -35,50 +29,10 @@ BLACK_LUMA = 20.0
 """Levels; black is 16. The brightest block of a black frame stays below."""
 PLAIN_SPREAD = 0.5
 """Levels. Blocks of a frame of one colour differ less from their mean."""
+TRIMMED = 2
+"""Largest and smallest steps that what is usual leaves out."""
 DIGITS = 4
 """Decimal places of differences in what is kept."""
-
-Numbers = Sequence[int]
-"""A fingerprint: `NUMBERS` numbers, luma first, rows from above."""
-
-
-def distance(one: Numbers, other: Numbers) -> float:
-    """The difference of two pictures in levels: the root of the mean square over the blocks of luma.
-
-    The square makes a change in a few blocks (a small thing that moves) count for more than the same sum of noise.
-    Chroma is left out: the same frame, encoded as the last of one chunk and as the first of another, differs by up to
-    0.7 levels in luma and by up to 1.3 in chroma (x264, crf 12 to 30, 40 jobs).
-    """
-    return math.dist(one[:LUMA], other[:LUMA]) / (LEVEL * math.sqrt(LUMA))
-
-
-def shifts(one: Numbers, other: Numbers) -> tuple[float, float]:
-    """The change of the mean luma from one picture to another, and that of the chroma plane that changes more."""
-    luma, blue, red = ((sum(other[plane]) - sum(one[plane])) / (LEVEL * (plane.stop - plane.start)) for plane in PLANES)
-    return luma, max(blue, red, key=abs)
-
-
-def pack(numbers: Numbers) -> str:
-    """A fingerprint as text: 16-bit numbers, low byte first, in base64."""
-    packed = array("H", numbers)
-    if sys.byteorder == "big":
-        packed.byteswap()
-    return base64.b64encode(packed.tobytes()).decode()
-
-
-def unpack(text: str) -> array[int]:
-    """The inverse of `pack`.
-
-    Raises:
-        ValueError: The text is not a fingerprint.
-    """
-    numbers = array("H")
-    numbers.frombytes(base64.b64decode(text, validate=True))
-    if len(numbers) != NUMBERS:
-        raise ValueError(f"{len(numbers)} numbers instead of {NUMBERS}")
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
 
 
 class PictureTaker:
@@ -90,6 +44,7 @@ class PictureTaker:
         self._first: list[array[int]] = []
         self._last: deque[array[int]] = deque(maxlen=EDGE)
         self._steps = _Steps()
+        self._motion = MotionTaker()
         self._flash: Flash | None = None
         self._frozen, self._black, self._plain = _Run(), _Run(), _Run()
 
@@ -108,12 +63,17 @@ class PictureTaker:
         self._black.note(index, step, is_black)
         self._plain.note(index, step, not is_black and _spread(luma) < PLAIN_SPREAD)
         self._frozen.note(index, step, step is not None and step < STILL_STEP)
+        self._motion.add(now)
         if len(self._first) < EDGE:
             self._first.append(now)
         self._last.append(now)
 
-    def result(self) -> ChunkPictures:
-        """What stays of the pictures that were taken, of which there is at least one."""
+    def result(self, sound: ChunkSound | None = None) -> ChunkPictures:
+        """What stays of the pictures that were taken, of which there is at least one.
+
+        Args:
+            sound: What stays of the sound beside them.
+        """
         return ChunkPictures(
             first=tuple(map(pack, self._first)),
             last=tuple(map(pack, self._last)),
@@ -122,6 +82,11 @@ class PictureTaker:
             black=self._black.result(),
             plain=self._plain.result(),
             flash=self._flash,
+            spark=self._motion.spark(),
+            uneven=self._motion.uneven(),
+            held=self._motion.held(),
+            rough=self._motion.rough(),
+            sound=sound,
         )
 
     def _note_flash(self, index: int, before: Numbers, frame: Numbers, after: Numbers) -> None:
@@ -136,11 +101,15 @@ class _Steps:
     def __init__(self) -> None:
         self._count, self._sum, self._smallest, self._largest = 0, 0.0, math.inf, 0.0
         self._shift = self._colour_shift = 0.0
+        self._least: list[float] = []
+        self._most: list[float] = []
 
     def add(self, before: Numbers, now: Numbers) -> float:
         step, (shift, colour_shift) = distance(before, now), shifts(before, now)
         self._count += 1
         self._sum += step
+        self._least = sorted((*self._least, step))[:TRIMMED]
+        self._most = sorted((*self._most, step))[-TRIMMED - 1 :]
         self._smallest, self._largest = min(self._smallest, step), max(self._largest, step)
         self._shift = max(self._shift, abs(shift))
         self._colour_shift = max(self._colour_shift, abs(colour_shift))
@@ -149,12 +118,17 @@ class _Steps:
     def result(self) -> Steps | None:
         if not self._count:
             return None
+        rest, usual = self._count - 2 * TRIMMED, None
+        if rest > 1:
+            usual = round(max(self._sum - sum(self._least) - sum(self._most[1:]), 0) / rest, DIGITS)
         return Steps(
             smallest=round(self._smallest, DIGITS),
             largest=round(self._largest, DIGITS),
             mean=round(self._sum / self._count, DIGITS),
             shift=round(self._shift, DIGITS),
             colour_shift=round(self._colour_shift, DIGITS),
+            third=round(self._most[0], DIGITS) if usual is not None else None,
+            usual=usual,
         )
 
 

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 
-from helios.media.pictures import FirstFrames, Piece, judge_jump, judge_repeat, judge_restart
+from helios.media.outliers import judge_outliers
+from helios.media.pictures import FirstFrames, is_everywhere, judge_jump, judge_repeat, judge_restart
 from helios.media.pictures_inside import judge_inside
-from helios.models.pictures import PictureFinding
+from helios.media.seams import Piece, Seam, measure
+from helios.media.sound_seams import judge_sounds
+from helios.models.pictures import PictureFault, PictureFinding
+
+AGAIN_SHARE = 3
+"""At most one chunk in so many is suspected of showing an earlier one again."""
 
 
 class JobPictures:
@@ -15,6 +21,10 @@ class JobPictures:
         self._by_end: dict[int, Piece] = {}
         self._first_frames = FirstFrames()
         self._suspected: dict[int, PictureFinding] = {}
+        self._measured: dict[int, Seam] = {}
+        self._again: dict[int, PictureFinding] = {}
+        """By its first frame, each chunk that may show an earlier one again."""
+        self._said: tuple[PictureFinding, ...] | None = None
         self.failures: list[PictureFinding] = []
         """What failed a chunk, in the order found."""
 
@@ -26,7 +36,9 @@ class JobPictures:
         """
         self._by_start[piece.start_frame] = self._by_end[piece.end_frame] = piece
         self._first_frames.add(piece)
+        self._said = None
         for before, after in self._seams(piece):
+            self._measured[after.start_frame] = measure(before, after)
             if suspicion := judge_repeat(before, after) or judge_jump(before, after):
                 self._suspected[after.start_frame] = suspicion
         found = next(self._certain(piece), None)
@@ -43,12 +55,36 @@ class JobPictures:
         self._first_frames.remove(piece)
         for frame in (piece.start_frame, piece.end_frame):
             self._suspected.pop(frame, None)
+            self._measured.pop(frame, None)
+            self._again.pop(frame, None)
+        self._again = {frame: again for frame, again in self._again.items() if again.other_chunk_id != chunk_id}
+        self._said = None
 
     def warnings(self) -> tuple[PictureFinding, ...]:
         """What is suspicious, in frame order."""
-        at_seams = [finding for finding in self._suspected.values() if not finding.is_certain]
-        inside = judge_inside([self._by_start[frame] for frame in sorted(self._by_start)])
-        return tuple(sorted((*at_seams, *inside), key=lambda finding: finding.frame))
+        if self._said is None:
+            self._said = self._judge()
+        return self._said
+
+    def _judge(self) -> tuple[PictureFinding, ...]:
+        pieces = [self._by_start[frame] for frame in sorted(self._by_start)]
+        seams = [self._measured[frame] for frame in sorted(self._measured)]
+        at_seams = [
+            finding
+            for frame, finding in self._suspected.items()
+            if not finding.is_certain and not is_everywhere(finding, self._measured[frame], seams)
+        ]
+        # If many chunks repeat others, the film does.
+        again = self._again.values() if len(self._again) <= max(1, len(pieces) // AGAIN_SHARE) else ()
+        named = [*at_seams, *again, *judge_inside(pieces), *judge_sounds(pieces, seams)]
+        # What changes at a seam without a better name needs no second warning where another was found.
+        places = {finding.frame for finding in named}
+        others = [
+            finding
+            for finding in judge_outliers(pieces, seams)
+            if finding.kind not in (PictureFault.FOREIGN, PictureFault.PART) or finding.frame not in places
+        ]
+        return tuple(sorted((*named, *others), key=lambda finding: finding.frame))
 
     def _seams(self, piece: Piece) -> Iterator[tuple[Piece, Piece]]:
         """The seams of a chunk whose other side is known."""
@@ -72,5 +108,8 @@ class JobPictures:
         """The later of two chunks that begin alike, if it shows the frames of the earlier one again."""
         earlier, later = sorted((one, other), key=lambda piece: piece.start_frame)
         before = self._by_end.get(later.start_frame)
-        if before is not None and (restart := judge_restart(before, later, earlier)):
+        restart = judge_restart(before, later, earlier) if before is not None else None
+        if restart is not None and restart.is_certain:
             yield restart
+        elif restart is not None:
+            self._again[later.start_frame] = restart

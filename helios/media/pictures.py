@@ -5,14 +5,14 @@ equal pictures are certain to be wrong only where the pictures around them move.
 has the good and the bad jobs by which the limits were chosen; docs/verification.md has the results.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import floor, sqrt
+from statistics import median
 
-from helios.media.fingerprints import LEVEL, LUMA, Numbers, distance, shifts, unpack
-from helios.models.pictures import ChunkPictures, PictureFault, PictureFinding, Steps
+from helios.media.numbers import LEVEL, LUMA, Numbers, distance, shifts
+from helios.media.seams import Piece, Seam
+from helios.models.pictures import PictureFault, PictureFinding, Steps
 
 REPEAT_SHARE, REPEAT_SUSPECT_SHARE = 0.4, 0.7
 """A chunk's first frame certainly repeats the frame before if it differs from that by at most this share of the
@@ -26,17 +26,25 @@ REPEAT_MOST = 1.0
 SAME = 0.5
 """Levels. Frames at the same place of two chunks that show the same content differ less: an encoder makes the same of
 them, and measured 0.0; the room is for encoders that use several threads."""
-MOVING = 1.0
-"""Levels. The content moves if the mean step of a chunk is at least this: twice `SAME`."""
+SAME_SHARE, MOVING = 0.5, 1.0
+"""… or less than this share of the mean step, where that is below so many levels."""
+MOVING_LEAST, JUMP_LEAST = 0.1, 1.0
+"""Levels. Still content has smaller steps, and is not judged; nor is a jump that nobody sees."""
 RESTART_JUMP = 1.5
 """A restarted chunk does not go on from the chunk before: the step across the seam is this many times the largest step
-inside both chunks. A loop of a chunk's length, which repeats frames rightly, had 1.0."""
+inside both chunks. A loop of a chunk's length, which repeats frames rightly, had 1.0. Where a chunk has cuts it is only
+suspicious, if it is this many times the third largest step."""
+EXACT, EXACT_JUMP = 0.02, 1.15
+"""Levels. Frames that are so much the same need this factor: encoders make the same file of the same pictures."""
 SHIFT_LEAST, COLOUR_SHIFT_LEAST = 1.0, 2.5
 """Levels, of the mean of luma, and of a chroma plane. Good jobs had up to 0.8 and 1.7 at seams where pictures went on
 (crf 12 to 45)."""
 SHIFT_FACTOR = 3.0
 """… and this many times the largest change inside both chunks. Good jobs had up to 2.8 where the change was above 0.2
 levels, and pictures went on."""
+EVERYWHERE = 0.4
+"""A jump is usual if the median of those at other seams is this share of it: the last frames of starved chunks drift
+away from what their first frames show, by 0.7 to 1.5 levels at every seam (x264, crf 34)."""
 ALIKE_LEAST, ALIKE_SLACK = 0.75, 0.03
 """Pictures go on across a seam if their blocks correlate at least so much, and at most so much less than those of the
 frames on both sides. Measured: cuts -0.11 to 0.77; slides that change 0.93 beside 1.00; motion as inside."""
@@ -46,41 +54,15 @@ CELL = 4.0
 """Levels. Side of a cell of the index of first frames."""
 
 
-@dataclass(frozen=True)
-class Piece:
-    """A chunk, as far as its pictures are judged."""
-
-    chunk_id: int
-    """Its id."""
-    start_frame: int
-    """Its first frame, as the composition counts."""
-    frames: int
-    """How many."""
-    pictures: ChunkPictures
-    """What was kept of its pictures."""
-
-    @cached_property
-    def first(self) -> tuple[Numbers, ...]:
-        """The fingerprints of its first frames."""
-        return tuple(map(unpack, self.pictures.first))
-
-    @cached_property
-    def last(self) -> tuple[Numbers, ...]:
-        """The fingerprints of its last frames."""
-        return tuple(map(unpack, self.pictures.last))
-
-    @property
-    def end_frame(self) -> int:
-        """One past the last frame."""
-        return self.start_frame + self.frames
-
-
 def judge_repeat(before: Piece, after: Piece) -> PictureFinding | None:
     """Say whether a chunk begins with the last frame of the chunk before: it is one frame early."""
     steps = _both(before, after)
     if steps is None or before.frames + after.frames < REPEAT_FRAMES:
         return None
-    smallest, mean = min(each.smallest for each in steps), max(each.mean for each in steps)
+    smallest, mean = (
+        min(each.smallest for each in steps),
+        max(each.mean if each.usual is None else each.usual for each in steps),
+    )
     if smallest < max(REPEAT_MOVING, REPEAT_STEADY * mean):
         return None
     step = distance(before.last[-1], after.first[0])
@@ -104,19 +86,24 @@ def judge_restart(before: Piece, chunk: Piece, earlier: Piece) -> PictureFinding
     """
     if chunk.frames != earlier.frames or not (steps := _both(chunk, earlier)) or not (around := _both(before, chunk)):
         return None
-    if min(each.mean for each in steps) < MOVING:
+    if min(each.mean for each in steps) < MOVING_LEAST:
         return None
     # Workers of two versions may keep different numbers of frames: the outermost are compared.
     pairs = [*zip(chunk.first, earlier.first, strict=False),
              *zip(chunk.last[::-1], earlier.last[::-1], strict=False)]  # fmt: skip
-    if max(distance(one, other) for one, other in pairs) > SAME:
+    # In slow content frames are alike that are not the same.
+    apart = max(distance(one, other) for one, other in pairs)
+    if apart > SAME_SHARE * min(MOVING, *(each.mean for each in steps)):
         return None
     # A loop whose end leads back to its begin goes on without a jump.
-    if distance(before.last[-1], chunk.first[0]) < RESTART_JUMP * max(each.largest for each in around):
+    jump = distance(before.last[-1], chunk.first[0])
+    factor = EXACT_JUMP if apart <= EXACT else RESTART_JUMP
+    is_certain = jump >= max(JUMP_LEAST, factor * max(each.largest for each in around))
+    if not is_certain and jump < max(JUMP_LEAST, factor * max(each.third or each.largest for each in around)):
         return None
     return PictureFinding(
         kind=PictureFault.RESTART,
-        is_certain=True,
+        is_certain=is_certain,
         chunk_id=chunk.chunk_id,
         frame=chunk.start_frame,
         other_chunk_id=earlier.chunk_id,
@@ -145,6 +132,16 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
         f"{after.start_frame}: by {found:+.1f} of 255 levels, inside these chunks by {usual:.1f} at most"
     )
     return _at_seam(PictureFault.JUMP, before, after, message)
+
+
+def is_everywhere(finding: PictureFinding, seam: Seam, seams: Sequence[Seam]) -> bool:
+    """Whether the brightness or colour jumps in the same way at most other seams: then encoding makes it so."""
+    if finding.kind is not PictureFault.JUMP or len(seams) < 3:
+        return False
+    own, others = (seam.shift, seam.colour_shift), [other for other in seams if other is not seam]
+    usual = median(other.shift for other in others), median(other.colour_shift for other in others)
+    plane = 0 if abs(own[0]) >= SHIFT_LEAST else 1
+    return usual[plane] * own[plane] >= EVERYWHERE * own[plane] ** 2
 
 
 class FirstFrames:

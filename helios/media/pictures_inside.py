@@ -7,23 +7,26 @@ flashes. A fade is no fault: only what begins and ends from one frame to the nex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from helios.media.fingerprints import distance
-from helios.media.pictures import Piece
+from helios.media.numbers import distance
+from helios.media.seams import Piece
 from helios.models.pictures import PictureFault, PictureFinding, Stretch
 
 STRETCH_FRAMES, FROZEN_FRAMES = 3, 6
 """Frames of a black or one-coloured stretch, and of a frozen one, from which on it counts."""
 PAUSE_FRAMES = 2
 """Where another chunk has a longer frozen stretch than this, the job has pauses."""
-ABRUPT, ABRUPT_FACTOR = 20.0, 3.0
+ABRUPT, ABRUPT_FACTOR = 10.0, 3.0
 """A stretch begins and ends abruptly if both its steps are at least so many levels, and so many times the step just
 outside. Steps between pictures and black, or one colour, measured 34 to 112, and 8 to 70 times the step outside. In
 fades over 8 and 12 frames they measured 18 to 28, and 1.0 times the step outside."""
-CATCH_UP = 3.0
+CATCH_UP, OTHERS_CATCH_UP = 1.7, 1.2
 """A frozen stretch ends in a jump if the step out of it is this many times the mean step of the chunks around. Where 17
 frames stood still, it was 2.9 to 9.7 (pictures that are only blocks of a texture are soon unlike, and no more so after
 17 frames); where motion starts again, 1.0."""
-FLASH_LEAST, FLASH_GAP, FLASH_FACTOR = 4.0, 0.5, 3.0
+BEFORE = 1.6
+"""The step before a frozen stretch is this many times the mean step around at most. After a cut or a quick fade films
+may stand still."""
+FLASH_LEAST, FLASH_GAP, FLASH_FACTOR = 4.0, 0.6, 3.0
 """A frame is a flash if it stands out from both neighbours by these levels more than they differ from each other; if
 they differ by at most this share of its height; and if it stands out so many times as much as any frame of another
 chunk, and by so many times the mean step. Flashes and wrong frames stood out by 3.5 to 81 levels, with a gap of 0.03 to
@@ -53,13 +56,14 @@ def judge_inside(pieces: Sequence[Piece]) -> Iterator[PictureFinding]:
     """
     for kind in _ABRUPT_KINDS:
         having = [position for position, piece in enumerate(pieces) if kind.of(piece).frames >= STRETCH_FRAMES]
-        if len(having) == 1 and (found := _judge_abrupt(kind, pieces, having[0])):
-            yield found
+        found = [finding for position in having if (finding := _judge_abrupt(kind, pieces, position))]
+        if len(found) == 1:
+            yield found[0]
     still = [position for position, piece in enumerate(pieces) if piece.pictures.frozen.frames > PAUSE_FRAMES]
-    if len(still) == 1 and (found := _judge_frozen(pieces, still[0])):
-        yield found
-    if found := _judge_flash(pieces):
-        yield found
+    if len(still) == 1 and (frozen := _judge_frozen(pieces, still[0])):
+        yield frozen
+    if flash := _judge_flash(pieces):
+        yield flash
 
 
 def _judge_abrupt(kind: _Kind, pieces: Sequence[Piece], position: int) -> PictureFinding | None:
@@ -73,18 +77,25 @@ def _judge_abrupt(kind: _Kind, pieces: Sequence[Piece], position: int) -> Pictur
 
 def _judge_frozen(pieces: Sequence[Piece], position: int) -> PictureFinding | None:
     piece = pieces[position]
-    stretch, (_, (exit_, _after)) = piece.pictures.frozen, _edges(pieces, position, piece.pictures.frozen)
+    stretch = piece.pictures.frozen
+    before, (exit_, _after) = _step_before(pieces, position, stretch), _edges(pieces, position, stretch)[1]
     if any(kind.of(piece).frames >= STRETCH_FRAMES for kind in _ABRUPT_KINDS):
         return None  # black stands still, too
     others = [each.pictures.steps for each in pieces if each is not piece and each.pictures.steps is not None]
     if stretch.frames < FROZEN_FRAMES or exit_ is None or not others:
         return None
     around = [
-        each.pictures.steps.mean
+        each.pictures.steps.mean if each.pictures.steps.usual is None else each.pictures.steps.usual
         for each in pieces[max(position - 1, 0) : position + 2]
         if each is not piece and each.pictures.steps is not None
     ]
-    if not around or exit_ < CATCH_UP * max(around) or exit_ <= max(each.largest for each in others):
+    if (
+        not around
+        or (position == 0 and stretch.start < 3)
+        or (before is not None and before > BEFORE * max(around))
+        or exit_ < CATCH_UP * max(around)
+        or exit_ <= OTHERS_CATCH_UP * max(each.largest if each.third is None else each.third for each in others)
+    ):
         return None
     message = f"{_range(piece, stretch)} stand still, and then jump; no other chunk does"
     return _finding(PictureFault.FROZEN, piece, stretch, message)
@@ -112,6 +123,14 @@ def _judge_flash(pieces: Sequence[Piece]) -> PictureFinding | None:
         f"255 levels, while these differ by {flash.gap:.1f}; no other chunk has such a frame"
     )
     return _finding(PictureFault.FLASH, piece, Stretch(start=flash.frame, frames=1), message)
+
+
+def _step_before(pieces: Sequence[Piece], position: int, stretch: Stretch) -> float | None:
+    """The step before frames stand still; None at the beginning of a job."""
+    earlier = pieces[max(position - 1, 0) : position]
+    if stretch.start > 1 or not earlier or earlier[0].end_frame != pieces[position].start_frame:
+        return stretch.before
+    return distance(earlier[0].last[-1], pieces[position].first[0])
 
 
 _Edge = tuple[float | None, float | None]

@@ -13,6 +13,7 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.decoding import ChunkDecoding
 from helios.media.fingerprints import PictureTaker
 from helios.media.parameters import AudioParameters, VideoParameters
+from helios.media.sounds import SoundTaker
 from helios.models.pictures import ChunkPictures
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 
@@ -83,7 +84,12 @@ def verify_output(
         if found != (width, height):
             raise OutputError(f"{path.name} is {found[0]}×{found[1]} pixels; expected {width}×{height}")
         taker = PictureTaker() if level.covers(VerifyLevel.PICTURES) else None
-        decoding = ChunkDecoding(chunk, taker.take if taker else None) if level.covers(VerifyLevel.DECODE) else None
+        sound = chunk.audio_parameters
+        # Compressed sound begins and ends with what its encoder adds: only uncompressed sound goes on at seams.
+        listener = SoundTaker(sound.sample_rate) if taker and sound and sound.is_pcm else None
+        listen = listener.take if listener else None
+        take = taker.take if taker else None
+        decoding = ChunkDecoding(chunk, take, listen) if level.covers(VerifyLevel.DECODE) else None
         for packet, index in chunk.packets():
             if stop is not None and stop.is_set():
                 raise VerificationStoppedError(f"Verifying {path.name} was stopped")
@@ -99,7 +105,7 @@ def verify_output(
             bytes=size,
             sha256=digest,
             video=chunk.parameters,
-            audio=chunk.audio_parameters,
+            audio=sound,
             level=level,
-            pictures=taker.result() if taker else None,
+            pictures=taker.result(listener.result() if listener else None) if taker else None,
         )

@@ -6,12 +6,16 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 
 from helios.models.base import WireModel
+from helios.models.sound import ChunkSound
 
 Index = Annotated[int, Field(ge=0)]
 Levels = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A difference or a brightness, in levels: 0 to 255, as an 8-bit picture has them, with fractions."""
 Fingerprint = Annotated[str, Field(pattern="^[A-Za-z0-9+/]{256}$")]
 """A picture: 192 bytes in base64, as `helios.media.fingerprints.pack` writes it."""
+
+
+Bands = Annotated[tuple[Levels, ...], Field(min_length=10, max_length=10)]
 
 
 class _Tolerant(WireModel):
@@ -59,6 +63,58 @@ class Steps(_Tolerant):
     """The largest change of the mean luma, up or down."""
     colour_shift: Levels
     """The largest change of the mean of a chroma plane."""
+    third: Levels | None = None
+    """The third largest: the largest, if there are two cuts. Empty for fewer than six, and from earlier versions."""
+    usual: Levels | None = None
+    """The mean without the two largest and the two smallest; empty likewise."""
+
+
+class Uneven(_Tolerant):
+    """Places where motion is not even: frames that are missing, doubled or exchanged make such."""
+
+    dips: Index = 0
+    """Frames that differ hardly from the frame before, while those around move on."""
+    doubles: Index = 0
+    """Frames that are two steps from the frame before, in the direction of the motion around."""
+    turns: Index = 0
+    """Frames that go back by a step, between steps forward."""
+    loose: Index = 0
+    """All such frames, also those around which motion is not steady."""
+    frame: Index = 0
+    """The first frame of these, counted from 0 in the chunk."""
+
+
+class Held(_Tolerant):
+    """A row of blocks that stands still while other rows move, and then catches up."""
+
+    row: Index
+    """Counted from 0, from above."""
+    start: Index
+    """The first still frame, counted from 0 in the chunk."""
+    frames: Annotated[int, Field(ge=1)]
+    """How many."""
+    is_clear: bool = False
+    """Whether the row neither is so still otherwise, nor moves so far as when it catches up."""
+
+
+class Rough(_Tolerant):
+    """How far motion is from being smooth: third differences of blocks over four frames, halved.
+
+    Motion with a steady acceleration has none. Where a block changes by some levels from one frame to the next, and
+    stays changed, it is that many levels.
+    """
+
+    bands: Bands
+    """The largest of each band, the root of the mean square over its blocks. The bands are the rows of blocks of luma,
+    all of luma, and all of chroma."""
+    usual: Bands
+    """The seventh largest of each band: the largest, if there are two cuts."""
+    blocks: Fingerprint
+    """The largest of each block, of luma and of chroma, without its sign."""
+    frame: Index
+    """The frame at which a block changes most suddenly, counted from 0 in the chunk."""
+    change: Fingerprint
+    """The change of each block there, 32,768 added."""
 
 
 class ChunkPictures(_Tolerant):
@@ -79,6 +135,17 @@ class ChunkPictures(_Tolerant):
     """The longest stretch of frames of one colour that is not black."""
     flash: Flash | None = None
     """The frame that stands out most from both its neighbours."""
+    spark: Flash | None = None
+    """The frame of which a block stands out most from the same block of both its neighbours."""
+    # What follows is missing in what earlier versions kept.
+    uneven: Uneven | None = None
+    """Where motion is not even; empty for fewer than four frames."""
+    held: Held | None = None
+    """The longest stretch in which a row of blocks stands still alone."""
+    rough: Rough | None = None
+    """How far motion is from being smooth; empty for fewer than four frames."""
+    sound: ChunkSound | None = None
+    """What stays of its sound, if it has uncompressed sound."""
 
 
 def known_pictures(value: Any) -> ChunkPictures | None:
@@ -110,6 +177,22 @@ class PictureFault(StrEnum):
     """Frames stand still and then jump, in one chunk alone."""
     FLASH = "flash"
     """One frame is unlike those before and after it, in one chunk alone."""
+    STUTTER = "stutter"
+    """Frames are missing, doubled or exchanged, in one chunk alone."""
+    STRIP = "strip"
+    """A part of the picture's height stands still for some frames, in one chunk alone."""
+    FOREIGN = "foreign"
+    """A chunk goes on neither from the chunk before nor to the chunk after."""
+    PART = "part"
+    """A part of the picture changes at both ends of a chunk, or inside and at its end."""
+    SPARK = "spark"
+    """A part of one frame is unlike those before and after it, in one chunk alone."""
+    SOUND = "sound"
+    """A chunk's sound goes on neither from the chunk before nor to the chunk after."""
+    SILENCE = "silence"
+    """A chunk's sound begins or ends with silence, from one sample to the next, where it meets another chunk."""
+    SOUND_LENGTH = "sound-length"
+    """A chunk's sound is shorter or longer than its pictures."""
 
 
 class PictureFinding(WireModel):

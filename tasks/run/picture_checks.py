@@ -2,7 +2,7 @@
 
 from prefect import get_run_logger
 
-from helios.media.pictures import Piece
+from helios.media.seams import Piece
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from tasks.prefect_api.log import RunLogger

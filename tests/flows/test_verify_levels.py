@@ -10,6 +10,7 @@ import pytest
 from helios.media.verify import verify_output
 from helios.models.report import JobReport
 from helios.models.verification import VerifyLevel
+from testbed.cloud.aws import Aws
 from testbed.jobs import make_job
 from testbed.video import read_numbers
 from tests.flows.test_resume import executions, noted_job
@@ -138,3 +139,21 @@ async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
     assert page["data"].count("data:image/jpeg;base64,") == 2
     assert "![Frames 31 and 32]" in page["data"]
     assert tries(tmp_path) == [1, 1, 1, 1]
+
+
+async def test_remote_workers_send_what_is_known_of_their_pictures(
+    amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart is noticed where Lambda functions render: they take the fingerprints, and no frame is decoded here."""
+    looked: list[VerifyLevel] = []
+    _watch_levels(monkeypatch, looked)
+    state, report = await render(tmp_path, moving_job("--fault", "restart"), adapter=amazon.config)
+    assert state.is_failed()
+    assert "shows the frames of chunk 0 (from frame 0) again" in str(report.error)
+    assert set(looked) == {VerifyLevel.CONTAINER}
+    looked.clear()
+    state, report = await render(tmp_path, moving_job(), adapter=amazon.config)
+    assert state.is_completed(), state.message
+    assert report.warnings == ()
+    assert levels(report) == [VerifyLevel.PICTURES] * 4
+    assert looked == [VerifyLevel.CONTAINER] * 4

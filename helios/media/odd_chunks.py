@@ -1,0 +1,173 @@
+"""Judge chunks that go on neither from the chunk before nor to the chunk after, wholly or in a part. No I/O.
+
+A font that one worker lacks, an image that it did not load, another gamma, a strip that lags, another job's file: at
+both ends of the chunk the picture changes as nowhere else in the job. All of it is only suspicious.
+"""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from helios.media.motion import BANDS
+from helios.media.numbers import GRID, LEVEL, LUMA, change_of
+from helios.media.seams import Piece, Seam, in_turn
+from helios.models.pictures import PictureFault, PictureFinding
+
+ROUGH_LEAST = 1.6
+"""Levels. A seam that is less rough is none that anyone sees."""
+ROUGH_FACTOR = 2.0
+"""A seam is rough if it is this many times as rough as the roughest place inside chunks. Good seams had up to 1.5."""
+ROUGH_FLOOR = 0.15
+"""Levels. Inside still chunks it counts as so rough."""
+BOTH_EACH, BOTH_MEAN, BOTH_FLOOR = 1.4, 1.9, 1.0
+"""… or both seams of a chunk are rougher by the first factor, and by the second in their geometric mean, than the
+roughest place inside chunks, this many levels, and …, in two rows beside each other"""
+NOTHING = (0.0,) * BANDS
+NOISE_MOST = 2.5
+"""… and this many times what a third of the seams have at most."""
+NOISE_FACTOR = 1.3
+"""… this many times the median of the other seams: the first frames of chunks are encoded otherwise than the last."""
+BACK_FACTOR, BACK_COSINE = 8.0, -0.8
+"""What changes at one end of a chunk and changes back at the other needs this factor of what is usual alone."""
+WHOLE_BANDS = 6
+"""Rows of blocks, of eight, that change where a chunk is another picture as a whole."""
+ODD_SHARE = 3
+"""At most one chunk in so many is odd; if more are, the film is made so."""
+CUT_SHARE = 5
+"""Likewise of other seams: at most one in so many is a cut."""
+
+
+def judge_odd_chunks(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator[PictureFinding]:
+    """Chunks that go on neither from the chunk before nor to the chunk after."""
+    scale = Scale(pieces, seams)
+    rough = {id(seam): scale.rough_bands(seam) for seam in seams}
+    odd = []
+    for one, two in in_turn(seams):
+        common = rough[id(one)] & rough[id(two)]
+        if not common:
+            common = scale.both_bands(one, two, [seam for seam in seams if seam is not one and seam is not two])
+        if not common and cosine(one.rough, two.rough) <= BACK_COSINE:
+            common = scale.unusual_bands(one) & scale.unusual_bands(two)
+        if common:
+            odd.append((one, two, common))
+    theirs = {id(seam) for one, two, _ in odd for seam in (one, two)}
+    cuts = sum(1 for seam in seams if id(seam) not in theirs and scale.is_cut(seam))
+    if len(odd) > max(1, len(pieces) // ODD_SHARE) or cuts > len(seams) // CUT_SHARE:
+        return
+    for one, two, common in odd:
+        chunk = one.after
+        is_whole = sum(band < GRID for band in common) >= WHOLE_BANDS
+        what = "the picture changes" if is_whole else "a part of the picture changes"
+        yield PictureFinding(
+            kind=PictureFault.FOREIGN if is_whole else PictureFault.PART,
+            chunk_id=chunk.chunk_id,
+            frame=chunk.start_frame,
+            other_chunk_id=one.before.chunk_id,
+            other_frame=chunk.start_frame - 1,
+            message=(
+                f"{what} suddenly where chunk {chunk.chunk_id} begins (frame {chunk.start_frame}), and again where it "
+                f"ends (frame {two.after.start_frame}), as nowhere else in the job"
+            ),
+        )
+
+
+class Scale:
+    """How rough a job's chunks are inside."""
+
+    def __init__(self, pieces: Sequence[Piece], seams: Sequence[Seam]) -> None:
+        bands = [seam.bands for seam in seams if seam.bands]
+        low = (len(bands) - 1) // 3
+        self._noise = [sorted(each[band] for each in bands)[low] if bands else 0.0 for band in range(BANDS)]
+        known = [piece.pictures.rough for piece in pieces if piece.pictures.rough is not None]
+        self._median = [median(each.bands[band] for each in known) if known else 0.0 for band in range(BANDS)]
+        self._usual = [median(each.usual[band] for each in known) if known else 0.0 for band in range(BANDS)]
+
+    def rough_bands(self, seam: Seam) -> set[int]:
+        """The bands in which a seam is rougher than the inside of chunks."""
+        return self._above(seam, ROUGH_FACTOR, self._median, own=_least_bands(seam), noise=self._noise)
+
+    def unusual_bands(self, seam: Seam) -> set[int]:
+        """The bands in which a seam is rougher than is usual inside chunks."""
+        return self._above(seam, BACK_FACTOR, self._usual, own=_least_usual(seam), noise=self._noise)
+
+    def both_bands(self, one: Seam, two: Seam, others: Sequence[Seam]) -> set[int]:
+        """The bands in which two seams are rougher than the inside of chunks, and than most other seams."""
+        known = [other.bands for other in others if other.bands]
+        if not known or not one.bands or not two.bands or one.is_blink or two.is_blink:
+            return set()
+        found = set()
+        for band in range(BANDS):
+            least = max(self._median[band], NOISE_FACTOR * median(bands[band] for bands in known), BOTH_FLOOR)
+            ratios = [
+                seam.bands[band] / max(least, own[band])
+                for seam, own in ((one, _least_bands(one)), (two, _least_bands(two)))
+                if own
+            ]
+            if len(ratios) == 2 and min(ratios) >= BOTH_EACH and ratios[0] * ratios[1] >= BOTH_MEAN**2:
+                found.add(band)
+        return {band for band in found if band < GRID and found & {band - 1, (band + 1) % GRID}}
+
+    def is_cut(self, seam: Seam) -> bool:
+        """Whether a seam is rougher than the inside of one of its chunks."""
+        return bool(self._above(seam, ROUGH_FACTOR, NOTHING, own=_least_bands(seam), noise=NOTHING))
+
+    @staticmethod
+    def _above(
+        seam: Seam, factor: float, least: Sequence[float], *, own: Sequence[float], noise: Sequence[float]
+    ) -> set[int]:
+        if not seam.bands or not own or seam.is_blink:
+            return set()
+        return {
+            band
+            for band, size in enumerate(seam.bands)
+            if size >= max(ROUGH_LEAST, factor * max(least[band], own[band], ROUGH_FLOOR), NOISE_MOST * noise[band])
+        }
+
+
+def _least_bands(seam: Seam) -> list[float]:
+    one, two = seam.before.pictures.rough, seam.after.pictures.rough
+    return [min(pair) for pair in zip(one.bands, two.bands, strict=True)] if one and two else []
+
+
+def _least_usual(seam: Seam) -> list[float]:
+    one, two = seam.before.pictures.rough, seam.after.pictures.rough
+    return [min(pair) for pair in zip(one.usual, two.usual, strict=True)] if one and two else []
+
+
+def judge_damage(pieces: Sequence[Piece], seams: Sequence[Seam]) -> list[PictureFinding]:
+    """Chunks of which a part changes suddenly inside, and changes back at their end."""
+    scale, found = Scale(pieces, seams), []
+    for seam in seams:
+        piece, rough = seam.before, seam.before.pictures.rough
+        if rough is None or not scale.unusual_bands(seam):
+            continue
+        change = change_of(rough.change)
+        if _is_spark(piece, max(map(abs, change[:LUMA]))):
+            continue
+        if cosine(change, seam.rough) > BACK_COSINE:
+            continue
+        found.append(PictureFinding(
+            kind=PictureFault.PART,
+            chunk_id=piece.chunk_id,
+            frame=piece.start_frame + rough.frame,
+            other_chunk_id=piece.chunk_id,
+            other_frame=piece.start_frame + rough.frame - 1,
+            message=(
+                f"a part of the picture changes suddenly in chunk {piece.chunk_id} (frame "
+                f"{piece.start_frame + rough.frame}), and changes back where the chunk ends (frame {piece.end_frame})"
+            ),
+        ))  # fmt: skip
+    return found if len(found) == 1 else []
+
+
+def _is_spark(piece: Piece, most: int) -> bool:
+    """Whether the most sudden change of a chunk goes back a frame later."""
+    spark, rough = piece.pictures.spark, piece.pictures.rough
+    if spark is None or rough is None or rough.frame - spark.frame not in (0, 1):
+        return False
+    return (spark.height - spark.gap) * LEVEL >= most / 3
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of the angle between two changes; 0 where one is none."""
+    squares = sum(value * value for value in one) * sum(value * value for value in other)
+    return sum(a * b for a, b in zip(one, other, strict=True)) / squares**0.5 if squares else 0.0

@@ -1,0 +1,139 @@
+"""Measure how the pictures of two chunks follow each other. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from helios.media.evenness import Evenness
+from helios.media.motion import band_sizes, roughness
+from helios.media.numbers import Numbers, distance, shifts, unpack
+from helios.media.sound_continuity import sound_break
+from helios.models.pictures import ChunkPictures, PictureFault, PictureFinding
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A chunk, as far as its pictures are judged."""
+
+    chunk_id: int
+    """Its id."""
+    start_frame: int
+    """Its first frame, as the composition counts."""
+    frames: int
+    """How many."""
+    pictures: ChunkPictures
+    """What was kept of its pictures."""
+
+    @cached_property
+    def first(self) -> tuple[Numbers, ...]:
+        """The fingerprints of its first frames."""
+        return tuple(map(unpack, self.pictures.first))
+
+    @cached_property
+    def last(self) -> tuple[Numbers, ...]:
+        """The fingerprints of its last frames."""
+        return tuple(map(unpack, self.pictures.last))
+
+    @property
+    def end_frame(self) -> int:
+        """One past the last frame."""
+        return self.start_frame + self.frames
+
+
+Event = tuple[str, int]
+"""A kind of uneven motion, and its frame, counted from the first of the chunk after a seam."""
+
+
+@dataclass(frozen=True)
+class Seam:
+    """What is known of the place where two chunks meet."""
+
+    before: Piece
+    after: Piece
+    step: float
+    """The difference of the two frames that meet, in levels."""
+    shift: float
+    """The change of the mean of luma, in levels."""
+    colour_shift: float
+    """That of the plane of chroma that changes more."""
+    rough: tuple[int, ...]
+    """How suddenly each block changes there; empty where a chunk has a single frame."""
+    bands: tuple[float, ...]
+    """The size of that in each row of blocks, and last in the whole picture, in levels; empty likewise."""
+    events: tuple[Event, ...]
+    """Clear dips, doubles and turns of motion that neither chunk shows alone."""
+    loose: tuple[Event, ...]
+    """All of them, also those around which motion is not steady."""
+    is_blink: bool = False
+    """Whether only one frame beside it is another picture."""
+    sound_break: float = 0.0
+    """How much worse sound goes on there than beside it; 0 where one has none."""
+
+
+def measure(before: Piece, after: Piece) -> Seam:
+    """Measure a seam once; what is kept of it is small."""
+    step = distance(before.last[-1], after.first[0])
+    shift = shifts(before.last[-1], after.first[0])
+    one, two = before.pictures.sound, after.pictures.sound
+    broken = sound_break(one, two) if one and two else 0.0
+    if min(len(before.last), len(after.first)) < 2:
+        return Seam(before, after, step, *shift, (), (), (), (), sound_break=broken)
+    rough = roughness(*before.last[-2:], *after.first[:2])
+    evenness, here = Evenness(), len(before.last[-3:])
+    for picture in (*before.last[-3:], *after.first[:3]):
+        evenness.add(picture)
+    evenness.finish()
+    return Seam(
+        before,
+        after,
+        step,
+        *shift,
+        rough=tuple(rough),
+        bands=tuple(band_sizes(rough)),
+        events=tuple((kind, frame - here) for kind, found in evenness.found.items() for frame in found),
+        loose=tuple((kind, frame - here) for kind, frame in evenness.all),
+        is_blink=_is_blink(rough, before.last[-3:], after.first[:3]),
+        sound_break=broken,
+    )
+
+
+def _is_blink(rough: Sequence[int], last: Sequence[Numbers], first: Sequence[Numbers]) -> bool:
+    """Whether the last or the first frame at a seam differs from both its neighbours, and the one beyond does not."""
+    steps = [_along(rough, *pair) for pair in pairwise((*last, *first))]
+    here = len(last) - 1
+    for place, beyond in ((here - 1, here - 2), (here + 1, here + 2)):
+        if not 0 <= beyond < len(steps) or steps[place] * steps[here] >= 0:
+            continue
+        if abs(steps[place]) >= max(abs(steps[here]) / 2, 2 * abs(steps[beyond])):
+            return True
+    return False
+
+
+def _along(direction: Sequence[int], one: Numbers, other: Numbers) -> int:
+    """How far a picture goes to another in a direction."""
+    return sum(part * (b - a) for part, a, b in zip(direction, one, other, strict=True))
+
+
+def in_turn(seams: Sequence[Seam]) -> list[tuple[Seam, Seam]]:
+    """The seams at both ends of each chunk that has two.
+
+    Args:
+        seams: In frame order.
+    """
+    return [(one, two) for one, two in pairwise(seams) if one.after is two.before]
+
+
+def within(kind: PictureFault, piece: Piece, frame: int, message: str) -> PictureFinding:
+    """A finding whose frame is compared with the one before it in the chunk."""
+    frame = min(max(frame, piece.start_frame + 1), piece.end_frame - 1)
+    return PictureFinding(
+        kind=kind,
+        chunk_id=piece.chunk_id,
+        frame=frame,
+        other_chunk_id=piece.chunk_id,
+        other_frame=max(frame - 1, piece.start_frame),
+        message=message,
+    )
