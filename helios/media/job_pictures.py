@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from helios.media.outliers import judge_outliers
-from helios.media.pictures import FirstFrames, is_everywhere, judge_jump, judge_repeat, judge_restart
+from helios.media.pictures import FirstFrames, UsualShifts, judge_jump, judge_repeat, judge_restart
 from helios.media.pictures_inside import judge_inside
 from helios.media.seams import Piece, Seam, measure
 from helios.media.sound_seams import judge_sounds
@@ -69,10 +69,11 @@ class JobPictures:
     def _judge(self) -> tuple[PictureFinding, ...]:
         pieces = [self._by_start[frame] for frame in sorted(self._by_start)]
         seams = [self._measured[frame] for frame in sorted(self._measured)]
+        usual = UsualShifts(seams)
         at_seams = [
             finding
             for frame, finding in self._suspected.items()
-            if not finding.is_certain and not is_everywhere(finding, self._measured[frame], seams)
+            if not finding.is_certain and not usual.have(finding, self._measured[frame])
         ]
         # If many chunks repeat others, the film does.
         again = self._again.values() if len(self._again) <= max(1, len(pieces) // AGAIN_SHARE) else ()

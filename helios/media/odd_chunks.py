@@ -24,12 +24,16 @@ roughest place inside chunks, this many levels, and …, in two rows beside each
 NOTHING = (0.0,) * BANDS
 NOISE_MOST = 2.5
 """… and this many times what a third of the seams have at most."""
+MANY = 20
+"""Of more seams two make no difference."""
 NOISE_FACTOR = 1.3
 """… this many times the median of the other seams: the first frames of chunks are encoded otherwise than the last."""
 BACK_FACTOR, BACK_COSINE = 8.0, -0.8
 """What changes at one end of a chunk and changes back at the other needs this factor of what is usual alone."""
 WHOLE_BANDS = 6
 """Rows of blocks, of eight, that change where a chunk is another picture as a whole."""
+CUT_BANDS = 6
+"""Bands, of ten, that change at a cut."""
 ODD_SHARE = 3
 """At most one chunk in so many is odd; if more are, the film is made so."""
 CUT_SHARE = 5
@@ -44,7 +48,7 @@ def judge_odd_chunks(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator
     for one, two in in_turn(seams):
         common = rough[id(one)] & rough[id(two)]
         if not common:
-            common = scale.both_bands(one, two, [seam for seam in seams if seam is not one and seam is not two])
+            common = scale.both_bands(one, two)
         if not common and cosine(one.rough, two.rough) <= BACK_COSINE:
             common = scale.unusual_bands(one) & scale.unusual_bands(two)
         if common:
@@ -75,6 +79,8 @@ class Scale:
 
     def __init__(self, pieces: Sequence[Piece], seams: Sequence[Seam]) -> None:
         bands = [seam.bands for seam in seams if seam.bands]
+        self._seams = [seam for seam in seams if seam.bands]
+        self._usual_noise = _medians(bands)
         low = (len(bands) - 1) // 3
         self._noise = [sorted(each[band] for each in bands)[low] if bands else 0.0 for band in range(BANDS)]
         known = [piece.pictures.rough for piece in pieces if piece.pictures.rough is not None]
@@ -89,14 +95,14 @@ class Scale:
         """The bands in which a seam is rougher than is usual inside chunks."""
         return self._above(seam, BACK_FACTOR, self._usual, own=_least_usual(seam), noise=self._noise)
 
-    def both_bands(self, one: Seam, two: Seam, others: Sequence[Seam]) -> set[int]:
+    def both_bands(self, one: Seam, two: Seam) -> set[int]:
         """The bands in which two seams are rougher than the inside of chunks, and than most other seams."""
-        known = [other.bands for other in others if other.bands]
-        if not known or not one.bands or not two.bands or one.is_blink or two.is_blink:
+        noise = self._noise_beside(one, two)
+        if not noise or not one.bands or not two.bands or one.is_blink or two.is_blink:
             return set()
         found = set()
         for band in range(BANDS):
-            least = max(self._median[band], NOISE_FACTOR * median(bands[band] for bands in known), BOTH_FLOOR)
+            least = max(self._median[band], NOISE_FACTOR * noise[band], BOTH_FLOOR)
             ratios = [
                 seam.bands[band] / max(least, own[band])
                 for seam, own in ((one, _least_bands(one)), (two, _least_bands(two)))
@@ -104,11 +110,21 @@ class Scale:
             ]
             if len(ratios) == 2 and min(ratios) >= BOTH_EACH and ratios[0] * ratios[1] >= BOTH_MEAN**2:
                 found.add(band)
-        return {band for band in found if band < GRID and found & {band - 1, (band + 1) % GRID}}
+        return {band for band in found if band < GRID and found & ({band - 1, band + 1} - {GRID})}
+
+    def _noise_beside(self, one: Seam, two: Seam) -> Sequence[float]:
+        """How rough seams are in the middle; of few, those of a chunk itself are left out."""
+        if len(self._seams) > MANY:
+            return self._usual_noise
+        return _medians([seam.bands for seam in self._seams if seam is not one and seam is not two])
 
     def is_cut(self, seam: Seam) -> bool:
         """Whether a seam is rougher than the inside of one of its chunks."""
-        return bool(self._above(seam, ROUGH_FACTOR, NOTHING, own=_least_bands(seam), noise=NOTHING))
+        return self.changed(seam) >= CUT_BANDS
+
+    def changed(self, seam: Seam) -> int:
+        """The number of bands in which a seam is rougher than the inside of one of its chunks."""
+        return len(self._above(seam, ROUGH_FACTOR, NOTHING, own=_least_bands(seam), noise=NOTHING))
 
     @staticmethod
     def _above(
@@ -121,6 +137,10 @@ class Scale:
             for band, size in enumerate(seam.bands)
             if size >= max(ROUGH_LEAST, factor * max(least[band], own[band], ROUGH_FLOOR), NOISE_MOST * noise[band])
         }
+
+
+def _medians(bands: Sequence[Sequence[float]]) -> list[float]:
+    return [median(values) for values in zip(*bands, strict=True)]
 
 
 def _least_bands(seam: Seam) -> list[float]:

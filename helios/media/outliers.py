@@ -32,14 +32,14 @@ def judge_outliers(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator[P
     yield from judge_odd_chunks(pieces, seams)
     # Where scenes change at seams, chunks are unlike each other by right.
     scale = Scale(pieces, seams)
-    cuts = sum(map(scale.is_cut, seams))
-    if cuts > 2 + len(seams) // CUT_SHARE:
+    changes = sum(1 for seam in seams if scale.changed(seam))
+    if sum(map(scale.is_cut, seams)) > 2 + len(seams) // CUT_SHARE:
         return
-    yield from judge_damage(pieces, seams)
     if found := judge_stutter(pieces, seams):
         yield found
-    if cuts + sum(map(_has_cut, pieces)) > max(1, len(pieces) // CUTS_INSIDE):
+    if changes + sum(map(_has_cut, pieces)) > max(1, len(pieces) // CUTS_INSIDE):
         return
+    yield from judge_damage(pieces, seams)
     if found := _strip(pieces):
         yield found
     if found := _spark(pieces):

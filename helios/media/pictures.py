@@ -45,6 +45,8 @@ levels, and pictures went on."""
 EVERYWHERE = 0.4
 """A jump is usual if the median of those at other seams is this share of it: the last frames of starved chunks drift
 away from what their first frames show, by 0.7 to 1.5 levels at every seam (x264, crf 34)."""
+MANY = 20
+"""Of more seams one makes no difference."""
 ALIKE_LEAST, ALIKE_SLACK = 0.75, 0.03
 """Pictures go on across a seam if their blocks correlate at least so much, and at most so much less than those of the
 frames on both sides. Measured: cuts -0.11 to 0.77; slides that change 0.93 beside 1.00; motion as inside."""
@@ -134,14 +136,25 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
     return _at_seam(PictureFault.JUMP, before, after, message)
 
 
-def is_everywhere(finding: PictureFinding, seam: Seam, seams: Sequence[Seam]) -> bool:
-    """Whether the brightness or colour jumps in the same way at most other seams: then encoding makes it so."""
-    if finding.kind is not PictureFault.JUMP or len(seams) < 3:
-        return False
-    own, others = (seam.shift, seam.colour_shift), [other for other in seams if other is not seam]
-    usual = median(other.shift for other in others), median(other.colour_shift for other in others)
-    plane = 0 if abs(own[0]) >= SHIFT_LEAST else 1
-    return usual[plane] * own[plane] >= EVERYWHERE * own[plane] ** 2
+class UsualShifts:
+    """How the brightness and the colour change at a job's seams."""
+
+    def __init__(self, seams: Sequence[Seam]) -> None:
+        self._seams = seams
+        self._usual = _median_shifts(seams) if len(seams) > MANY else None
+
+    def have(self, finding: PictureFinding, seam: Seam) -> bool:
+        """Whether a jump is as at most other seams: then encoding makes it so."""
+        if finding.kind is not PictureFault.JUMP or len(self._seams) < 3:
+            return False
+        usual = self._usual or _median_shifts([other for other in self._seams if other is not seam])
+        own = seam.shift, seam.colour_shift
+        plane = 0 if abs(own[0]) >= SHIFT_LEAST else 1
+        return usual[plane] * own[plane] >= EVERYWHERE * own[plane] ** 2
+
+
+def _median_shifts(seams: Sequence[Seam]) -> tuple[float, float]:
+    return median(seam.shift for seam in seams), median(seam.colour_shift for seam in seams)
 
 
 class FirstFrames:

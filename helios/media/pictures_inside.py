@@ -19,10 +19,11 @@ ABRUPT, ABRUPT_FACTOR = 10.0, 3.0
 """A stretch begins and ends abruptly if both its steps are at least so many levels, and so many times the step just
 outside. Steps between pictures and black, or one colour, measured 34 to 112, and 8 to 70 times the step outside. In
 fades over 8 and 12 frames they measured 18 to 28, and 1.0 times the step outside."""
-CATCH_UP, OTHERS_CATCH_UP = 1.7, 1.2
-"""A frozen stretch ends in a jump if the step out of it is this many times the mean step of the chunks around. Where 17
-frames stood still, it was 2.9 to 9.7 (pictures that are only blocks of a texture are soon unlike, and no more so after
-17 frames); where motion starts again, 1.0."""
+CATCH_UP, OTHERS_CATCH_UP = 2.2, 1.2
+"""A frozen stretch ends in a jump if the step out of it is the first factor of the usual step of the chunks around, and
+the second of the third largest of any other chunk. Where 17 frames stood still, it was 2.9 to 9.7 times the mean step
+(pictures that are only blocks of a texture are soon unlike, and no more so after 17 frames); where motion starts again,
+1.0."""
 BEFORE = 1.6
 """The step before a frozen stretch is this many times the mean step around at most. After a cut or a quick fade films
 may stand still."""

@@ -85,7 +85,9 @@ def _own(seam: Seam | None, piece: Piece, *, clear: bool) -> list[Event]:
     if seam is None:
         return []
     events = seam.events if clear else seam.loose
-    return [(kind, frame) for kind, frame in events if (frame >= 0 if seam.after is piece else frame <= 0)]
+    # The last frames before a key frame are often worse than others: what is found in them is not clear.
+    least = 0 if clear else -1
+    return [(kind, frame) for kind, frame in events if (frame >= 0 if seam.after is piece else least <= frame <= 0)]
 
 
 def _is_even(piece: Piece) -> bool:

@@ -55,7 +55,8 @@ SUSPICIOUS: dict[str, MakePictures] = {
     "foreign": bad.foreign,
     "image missing": bad.missing_image,
 }
-MISSED: set[tuple[str, str]] = set()
+MISSED = {(FAST_BASE, "wrong frame")}
+"""A fast pan over small blocks: any two frames are about as different as frames three apart."""
 BAD = 3
 """The chunk that goes bad."""
 
@@ -166,3 +167,17 @@ def test_like_first_frames_are_found_among_many(tmp_path: Path) -> None:
     for number in range(1000):
         index.add(Piece(number, number * 30, 30, kept))
     assert len(list(index.like(Piece(1000, 30_000, 30, kept)))) == 8
+
+
+def test_what_an_earlier_version_kept_is_judged_as_far_as_it_goes(tmp_path: Path) -> None:
+    """Chunks that were accepted by an earlier version have no statistics of motion; others are judged beside."""
+    job = GOOD[FAST_BASE]
+    found = pieces(tmp_path, job.chunks(), job.look)
+    bare = {"spark": None, "uneven": None, "held": None, "rough": None, "sound": None}
+    for having in ((), (0,), (1, 3)):
+        mixed = [
+            piece if piece.chunk_id in having
+            else Piece(piece.chunk_id, piece.start_frame, piece.frames, piece.pictures.model_copy(update=bare))
+            for piece in found
+        ]  # fmt: skip
+        assert judge(mixed) == (set(), set())

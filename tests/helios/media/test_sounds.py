@@ -13,7 +13,7 @@ from helios.media.seams import Piece
 from helios.media.sound_continuity import sound_break
 from helios.media.sounds import EDGE_SAMPLES, SoundTaker, unpack_samples
 from helios.media.verify import verify_output
-from helios.models.pictures import ChunkPictures, PictureFault
+from helios.models.pictures import ChunkPictures, PictureFault, known_pictures
 from helios.models.sound import ChunkSound
 from helios.models.verification import VerifyLevel
 from testbed.films.sound import drums, music, speech
@@ -116,3 +116,12 @@ def test_wrong_sound_in_one_chunk_is_a_warning(make: type) -> None:
         parts = cut(samples)
         parts[2] = wrong
         assert (kind, 2) in said(parts)
+
+
+def test_sound_that_cannot_be_read_counts_as_none() -> None:
+    """What a worker sent of its sound is refused as a whole if it is no whole number of samples."""
+    pictures = taken([100.0] * 30).model_dump() | {"sound": heard(tone(0, 4000, rate=SAMPLE_RATE)[0]).model_dump()}
+    assert known_pictures(pictures) is not None
+    for broken in ("AA==", "A", "@@@@"):
+        sound = pictures["sound"] | {"first": broken}
+        assert known_pictures(pictures | {"sound": sound}) is None
