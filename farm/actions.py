@@ -10,6 +10,7 @@ from prefect.client.orchestration import PrefectClient
 from adapters import AdapterChoice
 from farm import runs
 from farm.dead_runs import mark_dead_runs
+from farm.deployments import submit_run
 from farm.finding import Run, find, opened
 from farm.leftovers import remove_leftovers
 from farm.masked import complete_parameters, refuse_secrets
@@ -54,7 +55,7 @@ async def submit(
         given |= {"job": str(keep_document(given["job"], directory)), "job_dir": str(directory)}
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
-        run = await runs.submit_run(prefect, deployment, given, queue=queue)
+        run = await submit_run(prefect, deployment, given, queue=queue)
     return RunStatus(run, RunState.PENDING)
 
 

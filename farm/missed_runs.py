@@ -25,7 +25,7 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.server.schemas.schedules import CronSchedule
 from prefect.states import Cancelled
 
-from farm.runs import list_deployments
+from farm.deployments import list_deployments
 from tasks.request.scheduled_time import is_scheduled
 
 MISSED = "Missed"

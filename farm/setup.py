@@ -85,7 +85,7 @@ def deploy() -> None:
 
 async def describe_deployments() -> list[str]:
     """A line for each deployment of the flow, by name."""
-    from farm.runs import list_deployments
+    from farm.deployments import list_deployments
     from tasks.prefect_api.api import FLOW_NAME
     from tasks.prefect_api.client import api_client
 

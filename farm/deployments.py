@@ -1,0 +1,67 @@
+"""The flow's deployments, and how a job is given to one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.client.schemas.sorting import DeploymentSort
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from helios.errors import RequestError
+from tasks.prefect_api.api import FLOW_NAME, RENDER_JOBS
+
+LONGEST_ANSWER = 1000
+"""Characters of an answer of Prefect's server that an error quotes."""
+
+
+async def submit_run(
+    client: PrefectClient,
+    deployment: str,
+    parameters: Mapping[str, Any],
+    *,
+    queue: str | None = None,
+) -> FlowRun:
+    """Give a job to the workers of a deployment.
+
+    Args:
+        client: Prefect's.
+        deployment: Its name, as in `render-job/local`, or `local` alone.
+        parameters: The flow's parameters; the deployment has the others.
+        queue: The work queue, whose priority is the job's. By default the deployment's.
+
+    Returns:
+        The run, which waits for a worker.
+
+    Raises:
+        RequestError: There is no such deployment, or a parameter is refused; says which.
+    """
+    full = deployment if "/" in deployment else f"{FLOW_NAME}/{deployment}"
+    try:
+        found = await client.read_deployment_by_name(full)
+    except (ObjectNotFound, ValueError):
+        known = ", ".join(f"{FLOW_NAME}/{one.name}" for one in await list_deployments(client))
+        there_are = f"there are {known}" if known else "helios-job up, or prefect deploy --all, makes them"
+        raise RequestError(f"There is no deployment {full}; {there_are}") from None
+    try:
+        return await client.create_flow_run_from_deployment(
+            found.id, parameters=dict(parameters), work_queue_name=queue
+        )
+    except PrefectHTTPStatusError as exc:
+        if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
+            raise
+        raise RequestError(f"The deployment {full} refuses the job: {_short(exc)}") from None
+
+
+def _short(exc: PrefectHTTPStatusError) -> str:
+    """What the server's answer says, without the document that it may quote."""
+    detail = str(exc.response.json().get("detail"))
+    return detail if len(detail) <= LONGEST_ANSWER else f"{detail[:LONGEST_ANSWER]} …"
+
+
+async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:
+    """The flow's deployments, by name."""
+    found = await client.read_deployments(flow_filter=RENDER_JOBS, sort=DeploymentSort.NAME_ASC)
+    return list(found)
