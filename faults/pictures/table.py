@@ -47,8 +47,9 @@ def describe(case: Case) -> str:
     """One case in a line."""
     film = case.film
     what = f"{case.kind} in chunk {case.position}" if case.kind else "good"
+    outcome = "passed" if not case.kind and case.caught is Caught.MISSED else case.caught.value
     found = ", ".join(f"{finding.kind.value} at frame {finding.frame}" for finding in case.findings)
     return (
-        f"film {film.seed} ({film.name}; {film.look.codec}, {film.look.fps} fps): {what}: {case.caught.value}"
+        f"film {film.seed} ({film.name}; {film.look.codec}, {film.look.fps} fps): {what}: {outcome}"
         f"{f' ({found})' if found else ''}"
     )
