@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import uuid
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,15 +60,14 @@ class OwnOutputs:
         self._replaced = directory / REPLACED / run
         self._notes = directory / NOTES
         self._known: dict[str, list[int]] | None = None
+        self._file: int | None = None
 
     def note(self, output: Path) -> None:
         """Write down that a file is an output that was accepted. A note that is lost costs a file moved aside."""
         with suppress(OSError):
             name, state = self._name(output), _state(output)
             self._load()[name] = state
-            self._notes.parent.mkdir(exist_ok=True)
-            with self._notes.open("ab") as file:
-                file.write(json.dumps([name, *state]).encode() + b"\n")
+            os.write(self._opened(), json.dumps([name, *state]).encode() + b"\n")
 
     def is_own(self, path: Path) -> bool:
         """Whether a file is an output that was accepted, and is as it was then."""
@@ -96,6 +96,14 @@ class OwnOutputs:
             place = path.with_name(f".{path.name[:200]}.before-{uuid.uuid4().hex[:6]}")  # on its own file system
             path.rename(place)
         return SetAside(path, place)
+
+    def _opened(self) -> int:
+        """The file of notes, open to append to it: opened once, since each chunk has a note."""
+        if self._file is None:
+            self._notes.parent.mkdir(exist_ok=True)
+            self._file = os.open(self._notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            weakref.finalize(self, os.close, self._file)
+        return self._file
 
     def _name(self, path: Path) -> str:
         return os.fsdecode(os.path.relpath(path, self._directory) if self._directory in path.parents else path)
