@@ -17,6 +17,7 @@ from tasks.prefect_api.log import OUTPUT
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.companions import Companions
+from tasks.run.making_way import make_way
 from tasks.run.run import Run
 from tasks.site import Attempt
 
@@ -88,8 +89,7 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
     order = await run.site.order(attempt)
     earlier = None
     if order.place == attempt.output:  # the command would write over whatever has that name
-        if (earlier := run.outputs.set_aside(order.place)) is not None:
-            get_run_logger().warning("%s", earlier)
+        earlier = make_way(order.place, run.outputs, get_run_logger())
         order.place.unlink(missing_ok=True)
     try:
         times.started = clock.seconds

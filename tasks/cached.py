@@ -9,6 +9,7 @@ from helios.models.report import ChunkResult, ReusedFrom
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact
 from tasks.chunk import verify
+from tasks.run.making_way import make_way
 from tasks.run.run import Run
 
 
@@ -24,12 +25,11 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
         fetched = time.monotonic()
         verified = await verify(place, chunk, run, done=entry.verified, pictures=entry.pictures)
         run.ledger.check_fits(f"chunk {chunk.id} (from the cache; --fresh renders it anew)", verified)
-        if (earlier := run.outputs.set_aside(output)) is not None:
-            get_run_logger().warning("%s", earlier)
+        make_way(output, run.outputs, get_run_logger())
         place.replace(output)
         run.outputs.note(output)
     except (HeliosError, OSError) as exc:
-        get_run_logger().warning("Chunk %d is rendered, and not taken from the cache: %s", chunk.id, str(exc))
+        get_run_logger().warning("Chunk %d is rendered, and not taken from the cache: %s", chunk.id, exc)
         return False
     finally:
         place.unlink(missing_ok=True)

@@ -31,6 +31,7 @@ from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
 from tasks.run.last_chunk import LastChunk, allowed_frames, describe_length
+from tasks.run.making_way import make_way
 from tasks.run.run import Run
 
 
@@ -136,8 +137,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         if run.ledger.is_rehearsal_due:
             await _rehearse(rendered.place, chunk, run)
         if rendered.place != attempt.output:
-            if (earlier := run.outputs.set_aside(attempt.output)) is not None:
-                get_run_logger().warning("%s", earlier)
+            make_way(attempt.output, run.outputs, get_run_logger())
             run.companions.accept(rendered.place, attempt.output)
             rendered.place.replace(attempt.output)
     except BaseException:

@@ -23,6 +23,7 @@ from helios.processes.command_output import explain_exit
 from helios.storage.digest import hash_file
 from tasks.request.prepare import VideoUpload
 from tasks.run.ledger import Ledger
+from tasks.run.making_way import make_way
 from tasks.run.run import Run
 
 STITCHER: VideoStitcher = FfmpegStitcher()
@@ -42,9 +43,7 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     inputs = _inputs(run.ledger)
     await asyncio.to_thread(run.companions.sweep)
     logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
-    earlier = None if job.overwrites else run.outputs.set_aside(output)
-    if earlier is not None:
-        logger.warning("%s", earlier)
+    earlier = None if job.overwrites else make_way(output, run.outputs, logger)
     try:
         report = await _stitch(run, output, inputs)
     finally:

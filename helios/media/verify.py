@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +15,7 @@ from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.sounds import SoundTaker
 from helios.models.pictures import ChunkPictures
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+from helios.storage.digest import hash_file
 
 
 class VerificationStoppedError(ExpectedError):
@@ -97,9 +97,7 @@ def verify_output(
                 decoding.feed(packet, index)
         if decoding:
             decoding.finish()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+        digest, size = hash_file(path)
         return VerifiedOutput(
             frames=frames,
             bytes=size,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from helios.job.own_outputs import OwnOutputs
 from tasks.prefect_api.log import RunLogger
+from tasks.run.making_way import make_way
 
 
 class Companions:
@@ -67,8 +68,7 @@ class Companions:
     def _move(self, source: Path, target: Path) -> None:
         if not os.path.lexists(source):
             return
-        if (earlier := self._outputs.set_aside(target)) is not None:
-            self._log.warning("%s", earlier)
+        make_way(target, self._outputs, self._log)
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)  # of an earlier run
         source.replace(target)
