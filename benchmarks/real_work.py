@@ -29,8 +29,19 @@ GOALS, GOAL_SECONDS = {VerifyLevel.CONTAINER: 1.03, VerifyLevel.DECODE: 1.06}, 1
 WARM_UP = Encodes(chunks=4, frames=1, at_once=2)
 """Rendered before all others, since a farm that is up has rendered before. The suite `start` measures a first job."""
 VIDEO = "seconds_until_video"
+COLUMNS = (
+    Column(measure=VIDEO, heading="s until the video is there"),
+    Column(measure=WALL, heading="s until that is recorded"),
+)
 XARGS = "xargs -P, then a concatenation"
 TASKS = "bare Prefect tasks, then the same concatenation"
+
+
+def plan_orrery(chunks: int, frames: int) -> JobSpec:
+    """A job of real encodes: chunks of so many frames of the example in 720p H.264."""
+    return plan_job(
+        [frames] * chunks, fps="30", width=1280, height=720, command=RENDER, output_pattern="c{index:04d}.mp4"
+    )
 
 
 def measure(extent: Extent) -> list[Table]:
@@ -41,10 +52,7 @@ def measure(extent: Extent) -> list[Table]:
 
 
 async def _measure(encodes: Encodes, *, runs: int) -> Table:
-    spec = plan_job(
-        [encodes.frames] * encodes.chunks, fps="30", width=1280, height=720, command=RENDER,
-        output_pattern="c{index:04d}.mp4",
-    )  # fmt: skip
+    spec = plan_orrery(encodes.chunks, encodes.frames)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         job = write_job(folder, spec.to_document())
@@ -63,11 +71,7 @@ async def _measure(encodes: Encodes, *, runs: int) -> Table:
     frames = "1 frame" if encodes.frames == 1 else f"{encodes.frames} frames"
     title = f"{encodes.chunks} chunks of {frames} of 720p H.264, {encodes.at_once} at a time"
     note = f"A chunk's command takes {seconds:.1f} s."
-    columns = (
-        Column(measure=VIDEO, heading="s until the video is there"),
-        Column(measure=WALL, heading="s until that is recorded"),
-    )
-    table = Table(title=title, figures=figures, reference=XARGS, ratio_of=VIDEO, columns=columns, note=note)
+    table = Table(title=title, figures=figures, reference=XARGS, ratio_of=VIDEO, columns=COLUMNS, note=note)
     if seconds < GOAL_SECONDS:
         return table
     goals = tuple(
