@@ -5,6 +5,7 @@ from __future__ import annotations  # av.Packet is generic in its stubs alone
 import os
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -23,6 +24,9 @@ from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
 from helios.models.framerate import MAX_FPS
 
+NO_PICTURES = {"skip_frame": "all"}
+"""Has FFmpeg open a file without decoding a picture of it: it takes what containers and headers say."""
+
 
 class ChunkFile:
     """An open media file that should hold `frames` frames at `fps` frames per second.
@@ -32,20 +36,23 @@ class ChunkFile:
         fps: Expected frame rate.
         frames: Expected number of frames.
         file: The file, already open: it is read instead of what has the path now. It stays open.
+        decode: Whether FFmpeg decodes the first pictures when it opens the file, for 10 ms of CPU at 720p. Without
+            it, `parameters` lacks what only pictures tell, such as the pixel format.
 
     Raises:
         OutputError: It is missing, empty, not a video, or without a video stream.
     """
 
-    def __init__(self, path: Path, *, fps: Fraction, frames: int, file: BinaryIO | None = None) -> None:
+    def __init__(
+        self, path: Path, *, fps: Fraction, frames: int, file: BinaryIO | None = None, decode: bool = True
+    ) -> None:
         self.path = path
         self.fps = fps
         self.frames = frames
         self._file = file
-        self._container = _open(path, file)
+        self._container = _open(path, file, decode=decode)
         try:
             self.video, self.audio = _streams(self._container, path)
-            self.parameters = VideoParameters.of(self.video)
             self.audio_parameters = AudioParameters.of(self.audio) if self.audio else None
         except BaseException:
             self._container.close()
@@ -64,6 +71,11 @@ class ChunkFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._container.close()
+
+    @cached_property
+    def parameters(self) -> VideoParameters:
+        """What the file says about its pictures; making it takes about as long as reading a second of video."""
+        return VideoParameters.of(self.video)
 
     @property
     def start_seconds(self) -> Fraction:
@@ -169,14 +181,15 @@ def _rate(rate: Fraction | None) -> str:
     return f"{float(rate):.6g} fps" if rate else "unknown"
 
 
-def _open(path: Path, file: BinaryIO | None) -> InputContainer:
+def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
+    options = None if decode else NO_PICTURES
     try:
         if (path.stat() if file is None else os.fstat(file.fileno())).st_size == 0:
             raise OutputError(f"{path.name} is empty")
         if file is not None:
-            return av.open(file, "r")  # it knows the format by the file's name, too
+            return av.open(file, "r", options=options)  # it knows the format by the file's name, too
         # An absolute path: FFmpeg takes "a:b.mp4" for a protocol named "a".
-        return av.open(str(path.absolute()), "r")
+        return av.open(str(path.absolute()), "r", options=options)
     except FileNotFoundError:
         raise OutputError(f"{path.name} was not written") from None
     except IsADirectoryError:

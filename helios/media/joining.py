@@ -20,7 +20,7 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
 from helios.media.joined_sound import JoinedSound, check_sound
 from helios.media.matroska_aspect import write_aspect
-from helios.media.parameters import AudioParameters, VideoParameters
+from helios.media.parameters import AudioParameters, PacketParameters, VideoParameters
 from helios.media.soundtrack import open_sound
 from helios.media.stream_facts import UNOFFICIAL
 
@@ -61,6 +61,7 @@ class Join:
         name, sound_encoder = container_of(path)
         check_container(output, chunk.parameters.codec)
         self._parameters: VideoParameters = chunk.parameters
+        self._packet_parameters = PacketParameters.of(chunk.video)
         self._sound_format = chunk.audio_parameters or sound
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
@@ -168,11 +169,18 @@ class Join:
             )
 
     def _check_fits(self, chunk: ChunkFile, part: StitchInput) -> None:
-        if chunk.parameters != self._parameters:
-            difference = chunk.parameters.differences(self._parameters)
-            raise OutputError(f"{part.name} does not fit {self.first.name}: {difference}")
+        if PacketParameters.of(chunk.video) != self._packet_parameters:
+            with ChunkFile(part.path, fps=self.fps, frames=part.frames) as whole:
+                self._check_parameters(whole, part)
+        elif part.artifact is None:
+            self._check_parameters(chunk, part)
         own = chunk.audio_parameters
         if self._sound_file is None and own is not None and own != self._sound_format:
             raise OutputError(
                 f"{part.name} does not fit {self.first.name}: sound {own} instead of {self._sound_format}"
             )
+
+    def _check_parameters(self, chunk: ChunkFile, part: StitchInput) -> None:
+        if chunk.parameters != self._parameters:
+            difference = chunk.parameters.differences(self._parameters)
+            raise OutputError(f"{part.name} does not fit {self.first.name}: {difference}")

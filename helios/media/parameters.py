@@ -21,6 +21,27 @@ HEADERS_ADVICE = (
 
 
 @dataclass(frozen=True)
+class PacketParameters:
+    """What a video stream's packets rely on, as far as it is known before a picture is decoded."""
+
+    codec: str
+    """FFmpeg's name of the codec: h264, hevc, vp9, av1, prores, …"""
+    width: int
+    """Pixels."""
+    height: int
+    """Pixels."""
+    headers: str
+    """As in `VideoParameters`."""
+
+    @classmethod
+    def of(cls, stream: VideoStream) -> "PacketParameters":
+        """Read them from an open stream."""
+        context = stream.codec_context
+        codec = context.codec.canonical_name
+        return cls(codec, context.width, context.height, decoder_headers(codec, context.extradata or b""))
+
+
+@dataclass(frozen=True)
 class VideoParameters:
     """A video stream's codec and everything that its packets rely on."""
 

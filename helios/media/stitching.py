@@ -120,9 +120,11 @@ def _chunks(
     """Open every chunk once, in order; after its packets were read, make sure that it was not changed meanwhile."""
     with closing(open_in_turn(inputs)) as opened:
         for part, accepted in opened:
+            # All pictures of a file on record were decoded when it was accepted, and compared with its siblings'.
+            decode = part is inputs[0] or part.artifact is None
             if stop is not None and stop.is_set():
                 raise StitchCancelledError(f"Stitching {output.name} was stopped")
-            with ChunkFile(part.path, fps=fps, frames=part.frames, file=accepted.file) as chunk:
+            with ChunkFile(part.path, fps=fps, frames=part.frames, file=accepted.file, decode=decode) as chunk:
                 yield part, chunk
             accepted.check_unchanged()
 

@@ -36,9 +36,15 @@ def chunks(folder: Path, clip: Clip, *, suffix: str = ".mp4", sizes: tuple[int, 
     inputs, frame = [], 0
     for index, count in enumerate(sizes):
         path = write_clip(folder / f"c{index}{suffix}", clip, start=frame, count=count)
-        inputs.append(StitchInput(path, count, f"chunk {index}"))
+        inputs.append(recorded(StitchInput(path, count, f"chunk {index}")))
         frame += count
     return inputs
+
+
+def recorded(part: StitchInput) -> StitchInput:
+    """The same input with a record of its acceptance."""
+    digest, size = hash_file(part.path)
+    return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
 
 
 def stitch(inputs: list[StitchInput], output: Path, clip: Clip, **options: object) -> OutputReport:
@@ -206,12 +212,14 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str) -> None:
+def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str, is_recorded: bool) -> None:
     """A chunk that does not fit is named, and an earlier file at the output's place stays there."""
     message, clip, count = BROKEN[kind]
     inputs = chunks(tmp_path, H264)
     write_clip(inputs[1].path, clip, start=7, count=count)
+    inputs[1] = recorded(inputs[1]) if is_recorded else replace(inputs[1], artifact=None)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "video.mp4").write_text("the last good one")
     with pytest.raises(OutputError, match=message):
@@ -247,7 +255,7 @@ class _Strike(threading.Event):
 
 def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
     """A chunk that changes after its digest was right ends the stitch without a video; the error names the chunk."""
-    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    inputs = chunks(tmp_path, H264)
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
     strike = _Strike(lambda: inputs[1].path.write_bytes(other.read_bytes()))
     with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
@@ -257,18 +265,12 @@ def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
 
 def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path: Path) -> None:
     """The video has the accepted frames, although a chunk's path is given to another file meanwhile."""
-    inputs = [recorded(part) for part in chunks(tmp_path, H264)]
+    inputs = chunks(tmp_path, H264)
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
     stitch(inputs, tmp_path / "video.mp4", H264, stop=_Strike(lambda: other.replace(inputs[1].path)))
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
     with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
         stitch(inputs, tmp_path / "again.mp4", H264)
-
-
-def recorded(part: StitchInput) -> StitchInput:
-    """The same input with a record of its acceptance."""
-    digest, size = hash_file(part.path)
-    return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
 
 
 def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
