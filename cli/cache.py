@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.outcome import EXIT_FAILED
+from cli.exit_codes import EXIT_FAILED
 from helios.errors import RequestError
 from helios.storage import cache_upkeep
 from helios.storage.folder import Storage

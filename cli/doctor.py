@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from adapters import create_adapter
 from cli.adapter_option import read_adapter
-from cli.outcome import EXIT_FAILED
+from cli.exit_codes import EXIT_FAILED
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError
 from tasks.request.block_names import names_block

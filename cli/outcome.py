@@ -4,9 +4,9 @@ import json
 
 import click
 
+from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from helios.models.report import JobReport, ReusedFrom, RunState
 
-EXIT_FAILED, EXIT_REFUSED, EXIT_INTERRUPTED = 1, 2, 130
 EXIT_CODES = {
     RunState.COMPLETED: 0,
     RunState.FAILED: EXIT_FAILED,

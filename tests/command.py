@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from click.testing import CliRunner
 
-from cli.main import commands
+from cli.commands import commands
 from farm.server.credentials import basic, client_headers
 
 HELIOS_JOB = str(Path(sys.executable).with_name("helios-job"))

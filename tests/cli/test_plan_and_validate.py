@@ -1,13 +1,17 @@
 """`helios-job plan` and `helios-job validate`."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from cli.commands import COMMANDS, commands
 from helios.job.source import load_job_spec
 from testbed.jobs import make_job, write_job
-from tests.command import helios_job
+from tests.command import helios_job, said
 
 PLAN = ("plan", "--fps", "30000/1001", "--size", "1280x720", "--output-pattern", "part {index:02d}.mov")
 COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}")
@@ -76,6 +80,26 @@ def test_validate(tmp_path: Path) -> None:
     done = helios_job("validate", path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"helios-job: {path}: colour: an unknown field; expected only fields of the job")
+
+
+def test_the_list_of_commands_says_what_they_say() -> None:
+    """`--help` lists every command with the first sentence of its own help."""
+    for name, (_, _, line) in COMMANDS.items():
+        command = commands.get_command(click.Context(commands), name)
+        assert command is not None
+        assert command.get_short_help_str(limit=200) == line
+        assert command.name == name
+    assert said("--help").count("\n  ") >= len(COMMANDS)
+
+
+def test_help_loads_no_models_and_no_media() -> None:
+    """`--help` and `--version` answer without loading pydantic, PyAV or Prefect."""
+    program = (
+        "import sys; from cli.commands import commands; commands(['--help'], standalone_mode=False); "
+        "print(sorted({'av', 'pydantic', 'prefect'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stderr.strip(), "cache" in done.stdout) == ("[]", True)
 
 
 def test_help_and_version() -> None:
