@@ -1,6 +1,7 @@
 """The workers' deployment files, checked by the platforms' rules as far as that is possible without the platforms."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,14 @@ import yaml
 from helios.worker.settings import WorkerSettings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
+COMPOSE = DEPLOY / "compose" / "compose.yaml"
 VARIABLES = {f"HELIOS_{field.name.upper()}" for field in fields(WorkerSettings)} | {"HELIOS_WORKER_NAME"}
+
+
+def has_compose() -> bool:
+    """Whether Docker's compose is here; its daemon is not needed."""
+    docker = shutil.which("docker")
+    return docker is not None and subprocess.run([docker, "compose", "version"], capture_output=True).returncode == 0
 
 
 def test_the_template_is_sound() -> None:
@@ -42,20 +50,100 @@ def test_the_deployments_set_what_a_worker_needs() -> None:
         assert "HELIOS_JOB_PREFIXES" in path.read_text(), path
 
 
+def copied_by(dockerfile: Path) -> list[str]:
+    """What a Dockerfile copies, relative to the checkout."""
+    found = [word for line in re.findall(r"^COPY (.*) \S+$", dockerfile.read_text(), re.M) for word in line.split()]
+    assert found
+    assert len(found) == len(set(found)), "something is copied twice"
+    for name in found:
+        assert (DEPLOY.parent / name).exists(), name
+    return found
+
+
 @pytest.mark.parametrize("folder", ["aws", "gcp"])
-def test_the_image_can_be_built_from_the_checkout(folder: str, tmp_path: Path) -> None:
+def test_the_image_can_be_built_from_the_checkout(folder: str) -> None:
     """What the Dockerfile copies exists, and its packages are optional dependencies of the project."""
     root = DEPLOY.parent
     text = (DEPLOY / folder / "Dockerfile").read_text()
-    copied = [word for line in re.findall(r"^COPY (.*) \S+$", text, re.M) for word in line.split()]
-    assert copied
-    for name in copied:
-        assert (root / name).exists(), name
+    copied_by(DEPLOY / folder / "Dockerfile")
     extras = re.search(r"^ARG EXTRAS=(.*)$", text, re.M)
     assert extras is not None
     project = (root / "pyproject.toml").read_text()
     for extra in [*extras[1].split(","), *(["service"] if folder == "gcp" else [])]:
         assert f"\n{extra} = [" in project
+
+
+def test_the_image_of_compose_has_what_its_commands_import(tmp_path: Path) -> None:
+    """The image's copy of the checkout has every module that the server, a worker and the commands import."""
+    for name in copied_by(DEPLOY / "compose" / "Dockerfile"):
+        source, place = DEPLOY.parent / name, tmp_path / name
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, place)
+    own = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    script = (
+        "import sys, cli.main, farm.server.embedded, farm.setup, farm.worker, flows.render, examples.orrery.__main__;"
+        f"print([n for n, m in sys.modules.items() if m.__name__.split('.')[0] in {{*{own}, 'testbed', 'tests'}}"
+        f" and not str(getattr(m, '__file__', None) or '{tmp_path}').startswith('{tmp_path}')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+
+
+def test_compose_builds_once_and_runs_nothing_as_root() -> None:
+    """One service builds the image, and no other pulls it; the image's user is not root; workers have the host's."""
+    services = yaml.safe_load(COMPOSE.read_text())["services"]
+    own = {name: service for name, service in services.items() if service["image"] == "helios-render"}
+    assert {name: service["pull_policy"] for name, service in own.items()} == {
+        "server": "build", "deployments": "never", "worker": "never",
+    }  # fmt: skip
+    assert [name for name, service in services.items() if "build" in service] == ["server"]
+    dockerfile = (COMPOSE.parent / "Dockerfile").read_text()
+    assert re.search(r"^USER (?!root|0)\w+$", dockerfile, re.M)
+    worker = services["worker"]
+    assert re.sub(r":\?[^}]*", "", worker["user"]) == "${FARM_UID}:${FARM_GID}"
+    (jobs,) = worker["volumes"]
+    assert (jobs["source"], jobs["target"], worker["working_dir"]) == ("${RENDERS}",) * 3
+    home = services["server"]["volumes"][0].partition(":")[2]
+    assert f"install --directory --owner farm {home}" in dockerfile
+
+
+def test_compose_has_no_variable_that_the_page_does_not_set() -> None:
+    """Each variable without a default is in the .env that docs/operations.md makes; each dependency is a service."""
+    text = COMPOSE.read_text()
+    needed = set(re.findall(r"\$\{(\w+)[^}]*\}", text)) - set(re.findall(r"\$\{(\w+):-", text))
+    page = (DEPLOY.parent / "docs" / "operations.md").read_text()
+    (made,) = re.findall(r"> deploy/compose/\.env <<EOF\n(.*?)\nEOF\n", page, re.S)
+    assert needed == set(re.findall(r"^(\w+)=", made, re.M))
+    services = yaml.safe_load(text)["services"]
+    for service in services.values():
+        assert service.get("depends_on", {}).keys() <= services.keys()
+
+
+@pytest.mark.skipif(not has_compose(), reason="needs Docker's compose, without its daemon")
+def test_compose_itself_takes_the_file(tmp_path: Path) -> None:
+    """Docker's compose accepts the file, and fills in the variables; without one of them it says which is missing."""
+    variables = {
+        "POSTGRES_PASSWORD": "p", "FARM_AUTH": "a:b", "FARM_UID": "1234", "FARM_GID": "5678", "RENDERS": str(tmp_path),
+    }  # fmt: skip
+
+    def config(**environment: str) -> "subprocess.CompletedProcess[str]":
+        words = ["docker", "compose", "-f", str(COMPOSE), "--env-file", "/dev/null", "config", "--format", "json"]
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **environment}
+        return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=env)
+
+    done = config(**variables)
+    assert done.returncode == 0, done.stderr
+    worker = json.loads(done.stdout)["services"]["worker"]
+    assert (worker["user"], worker["working_dir"]) == ("1234:5678", str(tmp_path))
+    for name in variables:
+        without = config(**{key: value for key, value in variables.items() if key != name})
+        assert without.returncode != 0
+        assert f"{name}" in without.stderr
 
 
 def test_the_handlers_are_where_they_are_named() -> None:
