@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# No telemetry from a render: neither from the server that it starts, nor from Prefect's client here.
-os.environ.setdefault("DO_NOT_TRACK", "1")
 # On a terminal the bar owns the screen, and prints warnings and errors itself.
 if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

@@ -16,8 +16,9 @@ def worker(pool: str, limit: int | None) -> int:
     from prefect.settings import PREFECT_API_URL
 
     if not PREFECT_API_URL.value():
-        raise RequestError("A worker needs a Prefect server; start one (prefect server start), and name it: "
-                           "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api")  # fmt: skip
+        raise RequestError("A worker needs a Prefect server; name it: PREFECT_API_URL=http://…/api. On one machine, "
+                           "helios-job up is a server with a worker; docs/operations.md says how to start a server of "
+                           "several machines")  # fmt: skip
     from farm.server.connect import configured_server
     from farm.server.credentials import export_client_settings
 

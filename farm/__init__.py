@@ -7,8 +7,12 @@ Importing this package imports nothing else: Prefect, which takes over a second,
 used.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Prefect reports to its makers on a terminal, from its import on: not from here, unless the environment wants it.
+os.environ.setdefault("DO_NOT_TRACK", "1")
 
 if TYPE_CHECKING:
     from farm.actions import cancel, delete, pause, resume, retry, submit

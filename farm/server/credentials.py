@@ -65,6 +65,7 @@ class ServerAccess:
             "PREFECT_SERVER_API_AUTH_STRING": self.auth,
             "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(own_origins(self.port)),
             "PREFECT_SERVER_UI_API_URL": self.url,
+            "PREFECT_UI_URL": self.ui,  # for the links in notifications
         }
 
     @property

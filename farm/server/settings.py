@@ -8,6 +8,7 @@ With Prefect's own, a server on SQLite spends 17 ms of CPU on a task run, and wr
 
 import os
 import sys
+from collections.abc import Mapping
 
 BATCHED_WRITES = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "100",
@@ -25,14 +26,28 @@ LEASES_IN_FILES = {
 LARGE_DOCUMENTS = {"PREFECT_SERVER_API_MAX_PARAMETER_SIZE": str(65 * 1024 * 1024)}
 """A job document as a run's parameter, of up to 64 MiB: Prefect's own limit is 512 KiB. What this program submits has
 the path of a large document instead; this is for `prefect deployment run`, the UI, and calls of the flow."""
-RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES, **LARGE_DOCUMENTS}
+NO_TELEMETRY = {
+    # The server's own reports, those of its UI in the browser, and those of Prefect's clients, which ask the server.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # Those of Prefect's code in this process, which may report before it has asked.
+    "DO_NOT_TRACK": "1",
+}
+"""Prefect reports to its makers by default."""
+RECOMMENDED = {**BATCHED_WRITES, **LEASES_IN_FILES, **LARGE_DOCUMENTS, **NO_TELEMETRY}
 """Settings for every server that this program uses, also a server that a person starts."""
 EMBEDDED = {
     **RECOMMENDED,
     "PREFECT__SERVER_FINAL": "1",  # the server does not start further processes of its own
-    # No telemetry from a render.
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
 }
+
+
+def recommended(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment with the recommended settings in it, unless it has others."""
+    found = {**RECOMMENDED, **environment}
+    if "PREFECT_UI_URL" not in found and (api := found.get("PREFECT_SERVER_UI_API_URL")):
+        # Prefect makes the links in notifications of this alone.
+        found["PREFECT_UI_URL"] = api.rstrip("/").removesuffix("/api")
+    return found
 
 
 def main() -> None:
@@ -40,7 +55,7 @@ def main() -> None:
     if not sys.argv[1:]:
         sys.exit("Name a command, such as: python -m farm.server.settings prefect server start")
     try:
-        os.execvpe(sys.argv[1], sys.argv[1:], {**RECOMMENDED, **os.environ})  # noqa: S606  no shell is wanted
+        os.execvpe(sys.argv[1], sys.argv[1:], recommended(os.environ))  # noqa: S606  no shell is wanted
     except OSError as exc:
         sys.exit(f"{sys.argv[1]} can't be run: {exc.strerror}")
 
