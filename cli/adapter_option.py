@@ -7,10 +7,22 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from adapters import AdapterConfig
+from adapters import AdapterConfig, adapter_names
 from helios.errors import RequestError
+from helios.variables import PREFIX, WEBHOOK_SECRET
+from helios.worker.settings import VARIABLES
 
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
+
+
+def config_variable(name: str) -> str:
+    """The variable with an adapter's settings, such as HELIOS_AWS_LAMBDA_CONFIG."""
+    return f"{PREFIX}{name.upper().replace('-', '_')}_CONFIG"
+
+
+def known_variables() -> set[str]:
+    """Every variable of helios-render: of the commands, of jobs, and of workers, which may be this process."""
+    return {*map(config_variable, adapter_names()), WEBHOOK_SECRET, *VARIABLES}
 
 
 def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseModel:
@@ -23,7 +35,7 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
     Raises:
         RequestError: The settings can't be read, or are no JSON object.
     """
-    variable = f"HELIOS_{name.upper().replace('-', '_')}_CONFIG"
+    variable = config_variable(name)
     source = "--adapter-config"
     if config is None and (config := os.environ.get(variable)) is not None:
         source = variable

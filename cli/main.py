@@ -3,6 +3,7 @@
 It imports little itself, so that `--help` and `--version` answer at once.
 """
 
+import os
 import sys
 import warnings
 
@@ -13,12 +14,21 @@ from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from cli.server_errors import explain
 from helios.errors import ExpectedError, HeliosError
 from helios.garbage import spare_loading
+from helios.variables import misspelt
+
+
+def _known_variables() -> set[str]:
+    from cli.adapter_option import known_variables  # imports the adapters' settings, 0.2 s
+
+    return known_variables()
 
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
     spare_loading()
+    for hint in misspelt(os.environ, _known_variables):
+        click.echo(f"helios-job: {hint}", err=True)
     try:
         code = commands.main(standalone_mode=False)
     except click.ClickException as exc:

@@ -20,8 +20,9 @@ from helios.errors import HeliosError, RequestError, RetryBudget
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.by_url import storage_root
+from helios.variables import misspelt
 from helios.worker.runtime import WorkerRuntime, read_request
-from helios.worker.settings import WorkerSettings
+from helios.worker.settings import VARIABLES, WorkerSettings
 
 INDEX_VARIABLES = ("CLOUD_RUN_TASK_INDEX", "AWS_BATCH_JOB_ARRAY_INDEX")
 MAX_BATCH_BYTES = 16 * 1024 * 1024
@@ -30,10 +31,10 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 def main() -> None:
     """Carry out the command line."""
     words = _parse()
+    for line in misspelt(os.environ, lambda: VARIABLES):
+        print(f"helios.worker: {line}", file=sys.stderr)  # noqa: T201  the platform's log
     if words.action == "serve":
-        from helios.worker.cloud_run import serve
-
-        serve(host=words.host, port=words.port)
+        _serve(words)
         return
     answer = asyncio.run(_answer(words))
     print(write_answer(answer).decode(), flush=True)  # noqa: T201  the answer
@@ -45,6 +46,16 @@ def exit_code(answer: ChunkAnswer) -> int:
     if answer.error is not None and answer.error.failure.budget is RetryBudget.NONE:
         return 2
     return 0 if answer.exit_code == 0 else 1
+
+
+def _serve(words: argparse.Namespace) -> None:
+    from helios.worker.cloud_run import serve
+
+    try:
+        serve(host=words.host, port=words.port)
+    except HeliosError as exc:
+        print(f"helios.worker: {exc}", file=sys.stderr)  # noqa: T201  the platform's log
+        sys.exit(2)
 
 
 async def _answer(words: argparse.Namespace) -> ChunkAnswer:

@@ -1,14 +1,17 @@
 """The handler of an AWS Lambda function: `helios.worker.aws_lambda.handler`."""
 
 import asyncio
+import os
+import sys
 from typing import Any, Protocol
 
 from helios.errors import HeliosError
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
+from helios.variables import misspelt
 from helios.worker.http import status_of
 from helios.worker.runtime import WorkerRuntime, read_request
-from helios.worker.settings import WorkerSettings
+from helios.worker.settings import VARIABLES, WorkerSettings
 
 
 class LambdaContext(Protocol):
@@ -35,6 +38,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     global _runtime
     try:
         if _runtime is None:
+            for line in misspelt(os.environ, lambda: VARIABLES):
+                print(line, file=sys.stderr)  # noqa: T201  the function's log
             _runtime = WorkerRuntime(WorkerSettings.from_environment())
         request = read_request(event)
     except HeliosError as exc:

@@ -25,6 +25,7 @@ from helios.worker.settings import WorkerSettings
 
 MAX_BODY_BYTES = 256 * 1024
 """A request has a few hundred bytes, and the job's variables."""
+LAST_PORT = 65535
 FINISH_SECONDS = 3.0
 """After SIGTERM a chunk may still finish within this many seconds; Cloud Run kills after 10 s."""
 
@@ -99,15 +100,24 @@ def serve(*, host: str = "0.0.0.0", port: int | None = None) -> None:  # noqa: S
     Args:
         host: Address to listen on.
         port: Port to listen on; $PORT, or 8080, when None.
+
+    Raises:
+        RequestError: A variable has an invalid value.
     """
     runtime = WorkerRuntime(WorkerSettings.from_environment())
     config = uvicorn.Config(
         create_app(runtime),
         host=host,
-        port=port if port is not None else int(os.environ.get("PORT", "8080")),
+        port=port if port is not None else _port(os.environ.get("PORT") or "8080"),
         log_level="warning",
         lifespan="off",
         timeout_graceful_shutdown=None,
         timeout_keep_alive=75,
     )
     _Server(config, runtime).run()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= LAST_PORT:
+        raise RequestError(f"PORT is {text!r}; expected a number up to {LAST_PORT}")
+    return int(text)

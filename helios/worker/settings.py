@@ -1,17 +1,18 @@
 """What a worker's deployment decides, read from its environment variables."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
 
 from helios.errors import RequestError
 from helios.job.source import is_url
 from helios.storage.urls import is_storage_url, is_within
+from helios.variables import PREFIX
 
-PREFIX = "HELIOS_"
 Number = TypeVar("Number", int, float)
 
 
@@ -64,12 +65,14 @@ class WorkerSettings:
             or environment.get("CLOUD_RUN_JOB")
         )
         words = _words(given.get("job_prefixes", ""))
+        for word in words:
+            _check_prefix(word)
         chunk_bytes = _number(given, "chunk_bytes", -1, int)
         return cls(
             job_prefixes=None if trusted and not words else words,
-            command_env=_words(given.get("command_env", "")),
-            folder=Path(given.get("folder") or cls().folder),
-            chunks_at_once=_number(given, "chunks_at_once", cls.chunks_at_once, int),
+            command_env=_names(given),
+            folder=_folder(given.get("folder")) or cls().folder,
+            chunks_at_once=_number(given, "chunks_at_once", cls.chunks_at_once, int, least=1),
             grace_seconds=_number(given, "grace_seconds", cls.grace_seconds, float),
             reserve_seconds=_number(given, "reserve_seconds", cls.reserve_seconds, float),
             cancel_poll_seconds=_number(given, "cancel_poll_seconds", cls.cancel_poll_seconds, float),
@@ -96,6 +99,13 @@ class WorkerSettings:
         )
 
 
+VARIABLES = frozenset(
+    {f"{PREFIX}{one.name.upper()}" for one in fields(WorkerSettings)} - {f"{PREFIX}NAME", f"{PREFIX}INSTANCE"}
+    | {f"{PREFIX}WORKER_NAME"}
+)
+"""Every variable that a worker reads."""
+
+
 def _is_below(place: str, prefix: str) -> bool:
     if is_storage_url(place) and is_storage_url(prefix):
         return is_within(place, prefix)
@@ -112,7 +122,38 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _number(given: Mapping[str, str], name: str, default: Number, kind: type[Number]) -> Number:
+def _check_prefix(word: str) -> None:
+    """Refuse a place in HELIOS_JOB_PREFIXES in which no job can lie."""
+    if ":/" in word and not (is_url(word) or is_storage_url(word)):
+        raise RequestError(f"{PREFIX}JOB_PREFIXES has {word!r}; expected s3://, gs://, file://, https:// or a path")
+
+
+def _names(given: Mapping[str, str]) -> tuple[str, ...]:
+    names = _words(given.get("command_env", ""))
+    for name in names:
+        if not re.fullmatch(r"[\w*?\[\]!.-]+", name):
+            raise RequestError(
+                f"{PREFIX}COMMAND_ENV has {name.partition('=')[0]!r}…; expected names of variables, or patterns as "
+                "MY_*, separated by commas, without values"
+            )
+    return names
+
+
+def _folder(text: str | None) -> Path | None:
+    """The folder of HELIOS_FOLDER, made if it is not there; None if the variable is not set."""
+    if not text:
+        return None
+    try:
+        Path(text).mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise RequestError(f"{PREFIX}FOLDER is {text!r}, which can't be used ({exc.strerror}); expected a folder that "
+                           "the worker can write to") from None  # fmt: skip
+    if not os.access(text, os.W_OK | os.X_OK):
+        raise RequestError(f"{PREFIX}FOLDER is {text!r}, which the worker can't write to; name another folder")
+    return Path(text)
+
+
+def _number(given: Mapping[str, str], name: str, default: Number, kind: type[Number], *, least: int = 0) -> Number:
     text = given.get(name, "").strip()
     if not text:
         return default
@@ -120,6 +161,7 @@ def _number(given: Mapping[str, str], name: str, default: Number, kind: type[Num
         value = kind(text)
     except ValueError:
         value = kind(-1)
-    if not 0 <= value < float("inf"):
-        raise RequestError(f"{PREFIX}{name.upper()} is {text!r}; expected a number, 0 or more")
+    if not least <= value < float("inf"):
+        expected = "a whole number" if kind is int else "a number"
+        raise RequestError(f"{PREFIX}{name.upper()} is {text!r}; expected {expected}, {least} or more")
     return value

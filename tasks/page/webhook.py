@@ -21,9 +21,9 @@ from prefect.client.schemas.objects import FlowRun
 
 from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
+from helios.variables import WEBHOOK_SECRET
 from tasks.prefect_api.log import RunLogger
 
-SECRET_VARIABLE = "HELIOS_WEBHOOK_SECRET"  # noqa: S105  a variable's name
 PREFIX = "whsec_"
 """Begins a secret in base64; a secret without it is used as it is."""
 MOST_DATA_BYTES = 4096
@@ -151,17 +151,24 @@ async def _key(block: str | None) -> bytes:
             raise RequestError(
                 f"There is no Secret block {block!r} in Prefect, which signs the webhook; save one, or name another"
             ) from None
-    elif not (text := os.environ.get(SECRET_VARIABLE, "")):
+    elif not (text := os.environ.get(WEBHOOK_SECRET, "")):
         raise RequestError(
-            f"The webhook has no secret to sign with; set {SECRET_VARIABLE} where the job runs, or save a Secret block "
+            f"The webhook has no secret to sign with; set {WEBHOOK_SECRET} where the job runs, or save a Secret block "
             "and name it (--webhook-secret; parameter webhook_secret)"
         )
     if not text.startswith(PREFIX):
         return text.encode()
     try:
-        return base64.b64decode(text.removeprefix(PREFIX), validate=True)
+        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except binascii.Error:
-        raise RequestError(f"The webhook's secret begins with {PREFIX}, and is not base64 after that") from None
+        key = b""
+    if not key:
+        source = WEBHOOK_SECRET if block is None else f"The Secret block {block!r}"
+        raise RequestError(
+            f"{source} begins with {PREFIX}, and is not base64 after that; expected {PREFIX} and a key in base64, or "
+            f"any text without {PREFIX}"
+        )
+    return key
 
 
 def _describe_end(run_id: str, name: str, state: RunState, message: str, report: JobReport | None) -> dict[str, Any]:

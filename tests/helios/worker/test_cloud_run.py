@@ -16,7 +16,7 @@ from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.worker.cloud_run import FINISH_SECONDS
 from helios.worker.settings import WorkerSettings
-from testbed.cloud.processes import free_port
+from testbed.cloud.processes import ROOT, free_port
 from tests.command import until
 from tests.helios.worker.stored import store_script
 
@@ -131,3 +131,23 @@ async def test_sigterm_lets_a_short_chunk_finish_and_reports_a_long_one(tmp_path
     assert "stopped by its platform" in answer.json()["error"]["message"]
     assert service.process.wait(120) == 0
     assert not list((tmp_path / "worker" / "workspaces").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("PORT", "http", "PORT is 'http'; expected a number"),
+        ("HELIOS_CHUNKS_AT_ONCE", "0", "expected a whole number, 1"),
+    ],
+)
+def test_a_service_that_can_t_start(name: str, value: str, says: str) -> None:
+    """A service whose variables are wrong says so in a line, with an exit code of 2; a likely typo is said too."""
+    done = subprocess.run(
+        [sys.executable, "-m", "helios.worker", "serve"], cwd=ROOT, capture_output=True, text=True, timeout=60,
+        env={**os.environ, name: value, "HELIOS_JOB_PREFIX": "s3://b"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    typo, line = done.stderr.splitlines()
+    assert typo == "helios.worker: nothing reads the variable HELIOS_JOB_PREFIX; did you mean HELIOS_JOB_PREFIXES?"
+    assert line.startswith("helios.worker: ")
+    assert says in line

@@ -287,6 +287,29 @@ def test_a_setting_that_is_no_number(name: str) -> None:
             WorkerSettings.from_environment({f"HELIOS_{name}": value})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("CHUNKS_AT_ONCE", "0", "HELIOS_CHUNKS_AT_ONCE is '0'; expected a whole number, 1 or more"),
+        ("CHUNKS_AT_ONCE", "2.5", "expected a whole number"),
+        (
+            "JOB_PREFIXES",
+            "s3://b/jobs, s3:/b",
+            "HELIOS_JOB_PREFIXES has 's3:/b'; expected s3://, gs://, file://, https://",
+        ),
+        ("JOB_PREFIXES", "S3://b", "HELIOS_JOB_PREFIXES has 'S3://b'"),
+        ("COMMAND_ENV", "PATH,TOKEN=4711", "HELIOS_COMMAND_ENV has 'TOKEN'…; expected names"),
+        ("FOLDER", "/dev/null/here", "HELIOS_FOLDER is '/dev/null/here', which can't be used (Not a directory)"),
+    ],
+)
+def test_a_setting_that_can_t_be(name: str, value: str, says: str) -> None:
+    """A setting with which no chunk could be rendered is refused when the worker starts, and not with each chunk."""
+    with pytest.raises(RequestError) as raised:
+        WorkerSettings.from_environment({f"HELIOS_{name}": value})
+    assert says in str(raised.value)
+    assert "4711" not in str(raised.value)
+
+
 async def test_a_disk_that_is_too_small(settings: WorkerSettings, storage: Storage) -> None:
     """A chunk that needs a larger disk is refused before it begins, as the environment's fault."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "chunk_bytes": 10**18}))
