@@ -1,27 +1,48 @@
-"""Say in a line what Prefect's server answered, or why its folder can't be used, where a command did not expect it."""
+"""Say in a line what Prefect's server answered, or why Prefect can't be used as it is set up.
+
+For errors that no command expects.
+
+Prefect and its HTTP client are not imported for this: without them, there is no such error.
+"""
 
 import os
 import sys
 from typing import Any
 
-LONGEST = 300
-"""Characters of an answer that are shown."""
+from farm.server.answers import LONGEST, describe_answer
+
+NO_HOME = "Could not determine home directory"
+"""Begins Python's error where there is neither HOME nor an entry of the user's in the list of users."""
+UNREACHED = "Failed to reach API"
+"""Begins an error of Prefect's client, whose cause is its HTTP client's."""
+SECRET = ("key", "auth", "pass", "secret", "connection", "url", "header")
+"""A setting with one of these in its name may hold a secret."""
 
 
 def explain(error: BaseException) -> str | None:
-    """An error of Prefect's client, or of its folder, in a line; None for any other error.
-
-    Prefect and its HTTP client are not imported for this: without them, there is no such error.
-    """
+    """An error of Prefect's client, of its settings or of its folder, in a line; None for any other error."""
+    if isinstance(error, RuntimeError) and str(error).startswith(NO_HOME):
+        return "Prefect keeps its data in the home folder, and this user has none; set HOME to a folder of yours"
+    if isinstance(error, RuntimeError) and str(error).startswith(UNREACHED):
+        return explain(error.__cause__) if error.__cause__ is not None else str(error)
     if isinstance(error, OSError):
         return _explain_home(error)
+    if type(error).__name__ == "ValidationError" and getattr(error, "title", "").endswith("Settings"):
+        return _explain_setting(error)
+    if type(error).__name__ == "TOMLDecodeError":
+        return f"A file of Prefect's settings is no TOML ({error}); mend profiles.toml in PREFECT_HOME (~/.prefect)"
+    return _explain_answer(error)
+
+
+def _explain_answer(error: BaseException) -> str | None:
+    """An error of the HTTP client in a line."""
     httpx: Any = sys.modules.get("httpx")
     if httpx is None:
         return None
     if isinstance(error, httpx.HTTPStatusError):
         answer = error.response
         place = f"{error.request.method} {error.request.url.copy_with(query=None, userinfo=b'')}"
-        detail = _detail(answer)
+        detail = describe_answer(answer)
         advice = ""
         if "parameters must be less than" in detail:
             advice = "; save a large job document in a file, and give the file's path"
@@ -35,6 +56,17 @@ def explain(error: BaseException) -> str | None:
     return None
 
 
+def _explain_setting(error: Any) -> str:
+    """A setting of Prefect's with a wrong value, in a line: from the environment, or from a file of settings."""
+    first = error.errors(include_url=False)[0]
+    name = "_".join(map(str, first["loc"])).upper()
+    if not name.startswith("PREFECT_"):
+        section = error.title.removesuffix("Settings").upper()
+        name = "_".join(["PREFECT", *([section] if section else []), name])
+    value = "" if any(word in name.lower() for word in SECRET) else f"={first.get('input')}"
+    return f"Prefect's setting {name}{value[:LONGEST]} is wrong: {first['msg']}"
+
+
 def _explain_home(error: OSError) -> str | None:
     """An error in the folder of Prefect's data, in a line; None if it is another folder's."""
     home = os.environ.get("PREFECT_HOME") or os.path.expanduser("~/.prefect")
@@ -45,17 +77,3 @@ def _explain_home(error: OSError) -> str | None:
         f"Prefect keeps its data in {home}, and {place} can't be used ({error.strerror}); mend its rights, or set "
         "PREFECT_HOME to a folder that you can write to"
     )
-
-
-def _detail(answer: Any) -> str:
-    """What an answer says, in a line."""
-    try:
-        found = answer.json()
-    except ValueError:
-        found = answer.text
-    if isinstance(found, dict):
-        found = found.get("exception_detail") or found.get("detail") or found
-    if isinstance(found, list):
-        found = "; ".join(str(one.get("msg", one)) if isinstance(one, dict) else str(one) for one in found)
-    text = " ".join(str(found).split())
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"

@@ -10,11 +10,12 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
+from farm.server.answers import describe_answer
 from helios.errors import RequestError
 from tasks.prefect_api.api import FLOW_NAME, RENDER_JOBS
 
 LONGEST_ANSWER = 1000
-"""Characters of an answer of Prefect's server that an error quotes."""
+"""Characters of a refusal that an error quotes: it may name several parameters."""
 
 
 async def submit_run(
@@ -52,13 +53,8 @@ async def submit_run(
     except PrefectHTTPStatusError as exc:
         if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
             raise
-        raise RequestError(f"The deployment {full} refuses the job: {_short(exc)}") from None
-
-
-def _short(exc: PrefectHTTPStatusError) -> str:
-    """What the server's answer says, without the document that it may quote."""
-    detail = str(exc.response.json().get("detail"))
-    return detail if len(detail) <= LONGEST_ANSWER else f"{detail[:LONGEST_ANSWER]} …"
+        said = describe_answer(exc.response, longest=LONGEST_ANSWER)
+        raise RequestError(f"The deployment {full} refuses the job: {said}") from None
 
 
 async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:

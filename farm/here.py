@@ -21,6 +21,7 @@ from prefect.states import Cancelled, Pending
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
 from tasks.prefect_api.client import api_client
+from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import job_state
 from tasks.run.errors import JOB_CANCELLED, JobEndedError, JobRefusedError
 from tasks.run.last_states import count_ended
@@ -44,7 +45,7 @@ class Outcome(NamedTuple):
     state: RunState
     """The job's last state."""
     message: str
-    """Why it ended like that; empty if all went well."""
+    """Why it ended like that; if all went well, what was made."""
     report: JobReport | None
     """What became of its chunks; None for a run that ended before it had prepared them."""
     is_refused: bool = False
@@ -52,8 +53,13 @@ class Outcome(NamedTuple):
 
 
 async def create_run(parameters: dict[str, Any]) -> FlowRun:
-    """Make a flow run that this process is to carry out."""
+    """Make a flow run that this process is to carry out.
+
+    Raises:
+        RequestError: Its results can't be kept where Prefect is told to keep them.
+    """
     async with api_client() as client:
+        await check_result_storage(client)
         return await client.create_flow_run(render_job, parameters=parameters, state=Pending())
 
 

@@ -26,6 +26,7 @@ from prefect.states import Cancelled, Cancelling
 from helios.errors import RequestError
 from helios.models.report import RunState
 from tasks.prefect_api.api import RENDER_JOBS
+from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
 from tasks.run.liveness import START_PATIENCE
 from tasks.run.lock import LockOwner, all_locks, shows_life
@@ -181,7 +182,7 @@ async def resume_run(client: PrefectClient, status: RunStatus) -> Resumed:
     """Let a run go on where it stopped, whatever stopped it.
 
     Raises:
-        RequestError: It runs, or waits for a worker.
+        RequestError: It runs, or waits for a worker; or it would be carried out here, and its results can't be kept.
     """
     run = status.run
     if await _is_alive(client, status):
@@ -191,6 +192,8 @@ async def resume_run(client: PrefectClient, status: RunStatus) -> Resumed:
         return Resumed.CONTINUED
     if status.state is RunState.PENDING and run.deployment_id is not None and not _is_stranded(run):
         raise RequestError(f"The run {run.name} waits for a worker already")
+    if run.deployment_id is None:
+        await check_result_storage(client)
     await client.set_flow_run_state(run.id, to_be_resumed(), force=True)
     return Resumed.SCHEDULED if run.deployment_id is not None else Resumed.HERE
 

@@ -27,6 +27,9 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
         pool: The work pool's name.
         limit: Jobs at a time; None for any number.
         say: Called with each line that a person should read.
+
+    Raises:
+        RequestError: The results of its jobs can't be kept where Prefect is told to keep them.
     """
     from prefect.workers.process import ProcessWorker
 
@@ -59,7 +62,7 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
                 found = await super()._get_scheduled_flow_runs()
                 return [one for one in found if one.flow_run.id not in self._underway]
 
-    await _say_what_was_missed(pool, say)
+    await _look_around(pool, say)
     worker = JobWorker(work_pool_name=pool, limit=limit)
     serving = asyncio.create_task(worker.start(printer=say))
 
@@ -82,13 +85,16 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
         await serving
 
 
-async def _say_what_was_missed(pool: str, say: Callable[[str], None]) -> None:
+async def _look_around(pool: str, say: Callable[[str], None]) -> None:
+    """Check what every job needs, and say which runs were missed while no worker was there."""
     from prefect.exceptions import ObjectNotFound
 
     from farm.missed_runs import mark_missed_runs
     from tasks.prefect_api.client import api_client
+    from tasks.prefect_api.result_storage import check_result_storage
 
     async with api_client() as client:
+        await check_result_storage(client)
         with suppress(ObjectNotFound):  # the pool is made with its first worker
             for run in await mark_missed_runs(client, pool):
                 say(f"{run.name} ({run.id}) was missed: no worker was there")

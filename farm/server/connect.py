@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-import prefect
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from farm.errors import ServerStartError
-from farm.server.credentials import ServerAccess, client_headers, find_farm, plain_client
+from farm.server.configured import check_configured
+from farm.server.credentials import ServerAccess, find_farm, plain_client
 from farm.server.process import bound_socket, start_server, stop_server
-from tasks.prefect_api.tls import tls_for
 
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
@@ -33,7 +31,8 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         The server, if it was started for the block and ends with it; None for a server that goes on.
 
     Raises:
-        ServerStartError: It did not start, or the configured one does not answer or refuses the credential.
+        ServerStartError: It did not start; or the configured one does not answer, is no Prefect API or one of another
+            version, or refuses the credential.
     """
     if PREFECT_API_URL.value():
         with configured_server():
@@ -41,6 +40,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         return
     if running := find_farm():
         with temporary_settings(running.client_settings):
+            check_configured(running.url, is_farm=True)
             yield None
         return
     log = PREFECT_HOME.value() / "helios-job-server.log"
@@ -71,48 +71,8 @@ def configured_server() -> Iterator[None]:
     farm = find_farm()
     is_farm = farm is not None and farm.url == url.replace("://localhost:", "://127.0.0.1:").rstrip("/")
     with temporary_settings(farm.client_settings if farm and is_farm else {}):
-        _check_lets_in(url)
+        check_configured(url)
         yield
-
-
-def _check_lets_in(url: str) -> None:
-    headers = client_headers()
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/admin/version", headers=headers, timeout=30, verify=tls_for(url))
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
-        raise ServerStartError(
-            f"Prefect's API at {url} does not answer ({exc}); start it, or unset PREFECT_API_URL to have one started "
-            "for the command"
-        ) from None
-    if answer.status_code == httpx.codes.UNAUTHORIZED:
-        problem = "refuses the credential of PREFECT_API_AUTH_STRING" if headers else "wants a credential"
-        raise ServerStartError(
-            f"Prefect's API at {url} {problem} (401 Unauthorized); set PREFECT_API_AUTH_STRING to the auth string with "
-            'which it was started; for a farm of helios-job up: eval "$(helios-job env)"'
-        )
-    if answer.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise ServerStartError(f"Prefect's API at {url} answers {answer.status_code}; its log says why")
-    version = _version_in(answer)
-    if version is None:
-        raise ServerStartError(
-            f"PREFECT_API_URL={url} is not the address of a Prefect API: it answered {answer.status_code} "
-            f"{answer.headers.get('content-type', '')} instead of a version; expected an address that ends in /api, "
-            "such as http://127.0.0.1:4200/api"
-        )
-    if version.partition(".")[0] != prefect.__version__.partition(".")[0]:
-        raise ServerStartError(
-            f"The server at {url} is Prefect {version}, and this is Prefect {prefect.__version__}; start a server of "
-            "this version there, or unset PREFECT_API_URL to have one started for the command"
-        )
-
-
-def _version_in(answer: httpx.Response) -> str | None:
-    """The version that a server answered; None if that is no answer of Prefect's API."""
-    try:
-        version = answer.json() if answer.status_code == httpx.codes.OK else None
-    except ValueError:
-        return None
-    return version if isinstance(version, str) and version[:1].isdigit() else None
 
 
 def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -2,6 +2,8 @@
 
 import httpx
 import pytest
+from prefect.settings import Settings
+from pydantic import ValidationError
 
 from cli.server_errors import explain
 
@@ -44,6 +46,33 @@ def test_a_home_that_cant_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Prefect keeps its data in /dev/null/prefect" in line
     assert "set PREFECT_HOME" in line
     assert explain(PermissionError(13, "Permission denied", "/elsewhere")) is None
+
+
+def test_a_client_that_does_not_reach_the_server() -> None:
+    """Prefect's client hides what its HTTP client says; the message has it."""
+    error = RuntimeError("Failed to reach API at http://127.0.0.1:1/api/")
+    error.__cause__ = httpx.ConnectError("Connection refused")
+    assert "does not answer (Connection refused)" in str(explain(error))
+
+
+def test_a_user_without_a_home() -> None:
+    """Where there is no home folder, the message says which variable names one."""
+    assert "set HOME to a folder" in str(explain(RuntimeError("Could not determine home directory.")))
+    assert explain(RuntimeError("something else")) is None
+
+
+def test_a_setting_of_prefect_with_a_wrong_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value of a setting is named with its variable and its value, unless that may be a secret."""
+    monkeypatch.setenv("PREFECT_API_REQUEST_TIMEOUT", "soon")
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    line = str(explain(raised.value))
+    assert line.startswith("Prefect's setting PREFECT_API_REQUEST_TIMEOUT=soon is wrong: ")
+    monkeypatch.delenv("PREFECT_API_REQUEST_TIMEOUT")
+    monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", "token: 4711")
+    with pytest.raises((ValidationError, ValueError)) as refused:
+        Settings()
+    assert "4711" not in str(explain(refused.value))
 
 
 def test_other_errors_are_not_explained() -> None:

@@ -11,12 +11,27 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_HOME, temporary_settings
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockDocumentUpdate
+from prefect.filesystems import LocalFileSystem
+from prefect.results import _default_storages
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_DEFAULT_RESULT_STORAGE_BLOCK,
+    PREFECT_HOME,
+    temporary_settings,
+)
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from farm.here import create_run
 from farm.server.credentials import ServerAccess, announced_farm, client_headers, find_farm
+from farm.server.settings import EMBEDDED, NO_TELEMETRY, recommended
+from farm.worker import work
+from helios.errors import RequestError
+from tasks.prefect_api.result_storage import check_result_storage
 from testbed.http_server import Answer, answering
 from tests.command import helios_job
 
@@ -190,3 +205,54 @@ def test_no_server_without_a_credential() -> None:
     done = subprocess.run(words, env=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "set PREFECT_SERVER_API_AUTH_STRING" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("renders", "does not name a block; expected TYPE/NAME, such as s3-bucket/renders"),
+        ("s3-bucket/a/b", "does not name a block"),
+        ("s3-bucket/nowhere", "there is no such block on the server at "),
+        ("no-such-type/nowhere", "there is no such block on the server at "),
+        ("secret/of-this-test", "keeps no files; name a block that does"),
+    ],
+)
+async def test_a_result_storage_that_can_t_be(prefect_api: str, tmp_path: Path, name: str, says: str) -> None:
+    """A default result storage that is none stops a job before Prefect knows it, and a worker before it starts."""
+    await Secret(value="x").asave("of-this-test", overwrite=True)
+    with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: name}):
+        async with get_client() as client:
+            before = await client.count_flow_runs()
+            for attempt in (create_run({"job": str(tmp_path)}), work("none", None, say=print)):
+                with pytest.raises(RequestError) as raised:
+                    await attempt
+                message = str(raised.value)
+                assert message.startswith(f"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK={name}")
+                assert says in message
+            assert await client.count_flow_runs() == before
+
+
+async def test_a_result_storage_that_can_be(prefect_api: str, tmp_path: Path) -> None:
+    """A block that keeps files is loaded; one that can't be loaded is named with the reason."""
+    await LocalFileSystem(basepath=str(tmp_path)).asave("of-this-test", overwrite=True)
+    with temporary_settings({PREFECT_DEFAULT_RESULT_STORAGE_BLOCK: "local-file-system/of-this-test"}):
+        async with get_client() as client:
+            await check_result_storage(client)
+            document = await client.read_block_document_by_name("of-this-test", "local-file-system")
+            wrong = {"basepath": ["not", "a", "path"]}
+            await client.update_block_document(document.id, BlockDocumentUpdate(data=wrong, merge_existing_data=False))
+            _default_storages.clear()
+            with pytest.raises(RequestError, match="can't be loaded"):
+                await check_result_storage(client)
+
+
+def test_no_server_of_ours_reports_to_prefect_s_makers() -> None:
+    """A server has no telemetry, as this program starts it or as a person does; links have the UI's address."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DO_NOT_TRACK"))}
+    words = [sys.executable, "-m", "farm.server.settings", "env"]
+    env = {**own, "PREFECT_SERVER_UI_API_URL": "http://farm:4200/api"}
+    said = subprocess.run(words, env=env, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {"PREFECT_SERVER_ANALYTICS_ENABLED=false", "DO_NOT_TRACK=1", "PREFECT_UI_URL=http://farm:4200"} <= {*said}
+    assert EMBEDDED.items() >= NO_TELEMETRY.items()
+    assert os.environ["DO_NOT_TRACK"]
+    assert recommended({"PREFECT_SERVER_ANALYTICS_ENABLED": "true"})["PREFECT_SERVER_ANALYTICS_ENABLED"] == "true"
