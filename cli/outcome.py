@@ -5,7 +5,8 @@ import json
 import click
 
 from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
-from helios.models.report import JobReport, ReusedFrom, RunState
+from helios.models.report import JobReport, RunState
+from helios.models.report_text import describe_report
 
 EXIT_CODES = {
     RunState.COMPLETED: 0,
@@ -31,29 +32,9 @@ def show_outcome(
         document = report.model_dump(mode="json") if report else {"state": state, "error": message}
         click.echo(json.dumps(document, indent=2, ensure_ascii=False))
     elif state is RunState.COMPLETED and report is not None:
-        click.echo(_summary(report))
+        click.echo(describe_report(report))
     if state is not RunState.COMPLETED:
         click.echo(f"helios-job: {message}", err=True)
         if report is not None:
             click.echo(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
     return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, EXIT_FAILED)
-
-
-def _summary(report: JobReport) -> str:
-    reused = sum(chunk.reused for chunk in report.chunks)
-    cached = sum(chunk.reused_from is ReusedFrom.CACHE for chunk in report.chunks)
-    source = f", {cached} of them from the cache" if cached else ""
-    tail = f" ({reused} of {len(report.chunks)} chunks reused{source})" if reused else ""
-    if report.inputs is not None and report.inputs.message is not None:
-        tail = f" ({report.inputs.message})"
-    if report.last_chunk is not None:
-        tail += f" ({report.last_chunk})"
-    if (video := report.video) is not None:
-        tail = f", merged by the job{tail}" if report.merged else tail
-        sound = f", {video.audio_codec} sound" if video.audio_codec else ""
-        return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes{tail}"
-    if report.merged:
-        done = f"{len(report.chunks)} chunks rendered, merged by the job"
-        return f"{report.job_dir}: {done}; no video was found that its command wrote: not verified{tail}"
-    joined = "not joined (--output FILE does)"
-    return f"{report.job_dir}: {len(report.chunks)} chunks rendered, {report.frames} frames, {joined}{tail}"

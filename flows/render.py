@@ -13,7 +13,7 @@ from prefect.runtime import flow_run
 from flows import parameters
 from helios.errors import ExpectedError, HeliosError
 from helios.garbage import calm_collector
-from helios.models.report import JobReport, RunState
+from helios.models.report import JobReport
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
 from tasks.page.overdue import overdue_notice
@@ -23,6 +23,7 @@ from tasks.prefect_api import log
 from tasks.prefect_api.api import RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
+from tasks.prefect_api.server import check_server
 from tasks.prefect_api.states import job_state, stitching
 from tasks.render_all import render_all
 from tasks.request.audit_order import LEAST_PSNR
@@ -99,6 +100,7 @@ async def render_job(
         with sigterm_cancels() as cancel:
             async with api_client(**FOR_ONE_TRY) as client:
                 api = RunApi(client, logger)
+                await check_server(client, logger)
                 notify = await open_webhook(webhook, secret=webhook_secret, data=webhook_data)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))
                 told = (notify, own_run) if notify is not None else None
@@ -120,11 +122,11 @@ async def render_job(
         outcome = not_begun(exc, logger)
     if told is not None:
         await _send_end(*told, outcome, logger)
-    return outcome
+    return cast(JobReport | State[JobEndedError], outcome)  # a caller gets the data of a completed run's state
 
 
 async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
-    """Render and join; return the report, or the state that says why there is no video."""
+    """Render and join; return the state that has the report, or that says why there is no video."""
     run, logger, started = session.run, session.api.log, time.monotonic()
     in_flight = request.concurrency or run.site.concurrency
     logger.info("%s", _describe(run.identity.job, in_flight))
@@ -199,14 +201,9 @@ async def _clean(run: Run, api: RunApi) -> None:
 
 async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: log.RunLogger) -> None:
     """Send a run's end to its webhook."""
-    report: JobReport | None
-    if isinstance(outcome, JobReport):
-        state, message, report = RunState.COMPLETED, "", outcome
-    else:
-        error = await outcome.aresult(raise_on_failure=False)
-        report = error.report if isinstance(error, JobEndedError) else None
-        state, message = job_state(outcome), outcome.message or ""
-    await webhook.send_end(run, state, message, report=report, log=logger)
+    result = await outcome.aresult(raise_on_failure=False)
+    report = result if isinstance(result, JobReport) else getattr(result, "report", None)
+    await webhook.send_end(run, job_state(outcome), outcome.message or "", report=report, log=logger)
 
 
 def _policy(request: RenderRequest) -> RetryPolicy:

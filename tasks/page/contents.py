@@ -11,8 +11,9 @@ from helios.media.stills import contact_sheet, side_by_side
 from helios.models.audit import AuditVerdict
 from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult, OutputReport, RunState
+from helios.models.report_text import duration
 from tasks.page.chunk_table import MOST_ROWS, chunk_table
-from tasks.page.progress_text import describe, duration
+from tasks.page.progress_text import describe
 from tasks.page.timeline import explain, slowest
 from tasks.page.timeline_picture import draw_timeline
 from tasks.request.prepare import PreparedJob

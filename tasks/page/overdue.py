@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 from prefect.events import emit_event
 
-from tasks.page.progress_text import describe, duration
+from helios.models.report_text import duration
+from tasks.page.progress_text import describe
 from tasks.page.webhook import OVERDUE, Webhook
 from tasks.prefect_api.api import RunApi
 from tasks.run.run import Run

@@ -1,5 +1,6 @@
 """Progress in words, for people: in Prefect's UI, on a terminal, in a log."""
 
+from helios.models.report_text import duration
 from tasks.run.progress import Progress
 
 
@@ -25,13 +26,3 @@ def obstacles(progress: Progress) -> list[str]:
     if (seconds := progress.overdue_seconds) is not None:
         found.append(f"takes longer than the {duration(seconds)} that it should")
     return found
-
-
-def duration(seconds: float) -> str:
-    """A length of time: `4.2 s`, `3:05 min`, `2:03:05 h`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 3600:
-        return f"{whole // 60}:{whole % 60:02d} min"
-    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d} h"

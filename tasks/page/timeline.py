@@ -6,7 +6,7 @@ from enum import StrEnum
 from statistics import median
 
 from helios.models.report import ReusedFrom, RunState
-from tasks.page.progress_text import duration
+from helios.models.report_text import duration
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.run import Run
 

@@ -6,7 +6,7 @@ theme of the page that it is in.
 
 from collections.abc import Iterable, Sequence
 
-from tasks.page.progress_text import duration
+from helios.models.report_text import duration
 from tasks.page.timeline import Kind, Stretch, chunk_stretches, joining
 from tasks.run.run import Run
 

@@ -1,11 +1,12 @@
-"""The end of a run: its report, or the state that says why there is no video."""
+"""The end of a run: the state that has its report, or that says why there is no video."""
 
 from prefect.client.schemas.objects import State
 from prefect.exceptions import Pause
-from prefect.states import Cancelled, Crashed, Failed
+from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from helios.errors import ExpectedError, HeliosError, RetryBudget
 from helios.models.report import JobReport, ReusedFrom, RunState
+from helios.models.report_text import describe_report, duration
 from tasks.prefect_api.log import RunLogger
 from tasks.run.dead_run_automation import say_suspended
 from tasks.run.errors import (
@@ -20,8 +21,8 @@ from tasks.run.ledger import Ledger
 from tasks.run.lock import HeldByRunError
 from tasks.run.run import Run
 
-Outcome = JobReport | State[JobEndedError]
-"""What the flow returns."""
+Outcome = State[JobReport] | State[JobEndedError]
+"""What the flow returns: the run's last state. Its message is for people; a caller of the flow gets its data."""
 
 
 def _report(run: Run, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
@@ -38,12 +39,13 @@ def tell_reused(ledger: Ledger, log: RunLogger) -> None:
         log.info("%d of %d chunks come from the cache", cached, len(sources))
 
 
-def completed(run: Run, log: RunLogger, *, duration_ms: int) -> JobReport:
-    """The report of a job that is done."""
+def completed(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobReport]:
+    """The state of a job that is done: its message says where the video is, and what it is."""
     report = _report(run, RunState.COMPLETED, duration_ms=duration_ms)
     log.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
              report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
-    return report
+    took = duration(report.duration_ms / 1000)
+    return Completed(message=f"{describe_report(report)}; done in {took}", data=report)
 
 
 def failed(run: Run, error: ExpectedError, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:

@@ -1,6 +1,7 @@
 """Notifications: the signed webhook with the example's receiver, and Prefect's automations."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -10,13 +11,17 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.server.events.jinja_filters import all_filters
+from prefect.server.utilities.user_templates import register_user_template_filters, render_user_template_sync
+from prefect.settings import PREFECT_UI_URL, temporary_settings
 from prefect.states import Running
 
 from examples.webhook_receiver.__main__ import is_genuine
@@ -174,12 +179,31 @@ async def test_an_answer_that_fails_is_followed_by_another_try(tmp_path: Path, m
     assert not is_genuine(b"a plain secret", headers, body, now=time.time() + 3600)
 
 
+def notifications() -> list[tuple[str, str]]:
+    """Subject and body of every message in the template."""
+    found = yaml.safe_load((ROOT / "deploy" / "notifications.yaml").read_text())["automations"]
+    return [(action["subject"], action["body"]) for one in found for action in one["actions"]]
+
+
+@pytest.mark.parametrize("template", [text for message in notifications() for text in message])
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_message_without_some_of_its_values(template: str, is_known: bool) -> None:
+    """Where a run, its state's message or the UI's address is missing, the message has other words, and never None."""
+    register_user_template_filters(all_filters)
+    run = FlowRun(id=uuid4(), flow_id=uuid4(), name="job-a1b2c3", state=Running()) if is_known else None
+    with temporary_settings({PREFECT_UI_URL: "http://farm:4200"} if is_known else {}):
+        text = render_user_template_sync(template, {"flow_run": run, "event": None})
+    assert text.strip()
+    assert "None" not in text
+    assert ("http://farm:4200/runs/flow-run/" in text) == (is_known and "ui_url" in template)
+
+
 async def test_the_automations_of_the_template(tmp_path: Path) -> None:
-    """`prefect automation create` takes the template, and a failed job's message arrives at the block's address."""
-    got: list[bytes] = []
+    """`prefect automation create` takes the template; messages say where the video is, or why there is none."""
+    got: list[str] = []
 
     def keep(_method: str, _path: str, _headers: dict[str, str], body: bytes) -> Answer:
-        got.append(body)
+        got.append(json.loads(body)["body"])
         return 200, {}, b""
 
     with answering(keep) as url:
@@ -194,9 +218,20 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
             async def is_told() -> bool:
                 # The server reloads its automations from time to time, and does not report runs that end before that.
                 await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
-                return any(b"chunk 0 (frames 0 to 4)" in body for body in got)
+                return any("chunk 0 (frames 0 to 4)" in body for body in got)
 
             await eventually(is_told)
+            got.clear()
+            _, report = await render(tmp_path, make_job([5], outputFile="video.mp4"))
+
+            async def is_done() -> bool:
+                return any("video.mp4" in body for body in got)
+
+            await eventually(is_done)
+            (told,) = [body for body in got if "video.mp4" in body]
+            what, link = told.splitlines()
+            assert re.fullmatch(rf"{tmp_path}/video\.mp4: 5 frames, 0\.167 s, \d+ bytes; done in \d+\.\d s", what)
+            assert link == f"{os.environ['PREFECT_API_URL'].removesuffix('/api')}/runs/flow-run/{report.run_id}"
         finally:
             async with get_client() as client:
                 for found in await client.read_automations():

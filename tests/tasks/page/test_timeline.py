@@ -12,10 +12,11 @@ from prefect.client.orchestration import get_client
 from prefect.results import get_result_store
 
 from helios.models.report import RunState
+from helios.models.report_text import duration
 from helios.models.worker import WorkerTimings
 from tasks.page.chunk_table import MOST_ROWS as MOST_TABLE_ROWS
 from tasks.page.chunk_table import chunk_table
-from tasks.page.progress_text import describe, duration
+from tasks.page.progress_text import describe
 from tasks.page.timeline import Kind, chunk_stretches, explain, slowest
 from tasks.page.timeline_picture import COLOURS, MOST_ROWS, draw_timeline
 from tasks.prefect_api.api import RunApi
