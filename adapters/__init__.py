@@ -101,7 +101,8 @@ def _find_with_config(choice: AdapterChoice) -> tuple[str, AdapterType, BaseMode
     try:
         config = adapter_type.config_type.model_validate(settings)
     except ValidationError as exc:
-        raise SpecError(f"configuration of adapter {name}", describe(exc)) from None
+        fields = "of this adapter (see docs/adapters.md)"
+        raise SpecError(f"configuration of adapter {name}", describe(exc, of=fields)) from None
     return name, adapter_type, config
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from adapters import AdapterConfig, adapter_names
+from adapters import BUILT_IN, AdapterConfig, adapter_names, check_adapter
 from helios.errors import RequestError
 from helios.variables import PREFIX, WEBHOOK_SECRET
 from helios.worker.settings import VARIABLES
+from tasks.request.block_names import names_block
 
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
@@ -33,7 +34,7 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         config: Its settings as JSON, or @ and a file with them; by default the variable HELIOS_<NAME>_CONFIG.
 
     Raises:
-        RequestError: The settings can't be read, or are no JSON object.
+        RequestError: The settings can't be read, are no JSON object, or are none of the adapter's.
     """
     variable = config_variable(name)
     source = "--adapter-config"
@@ -55,4 +56,18 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         # As a model, since Prefect shows a run's parameters, and models mask their secrets.
         return KNOWN.validate_python({"type": name, **settings})
     except ValidationError:
-        return {"type": name, **settings}  # a third party's adapter, or blocks; else it is refused later
+        return _of_another_kind({"type": name, **settings}, source)
+
+
+def _of_another_kind(choice: dict[str, Any], source: str) -> dict[str, Any]:
+    """A third party's adapter, which may be on the worker's machine alone, or settings that name Prefect's blocks.
+
+    Raises:
+        RequestError: It is neither, and so wrong.
+    """
+    if choice["type"] in BUILT_IN and not names_block(choice):
+        try:
+            check_adapter(choice)
+        except RequestError as exc:
+            raise RequestError(f"{source}: {exc}") from None
+    return choice

@@ -11,7 +11,7 @@ from adapters import create_adapter
 from cli.adapter_option import read_adapter
 from cli.exit_codes import EXIT_FAILED
 from helios.diagnosis import Diagnosable, Finding
-from helios.errors import HeliosError
+from helios.errors import HeliosError, RequestError
 from tasks.request.block_names import names_block
 from tasks.request.blocks import without_blocks
 
@@ -21,8 +21,13 @@ from tasks.request.blocks import without_blocks
 @click.option("--adapter-config", metavar="JSON|@FILE", help="Its settings, as for run.")
 def doctor(adapter: str, adapter_config: str | None) -> int:
     """Check credentials, permissions, reachability, quota and a round trip, and say what to fix."""
-    choice = read_adapter(adapter, adapter_config)
-    failed = asyncio.run(_diagnose(_resolved(choice)))
+    try:
+        choice = read_adapter(adapter, adapter_config)
+    except RequestError as exc:
+        _print(Finding("configuration", False, str(exc)))
+        failed = 1
+    else:
+        failed = asyncio.run(_diagnose(_resolved(choice)))
     if failed:
         click.echo(f"helios-job: {failed} of these must be mended before a job can run on {adapter}", err=True)
     return EXIT_FAILED if failed else 0

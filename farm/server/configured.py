@@ -129,7 +129,7 @@ def _check_refusal(answer: httpx.Response, shown: str) -> None:
 
 def _better(url: str, shown: str) -> str:
     path = httpx.URL(url).path.rstrip("/")
-    return EXPECTED if path.endswith("/api") else f"{EXPECTED}: {shown.rstrip('/')}/api?"
+    return EXPECTED if path.endswith("/api") else f"did you mean {shown.rstrip('/')}/api?"
 
 
 def _version_in(answer: httpx.Response) -> str | None:

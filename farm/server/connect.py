@@ -1,5 +1,6 @@
 """The Prefect server that a command talks to: the configured one, or one of its own for as long as it runs."""
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from farm.server.process import bound_socket, start_server, stop_server
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
 DRAIN_SECONDS = 10.0
+LEAST_BYTES = 16 * 1024 * 1024
+"""Free disk with less of which a server may well not have started: its new database takes 2 MB."""
 
 
 @contextmanager
@@ -67,10 +70,10 @@ def configured_server() -> Iterator[None]:
     Raises:
         ServerStartError: It does not answer, is no Prefect API or one of another version, or refuses the credential.
     """
-    url = str(PREFECT_API_URL.value())
+    url = str(PREFECT_API_URL.value()).rstrip("/")
     farm = find_farm()
-    is_farm = farm is not None and farm.url == url.replace("://localhost:", "://127.0.0.1:").rstrip("/")
-    with temporary_settings(farm.client_settings if farm and is_farm else {}):
+    is_farm = farm is not None and farm.url == url.replace("://localhost:", "://127.0.0.1:")
+    with temporary_settings(farm.client_settings if farm and is_farm else {PREFECT_API_URL: url}):
         check_configured(url)
         yield
 
@@ -85,4 +88,7 @@ def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: 
     code = process.poll()
     failed = f"did not start within {START_SECONDS:g} s" if code is None else f"ended with code {code} as it started"
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    if (free := shutil.disk_usage(log.parent).free) < LEAST_BYTES:
+        lines.append(f"The disk of {log.parent} has {free // 1024} kB free; free some, or set PREFECT_HOME to a folder "
+                     "of another disk")  # fmt: skip
     raise ServerStartError("\n  ".join([f"The Prefect server {failed}; its log is {log}:", *lines]))

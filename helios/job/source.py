@@ -117,19 +117,24 @@ def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRu
         raise SpecError(source, describe(exc)) from None
 
 
-def describe(error: ValidationError) -> tuple[Problem, ...]:
-    """Turn pydantic's errors into problems: path, value, expectation."""
+def describe(error: ValidationError, *, of: str = "of the job format (see docs/jobs.md)") -> tuple[Problem, ...]:
+    """Turn pydantic's errors into problems: path, value, expectation.
+
+    Args:
+        error: Pydantic's.
+        of: Whose fields are expected, where there is one that is not known.
+    """
     problems: list[Problem] = []
     for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, SpecRefusedError):
             problems.extend(cause.problems)
         else:
-            problems.append(_problem(detail))
+            problems.append(_problem(detail, of))
     return tuple(problems)
 
 
-def _problem(detail: ErrorDetails) -> Problem:
+def _problem(detail: ErrorDetails, of: str) -> Problem:
     path = ""
     for part in detail["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f"{'.' if path else ''}{part}"
@@ -138,7 +143,7 @@ def _problem(detail: ErrorDetails) -> Problem:
         case "missing":
             return Problem(path, "missing", "a value")
         case "extra_forbidden":
-            return Problem(path, "an unknown field", "only fields of the job format (see docs/jobs.md)")
+            return Problem(path, "an unknown field", f"only fields {of}")
         case "value_error":
             return Problem(path, shown, str(detail["ctx"]["error"]))
         case _:

@@ -25,6 +25,13 @@ MAJOR, MINOR = (int(number) for number in prefect.__version__.split(".")[:2])
 OLDER, NEWER = f"{MAJOR}.{MINOR - 1}.7", f"{MAJOR}.{MINOR + 1}.0"
 
 
+@pytest.fixture(autouse=True)
+def _no_credential() -> Iterator[None]:
+    """That of the tests' own server is not sent."""
+    with settings({PREFECT_API_AUTH_STRING: ""}):
+        yield
+
+
 def version(text: str) -> Answer:
     """The answer of a Prefect server of a version."""
     return 200, {"content-type": "application/json"}, json.dumps(text).encode()
@@ -90,8 +97,8 @@ def test_addresses_that_are_none() -> None:
     assert "does not answer" in problem_of("http://no-such-host.invalid:4200/api")
     with a_server(version(prefect.__version__)) as (url, _):
         ui = url.removesuffix("/api")
-        assert f"such as http://127.0.0.1:4200/api: {url}?" in problem_of(ui)
-        assert f"such as http://127.0.0.1:4200/api: {url}?" in problem_of(f"{ui}/")
+        assert f"instead of a version; did you mean {url}?" in problem_of(ui)
+        assert f"instead of a version; did you mean {url}?" in problem_of(f"{ui}/")
         assert f"it does not speak TLS: PREFECT_API_URL={url}?" in problem_of(url.replace("http:", "https:"))
 
 
