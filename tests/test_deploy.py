@@ -108,6 +108,8 @@ def test_compose_builds_once_and_runs_nothing_as_root() -> None:
     assert re.sub(r":\?[^}]*", "", worker["user"]) == "${FARM_UID}:${FARM_GID}"
     (jobs,) = worker["volumes"]
     assert (jobs["source"], jobs["target"], worker["working_dir"]) == ("${RENDERS}",) * 3
+    # Prefect makes its UI's files when it starts, by default where only root can write.
+    assert services["server"]["environment"]["PREFECT_UI_STATIC_DIRECTORY"].startswith("/tmp/")
     home = services["server"]["volumes"][0].partition(":")[2]
     assert f"install --directory --owner farm {home}" in dockerfile
 
