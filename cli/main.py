@@ -26,6 +26,7 @@ def _known_variables() -> set[str]:
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
+    warnings.filterwarnings("ignore", message="Failed to load profiles")  # as does one for this
     spare_loading()
     if not os.environ.get("PREFECT_HOME", "set").strip():
         del os.environ["PREFECT_HOME"]  # Prefect would take the working directory

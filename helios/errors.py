@@ -24,7 +24,7 @@
     │   │   └── JobRefusedError       (tasks) the request can't work; nothing ran
     │   ├── JobCancelledError         (tasks) it was cancelled
     │   └── JobCrashedError           (tasks) a process that it depends on died
-    └── ServerStartError              (farm) a Prefect server did not start
+    └── ServerStartError              (farm) a Prefect server did not start, or the configured one can't be used
 
 A kind answers what to do about an attempt that failed: whether and within which bound the chunk is tried again,
 and whether there is a log of its command. The last nine classes have no kind, because that question is not asked of
