@@ -89,7 +89,7 @@ async def _alone(folder: Path, spec: JobSpec, *, changed: int) -> dict[str, floa
     rendered = time.perf_counter()
     inputs = [StitchInput(folder / one.output_file, one.frame_count, f"chunk {one.id}") for one in spec.chunks]
     await asyncio.to_thread(
-        FfmpegStitcher().stitch, inputs, folder / "alone-joined.mp4", fps=spec.metadata.fps, audio_file=None,
+        FfmpegStitcher().stitch, inputs, folder / "alone-joined.mp4", fps=spec.metadata.fps,
         temporary=folder / "alone-part.mp4", stop=threading.Event(),
     )  # fmt: skip
     joined = time.perf_counter()

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
 from helios.errors import RequestError
+from helios.media.sound_order import SoundCodec, SoundTracks
 from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url
 from tasks.request.parameters import PARAMETERS
@@ -72,6 +73,8 @@ _OPTIONS = {
     "job_dir": _Option({"metavar": "DIR"}, _absolute),
     "output_file": _Option({"metavar": "FILE|URL"}, _video),
     "audio_file": _Option({"metavar": "FILE"}, _absolute),
+    "audio_tracks": _Option({"type": click.Choice([one.value for one in SoundTracks]), "show_default": True}),
+    "audio_codec": _Option({"type": click.Choice([codec.value for codec in SoundCodec])}),
     "merge": _Option(
         {"is_flag": True, "default": False}, lambda no_merge: not no_merge, help="Render the chunks, join nothing."
     ),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from adapters import AdapterConfig
+from helios.media.sound_order import SoundCodec, SoundTracks
 from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.parameters import form_field
@@ -44,6 +45,8 @@ OutputFile = Annotated[Annotated[str, Field(title="path or URL")] | _Unset, _fie
 Merge = Annotated[bool, _field("merge")]
 MergeAdapter = Annotated[_Choice | _Unset, _field("merge_adapter")]
 AudioFile = Annotated[_Path | _Unset, _field("audio_file")]
+AudioTracks = Annotated[SoundTracks, _field("audio_tracks")]
+AudioCodec = Annotated[Annotated[SoundCodec, Field(title="codec")] | _Unset, _field("audio_codec")]
 Chunks = Annotated[Annotated[list[int], Field(title="list of ids")] | _Unset, _field("chunks")]
 Fresh = Annotated[bool, _field("fresh")]
 Overwrite = Annotated[Annotated[bool, Field(title="yes or no")] | _Unset, _field("overwrite")]

@@ -13,6 +13,7 @@ from prefect.runtime import flow_run
 from flows import parameters
 from helios.errors import ExpectedError, HeliosError
 from helios.garbage import calm_collector
+from helios.media.sound_order import SoundTracks
 from helios.models.report import JobReport
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
@@ -70,6 +71,8 @@ async def render_job(
     merge: parameters.Merge = True,
     merge_adapter: parameters.MergeAdapter = None,
     audio_file: parameters.AudioFile = None,
+    audio_tracks: parameters.AudioTracks = SoundTracks.FIRST,
+    audio_codec: parameters.AudioCodec = None,
     chunks: parameters.Chunks = None,
     fresh: parameters.Fresh = False,
     overwrite: parameters.Overwrite = None,

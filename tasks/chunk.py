@@ -174,7 +174,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
         StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
         job.output,
         fps=job.spec.metadata.fps,
-        audio_file=job.audio_file,
+        order=job.sound,
         temporary=run.identity.place(job.output, "rehearsal"),
     )
 

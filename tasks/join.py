@@ -69,7 +69,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             inputs,
             output,
             fps=job.spec.metadata.fps,
-            audio_file=job.audio_file,
+            order=job.sound,
             sound=run.ledger.sound,
             temporary=run.identity.place(output, "stitch"),
             stop=stop,

@@ -135,11 +135,9 @@ class Said:
         return lost
 
     def missing_in(self, other: Said) -> list[str]:
-        """Name what else stands here and not in the other: names, languages, marks, tags."""
-        sound = list(self.audio.missing_in(other.audio)) if self.audio and other.audio else []
+        """Name what else stands here and not in the other: names, languages, marks, tags. Sound is not looked at."""
         return [
             *(f"{what} of the video" for what in self.video.missing_in(other.video)),
-            *(f"{what} of the sound" for what in sound),
             *_missing(self.tags, other.tags),
         ]
 

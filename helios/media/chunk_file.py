@@ -38,13 +38,21 @@ class ChunkFile:
         file: The file, already open: it is read instead of what has the path now. It stays open.
         decode: Whether FFmpeg decodes the first pictures when it opens the file, for 10 ms of CPU at 720p. Without
             it, `parameters` lacks what only pictures tell, such as the pixel format.
+        most_sounds: How many sound tracks it may have.
 
     Raises:
         OutputError: It is missing, empty, not a video, or without a video stream.
     """
 
     def __init__(
-        self, path: Path, *, fps: Fraction, frames: int, file: BinaryIO | None = None, decode: bool = True
+        self,
+        path: Path,
+        *,
+        fps: Fraction,
+        frames: int,
+        file: BinaryIO | None = None,
+        decode: bool = True,
+        most_sounds: int = 1,
     ) -> None:
         self.path = path
         self.fps = fps
@@ -52,7 +60,8 @@ class ChunkFile:
         self._file = file
         self._container = _open(path, file, decode=decode)
         try:
-            self.video, self.audio = _streams(self._container, path)
+            self.video, self.sounds = _streams(self._container, path, most_sounds)
+            self.audio = self.sounds[0] if self.sounds else None
             self.audio_parameters = AudioParameters.of(self.audio) if self.audio else None
         except BaseException:
             self._container.close()
@@ -102,7 +111,7 @@ class ChunkFile:
             OutputError: A packet is corrupt, has no time stamp, or is not at its frame's time; at the
                 end: the number of frames is not the expected one.
         """
-        streams: list[VideoStream | AudioStream] = [self.video, *([self.audio] if self.audio else [])]
+        streams: list[VideoStream | AudioStream] = [self.video, *self.sounds]
         try:
             for packet in self._container.demux(streams):
                 if packet.size == 0:
@@ -198,10 +207,10 @@ def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
         raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}") from exc
 
 
-def _streams(container: InputContainer, path: Path) -> tuple[VideoStream, AudioStream | None]:
+def _streams(container: InputContainer, path: Path, most_sounds: int) -> tuple[VideoStream, tuple[AudioStream, ...]]:
     if not container.streams.video:
         raise OutputError(f"{path.name} has no video stream")
-    if len(container.streams.video) > 1 or len(container.streams.audio) > 1:
-        raise OutputError(f"{path.name} has several video or sound tracks; expected one video and at most one")
-    audio = container.streams.audio[0] if container.streams.audio else None
-    return container.streams.video[0], audio
+    if len(container.streams.video) > 1 or len(container.streams.audio) > most_sounds:
+        most = "at most one" if most_sounds == 1 else f"at most {most_sounds} of sound"
+        raise OutputError(f"{path.name} has several video or sound tracks; expected one video and {most}")
+    return container.streams.video[0], container.streams.audio

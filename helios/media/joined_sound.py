@@ -1,126 +1,164 @@
-"""The sound of a joined video, frame by frame of its pictures: from its chunks, or from one file."""
+"""All sound of a joined video, frame by frame of its pictures: of its chunks, or of one file."""
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
-from collections.abc import Iterator
+from contextlib import ExitStack
 from fractions import Fraction
-from typing import cast
+from io import BytesIO
+from pathlib import Path
+from typing import Protocol
 
-from av.audio.frame import AudioFrame
-from av.container import InputContainer, OutputContainer
+import av
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
 from helios.errors import RequestError
 from helios.media.carried import Track
 from helios.media.chunk_file import ChunkFile
+from helios.media.chunks_sound import ChunksSound
+from helios.media.containers import container_of
+from helios.media.copied_sound import CopiedSound
+from helios.media.file_sound import FileSound, FileTrack, open_tracks
 from helios.media.parameters import AudioParameters
+from helios.media.sound_order import SoundCodec, SoundOrder
 from helios.media.soundtrack import Soundtrack
+from helios.media.stream_facts import header_of
+from helios.media.write_errors import write_errors
 
-ARBITRARY_START = {"mp3", "mpegts", "aac"}
-"""Formats of files whose time stamps do not begin where the sound does: the run-in is counted, or a clock goes on."""
 
+class _Part(Protocol):
+    """One track of the video."""
 
-def check_sound(sound: AudioParameters | None) -> None:
-    """Refuse chunks whose own sound can't be joined.
+    warnings: list[str]
+    """For the report, once it is finished."""
 
-    Raises:
-        RequestError: It is compressed: each piece begins and ends with the coder's padding (24 ms of AAC).
-    """
-    if sound is not None and not sound.is_pcm:
-        raise RequestError(
-            f"The chunks' sound is {sound.codec}, which can't be joined without gaps; render chunks with "
-            "PCM sound (--audio-codec pcm_s16le) or without sound, and give it as one file (--audio)"
-        )
+    def advance(self, *, frames: int) -> None: ...
+
+    def finish(self, *, frames: int) -> None: ...
 
 
 class JoinedSound:
-    """Lays sound where its time stamps say.
+    """The sound tracks of a video that is being written.
 
     Args:
         output: The container, before its first packet.
-        source: Format of the sound.
-        file: Where it comes from; without it, from the chunks.
-        encoder: FFmpeg's name.
+        video: The video's own path: its name tells the container.
+        order: What is wanted.
+        own: Format of the chunks' sound; None where they have none.
+        words: What is said about it.
         fps: Frames per second of the pictures.
-        words: What is said about the track.
+
+    Raises:
+        RequestError: The sound file can't be used.
     """
 
     def __init__(
         self,
         output: OutputContainer,
         *,
-        source: AudioParameters,
-        file: InputContainer | None,
-        encoder: str,
-        fps: Fraction,
+        video: Path,
+        order: SoundOrder,
+        own: AudioParameters | None,
         words: Track | None,
+        fps: Fraction,
     ) -> None:
-        self.warnings: list[str] = []
-        """For the report."""
-        self._fps = fps
-        self._file = file
-        self._file_start = Fraction(0)
-        self._frames_of_file: Iterator[AudioFrame] = iter(())
-        if file is not None:
-            self._frames_of_file = file.decode(audio=0)
-            if file.format.name in ARBITRARY_START:
-                stream = file.streams.audio[0]
-                self._file_start = (stream.start_time or 0) * (stream.time_base or Fraction(1))
-        self.track = Soundtrack(output, source=source, encoder=encoder)
-        """Where it goes."""
-        if words is not None:
-            words.put_on(self.track.stream)
-
-    def samples_at(self, frame: int) -> int:
-        """Samples that sound before a frame is shown."""
-        return round(frame * self.track.sample_rate / self._fps)
+        self.tracks: list[Track | None] = []
+        """What is said about each track."""
+        self._parts: list[_Part] = []
+        self._chunks: ChunksSound | None = None
+        self._files = ExitStack()
+        try:
+            if order.file is not None:
+                for source in open_tracks(order.file, order.tracks):
+                    self._files.callback(source.close)
+                    self._parts.append(_part_of_file(output, source, video=video, order=order, fps=fps))
+                    self.tracks.append(source.words)
+            elif own is not None:
+                track = Soundtrack(output, source=own, encoder=order.encoder(video, own))
+                if words is not None:
+                    words.put_on(track.stream)
+                self._chunks = ChunksSound(track, fps=fps)
+                self._parts, self.tracks = [self._chunks], [words]
+        except BaseException:
+            self.close()
+            raise
 
     def feed(self, packet: Packet[Stream], chunk: ChunkFile, *, frames: int) -> None:
-        """Take a packet of a chunk's sound.
-
-        Args:
-            packet: Compressed or not.
-            chunk: Where it is from.
-            frames: Frames of the video before the chunk.
-        """
-        if self._file is not None:
-            return
-        end = self.samples_at(frames + chunk.frames)
-        for frame in packet.decode():
-            self._lay(cast(AudioFrame, frame), start=chunk.start_seconds, after=self.samples_at(frames), until=end)
+        """Take a packet of a chunk's sound, before which there are `frames` frames of the video."""
+        if self._chunks is not None:
+            self._chunks.feed(packet, chunk, frames=frames)
 
     def end_chunk(self, name: str, chunk: ChunkFile, *, frames: int) -> None:
         """Complete the sound up to the end of a chunk, before which there are `frames` frames of the video."""
-        end = self.samples_at(frames + chunk.frames)
-        if self._file is None:
-            self._settle(name, chunk, end=end)
-            return
-        self.track.advance(until=end)
-        while self.track.written < end and (frame := next(self._frames_of_file, None)) is not None:
-            self._lay(frame, start=self._file_start, after=0, until=end)
+        if self._chunks is not None:
+            self._chunks.end_chunk(name, chunk, frames=frames)
+        else:
+            self.advance(frames=frames + chunk.frames)
 
-    def finish(self, *, frames: int) -> None:
-        """Write what the encoder holds, after all frames of the video."""
-        self.track.finish()
-        missing = self.samples_at(frames) - self.track.written
-        if missing > self.samples_at(1):
-            self.warnings.append(f"The sound ends {missing / self.track.sample_rate:.3f} s before the video")
+    def advance(self, *, frames: int) -> None:
+        """Write what does not come from chunks up to where `frames` frames of the video were shown."""
+        for part in self._parts:
+            if part is not self._chunks:
+                part.advance(frames=frames)
 
-    def _lay(self, frame: AudioFrame, *, start: Fraction, after: int, until: int) -> None:
-        """Lay a frame `after` this many samples, and further by what its time stamp is later than `start` seconds."""
-        at, slack = None, 0
-        if frame.pts is not None and frame.time_base is not None:
-            at = after + round((frame.pts * frame.time_base - start) * self.track.sample_rate)
-            # Of two time stamps, both rounded to the file's ticks: milliseconds in Matroska.
-            slack = 2 * -(-frame.time_base.numerator * self.track.sample_rate // frame.time_base.denominator)
-        self.track.feed(frame, at=at, slack=slack, until=until)
+    def begin(self) -> None:
+        """Write a moment of sound, or of silence: enough to have everything opened that will be used."""
+        for part in self._parts:
+            part.advance(frames=1)
 
-    def _settle(self, name: str, chunk: ChunkFile, *, end: int) -> None:
-        difference = self.track.settle(until=end)
-        if chunk.audio is None:
-            self.warnings.append(f"{name}: it has no sound track, which other chunks have; silence was put in")
-        # Rounding may make a chunk's sound differ from its frames; a difference of a whole frame is reported.
-        elif abs(difference) >= self.samples_at(1):
-            what = "longer, and was cut" if difference > 0 else "shorter; silence was put in"
-            self.warnings.append(f"{name}: its sound is {abs(difference) / self.track.sample_rate:.3f} s {what}")
+    def finish(self, *, frames: int) -> list[str]:
+        """Write what the encoders hold, after all frames of the video; return warnings for the report."""
+        for part in self._parts:
+            part.finish(frames=frames)
+        return [warning for part in self._parts for warning in part.warnings]
+
+    def close(self) -> None:
+        """Close the sound file."""
+        self._files.close()
+
+
+def check_sound_file(order: SoundOrder, output: Path) -> None:
+    """Refuse a sound file that can't be put into a video, by putting a moment of it into one.
+
+    Args:
+        order: With a file.
+        output: The video, whose name tells the container. It is not touched.
+
+    Raises:
+        RequestError: Says what is wrong with the file, or what works instead.
+    """
+    with (
+        write_errors(output, f"the sound of {order.file}"),
+        av.open(BytesIO(), "w", format=container_of(output)[0]) as container,
+    ):
+        sound = JoinedSound(container, video=output, order=order, own=None, words=None, fps=Fraction(10))
+        try:
+            container.start_encoding()
+            sound.begin()
+            sound.finish(frames=1)
+        finally:
+            sound.close()
+
+
+def _part_of_file(
+    output: OutputContainer, source: FileTrack, *, video: Path, order: SoundOrder, fps: Fraction
+) -> FileSound | CopiedSound:
+    if order.codec is SoundCodec.COPY:
+        _check_copy(source, video)
+        return CopiedSound(output, source, fps=fps)
+    track = Soundtrack(output, source=source.parameters, encoder=order.encoder(video, source.parameters))
+    source.words.put_on(track.stream)
+    return FileSound(source, track, fps=fps)
+
+
+def _check_copy(source: FileTrack, video: Path) -> None:
+    container, _ = container_of(video)
+    # Older players know nothing of PCM in MP4.
+    is_known = not (container == "mp4" and source.parameters.is_pcm)
+    if not is_known or header_of(source.stream, container) is None:
+        codecs = " or ".join(SoundOrder.codecs_of(video))
+        raise RequestError(
+            f"{source.name} of the file is {source.parameters}, which can't be copied into {video.name} (--audio-codec "
+            f"copy); have it encoded (--audio-codec {codecs}), or write a file that takes it (--output NAME.mkv)"
+        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
@@ -18,10 +18,10 @@ from helios.media.carried import MATROSKA, Said, Track, add_video
 from helios.media.chapters import Chapter, extend, write_chapters
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
-from helios.media.joined_sound import JoinedSound, check_sound
+from helios.media.joined_sound import JoinedSound
 from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, PacketParameters, VideoParameters
-from helios.media.soundtrack import open_sound
+from helios.media.sound_order import SoundOrder
 from helios.media.stream_facts import UNOFFICIAL
 
 INDEX_IN_FRONT = {"movflags": "faststart"}
@@ -40,7 +40,7 @@ class Join:
         fps: Fraction,
         first: StitchInput,
         chunk: ChunkFile,
-        audio_file: Path | None = None,
+        order: SoundOrder,
         sound: AudioParameters | None = None,
     ) -> None:
         self.fps = fps
@@ -53,12 +53,11 @@ class Join:
         """For the report."""
         self._path = path
         self._tick = 1 / fps
+        self._frames_per_second = max(round(fps), 1)
         self._frames = 0
         self._chapters: list[Chapter] = []
-        self.sound: JoinedSound | None = None
-        """Its sound, if it has any."""
-        self._sound_file: InputContainer | None = None
-        name, sound_encoder = container_of(path)
+        self._order = order
+        name, _ = container_of(path)
         check_container(output, chunk.parameters.codec)
         self._parameters: VideoParameters = chunk.parameters
         self._packet_parameters = PacketParameters.of(chunk.video)
@@ -68,21 +67,23 @@ class Join:
         self._output: OutputContainer = av.open(
             str(path.absolute()), "w", format=name, container_options=UNOFFICIAL | INDEX_IN_FRONT
         )
-        try:
+        with ExitStack() as opened:
+            opened.callback(self._output.close)
             self._output.metadata.update(self.said.tags)
             self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps)
-            self._add_sound(audio_file, sound_encoder)
+            self.sound = JoinedSound(
+                self._output, video=output, order=order, own=self._sound_format, words=self.said.audio, fps=fps
+            )
+            """Its sound, if it has any."""
+            opened.callback(self.sound.close)
             self._output.start_encoding()
-        except BaseException:
-            self._output.close()
-            raise
+            opened.pop_all()
 
     def __enter__(self) -> Join:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._sound_file is not None:
-            self._sound_file.close()
+        self.sound.close()
         # After a failure, closing may fail for the same reason, which would hide the first error.
         with suppress(OSError) if kind else nullcontext():
             self._output.close()
@@ -94,13 +95,13 @@ class Join:
         decoded = 0
         for packet, index in chunk.packets():
             if index is None:
-                if self.sound is not None:
-                    self.sound.feed(packet, chunk, frames=self._frames)
+                self.sound.feed(packet, chunk, frames=self._frames)
                 continue
             self._write(packet, frame=self._frames + index, decoded=self._frames + decoded)
             decoded += 1
-        if self.sound is not None:
-            self.sound.end_chunk(part.name, chunk, frames=self._frames)
+            if decoded % self._frames_per_second == 0:  # FFmpeg's muxers wait for sound for ten seconds
+                self.sound.advance(frames=self._frames + decoded)
+        self.sound.end_chunk(part.name, chunk, frames=self._frames)
         self._frames += part.frames
 
     def append_first_frame(self, chunk: ChunkFile) -> None:
@@ -110,14 +111,11 @@ class Join:
                 self._write(packet, frame=0, decoded=0)
                 break
         self._frames = 1
-        if self.sound is not None:
-            self.sound.track.settle(until=self.sound.samples_at(1))
+        self.sound.begin()
 
     def finish(self) -> None:
         """Write what encoders hold, and the container's index."""
-        if self.sound is not None:
-            self.sound.finish(frames=self._frames)
-            self.warnings += self.sound.warnings
+        self.warnings += self.sound.finish(frames=self._frames)
         if self._chapters:
             write_chapters(self._output, self._chapters)
         self._output.close()
@@ -144,29 +142,24 @@ class Join:
                 "write the video into another container (--output NAME.mkv), or render the chunks without it"
             )
 
-    def missing_in(self, found: Said) -> list[str]:
-        """Warnings about what the first chunk says, and the joined file does not."""
-        missing = self.said.missing_in(found)
+    def missing_in(self, joined: ChunkFile) -> list[str]:
+        """Warnings about what the first chunk and the sound file say, and the finished file does not."""
+        missing = self.said.missing_in(joined.said)
         if self.said.others:
             missing.append(f"further tracks ({', '.join(self.said.others)})")
-        container = self._path.suffix
-        return (
-            [f"{self.first.name} has what the {container} file has no place for: {', '.join(missing)}"]
-            if missing
-            else []
-        )
-
-    def _add_sound(self, audio_file: Path | None, encoder: str) -> None:
-        source, words = self._sound_format, self.said.audio
-        if audio_file is not None:
-            self._sound_file, source = open_sound(audio_file)
-            words = Track.of(self._sound_file.streams.audio[0])
-        else:
-            check_sound(source)
-        if source is not None:
-            self.sound = JoinedSound(
-                self._output, source=source, file=self._sound_file, encoder=encoder, fps=self.fps, words=words
-            )
+        unheard = [
+            f"{what} of the sound"
+            for mine, its in zip(self.sound.tracks, joined.sounds, strict=True)
+            if mine is not None
+            for what in mine.missing_in(Track.of(its))
+        ]
+        sources = {self.first.name: missing}
+        sources.setdefault(self._order.file.name if self._order.file else self.first.name, []).extend(unheard)
+        return [
+            f"{name} has what the {self._path.suffix} file has no place for: {', '.join(what)}"
+            for name, what in sources.items()
+            if what
+        ]
 
     def _check_fits(self, chunk: ChunkFile, part: StitchInput) -> None:
         if PacketParameters.of(chunk.video) != self._packet_parameters:
@@ -175,7 +168,7 @@ class Join:
         elif part.artifact is None:
             self._check_parameters(chunk, part)
         own = chunk.audio_parameters
-        if self._sound_file is None and own is not None and own != self._sound_format:
+        if self._order.file is None and own is not None and own != self._sound_format:
             raise OutputError(
                 f"{part.name} does not fit {self.first.name}: sound {own} instead of {self._sound_format}"
             )

@@ -1,8 +1,9 @@
 """What must agree between chunks so that their packets can follow each other in one stream."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 
+import av
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
@@ -91,10 +92,10 @@ class VideoParameters:
 
 
 def _differences(one: VideoParameters | StreamFacts, two: VideoParameters | StreamFacts) -> Iterator[str]:
-    for field in fields(one):
-        mine, its = getattr(one, field.name), getattr(two, field.name)
-        if mine != its and field.name != "facts":
-            yield f"{field.name.replace('_', ' ')} {mine} instead of {its}"
+    for fact in fields(one):
+        mine, its = getattr(one, fact.name), getattr(two, fact.name)
+        if mine != its and fact.name != "facts":
+            yield f"{fact.name.replace('_', ' ')} {mine} instead of {its}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class AudioParameters:
     """Samples per second and channel."""
     layout: str
     """FFmpeg's name of the channel layout: mono, stereo, 5.1, …"""
+    sample_format: str = field(default="", compare=False)
+    """FFmpeg's name of what the decoder gives: s16, fltp, …; need not agree."""
 
     @classmethod
     def of(cls, stream: AudioStream) -> "AudioParameters":
@@ -114,12 +117,18 @@ class AudioParameters:
         context = stream.codec_context
         # WAV files often only say how many channels there are: "2 channels".
         layout = USUAL_LAYOUTS.get(context.layout.name, context.layout.name)
-        return cls(context.codec.canonical_name, context.sample_rate, layout)
+        form = context.format
+        return cls(context.codec.canonical_name, context.sample_rate, layout, form.name if form else "")
 
     @property
     def is_pcm(self) -> bool:
-        """Whether it is uncompressed, so that pieces of it can be joined to the sample."""
+        """Whether it is uncompressed."""
         return self.codec.startswith("pcm_")
+
+    @property
+    def is_lossless(self) -> bool:
+        """Whether its codec keeps samples as they are, and so adds none in front or behind."""
+        return av.Codec(self.codec, "r").lossless
 
     def __str__(self) -> str:
         """`pcm_s16le, 48000 Hz, stereo`."""

@@ -14,11 +14,12 @@ from helios.errors import RequestError
 from helios.media.accepted_file import StitchInput
 from helios.media.chunk_file import ChunkFile
 from helios.media.joining import Join
+from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.write_errors import write_errors
 
 
 def rehearse(
-    part: StitchInput, output: Path, *, fps: Fraction, audio_file: Path | None = None, temporary: Path
+    part: StitchInput, output: Path, *, fps: Fraction, order: SoundOrder = CHUNKS_OWN, temporary: Path
 ) -> None:
     """Join the first frame of a chunk with a moment of silence, read the result back, and remove it.
 
@@ -26,7 +27,7 @@ def rehearse(
         part: A verified chunk.
         output: The video that is wanted.
         fps: Frames per second.
-        audio_file: The video's sound track, if it is a file.
+        order: The sound that is wanted.
         temporary: Where to write meanwhile, in the video's folder.
 
     Raises:
@@ -38,11 +39,11 @@ def rehearse(
             what = f"{chunk.parameters.codec} video" + (f" with {sound}" if (sound := chunk.audio_parameters) else "")
             with (
                 write_errors(output, what),
-                Join(temporary, output=output, fps=fps, first=part, chunk=chunk, audio_file=audio_file) as join,
+                Join(temporary, output=output, fps=fps, first=part, chunk=chunk, order=order) as join,
             ):
                 join.append_first_frame(chunk)
                 join.finish()
-        with ChunkFile(temporary, fps=fps, frames=1) as joined:
+        with ChunkFile(temporary, fps=fps, frames=1, most_sounds=max(len(join.sound.tracks), 1)) as joined:
             join.check_said(joined.said, output=output)
         with write_errors(output, what):
             if _first_picture(temporary) != _first_picture(part.path):

@@ -1,24 +1,21 @@
-"""The one sound track of a stitched video: decoded, laid out to the sample, encoded once."""
+"""A sound track of a stitched video: decoded sound, laid out to the sample, encoded once."""
 
 from fractions import Fraction
-from pathlib import Path
 
 import av
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 
-from helios.errors import RequestError
 from helios.media.parameters import AudioParameters
+from helios.media.sound_order import SoundEncoder
 
 BITS_PER_CHANNEL = 96_000
 """Bits per second and channel: 192 kbit/s for stereo, where AAC and Opus are hard to tell from the source."""
 OPUS_RATE = 48_000
 """Opus codes at 48 kHz whatever it is given (RFC 6716, section 2)."""
-SAMPLE_FORMAT = "fltp"
-"""What is laid out; both encoders take it."""
 
 
 class Soundtrack:
@@ -29,22 +26,26 @@ class Soundtrack:
     Args:
         output: The container, before its first packet.
         source: Format of the sound that will be put in.
-        encoder: FFmpeg's name of the encoder: aac or libopus.
+        encoder: How it is written.
     """
 
-    def __init__(self, output: OutputContainer, *, source: AudioParameters, encoder: str) -> None:
+    def __init__(self, output: OutputContainer, *, source: AudioParameters, encoder: SoundEncoder) -> None:
         self.sample_rate = source.sample_rate
         self.written = 0
         """Samples encoded so far."""
         self._output = output
         self._layout = source.layout
-        rate = rate_for(encoder, source.sample_rate)
-        stream = output.add_stream(encoder, rate=rate, layout=source.layout)
-        assert isinstance(stream, AudioStream)  # noqa: S101  narrows the type: both are audio encoders
+        self._format = encoder.sample_format
+        rate = rate_for(encoder.name, source.sample_rate)
+        stream = output.add_stream(encoder.name, rate=rate, layout=source.layout)
+        assert isinstance(stream, AudioStream)  # noqa: S101  narrows the type: all are audio encoders
         self.stream = stream
         """In the output."""
-        stream.bit_rate = BITS_PER_CHANNEL * stream.codec_context.channels
-        self._converter = AudioResampler(format=SAMPLE_FORMAT, layout=source.layout, rate=source.sample_rate)
+        if encoder.is_lossless:
+            stream.codec_context.format = self._format
+        else:
+            stream.bit_rate = BITS_PER_CHANNEL * stream.codec_context.channels
+        self._converter = AudioResampler(format=self._format, layout=source.layout, rate=source.sample_rate)
         self._fifo = AudioFifo()
         self._silent = 0
         """Samples of silence before what the fifo holds."""
@@ -95,7 +96,7 @@ class Soundtrack:
         """Encode silence, a second at a time."""
         end = self.written + samples
         while (count := min(end - self.written, self.sample_rate)) > 0:
-            silence = AudioFrame(format=SAMPLE_FORMAT, layout=self._layout, samples=count)
+            silence = AudioFrame(format=self._format, layout=self._layout, samples=count)
             silence.sample_rate = self.sample_rate
             for plane in silence.planes:
                 plane.update(bytes(plane.buffer_size))
@@ -129,29 +130,3 @@ def _without_start(parts: list[AudioFrame], samples: int) -> list[AudioFrame]:
     cutter.read(min(samples, cutter.samples))
     rest = cutter.read()
     return [rest] if rest is not None else []
-
-
-def check_audio_file(path: Path) -> None:
-    """Refuse a sound file that can't be used.
-
-    Raises:
-        RequestError: Says what is wrong with it.
-    """
-    container, _ = open_sound(path)
-    container.close()
-
-
-def open_sound(path: Path) -> tuple[InputContainer, AudioParameters]:
-    """Open a file for its first sound track.
-
-    Raises:
-        RequestError: Says what is wrong with it.
-    """
-    try:
-        container = av.open(str(path.absolute()), "r")
-    except (av.FFmpegError, OSError) as exc:
-        raise RequestError(f"{path} can't be read as sound: {exc.strerror}; expected a sound file") from None
-    if not container.streams.audio:
-        container.close()
-        raise RequestError(f"{path} has no sound track; expected a sound file")
-    return container, AudioParameters.of(container.streams.audio[0])

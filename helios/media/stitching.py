@@ -18,13 +18,13 @@ from helios.errors import ExpectedError, OutputError
 from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import container_of
-from helios.media.joined_sound import check_sound
 from helios.media.joining import Join
 from helios.media.parameters import AudioParameters
+from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.write_errors import write_errors
 from helios.models.report import OutputReport
 
-__all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher", "check_sound"]
+__all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher"]
 
 
 class StitchCancelledError(ExpectedError):
@@ -40,7 +40,7 @@ class VideoStitcher(Protocol):
         output: Path,
         *,
         fps: Fraction,
-        audio_file: Path | None = None,
+        order: SoundOrder = CHUNKS_OWN,
         sound: AudioParameters | None = None,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
@@ -53,7 +53,7 @@ class VideoStitcher(Protocol):
             inputs: At least one.
             output: Replaced if it exists.
             fps: Frames per second, exact.
-            audio_file: The sound track; without it, the chunks' own PCM sound is taken.
+            order: Where the sound comes from, and how it is written; by default the chunks' own.
             sound: Format of the chunks' own sound, for chunks of which the first has none.
             temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
             stop: Set by another thread to end the stitch early.
@@ -77,12 +77,13 @@ class FfmpegStitcher:
         output: Path,
         *,
         fps: Fraction,
-        audio_file: Path | None = None,
+        order: SoundOrder = CHUNKS_OWN,
         sound: AudioParameters | None = None,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
         container_of(output)
+        order.check(output)
         frames = sum(chunk.frames for chunk in inputs)
         temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
@@ -91,9 +92,7 @@ class FfmpegStitcher:
                 closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks,
             ):
                 first, chunk = next(chunks)
-                join = Join(
-                    temporary, output=output, fps=fps, first=first, chunk=chunk, audio_file=audio_file, sound=sound
-                )
+                join = Join(temporary, output=output, fps=fps, first=first, chunk=chunk, order=order, sound=sound)
                 with join:
                     join.append(first, chunk)
                     for part, chunk in chunks:
@@ -130,14 +129,15 @@ def _chunks(
 
 
 def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
-    """Read the joined file from the start, as any player does; return its sound's codec."""
-    with ChunkFile(path, fps=join.fps, frames=frames) as joined:
+    """Read the joined file from the start, as any player does; return the codec of its first sound track."""
+    expected = len(join.sound.tracks)
+    with ChunkFile(path, fps=join.fps, frames=frames, most_sounds=max(expected, 1)) as joined:
         for _ in joined.packets():
             pass
-        if join.sound is not None and joined.audio_parameters is None:
-            raise OutputError(f"{path.name} has no sound track; expected one")
+        if len(joined.sounds) != expected:
+            raise OutputError(f"{path.name} has {len(joined.sounds)} sound tracks; expected {expected}")
         join.check_said(joined.said, output=output)
-        join.warnings += join.missing_in(joined.said)
+        join.warnings += join.missing_in(joined)
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from helios.media.ebml import VIDEO, child, elements, video_track
@@ -84,7 +85,7 @@ def has_alpha(stream: VideoStream) -> bool:
     return layout is not None and len(layout.components) in {2, 4} and any(part.is_alpha for part in layout.components)
 
 
-def header_of(stream: VideoStream, container: str, *, tag: str | None = None) -> bytes | None:
+def header_of(stream: VideoStream | AudioStream, container: str, *, tag: str | None = None) -> bytes | None:
     """The beginning of a file that would have a copy of this stream.
 
     Args:

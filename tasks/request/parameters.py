@@ -109,6 +109,20 @@ _ALL = (
         option="--audio",
     ),
     Parameter(
+        "audio_tracks",
+        "Tracks of the sound file",
+        "Which tracks of the sound file the video gets: first, or all of them.",
+        option="--audio-tracks",
+    ),
+    Parameter(
+        "audio_codec",
+        "How the sound is written",
+        "How the video's sound is written: aac, opus, flac, or pcm (as deep as its source); or copy, which takes the "
+        "packets of the sound file as they are.",
+        empty="opus in webm, else aac",
+        option="--audio-codec",
+    ),
+    Parameter(
         "chunks",
         "Only these chunks",
         "Ids of the chunks to render; nothing is joined then.",

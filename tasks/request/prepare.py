@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,8 @@ from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
 from helios.media.containers import container_of
-from helios.media.soundtrack import check_audio_file
+from helios.media.joined_sound import check_sound_file
+from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
@@ -95,8 +96,8 @@ class PreparedJob:
     """Whether the video replaces whatever has its name; else a file that no job wrote is moved aside."""
     upload: VideoUpload | None = None
     """Where the stitched video goes in the end, if that is in storage."""
-    audio_file: Path | None = None
-    """The stitched video's sound track, if it is not the chunks' own."""
+    sound: SoundOrder = CHUNKS_OWN
+    """Where the stitched video's sound comes from, and how it is written."""
     merge: Merge | None = None
     """Joins the outputs where no stitched video is asked for."""
     cache: CacheChoice | None = None
@@ -164,7 +165,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,
-        audio_file=_audio(directory, request.audio_file) if request.audio_file else None,
+        sound=_sound(request, directory, video.path),
         merge=merge,
         cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
     )
@@ -270,7 +271,10 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
     return output
 
 
-def _audio(directory: JobDirectory, audio_file: str) -> Path:
-    path = directory.path / Path(audio_file).expanduser()
-    check_audio_file(path)
-    return path
+def _sound(request: RenderRequest, directory: JobDirectory, output: Path | None) -> SoundOrder:
+    order = request.sound
+    if order.file is None or output is None:
+        return order
+    order = replace(order, file=directory.path / order.file.expanduser())
+    check_sound_file(order, output)
+    return order

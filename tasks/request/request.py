@@ -14,6 +14,7 @@ from helios.errors import Problem, RequestError, SpecError
 from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
 from helios.media.containers import container_of
+from helios.media.sound_order import SoundOrder, SoundTracks, known_sound_codec, known_tracks
 from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
 from helios.storage.local_folder import path_of
@@ -50,6 +51,8 @@ class RenderRequest:
     merge: bool = True
     merge_adapter: AdapterChoice | None = None
     audio_file: str | None = None
+    audio_tracks: str = SoundTracks.FIRST.value
+    audio_codec: str | None = None
     chunks: Sequence[int] | None = None
     fresh: bool = False
     overwrite: bool | None = None
@@ -119,6 +122,19 @@ class RenderRequest:
         """What is asked for as an audit."""
         return AuditOrder(self.audit, self.audit_psnr, self.audit_seed)
 
+    @property
+    def sound(self) -> SoundOrder:
+        """What is asked for as the video's sound; the file's path is as it was given.
+
+        Raises:
+            RequestError: There is no such codec, or no such choice of tracks.
+        """
+        return SoundOrder(
+            file=Path(self.audio_file) if self.audio_file else None,
+            tracks=known_tracks(self.audio_tracks),
+            codec=known_sound_codec(self.audio_codec) if self.audio_codec else None,
+        )
+
     def level(self, spec: JobSpec) -> VerifyLevel:
         """How thoroughly outputs are verified: as asked for, else as the document says, else the default.
 
@@ -164,20 +180,32 @@ class RenderRequest:
         for choice in (self.adapter, self.merge_adapter):
             if choice is not None and not names_block(choice):
                 check_adapter(choice)
+        self._check_output(spec)
+        return spec
+
+    def _check_output(self, spec: JobSpec) -> None:
+        """Refuse a video, or sound for it, that can't be made.
+
+        Raises:
+            RequestError: Says what was expected.
+        """
         if self.output_file is not None and not self.is_joined:
             raise RequestError(
                 f"An output file ({self.output_file}) was asked for together with no merge, or with single chunks; "
                 "expected one or the other"
             )
-        output = self.output_file or spec.output_file
-        if self.audio_file is not None and (output is None or not self.is_joined):
-            raise RequestError(
-                f"A sound file ({self.audio_file}) was given, but no output file to put it in; name one (--output)"
-            )
-        if output is not None and self.is_joined:
-            check_placeholders(output)
-            container_of(Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output))
-        return spec
+        sound, output = self.sound, self.output_file or spec.output_file
+        if output is None or not self.is_joined:
+            for what, given in {"sound file": self.audio_file, "codec of the sound": self.audio_codec}.items():
+                if given is not None:
+                    raise RequestError(
+                        f"A {what} ({given}) was given, but no output file to put it in; name one (--output)"
+                    )
+            return
+        check_placeholders(output)
+        name = Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
+        container_of(name)
+        sound.check(name)
 
     def _check_cache(self) -> None:
         """Refuse a cache that is no place, or that lies among the job's inputs.

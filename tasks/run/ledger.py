@@ -4,7 +4,6 @@ from helios.errors import HeliosError, OutputError, RetryBudget
 from helios.media.containers import check_container
 from helios.media.job_pictures import JobPictures
 from helios.media.parameters import AudioParameters
-from helios.media.stitching import check_sound
 from helios.media.verify import VerifiedOutput
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
@@ -126,11 +125,8 @@ class Ledger:
             if known is not None:
                 verified.check_sibling(known[1], name=name, other_name=known[0])
         is_first, is_loud = self._first_accepted is None, verified.audio and self._first_with_sound is None
-        if self._job.output is not None:
-            if is_first:
-                check_container(self._job.output, verified.video.codec)
-            if is_loud and self._job.audio_file is None:
-                check_sound(verified.audio)
+        if self._job.output is not None and is_first:
+            check_container(self._job.output, verified.video.codec)
         if is_first:
             self._first_accepted = (name, verified)
         if is_loud:

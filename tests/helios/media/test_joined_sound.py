@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
 from helios.media.parameters import AudioParameters
+from helios.media.sound_order import SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
 from testbed.video import Clip, read_numbers, tone, write_clip
@@ -140,7 +141,7 @@ def test_a_sound_file_begins_when_it_says(tmp_path: Path, name: str, codec: str,
     """A file whose sound starts late is silent until then; the run-in of its encoder is no sound."""
     inputs = [write_chunk(tmp_path / f"c{n}.mov", number=n, pieces=[]) for n in range(3)]
     music = write_music(tmp_path / name, codec, start=start, seconds=1.2)
-    stitch(inputs, tmp_path / "video.mp4", audio_file=music)
+    stitch(inputs, tmp_path / "video.mp4", order=SoundOrder(music))
     expect(loud(tmp_path / "video.mp4"), [(start, start + 1.2)], within=0.04)
     with ChunkFile(tmp_path / "video.mp4", fps=FPS, frames=90) as video:
         assert video.said.audio is not None

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
+from helios.media.sound_order import SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
 from helios.models.report import OutputReport
 from helios.models.worker import Artifact
@@ -142,7 +143,7 @@ def test_pcm_sound_in_webm(tmp_path: Path) -> None:
 def test_a_sound_file_becomes_the_one_track(tmp_path: Path, rate: int, suffix: str) -> None:
     """A sound file is laid under the whole video, and cut where the video ends."""
     audio = write_tone(tmp_path / "music.wav", seconds=5, rate=rate)
-    report = stitch(chunks(tmp_path, H264, sizes=(30, 30, 30)), tmp_path / f"v{suffix}", H264, audio_file=audio)
+    report = stitch(chunks(tmp_path, H264, sizes=(30, 30, 30)), tmp_path / f"v{suffix}", H264, order=SoundOrder(audio))
     sound = read_sound(tmp_path / f"v{suffix}", rate=rate)
     assert 3 * rate <= len(sound) < 3 * rate + 1024
     assert off_by(sound[: 3 * rate], rate) < 0.07
@@ -152,7 +153,7 @@ def test_a_sound_file_becomes_the_one_track(tmp_path: Path, rate: int, suffix: s
 def test_a_sound_file_that_is_too_short_is_told(tmp_path: Path) -> None:
     """With a sound file that is too short the video is whole, and the report says by how much the sound is short."""
     audio = write_tone(tmp_path / "music.wav", seconds=0.5)
-    report = stitch(chunks(tmp_path, H264), tmp_path / "video.mp4", H264, audio_file=audio)
+    report = stitch(chunks(tmp_path, H264), tmp_path / "video.mp4", H264, order=SoundOrder(audio))
     assert report.warnings == ("The sound ends 0.500 s before the video",)
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
 
@@ -185,21 +186,6 @@ def _with_sound_of(video: Path, sound: Path, target: Path) -> Path:
                     packet.stream = streams[key]
                     out.mux(packet)
     return target
-
-
-def test_compressed_sound_in_chunks_is_refused(tmp_path: Path) -> None:
-    """AAC in chunks can't be joined without gaps; the message says what to do instead."""
-    path = tmp_path / "aac.mp4"
-    clip = replace(H264, sample_rate=48000)
-    pcm = write_clip(tmp_path / "pcm.mov", clip, start=0, count=30)
-    stitch([StitchInput(pcm, 30, "chunk 0")], path, clip)
-    with av.open(str(path)) as file:
-        assert file.streams.audio[0].codec_context.name == "aac"
-    with pytest.raises(RequestError, match="sound is aac.*--audio-codec pcm_s16le.*--audio"):
-        stitch([StitchInput(path, 30, "chunk 0")], tmp_path / "video.mp4", clip)
-    music = write_tone(tmp_path / "music.wav", seconds=1)
-    report = stitch([StitchInput(path, 30, "chunk 0")], tmp_path / "video.mp4", clip, audio_file=music)
-    assert report.audio_codec == "aac"
 
 
 BROKEN = {

@@ -1,0 +1,134 @@
+"""Sound tracks of a file, for a joined video: decoded and encoded, each at its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Discard
+
+from helios.errors import RequestError
+from helios.media.carried import Track
+from helios.media.parameters import AudioParameters
+from helios.media.sound_order import SoundTracks
+from helios.media.soundtrack import Soundtrack
+
+ARBITRARY_START = {"mp3", "mpegts", "aac"}
+"""Formats of files whose time stamps do not begin where the sound does: the run-in is counted, or a clock goes on."""
+
+
+class FileTrack:
+    """A sound track of an open file, which has nothing else to do.
+
+    Args:
+        container: The file, opened for this track alone.
+        stream: The track.
+        number: Which of the file's sound tracks it is, from 0.
+    """
+
+    def __init__(self, container: InputContainer, stream: AudioStream, number: int) -> None:
+        self.container = container
+        self.stream = stream
+        self.name = "The sound" if number == 0 else f"Sound track {number + 1}"
+        """How messages call it."""
+        self.parameters = AudioParameters.of(stream)
+        self.words = Track.of(stream)
+        for other in container.streams:
+            other.discard = Discard.default if other is stream else Discard.all
+
+    @property
+    def start_seconds(self) -> Fraction:
+        """The time stamp that is the beginning."""
+        if self.container.format.name not in ARBITRARY_START:
+            return Fraction(0)
+        return (self.stream.start_time or 0) * (self.stream.time_base or Fraction(1))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+
+
+def open_tracks(path: Path, which: SoundTracks) -> list[FileTrack]:
+    """Open the sound tracks of a file that are asked for: one at least.
+
+    Raises:
+        RequestError: Says what is wrong with the file.
+    """
+    with ExitStack() as opened:
+        first = _open(path)
+        opened.callback(first.close)
+        if not (count := len(first.streams.audio)):
+            raise RequestError(f"{path} has no sound track; expected a sound file")
+        tracks = []
+        for number in range(count if which is SoundTracks.ALL else 1):
+            # Each has a file of its own: how far a file is read for one track says nothing about another.
+            container = first if number == 0 else _open(path)
+            opened.callback(container.close)
+            tracks.append(FileTrack(container, container.streams.audio[number], number))
+        opened.pop_all()
+        return tracks
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        return av.open(str(path.absolute()), "r")
+    except (av.FFmpegError, OSError) as exc:
+        raise RequestError(f"{path} can't be read as sound: {exc.strerror}; expected a sound file") from None
+
+
+class FileSound:
+    """Lays the sound of a file's track, up to the end of the video.
+
+    Args:
+        source: The track.
+        track: Where it goes.
+        fps: Frames per second of the pictures.
+    """
+
+    def __init__(self, source: FileTrack, track: Soundtrack, *, fps: Fraction) -> None:
+        self.warnings: list[str] = []
+        """For the report."""
+        self._source = source
+        self._track = track
+        self._fps = fps
+        self._frames: Iterator[AudioFrame] = _decoded(source)
+
+    def advance(self, *, frames: int) -> None:
+        """Write it up to where `frames` frames of the video were shown."""
+        end = self._samples_at(frames)
+        self._track.advance(until=end)
+        while self._track.written < end and (frame := next(self._frames, None)) is not None:
+            at, slack = None, 0
+            if frame.pts is not None and frame.time_base is not None:
+                seconds = frame.pts * frame.time_base - self._source.start_seconds
+                at = round(seconds * self._track.sample_rate)
+                # Of two time stamps, both rounded to the file's ticks: milliseconds in Matroska.
+                slack = 2 * -(-frame.time_base.numerator * self._track.sample_rate // frame.time_base.denominator)
+            self._track.feed(frame, at=at, slack=slack, until=end)
+
+    def finish(self, *, frames: int) -> None:
+        """Write what the encoder holds, after all frames of the video."""
+        self._track.finish()
+        missing = self._samples_at(frames) - self._track.written
+        if missing > self._samples_at(1):
+            seconds = missing / self._track.sample_rate
+            self.warnings.append(f"{self._source.name} ends {seconds:.3f} s before the video")
+
+    def _samples_at(self, frame: int) -> int:
+        return round(frame * self._track.sample_rate / self._fps)
+
+
+def _decoded(source: FileTrack) -> Iterator[AudioFrame]:
+    try:
+        yield from source.container.decode(source.stream)
+    except av.FFmpegError as exc:
+        raise RequestError(
+            f"{source.name} of {Path(source.container.name).name} can't be decoded to its end ({exc.strerror}); "
+            "expected a file that is whole"
+        ) from exc

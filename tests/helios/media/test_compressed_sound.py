@@ -1,0 +1,245 @@
+"""Compressed sound of chunks is joined to the sample: measured against the sound that was encoded."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from numpy.typing import NDArray
+
+from helios.errors import OutputError
+from helios.media.sound_order import SoundCodec, SoundOrder
+from helios.media.stitching import FfmpegStitcher, StitchInput
+from helios.models.report import OutputReport
+from testbed.video import Clip, damage, read_numbers, write_clip
+
+FPS = Fraction(30_000, 1001)
+SIZES = (30, 31, 17, 22)
+"""Frames of each chunk: no seam is where a packet ends."""
+FLAC = SoundOrder(codec=SoundCodec.FLAC)
+Samples = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How chunks are encoded."""
+
+    codec: str = "aac"
+    suffix: str = ".mp4"
+    rate: int = 48_000
+    overlap: int = 0
+    """Samples of the neighbours' sound at both ends of each chunk; negative for silence there."""
+    picture_delay: int = 0
+    """Milliseconds by which the pictures begin later than the sound."""
+    hides_run_in: bool = False
+    """Whether Matroska's CodecDelay is missing."""
+    cut: int = 0
+    """Samples that are missing at the end of each chunk; negative for more than there should be."""
+
+
+def music(count: int, rate: int) -> Samples:
+    """Noise below 8 kHz, and a tone that rises through all of it: every sample is unlike those beside it."""
+    noise = np.random.default_rng(7).standard_normal(count + 63)
+    shape = np.sinc((np.arange(64) - 31.5) / 3) * np.hanning(64)
+    time = np.arange(count) / rate
+    found: Samples = 0.05 * np.convolve(noise, shape, "valid") + 0.2 * np.sin(2 * np.pi * (200 + 400 * time) * time)
+    return found
+
+
+def make_chunks(folder: Path, kind: Kind, *, sizes: tuple[int, ...] = SIZES) -> tuple[Samples, list[StitchInput]]:
+    """The sound of a whole video, and its chunks, each encoded by itself."""
+    ends = [round(sum(sizes[: n + 1]) * kind.rate / FPS) for n in range(len(sizes))]
+    whole = music(ends[-1], kind.rate)
+    room = max(kind.overlap, 0)
+    padded = np.concatenate([np.zeros(room), whole, np.zeros(room + max(-kind.cut, 0))])
+    parts = []
+    for number, (begin, end) in enumerate(zip([0, *ends], ends, strict=False)):
+        own = padded[begin + room - kind.overlap : end + room + kind.overlap - kind.cut]
+        path = write_chunk(
+            folder / f"c{number}{kind.suffix}", kind, own, first=sum(sizes[:number]), count=sizes[number]
+        )
+        parts.append(StitchInput(path, sizes[number], f"chunk {number}"))
+    return whole, parts
+
+
+def write_chunk(path: Path, kind: Kind, sound: Samples, *, first: int, count: int) -> Path:
+    codec = "libvpx-vp9" if kind.suffix == ".webm" else "libx264"
+    plain = write_clip(path.with_stem(f"{path.stem}-plain"), Clip(fps=FPS, codec=codec), start=first, count=count)
+    with av.open(str(plain)) as one, av.open(str(path), "w") as two:
+        video = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        stream = two.add_stream(kind.codec, rate=kind.rate, layout="mono")
+        assert isinstance(stream, AudioStream)
+        stream.bit_rate = 192_000
+        frame = AudioFrame.from_ndarray((sound * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = kind.rate, -kind.overlap, Fraction(1, kind.rate)
+        two.mux(stream.encode(frame))
+        two.mux(stream.encode(None))
+        for packet in one.demux(video=0):
+            if packet.size and packet.pts is not None:
+                packet.stream = video
+                delay = round(Fraction(kind.picture_delay, 1000) / packet.time_base)
+                packet.pts = packet.pts + delay
+                packet.dts = None if packet.dts is None else packet.dts + delay
+                two.mux(packet)
+    if kind.hides_run_in:
+        data = bytearray(path.read_bytes())
+        at = data.index(b"\x56\xaa")
+        data[at : at + 3] = bytes([0xEC, 0x80 | (data[at + 2] & 0x7F) + 1, 0])  # CodecDelay becomes Void
+        path.write_bytes(data)
+    return path
+
+
+def join(parts: list[StitchInput], output: Path, order: SoundOrder = FLAC) -> OutputReport:
+    report = FfmpegStitcher().stitch(parts, output, fps=FPS, order=order)
+    assert read_numbers(output) == list(range(sum(part.frames for part in parts)))
+    return report
+
+
+def decoded(path: Path) -> Samples:
+    """All that a player hears."""
+    pieces = []
+    with av.open(str(path)) as media:
+        for frame in media.decode(audio=0):
+            data = frame.to_ndarray()[0].astype(float)
+            pieces.append(data / {"fltp": 1, "s16": 2**15, "s32": 2**31}[frame.format.name])
+    return np.concatenate(pieces)
+
+
+def lag(wanted: Samples, found: Samples) -> int:
+    """By how many samples the second is late."""
+    spectrum = np.fft.rfft(found, 2 * len(found)) * np.conj(np.fft.rfft(wanted, 2 * len(wanted)))
+    best = int(np.argmax(np.fft.irfft(spectrum)))
+    return best if best < len(found) else best - 2 * len(found)
+
+
+def expect_exact(wanted: Samples, found: Samples, *, rate: int, sizes: tuple[int, ...] = SIZES) -> None:
+    """Hold a joined sound against the original: as a whole and at every seam, in time and in noise."""
+    assert lag(wanted, found[: len(wanted)]) == 0
+    noise = np.abs(found[: len(wanted)] - wanted)
+    seams = [round(sum(sizes[:n]) * rate / FPS) for n in range(1, len(sizes))]
+    away = np.ones(len(wanted), bool)
+    for seam in seams:
+        near = slice(seam - 1024, seam + 1024)
+        assert lag(wanted[near], found[near]) == 0, seam
+        away[near] = False
+    for seam in seams:
+        # What an encoder makes of sound that begins or ends at once is noise like that elsewhere.
+        assert noise[seam - 256 : seam + 256].max() <= 1.5 * noise[away].max(), seam
+
+
+EXACT = {
+    "AAC in MP4": Kind(),
+    "AAC in MOV": Kind(suffix=".mov"),
+    "AAC in MOV at 44.1 kHz": Kind(suffix=".mov", rate=44_100),
+    "AAC in Matroska": Kind(suffix=".mkv"),
+    "AAC in Matroska as FFmpeg 5 writes it": Kind(suffix=".mkv", picture_delay=21, hides_run_in=True),
+    "AAC with an overlap": Kind(overlap=4_800),
+    "AAC with an overlap of whole packets": Kind(overlap=4_096, suffix=".mov"),
+    "Opus in MP4": Kind("libopus"),
+    "Opus in Matroska": Kind("libopus", ".mkv"),
+    "Opus in WebM": Kind("libopus", ".webm"),
+    "Opus in WebM without a CodecDelay": Kind("libopus", ".webm", hides_run_in=True),
+    "Opus with an overlap": Kind("libopus", overlap=4_800),
+    "MP3 in MP4": Kind("libmp3lame"),
+    "FLAC in Matroska": Kind("flac", ".mkv"),
+    "ALAC in MOV": Kind("alac", ".mov"),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_compressed_sound_is_joined_to_the_sample(tmp_path: Path, name: str) -> None:
+    """What is decoded of the chunks is as long as the original, nowhere early or late, and no seam is heard."""
+    kind = EXACT[name]
+    whole, parts = make_chunks(tmp_path, kind)
+    report = join(parts, tmp_path / "video.mkv")
+    found = decoded(tmp_path / "video.mkv")
+    assert len(found) == len(whole)
+    expect_exact(whole, found, rate=kind.rate)
+    assert (report.audio_codec, report.warnings) == ("flac", ())
+    if kind.codec in {"flac", "alac"}:
+        assert (found * 32768 == (whole * 32767).astype(np.int16)).all()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize("rate", [48_000, 44_100])
+def test_encoded_once_more(tmp_path: Path, suffix: str, rate: int) -> None:
+    """Encoded for the whole video, the sound of AAC in chunks is where the original is."""
+    sizes = (30, 31, 17)
+    whole, parts = make_chunks(tmp_path, Kind(rate=rate), sizes=sizes)
+    if suffix == ".webm":
+        whole, parts = make_chunks(tmp_path, Kind("libopus", ".webm"), sizes=sizes)
+        rate = 48_000
+    report = join(parts, tmp_path / f"video{suffix}", SoundOrder())
+    found = decoded(tmp_path / f"video{suffix}")
+    assert len(whole) <= len(found) < len(whole) + 1024  # the last packet of AAC is padded
+    expect_exact(whole, found, rate=rate, sizes=sizes)
+    assert (report.audio_codec, report.warnings) == ("opus" if suffix == ".webm" else "aac", ())
+
+
+def test_a_run_in_that_is_not_declared_is_told(tmp_path: Path) -> None:
+    """Where nothing says how long the encoder's run-in is, the report says what is heard, once for all chunks."""
+    whole, parts = make_chunks(tmp_path, Kind(suffix=".mkv", hides_run_in=True))
+    report = join(parts, tmp_path / "video.mkv")
+    assert len(decoded(tmp_path / "video.mkv")) == len(whole)
+    (said,) = [warning for warning in report.warnings if "longer" not in warning]
+    assert said.startswith("The sound of chunk 0 (and of 3 others) does not say how much its encoder put in front")
+    assert "MP4 or MOV with edit lists" in said
+
+
+def test_an_overlap_in_milliseconds_is_told(tmp_path: Path) -> None:
+    """Matroska can't say to the sample how far sound reaches over a seam; the report says so."""
+    _, parts = make_chunks(tmp_path, Kind(suffix=".mkv", overlap=4_815))
+    report = join(parts, tmp_path / "video.mkv")
+    (said,) = report.warnings
+    assert "Matroska says when to the millisecond alone" in said
+
+
+@pytest.mark.parametrize(
+    ("cut", "said"), [(4_800, "0.100 s shorter; silence"), (-4_800, "0.100 s longer, and was cut")]
+)
+def test_sound_of_another_length_is_told(tmp_path: Path, cut: int, said: str) -> None:
+    """Sound that is shorter or longer than its pictures by more than a packet is named, and moves nothing."""
+    whole, parts = make_chunks(tmp_path, Kind(cut=cut))
+    report = join(parts, tmp_path / "video.mkv")
+    found = decoded(tmp_path / "video.mkv")
+    assert len(found) == len(whole)
+    assert lag(whole, found) == 0
+    assert len(report.warnings) == len(parts)
+    assert all(said in warning for warning in report.warnings), report.warnings
+
+
+def test_a_chunk_without_sound_among_chunks_with_aac(tmp_path: Path) -> None:
+    """A chunk without a sound track is silent, exactly as long as its pictures."""
+    whole, parts = make_chunks(tmp_path, Kind())
+    parts[1] = StitchInput(tmp_path / "c1-plain.mp4", SIZES[1], "chunk 1")
+    report = join(parts, tmp_path / "video.mkv")
+    found = decoded(tmp_path / "video.mkv")
+    begin, end = (round(sum(SIZES[:n]) * 48_000 / FPS) for n in (1, 2))
+    assert not found[begin:end].any()
+    assert lag(whole[end:], found[end:]) == 0
+    assert report.warnings == ("chunk 1: it has no sound track, which other chunks have; silence was put in",)
+
+
+def test_sound_that_begins_late(tmp_path: Path) -> None:
+    """A gap in front of a chunk's AAC is silence, as exactly as MP4 has it: to the millisecond."""
+    whole, parts = make_chunks(tmp_path, Kind(overlap=-4_801))
+    report = join(parts, tmp_path / "video.mkv")
+    found = decoded(tmp_path / "video.mkv")
+    assert not found[: 4_801 - 1_024 - 48].any()
+    seams = [round(sum(SIZES[:n]) * 48_000 / FPS) for n in range(5)]
+    for begin, end in zip(seams, seams[1:], strict=False):
+        inside = slice(begin + 4_801, end - 4_801)
+        assert abs(lag(whole[inside], found[inside])) <= 48
+    assert all("shorter" in warning for warning in report.warnings), report.warnings
+
+
+def test_damaged_sound(tmp_path: Path) -> None:
+    """Sound that can't be decoded is the chunk's fault, and named."""
+    _, parts = make_chunks(tmp_path, Kind("flac", ".mkv"))
+    damage(parts[2].path, 1, sound=True)
+    with pytest.raises(OutputError, match=r"c2.mkv is damaged: its sound at 0.\d+ s can't be decoded"):
+        join(parts, tmp_path / "video.mkv")
