@@ -95,7 +95,7 @@ class ChunkSound:
 
     def _decode(self, packet: Packet[Stream] | None) -> list[AudioFrame]:
         try:
-            return cast(list[AudioFrame], self._decoder.decode(packet))
+            return self._decoder.decode(packet)
         except av.FFmpegError as exc:
             where = "" if packet is None else f" at {float((packet.pts or 0) * packet.time_base):.3f} s"
             raise OutputError(

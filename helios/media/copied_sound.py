@@ -11,7 +11,6 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Stream
 
 from helios.errors import RequestError
 from helios.media.carried import MATROSKA
@@ -40,8 +39,9 @@ class CopiedSound:
         self._fps = fps
         self._packets = _timed(source)
         self._held = next(self._packets, None)
-        self._end = Fraction(0)
-        """Where the packets that were copied end, in seconds."""
+        self._end = 0
+        """Where the packets that were copied end, in samples."""
+        self._frame_bytes = _frame_bytes(source)
         skipped = skipped_samples(self._held)[0] if self._held is not None else 0
         if output.format.name in MATROSKA and skipped and not source.stream.codec_context.delay:
             with _with_delay(source, skipped) as like:
@@ -52,21 +52,40 @@ class CopiedSound:
 
     def advance(self, *, frames: int) -> None:
         """Copy what begins before `frames` frames of the video were shown."""
-        until = frames / self._fps
-        while self._held is not None and (self._held.pts or 0) * self._held.time_base < until:
-            packet, self._held = self._held, next(self._packets, None)
-            self._end = ((packet.pts or 0) + (packet.duration or 0)) * packet.time_base
+        until = round(frames * self._source.parameters.sample_rate / self._fps)
+        while self._held is not None and (self._held.pts or 0) < until:
+            packet, rest = self._cut(self._held, until=until)
+            self._held = rest or next(self._packets, None)
+            self._end = (packet.pts or 0) + (packet.duration or 0)
             packet.stream = self._stream
             self._output.mux_one(packet)
 
     def finish(self, *, frames: int) -> None:
         """Say what is missing, after all frames of the video."""
-        missing = frames / self._fps - self._end
+        missing = frames / self._fps - Fraction(self._end, self._source.parameters.sample_rate)
         if missing > 1 / self._fps:
             self.warnings.append(f"{self._source.name} ends {float(missing):.3f} s before the video")
 
+    def _cut(
+        self, packet: Packet[AudioStream], *, until: int
+    ) -> tuple[Packet[AudioStream], Packet[AudioStream] | None]:
+        """A packet up to a sample, and the rest of it; only uncompressed sound can be cut."""
+        begin = packet.pts or 0
+        size = (until - begin) * self._frame_bytes
+        if not 0 < size < packet.size:
+            return packet, None
+        data, whole = bytes(packet), packet.size // self._frame_bytes
+        first = _piece(data[:size], at=begin, samples=until - begin, tick=packet.time_base)
+        return first, _piece(data[size:], at=until, samples=begin + whole - until, tick=packet.time_base)
 
-def _timed(source: FileTrack) -> Iterator[Packet[Stream]]:
+
+def _piece(data: bytes, *, at: int, samples: int, tick: Fraction) -> Packet[AudioStream]:
+    packet: Packet[AudioStream] = Packet(data)  # type: ignore[assignment]
+    packet.time_base, packet.pts, packet.dts, packet.duration = tick, at, at, samples
+    return packet
+
+
+def _timed(source: FileTrack) -> Iterator[Packet[AudioStream]]:
     """A track's packets, their times counted from its beginning, to the sample where a file has milliseconds."""
     rate, clock = source.parameters.sample_rate, _Clock(source)
     try:
@@ -96,11 +115,11 @@ class _Clock:
         self._is_opus = source.parameters.codec == "opus"
         self._usual = _packet_samples(source.stream)
         """Samples of a packet, where all have the same number."""
-        self._frame_bytes = _frame_bytes(source.stream) if source.parameters.is_pcm else 0
+        self._frame_bytes = _frame_bytes(source)
         self._following: int | None = None
         self._longest = 0
 
-    def next(self, packet: Packet[Stream]) -> tuple[int, int]:
+    def next(self, packet: Packet[AudioStream]) -> tuple[int, int]:
         """Where a packet begins, and how long it is, in samples."""
         tick = packet.time_base * self._rate
         at = round(((packet.pts or 0) * packet.time_base - self._start) * self._rate)
@@ -117,7 +136,7 @@ class _Clock:
             self._following = at + samples
         return at, samples
 
-    def _size(self, packet: Packet[Stream], samples: int) -> int:
+    def _size(self, packet: Packet[AudioStream], samples: int) -> int:
         """Samples of a packet, exactly; 0 where that is not known."""
         if self._frame_bytes:
             return packet.size // self._frame_bytes
@@ -126,7 +145,7 @@ class _Clock:
         return self._usual
 
 
-def skipped_samples(packet: Packet[Stream]) -> tuple[int, int]:
+def skipped_samples(packet: Packet[AudioStream]) -> tuple[int, int]:
     """Samples at the beginning and at the end of a packet that are not to be heard."""
     if not packet.has_sidedata("skip_samples"):
         return 0, 0
@@ -141,9 +160,12 @@ def _packet_samples(stream: AudioStream) -> int:
     return context.frame_size
 
 
-def _frame_bytes(stream: AudioStream) -> int:
-    bits = "".join(filter(str.isdigit, stream.codec_context.codec.canonical_name))
-    return int(bits or 8) // 8 * stream.codec_context.channels
+def _frame_bytes(source: FileTrack) -> int:
+    """Bytes of a sample of all channels; 0 for compressed sound."""
+    if not source.parameters.is_pcm:
+        return 0
+    bits = "".join(filter(str.isdigit, source.parameters.codec))
+    return int(bits or 8) // 8 * source.stream.codec_context.channels
 
 
 def _with_delay(source: FileTrack, samples: int) -> InputContainer:

@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--zero", type=int, default=0)
     parser.add_argument("--sound", action="store_true")
+    parser.add_argument("--audio-codec", default="pcm_s16le")
     parser.add_argument("--fps", type=Fraction, default=Fraction(30))
     parser.add_argument("--misbehave", default="")
     parser.add_argument("--only", type=int, help="misbehave in the chunk that starts here, alone")
@@ -46,7 +47,8 @@ def write(
     """Write the frames, copied if this test run has rendered them before; `look` has fields of `Clip`."""
     output = output or words.output
     count = words.count if count is None else count
-    look = {"fps": words.fps, "sample_rate": 48000 if words.sound else None, **look}
+    sound = {"sample_rate": 48000 if words.sound else None, "audio_codec": words.audio_codec}
+    look = {"fps": words.fps, **sound, **look}
     name = hashlib.sha256(repr((words.start, count, zero, sorted(look.items()))).encode()).hexdigest() + output.suffix
     rendered = words.shared / "clips" / name if words.shared else None
     if rendered is not None and rendered.exists():

@@ -53,6 +53,19 @@ async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path:
     assert abs(sound - tone(0, len(sound), rate=48000)[0] / 32768)[2000:-4000].max() < 0.07
 
 
+async def test_compressed_sound_of_chunks_and_a_codec_for_the_video(tmp_path: Path) -> None:
+    """AAC in chunks is joined where it belongs, without a retry, and written as FLAC as the job asks for."""
+    job = make_job((20, 17, 23), extra=["--sound", "--audio-codec", "aac"])
+    _, report = await render(tmp_path, job, output_file="video.mkv", audio_codec="flac")
+    assert report.video is not None
+    assert (report.video.audio_codec, report.video.warnings) == ("flac", ())
+    assert {chunk.attempts for chunk in report.chunks} == {1}
+    sound = read_sound(tmp_path / "video.mkv", rate=48000)
+    assert len(sound) == 96_000
+    # Each chunk's AAC begins and ends at once, in mid-swing.
+    assert abs(sound - tone(0, len(sound), rate=48000)[0] / 32768)[2000:-2000].max() < 0.15
+
+
 async def test_a_sound_file(tmp_path: Path) -> None:
     """The video's sound track can be given as a file."""
     write_tone(tmp_path / "music.wav", seconds=1)
@@ -444,6 +457,9 @@ async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
         ({"output_file": "video.mp4", "merge": False}, "expected one or the other"),
         ({"output_file": "video.mp4", "audio_file": "none.wav"}, "none.wav can't be read as sound"),
         ({"audio_file": "none.wav"}, "no output file to put it in"),
+        ({"output_file": "video.mov", "audio_codec": "opus"}, "video.mov can't have opus sound (--audio-codec)"),
+        ({"output_file": "video.mov", "audio_codec": "copy"}, "Sound can be copied from a sound file alone"),
+        ({"output_file": "video.mov", "audio_tracks": "all"}, "name one (--audio FILE)"),
         ({"chunks": [7]}, "no chunk has the id 7; expected one of 0 to 2"),
     ],
 )

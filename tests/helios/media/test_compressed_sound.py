@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -231,7 +232,7 @@ def test_sound_that_begins_late(tmp_path: Path) -> None:
     found = decoded(tmp_path / "video.mkv")
     assert not found[: 4_801 - 1_024 - 48].any()
     seams = [round(sum(SIZES[:n]) * 48_000 / FPS) for n in range(5)]
-    for begin, end in zip(seams, seams[1:], strict=False):
+    for begin, end in pairwise(seams):
         inside = slice(begin + 4_801, end - 4_801)
         assert abs(lag(whole[inside], found[inside])) <= 48
     assert all("shorter" in warning for warning in report.warnings), report.warnings

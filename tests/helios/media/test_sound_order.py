@@ -1,5 +1,6 @@
 """The sound is written as it is asked for, or refused before anything runs."""
 
+import re
 from fractions import Fraction
 from pathlib import Path
 
@@ -166,15 +167,15 @@ def test_every_track_of_a_file(tmp_path: Path, suffix: str, codec: SoundCodec | 
         assert [tag["language"] for tag in tags] == ["fra", "jpn"]
         assert names == ["Track 0", "Track 1"]
         assert [bool(sound.disposition & av.stream.Disposition.default) for sound in video.sounds] == [True, False]
-        assert bool(video.sounds[1].disposition & av.stream.Disposition.comment)
+        is_marked = bool(video.sounds[1].disposition & av.stream.Disposition.comment)
+        assert is_marked != (suffix == ".mov")  # which has no place for it: a warning
     for number, start in enumerate((0.0, 0.25)):
         begin, end = heard(output, number)
         assert abs(begin - start) < 0.003, number
         assert abs(end - (start + 1.5)) < 0.04, number
-    assert report.warnings == (
-        "The sound ends 0.500 s before the video",
-        "Sound track 2 ends 0.250 s before the video",
-    ) or codec is SoundCodec.COPY  # fmt: skip
+    said = [r"The sound ends 0\.(4|5)\d\d s before", r"Sound track 2 ends 0\.2\d\d s before"]
+    said += ["music.mka has what the .mov file has no place for: mark comment of the sound"] * (suffix == ".mov")
+    assert all(re.match(*pair) for pair in zip(said, report.warnings, strict=True)), report.warnings
 
 
 def test_the_first_track_is_the_default(tmp_path: Path) -> None:
@@ -248,9 +249,9 @@ def test_packets_are_copied(tmp_path: Path, name: str, codec: str, suffix: str) 
     with av.open(str(output)) as media:
         video, sound = media.streams.video[0], media.streams.audio[0]
         assert (video.start_time or 0) * (video.time_base or 0) == 0
-        assert abs((sound.start_time or 0) * (sound.time_base or 0)) <= Fraction(1, 48_000)
+        assert abs((sound.start_time or 0) * (sound.time_base or Fraction(1))) <= Fraction(1, 48_000)
         if sound.duration:
-            assert 2 <= sound.duration * (sound.time_base or 0) < 2.11
+            assert 2 <= float(sound.duration * (sound.time_base or Fraction(1))) < 2.11
     assert not [warning for warning in report.warnings if "ends" in warning]
 
 

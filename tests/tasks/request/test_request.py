@@ -19,6 +19,24 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a wrong configuration": ({"adapter": {"type": "local", "grace": 1}}, "grace: an unknown field"),
     "a contradiction": ({"output_file": "v.mp4", "merge": False}, "expected one or the other"),
     "sound for nothing": ({"audio_file": "a.wav"}, "no output file to put it in"),
+    "a codec for nothing": ({"audio_codec": "pcm"}, "A codec of the sound (pcm) was given, but no output file"),
+    "a codec": (
+        {"output_file": "v.mp4", "audio_codec": "mp3"},
+        "The sound can't be 'mp3' (--audio-codec); expected copy, aac, opus, flac or pcm",
+    ),
+    "a codec that the container does not take": (
+        {"output_file": "s3://b/v.mp4", "audio_codec": "pcm"},
+        "v.mp4 can't have pcm sound (--audio-codec): .mp4 files take aac, opus and flac; pcm goes into .mov and .mkv",
+    ),
+    "a copy of chunks' sound": (
+        {"output_file": "v.mkv", "audio_codec": "copy"},
+        "(--audio-codec copy with --audio FILE): the sound of chunks is decoded, and encoded once for the whole video; "
+        "expected aac, opus, flac or pcm",
+    ),
+    "tracks": (
+        {"output_file": "v.mkv", "audio_tracks": "2"},
+        "The tracks can't be '2' (--audio-tracks); expected first or all",
+    ),
     "a container": ({"output_file": "v.avi"}, "use a name that ends in .mp4"),
     "a container in storage": ({"output_file": "s3://b/v.avi"}, "use a name that ends in .mp4"),
     "a placeholder": ({"output_file": "v-{data}.mp4"}, "placeholder {data} that is not known"),
