@@ -8,10 +8,11 @@ which leaves it out. What they do not do is done here.
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
+import struct
 from collections.abc import Iterator
 from enum import Enum, auto
 from fractions import Fraction
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import av
 from av.audio.fifo import AudioFifo
@@ -22,8 +23,10 @@ from av.stream import Stream
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
 
-LONGEST_RUN_IN = 3
+LONGEST_RUN_IN = 2.5
 """Packets. Sound that begins further in front of the pictures was encoded with an overlap."""
+SMOOTH = {"opus"}
+"""Lossy codecs that hardly get worse where sound begins or ends at once, as it does at the ends of a chunk."""
 WITHOUT_RUN_IN = {"vorbis"}
 """Lossy codecs whose decoder tells where the sound begins."""
 
@@ -66,6 +69,8 @@ class ChunkSound:
         """Samples of a packet; 0 for a lossless codec, whose length is exact."""
         self.is_overlapping = False
         """Whether it begins further in front of the pictures than any run-in."""
+        self.is_rough = not chunk.audio_parameters.is_lossless and chunk.audio_parameters.codec not in SMOOTH
+        """Whether its codec makes noise where sound begins or ends at once."""
         self._chunk = chunk
         self._decoder = chunk.audio.codec_context
         self._codec = chunk.audio_parameters.codec
@@ -132,6 +137,8 @@ class ChunkSound:
         size = self._decoder.frame_size or self.packet_samples
         self.is_overlapping = begins < -LONGEST_RUN_IN * size
         if packet.is_discard or packet.has_sidedata("skip_samples"):
+            if slack < skipped_samples(packet)[0] and abs(at + skipped_samples(packet)[0]) <= slack:
+                return -at  # FFmpeg before its version 8 moves the pictures (see below), and states the run-in as well
             # The sound begins before the pictures, and not by a whole number of ticks: an overlap.
             self.run_in = RunIn.ROUNDED if at < -slack and slack > 2 else RunIn.KNOWN
             return 0
@@ -153,6 +160,13 @@ class ChunkSound:
             self.run_in = RunIn.ROUNDED
             return 0
         return whole - begins
+
+
+def skipped_samples(packet: Packet[Any]) -> tuple[int, int]:
+    """Samples at the beginning and at the end of a packet that are not to be heard."""
+    if not packet.has_sidedata("skip_samples"):
+        return 0, 0
+    return struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
 
 
 def _beginning(frame: AudioFrame, samples: int) -> AudioFrame:

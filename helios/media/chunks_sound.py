@@ -12,14 +12,19 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.chunk_sound import ChunkSound, Piece, RunIn
 from helios.media.soundtrack import Soundtrack
 
-INEXACT = {
-    RunIn.UNKNOWN: "does not say how much its encoder put in front of it (no edit list, no CodecDelay): it is heard "
-    "late by that, about 0.02 s, and every seam has a gap; write the chunks as MP4 or MOV with edit lists, or with PCM "
-    "sound",
-    RunIn.ROUNDED: "begins before its pictures, and Matroska says when to the millisecond alone: the seams are exact "
-    "to that; write the chunks as MP4 or MOV to have them exact to the sample",
-}
-"""What is said about sound whose run-in is not known to the sample."""
+UNKNOWN = (
+    "does not say how much its encoder put in front of it (no edit list, no CodecDelay): it is heard late by that, "
+    "about 0.02 s, and every seam has a gap; write the chunks as MP4 or MOV with edit lists, or with PCM sound"
+)
+ROUNDED = (
+    "begins before its pictures, and Matroska says when to the millisecond alone: the seams are exact to that; write "
+    "the chunks as MP4 or MOV to have them exact to the sample"
+)
+ROUGH = (
+    "is in its place to the sample, but was encoded without an overlap: its encoder began anew at the seam, which may "
+    "be heard as a faint click; encode 0.1 s of its neighbours' sound with each chunk, at both ends, or render PCM"
+)
+"""What is said about the sound of chunks, after "The sound of chunk 3"."""
 
 
 class ChunksSound:
@@ -39,7 +44,8 @@ class ChunksSound:
         self._sound: ChunkSound | None = None
         self._longer: list[str] = []
         self._overlaps = False
-        self._inexact: dict[RunIn, list[str]] = {RunIn.UNKNOWN: [], RunIn.ROUNDED: []}
+        self._said_of: dict[str, list[str]] = {UNKNOWN: [], ROUNDED: [], ROUGH: []}
+        """Chunks, by what is said about their sound."""
 
     def feed(self, packet: Packet[Stream], chunk: ChunkFile, *, frames: int) -> None:
         """Take a packet of a chunk's sound, before which there are `frames` frames of the video."""
@@ -58,8 +64,8 @@ class ChunksSound:
         if chunk.audio is None:
             self.warnings.append(f"{name}: it has no sound track, which other chunks have; silence was put in")
             return
-        if sound is not None and sound.run_in is not RunIn.KNOWN:
-            self._inexact[sound.run_in].append(name)
+        if sound is not None:
+            self._look(name, sound, is_first=frames == 0)
         self._compare(name, difference, sound)
 
     def advance(self, *, frames: int) -> None:
@@ -72,10 +78,10 @@ class ChunksSound:
         self._track.finish()
         if not self._overlaps:  # else the sound of the neighbours lies there
             self.warnings += self._longer
-        for run_in, names in self._inexact.items():
+        for said, names in self._said_of.items():
             if names:
-                others = f" (and of {len(names) - 1} others)" if len(names) > 1 else ""
-                self.warnings.append(f"The sound of {names[0]}{others} {INEXACT[run_in]}")
+                others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
+                self.warnings.append(f"The sound of {names[0]}{others} {said}")
 
     def samples_at(self, frame: int) -> int:
         """Samples that sound before a frame is shown."""
@@ -85,6 +91,13 @@ class ChunksSound:
         start, end = self.samples_at(frames), self.samples_at(frames + chunk.frames)
         for frame, at, slack in pieces:
             self._track.feed(frame, at=None if at is None else start + at, slack=slack, until=end)
+
+    def _look(self, name: str, sound: ChunkSound, *, is_first: bool) -> None:
+        """Note what keeps a seam from being exact, or from being unheard."""
+        if sound.run_in is not RunIn.KNOWN:
+            self._said_of[UNKNOWN if sound.run_in is RunIn.UNKNOWN else ROUNDED].append(name)
+        elif sound.is_rough and not sound.is_overlapping and not is_first:
+            self._said_of[ROUGH].append(name)
 
     def _compare(self, name: str, difference: int, sound: ChunkSound | None) -> None:
         """Say that a chunk's sound is shorter or longer than its pictures.

@@ -14,6 +14,7 @@ from av.packet import Packet
 
 from helios.errors import RequestError
 from helios.media.carried import MATROSKA
+from helios.media.chunk_sound import skipped_samples
 from helios.media.ebml import CLUSTER, CODEC_DELAY, SEGMENT, TIMESTAMP, TRACK, TRACKS, child, element
 from helios.media.file_sound import FileTrack
 from helios.media.stream_facts import header_of
@@ -143,13 +144,6 @@ class _Clock:
         if self._is_opus:
             return round(samples / OPUS_STEP) * OPUS_STEP
         return self._usual
-
-
-def skipped_samples(packet: Packet[AudioStream]) -> tuple[int, int]:
-    """Samples at the beginning and at the end of a packet that are not to be heard."""
-    if not packet.has_sidedata("skip_samples"):
-        return 0, 0
-    return struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
 
 
 def _packet_samples(stream: AudioStream) -> int:

@@ -45,6 +45,10 @@ class FileTrack:
     @property
     def start_seconds(self) -> Fraction:
         """The time stamp that is the beginning."""
+        if self.container.format.name == "matroska,webm" and self.container.streams.video:
+            # FFmpeg before its version 8 moves everything so that no time stamp is negative.
+            pictures = self.container.streams.video[0]
+            return (pictures.start_time or 0) * (pictures.time_base or Fraction(1))
         if self.container.format.name not in ARBITRARY_START:
             return Fraction(0)
         return (self.stream.start_time or 0) * (self.stream.time_base or Fraction(1))

@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from helios.errors import OutputError
+from helios.media import chunks_sound
 from helios.media.sound_order import SoundCodec, SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
@@ -21,6 +22,7 @@ from testbed.video import Clip, damage, read_numbers, write_clip
 FPS = Fraction(30_000, 1001)
 SIZES = (30, 31, 17, 22)
 """Frames of each chunk: no seam is where a packet ends."""
+ROUGH = f"The sound of chunk 1 (and of 2 more) {chunks_sound.ROUGH}"
 FLAC = SoundOrder(codec=SoundCodec.FLAC)
 Samples = NDArray[np.float64]
 
@@ -117,18 +119,20 @@ def lag(wanted: Samples, found: Samples) -> int:
     return best if best < len(found) else best - 2 * len(found)
 
 
-def expect_exact(wanted: Samples, found: Samples, *, rate: int, sizes: tuple[int, ...] = SIZES) -> None:
-    """Hold a joined sound against the original: as a whole and at every seam, in time and in noise."""
+def expect_exact(
+    wanted: Samples, found: Samples, *, rate: int, sizes: tuple[int, ...] = SIZES, is_smooth: bool = True
+) -> None:
+    """Hold a joined sound against the original: as a whole and at every seam, in time and, if asked for, in noise."""
     assert lag(wanted, found[: len(wanted)]) == 0
     noise = np.abs(found[: len(wanted)] - wanted)
     seams = [round(sum(sizes[:n]) * rate / FPS) for n in range(1, len(sizes))]
     away = np.ones(len(wanted), bool)
+    away[:2048] = away[-2048:] = False
     for seam in seams:
         near = slice(seam - 1024, seam + 1024)
         assert lag(wanted[near], found[near]) == 0, seam
         away[near] = False
-    for seam in seams:
-        # What an encoder makes of sound that begins or ends at once is noise like that elsewhere.
+    for seam in seams if is_smooth else ():
         assert noise[seam - 256 : seam + 256].max() <= 1.5 * noise[away].max(), seam
 
 
@@ -142,6 +146,7 @@ EXACT = {
     "AAC with an overlap of whole packets": Kind(overlap=4_096, suffix=".mov"),
     "Opus in MP4": Kind("libopus"),
     "Opus in Matroska": Kind("libopus", ".mkv"),
+    "Opus in Matroska as FFmpeg 5 writes it": Kind("libopus", ".mkv", picture_delay=7),
     "Opus in WebM": Kind("libopus", ".webm"),
     "Opus in WebM without a CodecDelay": Kind("libopus", ".webm", hides_run_in=True),
     "Opus with an overlap": Kind("libopus", overlap=4_800),
@@ -153,14 +158,20 @@ EXACT = {
 
 @pytest.mark.parametrize("name", EXACT)
 def test_compressed_sound_is_joined_to_the_sample(tmp_path: Path, name: str) -> None:
-    """What is decoded of the chunks is as long as the original, nowhere early or late, and no seam is heard."""
+    """What is decoded of the chunks is as long as the original, nowhere early or late, and no seam is heard.
+
+    Encoders of AAC and MP3 make noise where sound begins or ends at once. With an overlap that is outside of the chunk;
+    else the report says so.
+    """
     kind = EXACT[name]
     whole, parts = make_chunks(tmp_path, kind)
     report = join(parts, tmp_path / "video.mkv")
     found = decoded(tmp_path / "video.mkv")
     assert len(found) == len(whole)
-    expect_exact(whole, found, rate=kind.rate)
-    assert (report.audio_codec, report.warnings) == ("flac", ())
+    is_smooth = kind.overlap > 0 or kind.codec not in {"aac", "libmp3lame"}
+    expect_exact(whole, found, rate=kind.rate, is_smooth=is_smooth)
+    assert report.audio_codec == "flac"
+    assert list(report.warnings) == ([] if is_smooth else [ROUGH])
     if kind.codec in {"flac", "alac"}:
         assert (found * 32768 == (whole * 32767).astype(np.int16)).all()
 
@@ -170,7 +181,7 @@ def test_compressed_sound_is_joined_to_the_sample(tmp_path: Path, name: str) -> 
 def test_encoded_once_more(tmp_path: Path, suffix: str, rate: int) -> None:
     """Encoded for the whole video, the sound of AAC in chunks is where the original is."""
     sizes = (30, 31, 17)
-    whole, parts = make_chunks(tmp_path, Kind(rate=rate), sizes=sizes)
+    whole, parts = make_chunks(tmp_path, Kind(rate=rate, overlap=4_800), sizes=sizes)
     if suffix == ".webm":
         whole, parts = make_chunks(tmp_path, Kind("libopus", ".webm"), sizes=sizes)
         rate = 48_000
@@ -187,7 +198,7 @@ def test_a_run_in_that_is_not_declared_is_told(tmp_path: Path) -> None:
     report = join(parts, tmp_path / "video.mkv")
     assert len(decoded(tmp_path / "video.mkv")) == len(whole)
     (said,) = [warning for warning in report.warnings if "longer" not in warning]
-    assert said.startswith("The sound of chunk 0 (and of 3 others) does not say how much its encoder put in front")
+    assert said.startswith("The sound of chunk 0 (and of 3 more) does not say how much its encoder put in front")
     assert "MP4 or MOV with edit lists" in said
 
 
@@ -209,8 +220,8 @@ def test_sound_of_another_length_is_told(tmp_path: Path, cut: int, said: str) ->
     found = decoded(tmp_path / "video.mkv")
     assert len(found) == len(whole)
     assert lag(whole, found) == 0
-    assert len(report.warnings) == len(parts)
-    assert all(said in warning for warning in report.warnings), report.warnings
+    assert len(report.warnings) == len(parts) + 1
+    assert all(said in warning for warning in report.warnings if warning != ROUGH), report.warnings
 
 
 def test_a_chunk_without_sound_among_chunks_with_aac(tmp_path: Path) -> None:
@@ -222,7 +233,8 @@ def test_a_chunk_without_sound_among_chunks_with_aac(tmp_path: Path) -> None:
     begin, end = (round(sum(SIZES[:n]) * 48_000 / FPS) for n in (1, 2))
     assert not found[begin:end].any()
     assert lag(whole[end:], found[end:]) == 0
-    assert report.warnings == ("chunk 1: it has no sound track, which other chunks have; silence was put in",)
+    assert report.warnings[0] == "chunk 1: it has no sound track, which other chunks have; silence was put in"
+    assert len(report.warnings) == 2
 
 
 def test_sound_that_begins_late(tmp_path: Path) -> None:
@@ -235,7 +247,7 @@ def test_sound_that_begins_late(tmp_path: Path) -> None:
     for begin, end in pairwise(seams):
         inside = slice(begin + 4_801, end - 4_801)
         assert abs(lag(whole[inside], found[inside])) <= 48
-    assert all("shorter" in warning for warning in report.warnings), report.warnings
+    assert all("shorter" in warning for warning in report.warnings if warning != ROUGH), report.warnings
 
 
 def test_damaged_sound(tmp_path: Path) -> None:
