@@ -138,7 +138,7 @@ class ChunkSound:
         self.is_overlapping = begins < -LONGEST_RUN_IN * size
         if packet.is_discard or packet.has_sidedata("skip_samples"):
             if slack < skipped_samples(packet)[0] and abs(at + skipped_samples(packet)[0]) <= slack:
-                return -at  # FFmpeg before its version 8 moves the pictures (see below), and states the run-in as well
+                return -at  # FFmpeg 5.1 moves the pictures, as below, and states the run-in as well
             # The sound begins before the pictures, and not by a whole number of ticks: an overlap.
             self.run_in = RunIn.ROUNDED if at < -slack and slack > 2 else RunIn.KNOWN
             return 0
@@ -153,7 +153,7 @@ class ChunkSound:
             return 0
         if slack <= 2:
             return 0
-        # FFmpeg before its version 8 moves everything in Matroska, so that no time stamp is negative: the pictures
+        # FFmpeg 5.1 moves everything in Matroska, so that no time stamp is negative: the pictures
         # begin as much later as the run-in is long, in whole milliseconds. It is as long as a number of packets.
         whole = round(begins / size) * size if size else begins
         if abs(whole - begins) > slack:

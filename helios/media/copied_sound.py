@@ -40,10 +40,12 @@ class CopiedSound:
         self._fps = fps
         self._packets = _timed(source)
         self._held = next(self._packets, None)
+        if (first := self._held) is not None:
+            self.warnings += source.run_in_warnings(first, start=(first.pts or 0) * first.time_base)
         self._end = 0
         """Where the packets that were copied end, in samples."""
         self._frame_bytes = _frame_bytes(source)
-        skipped = skipped_samples(self._held)[0] if self._held is not None else 0
+        skipped = skipped_samples(first)[0] if first is not None else 0
         if output.format.name in MATROSKA and skipped and not source.stream.codec_context.delay:
             with _with_delay(source, skipped) as like:
                 self._stream = output.add_stream_from_template(like.streams.audio[0], opaque=True)

@@ -255,6 +255,17 @@ def test_packets_are_copied(tmp_path: Path, name: str, codec: str, suffix: str) 
     assert not [warning for warning in report.warnings if "ends" in warning]
 
 
+@pytest.mark.parametrize("codec", [None, SoundCodec.COPY])
+def test_a_run_in_that_a_file_does_not_declare(tmp_path: Path, codec: SoundCodec | None) -> None:
+    """A raw stream of AAC says nothing of its run-in: it is heard late, and the report says so."""
+    music = write_tracks(tmp_path / "music.aac", "aac", starts=(0.0,), seconds=3)
+    order = SoundOrder(file=music, codec=codec)
+    report = stitch(make_chunks(tmp_path, Clip(), ".mp4"), tmp_path / "video.mp4", order)
+    (said,) = report.warnings
+    assert said.startswith("The sound of music.aac does not say how much its encoder put in front of it")
+    assert heard(tmp_path / "video.mp4")[0] == pytest.approx(1024 / 48_000, abs=0.003)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "suffix", "said"),
     [
