@@ -30,6 +30,9 @@ class CopiedSound:
         output: The container, before its first packet.
         source: The track.
         fps: Frames per second of the pictures.
+
+    Raises:
+        RequestError: There is nothing in it.
     """
 
     def __init__(self, output: OutputContainer, source: FileTrack, *, fps: Fraction) -> None:
@@ -39,13 +42,14 @@ class CopiedSound:
         self._source = source
         self._fps = fps
         self._packets = _timed(source)
-        self._held = next(self._packets, None)
-        if (first := self._held) is not None:
-            self.warnings += source.run_in_warnings(first, start=(first.pts or 0) * first.time_base)
+        if (first := next(self._packets, None)) is None:
+            raise source.nothing_in_it()
+        self.warnings += source.run_in_warnings(first, start=(first.pts or 0) * first.time_base)
+        self._held: Packet[AudioStream] | None = first
         self._end = 0
         """Where the packets that were copied end, in samples."""
         self._frame_bytes = _frame_bytes(source)
-        skipped = skipped_samples(first)[0] if first is not None else 0
+        skipped, _ = skipped_samples(first)
         if output.format.name in MATROSKA and skipped and not source.stream.codec_context.delay:
             with _with_delay(source, skipped) as like:
                 self._stream = output.add_stream_from_template(like.streams.audio[0], opaque=True)

@@ -5,6 +5,7 @@ from __future__ import annotations  # av.Packet is generic in its stubs alone
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -51,6 +52,10 @@ class FileTrack:
             f"{self.name} of {Path(self.container.name).name} does not say how much its encoder put in front of it: it "
             "is heard late by that, about 0.02 s; an .m4a file with an edit list says it"
         ]
+
+    def nothing_in_it(self) -> RequestError:
+        """The error for a track without a sample."""
+        return RequestError(f"{self.name} of {Path(self.container.name).name} is empty; expected a sound file")
 
     @property
     def start_seconds(self) -> Fraction:
@@ -103,6 +108,9 @@ class FileSound:
         source: The track.
         track: Where it goes.
         fps: Frames per second of the pictures.
+
+    Raises:
+        RequestError: There is nothing in it.
     """
 
     def __init__(self, source: FileTrack, track: Soundtrack, *, fps: Fraction) -> None:
@@ -111,7 +119,10 @@ class FileSound:
         self._source = source
         self._track = track
         self._fps = fps
-        self._frames: Iterator[AudioFrame] = self._decoded()
+        frames = self._decoded()
+        if (first := next(frames, None)) is None:
+            raise source.nothing_in_it()
+        self._frames = chain([first], frames)
 
     def advance(self, *, frames: int) -> None:
         """Write it up to where `frames` frames of the video were shown."""

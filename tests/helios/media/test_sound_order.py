@@ -303,7 +303,13 @@ def test_a_file_that_is_no_sound(tmp_path: Path) -> None:
     """Files without sound, and sound that no encoder of the container takes, are refused in words."""
     (tmp_path / "text.wav").write_text("no sound")
     silent = write_clip(tmp_path / "silent.mp4", Clip(), start=0, count=3)
-    for path, said in ((tmp_path / "text.wav", "can't be read as sound"), (silent, "has no sound track")):
-        with pytest.raises(RequestError, match=said):
-            check_sound_file(SoundOrder(file=path), tmp_path / "video.mp4")
+    empty = write_tone(tmp_path / "empty.wav", seconds=0.01)
+    whole = empty.read_bytes()
+    header = whole[: whole.index(b"data") + 4]
+    empty.write_bytes(header + bytes(4))
+    refused = {tmp_path / "text.wav": "can't be read as sound", silent: "has no sound track", empty: "is empty"}
+    for path, said in refused.items():
+        for codec in (None, SoundCodec.COPY):
+            with pytest.raises(RequestError, match=said):
+                check_sound_file(SoundOrder(file=path, codec=codec), tmp_path / "video.mkv")
     check_sound_file(SoundOrder(file=write_tone(tmp_path / "good.wav", seconds=0.01)), tmp_path / "video.mp4")
