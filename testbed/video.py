@@ -15,6 +15,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from helios.media.accepted_file import StitchInput
+from helios.models.worker import Artifact
+from helios.storage.digest import hash_file
+
 BITS = 16
 """A frame shows its number as 16 squares, white for 1, in four rows of four."""
 
@@ -177,3 +181,9 @@ def read_sound(path: Path, *, rate: int) -> NDArray[np.float32]:
             pieces.extend(part.to_ndarray()[0].astype(np.float32) for part in resampler.resample(frame))
         pieces.extend(part.to_ndarray()[0].astype(np.float32) for part in resampler.resample(None))
     return np.concatenate(pieces)
+
+
+def accepted(path: Path, frames: int, name: str) -> StitchInput:
+    """A file as the join gets it: an accepted output, with its size and its digest on record."""
+    digest, size = hash_file(path)
+    return StitchInput(path, frames, name, Artifact(url=path.absolute().as_uri(), bytes=size, sha256=digest))

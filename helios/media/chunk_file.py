@@ -37,7 +37,8 @@ class ChunkFile:
         frames: Expected number of frames.
         file: The file, already open: it is read instead of what has the path now. It stays open.
         decode: Whether FFmpeg decodes the first pictures when it opens the file, for 10 ms of CPU at 720p. Without
-            it, `parameters` lacks what only pictures tell, such as the pixel format.
+            it, `parameters` lacks what only pictures tell, such as the pixel format. A file with sound is always
+            decoded.
         most_sounds: How many sound tracks it may have.
 
     Raises:
@@ -59,6 +60,11 @@ class ChunkFile:
         self.frames = frames
         self._file = file
         self._container = _open(path, file, decode=decode)
+        if not decode and self._container.streams.audio:
+            # Without its pictures' order, FFmpeg does not know when a Matroska file's first picture is shown, by which
+            # its sound is laid.
+            self._container.close()
+            self._container = _open(path, file, decode=True)
         try:
             self.video, self.sounds = _streams(self._container, path, most_sounds)
             self.audio = self.sounds[0] if self.sounds else None
@@ -196,6 +202,7 @@ def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
         if (path.stat() if file is None else os.fstat(file.fileno())).st_size == 0:
             raise OutputError(f"{path.name} is empty")
         if file is not None:
+            file.seek(0)
             return av.open(file, "r", options=options)  # it knows the format by the file's name, too
         # An absolute path: FFmpeg takes "a:b.mp4" for a protocol named "a".
         return av.open(str(path.absolute()), "r", options=options)

@@ -17,7 +17,7 @@ from helios.media import chunks_sound
 from helios.media.sound_order import SoundCodec, SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
-from testbed.video import Clip, damage, read_numbers, write_clip
+from testbed.video import Clip, accepted, damage, read_numbers, write_clip
 
 FPS = Fraction(30_000, 1001)
 SIZES = (30, 31, 17, 22)
@@ -65,7 +65,7 @@ def make_chunks(folder: Path, kind: Kind, *, sizes: tuple[int, ...] = SIZES) -> 
         path = write_chunk(
             folder / f"c{number}{kind.suffix}", kind, own, first=sum(sizes[:number]), count=sizes[number]
         )
-        parts.append(StitchInput(path, sizes[number], f"chunk {number}"))
+        parts.append(accepted(path, sizes[number], f"chunk {number}"))
     return whole, parts
 
 
@@ -227,7 +227,7 @@ def test_sound_of_another_length_is_told(tmp_path: Path, cut: int, said: str) ->
 def test_a_chunk_without_sound_among_chunks_with_aac(tmp_path: Path) -> None:
     """A chunk without a sound track is silent, exactly as long as its pictures."""
     whole, parts = make_chunks(tmp_path, Kind())
-    parts[1] = StitchInput(tmp_path / "c1-plain.mp4", SIZES[1], "chunk 1")
+    parts[1] = accepted(tmp_path / "c1-plain.mp4", SIZES[1], "chunk 1")
     report = join(parts, tmp_path / "video.mkv")
     found = decoded(tmp_path / "video.mkv")
     begin, end = (round(sum(SIZES[:n]) * 48_000 / FPS) for n in (1, 2))
@@ -254,5 +254,6 @@ def test_damaged_sound(tmp_path: Path) -> None:
     """Sound that can't be decoded is the chunk's fault, and named."""
     _, parts = make_chunks(tmp_path, Kind("flac", ".mkv"))
     damage(parts[2].path, 1, sound=True)
+    parts[2] = accepted(parts[2].path, parts[2].frames, parts[2].name)
     with pytest.raises(OutputError, match=r"c2.mkv is damaged: its sound at 0.\d+ s can't be decoded"):
         join(parts, tmp_path / "video.mkv")

@@ -16,7 +16,7 @@ from helios.media.parameters import AudioParameters
 from helios.media.sound_order import SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
-from testbed.video import Clip, read_numbers, tone, write_clip
+from testbed.video import Clip, accepted, read_numbers, tone, write_clip
 
 RATE = 48_000
 FPS = Fraction(30)
@@ -41,7 +41,7 @@ def write_chunk(path: Path, *, number: int, pieces: Pieces, rate: int = RATE) ->
             two.mux(sound.encode(frame))
         if sound is not None:
             two.mux(sound.encode(None))
-    return StitchInput(path, 30, f"chunk {number}")
+    return accepted(path, 30, f"chunk {number}")
 
 
 def loud(path: Path) -> Pieces:

@@ -17,7 +17,7 @@ from helios.media.joined_sound import check_sound_file
 from helios.media.sound_order import CODECS, SoundCodec, SoundOrder, SoundTracks
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
-from testbed.video import Clip, read_numbers, tone, write_clip, write_tone
+from testbed.video import Clip, accepted, read_numbers, tone, write_clip, write_tone
 
 FPS = Fraction(30)
 SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm"}
@@ -26,7 +26,7 @@ PRORES = Clip(codec="prores_ks", pixel_format="yuv422p10le")
 
 def make_chunks(folder: Path, clip: Clip, suffix: str, *, count: int = 2) -> list[StitchInput]:
     return [
-        StitchInput(write_clip(folder / f"c{n}{suffix}", clip, start=30 * n, count=30), 30, f"chunk {n}")
+        accepted(write_clip(folder / f"c{n}{suffix}", clip, start=30 * n, count=30), 30, f"chunk {n}")
         for n in range(count)
     ]
 
@@ -92,7 +92,7 @@ def deep_chunk(path: Path, codec: str, form: str, values: NDArray[np.int32]) -> 
             if packet.size:
                 packet.stream = video
                 two.mux(packet)
-    return StitchInput(path, 30, "chunk 0")
+    return accepted(path, 30, "chunk 0")
 
 
 @pytest.mark.parametrize(

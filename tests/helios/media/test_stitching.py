@@ -20,9 +20,7 @@ from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.media.sound_order import SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
 from helios.models.report import OutputReport
-from helios.models.worker import Artifact
-from helios.storage.digest import hash_file
-from testbed.video import Clip, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
+from testbed.video import Clip, accepted, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 
 SIZES = (7, 10, 1, 12)
 H264 = Clip()
@@ -37,15 +35,9 @@ def chunks(folder: Path, clip: Clip, *, suffix: str = ".mp4", sizes: tuple[int, 
     inputs, frame = [], 0
     for index, count in enumerate(sizes):
         path = write_clip(folder / f"c{index}{suffix}", clip, start=frame, count=count)
-        inputs.append(recorded(StitchInput(path, count, f"chunk {index}")))
+        inputs.append(accepted(path, count, f"chunk {index}"))
         frame += count
     return inputs
-
-
-def recorded(part: StitchInput) -> StitchInput:
-    """The same input with a record of its acceptance."""
-    digest, size = hash_file(part.path)
-    return replace(part, artifact=Artifact(url=part.path.as_uri(), bytes=size, sha256=digest))
 
 
 def stitch(inputs: list[StitchInput], output: Path, clip: Clip, **options: object) -> OutputReport:
@@ -205,7 +197,8 @@ def test_a_chunk_that_does_not_fit_leaves_no_output(tmp_path: Path, kind: str, i
     message, clip, count = BROKEN[kind]
     inputs = chunks(tmp_path, H264)
     write_clip(inputs[1].path, clip, start=7, count=count)
-    inputs[1] = recorded(inputs[1]) if is_recorded else replace(inputs[1], artifact=None)
+    part = inputs[1]
+    inputs[1] = accepted(part.path, part.frames, part.name) if is_recorded else replace(part, artifact=None)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "video.mp4").write_text("the last good one")
     with pytest.raises(OutputError, match=message):
