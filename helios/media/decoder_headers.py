@@ -27,28 +27,39 @@ def decoder_headers(codec: str, extradata: bytes) -> str:
         codec: FFmpeg's name.
         extradata: The track's headers, as the container keeps them.
     """
+    form, units = header_units(codec, extradata)
+    named = dict.fromkeys(f"{name} {sha256(data).hexdigest()[:8]}" for name, data in units)
+    return ", ".join([*([form] if form else []), *named]) or "none"
+
+
+def header_units(codec: str, extradata: bytes) -> tuple[str, list[tuple[str, bytes]]]:
+    """Take the headers of a track apart.
+
+    Args:
+        codec: FFmpeg's name.
+        extradata: The track's headers, as the container keeps them.
+
+    Returns:
+        How a packet's units are separated, empty where there are none; and each header that a decoder relies on, with
+        the name of its kind.
+    """
     if codec in SELF_DESCRIBING or not extradata:
-        return "none"
+        return "", []
     try:
         match codec:
             case "h264":
-                return _describe(*_h264(extradata))
+                return _h264(extradata)
             case "hevc":
-                return _describe(*_hevc(extradata))
+                return _hevc(extradata)
             case "av1":
-                return _describe(
-                    "", [("sequence header", unit) for kind, unit in _obus(extradata) if kind == SEQUENCE_HEADER]
-                )
+                return "", [("sequence header", unit) for kind, unit in _obus(extradata) if kind == SEQUENCE_HEADER]
             case "mpeg4":
-                return _describe("", [("header", unit) for unit in _start_codes(extradata) if unit[0] != USER_DATA])
+                return "", [("header", unit) for unit in _start_codes(extradata) if unit[0] != USER_DATA]
+            case "ffv1":
+                return "", [("configuration", extradata)]
     except IndexError:
         pass  # cut off: compared as a whole
-    return _describe("", [("digest", extradata)])
-
-
-def _describe(form: str, headers: list[tuple[str, bytes]]) -> str:
-    named = dict.fromkeys(f"{name} {sha256(data).hexdigest()[:8]}" for name, data in headers)
-    return ", ".join([*([form] if form else []), *named])
+    return "", [("digest", extradata)]
 
 
 def _h264(data: bytes) -> tuple[str, list[tuple[str, bytes]]]:

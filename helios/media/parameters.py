@@ -8,17 +8,11 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from helios.media.decoder_headers import decoder_headers
+from helios.media.header_advice import advice_for
+from helios.media.header_fields import header_differences
 from helios.media.stream_facts import StreamFacts
 
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
-
-HEADERS_ADVICE = (
-    "A track has one set of headers: render all chunks with the same version and settings of the encoder. What it "
-    "chooses by the number of CPUs must be said aloud (x265: pools, wpp). If they must differ, they have to stand in "
-    "front of each chunk's first picture (bitstream filter dump_extra) in a track of the kind avc3 or hev1: that is "
-    "for a mergeCommand of your own"
-)
-"""What to do about chunks with different headers that are alike otherwise."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +56,8 @@ class VideoParameters:
     """Digests of the headers that a decoder gets once for the whole track (SPS and PPS of H.264, and their like)."""
     facts: StreamFacts
     """What the container says about the pictures."""
+    extradata: bytes = field(default=b"", compare=False, repr=False)
+    """The headers themselves, with what does not count."""
 
     @classmethod
     def of(cls, stream: VideoStream) -> "VideoParameters":
@@ -81,20 +77,25 @@ class VideoParameters:
             ),
             headers=decoder_headers(context.codec.canonical_name, context.extradata or b""),
             facts=StreamFacts.of(stream),
+            extradata=context.extradata or b"",
         )
 
     def differences(self, other: "VideoParameters") -> str:
         """Name the fields in which `self` differs from `other`: `codec vp9 instead of h264`; say what to do."""
         named = ", ".join([*_differences(self, other), *_differences(self.facts, other.facts)])
+        if self.headers == other.headers:
+            return named
         # Another codec, size or profile comes with other headers: then they are not the reason.
-        is_alike = self == replace(other, headers=self.headers, facts=self.facts)
-        return f"{named}. {HEADERS_ADVICE}" if is_alike and self.headers != other.headers else named
+        if self != replace(other, headers=self.headers, facts=self.facts):
+            return named
+        headers = f"headers ({'; '.join(header_differences(self.codec, self.extradata, other.extradata))})"
+        return f"{', '.join(filter(None, [named, headers]))}. {advice_for(self.codec)}"
 
 
 def _differences(one: VideoParameters | StreamFacts, two: VideoParameters | StreamFacts) -> Iterator[str]:
     for fact in fields(one):
         mine, its = getattr(one, fact.name), getattr(two, fact.name)
-        if mine != its and fact.name != "facts":
+        if mine != its and fact.compare and fact.name not in {"facts", "headers"}:
             yield f"{fact.name.replace('_', ' ')} {mine} instead of {its}"
 
 
