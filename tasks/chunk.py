@@ -134,6 +134,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
             await asyncio.to_thread(make_own, rendered.place, own)
         verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
+        record.packets = verified.packets
         if run.ledger.is_rehearsal_due:
             await _rehearse(rendered.place, chunk, run)
         if rendered.place != attempt.output:

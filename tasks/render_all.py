@@ -15,7 +15,7 @@ from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.run.errors import JobFailedError
-from tasks.run.picture_checks import check_pictures
+from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession
@@ -139,6 +139,7 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise asyncio.CancelledError
     if record.result is not None:
         run.cache.keep(chunk, record.result, is_rendered=not record.reused)
+    await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)
     if rejected is not None:
         pull.work.chunks.append(rejected)

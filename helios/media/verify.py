@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,9 @@ from helios.media.sounds import SoundTaker
 from helios.models.pictures import ChunkPictures
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.storage.digest import hash_file
+
+PACKETS_BYTES = 16
+"""Of the digest of packets: enough that no two jobs of any length meet by chance."""
 
 
 class VerificationStoppedError(ExpectedError):
@@ -40,6 +44,8 @@ class VerifiedOutput:
     """How thoroughly it was looked at."""
     pictures: ChunkPictures | None = None
     """What stays of its pictures, at the level `PICTURES`."""
+    packets: str | None = None
+    """Digest of the packets of its pictures, in hexadecimal. What the container says beside them does not count."""
 
     def check_sibling(self, other: VerifiedOutput, *, name: str, other_name: str) -> None:
         """Refuse an output that can't follow an accepted one in one stream; one without sound is silent.
@@ -90,9 +96,12 @@ def verify_output(
         listen = listener.take if listener else None
         take = taker.take if taker else None
         decoding = ChunkDecoding(chunk, take, listen) if level.covers(VerifyLevel.DECODE) else None
+        packets = hashlib.blake2b(digest_size=PACKETS_BYTES)
         for packet, index in chunk.packets():
             if stop is not None and stop.is_set():
                 raise VerificationStoppedError(f"Verifying {path.name} was stopped")
+            if index is not None:
+                packets.update(packet)
             if decoding:
                 decoding.feed(packet, index)
         if decoding:
@@ -106,4 +115,5 @@ def verify_output(
             audio=sound,
             level=level,
             pictures=taker.result(listener.result() if listener else None) if taker else None,
+            packets=packets.hexdigest(),
         )

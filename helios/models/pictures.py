@@ -191,6 +191,8 @@ class PictureFault(StrEnum):
     """A chunk's sound goes on neither from the chunk before nor to the chunk after."""
     SILENCE = "silence"
     """A chunk's sound begins or ends with silence, from one sample to the next, where it meets another chunk."""
+    COPY = "copy"
+    """Chunks hold the same pictures, packet by packet, for different frames. Found at every level of verification."""
     SOUND_LENGTH = "sound-length"
     """A chunk's sound is shorter or longer than its pictures."""
 

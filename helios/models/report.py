@@ -184,7 +184,7 @@ class JobReport(WireModel):
     error: str | None = None
     """Why the job did not complete."""
     warnings: tuple[PictureFinding, ...] = ()
-    """What is suspicious in its pictures, in frame order, at the level `pictures`."""
+    """What is suspicious in its pictures, in frame order: most of it at the level `pictures` alone, copies at each."""
     audit: AuditReport | None = None
     """What was rendered a second time, and how that compares; empty without an audit."""
     inputs: InputsReport | None = None

@@ -129,7 +129,7 @@ def audit_content(audits: Audits) -> Content:
 def list_findings(ledger: Ledger) -> list[PictureFinding]:
     """What is wrong in the pictures and could not be mended, then what is suspicious."""
     failed = [found for found in ledger.pictures.failures[-1:] if ledger.records[found.chunk_id].is_given_up]
-    return [*failed, *ledger.pictures.warnings()]
+    return [*failed, *ledger.warnings()]
 
 
 def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[PictureFinding, bytes]:

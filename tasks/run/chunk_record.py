@@ -59,6 +59,8 @@ class ChunkRecord:
     """How many attempts, up to the last one, wrote the same wrong output."""
     result: ChunkResult | None = None
     """The accepted output."""
+    packets: str | None = None
+    """Digest of the packets of the accepted output's pictures."""
     rejections: int = 0
     """How often its output was accepted, and then refused because of its pictures beside those of other chunks."""
     is_given_up: bool = False

@@ -2,9 +2,11 @@
 
 from helios.errors import HeliosError, OutputError, RetryBudget
 from helios.media.containers import check_container
+from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
 from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
+from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -35,6 +37,8 @@ class Ledger:
         """The stitched video, once it is there."""
         self.pictures = JobPictures()
         """What was kept of the accepted chunks' pictures, at the level `pictures`."""
+        self.copies = Copies()
+        """Which accepted chunks hold the same pictures, at every level."""
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
         self.is_rehearsal_due = False
@@ -94,6 +98,7 @@ class Ledger:
         except OutputError:
             return False
         record.state, record.result, record.error = RunState.COMPLETED, result, None
+        record.packets = verified.packets
         record.reused_at, record.reused_from = self._progress.seconds, source
         self._progress.add(result.frames, reused=True)
         return True
@@ -106,6 +111,7 @@ class Ledger:
         assert record.result is not None  # noqa: S101  it was accepted
         self._progress.withdraw(record.result.frames, reused=record.reused)
         self.pictures.remove(record.chunk.id)
+        self.copies.remove(record.chunk.id)
         record.state, record.error, record.result = RunState.FAILED, message, None
         record.reused_at, record.reused_from = None, None
         if record.times:
@@ -139,6 +145,13 @@ class Ledger:
         """Format of the accepted chunks' sound; None as long as none has any."""
         return self._first_with_sound[1].audio if self._first_with_sound else None
 
+    def warnings(self) -> tuple[PictureFinding, ...]:
+        """What is suspicious in the accepted chunks' pictures, in frame order."""
+        found = self.pictures.warnings()
+        named = {finding.chunk_id for finding in found if finding.kind is PictureFault.RESTART}
+        copies = self.copies.findings(total=len(self._job.spec.chunks), named=named)
+        return tuple(sorted((*found, *copies), key=lambda finding: finding.frame))
+
     def report(
         self,
         state: RunState,
@@ -163,7 +176,7 @@ class Ledger:
             environment_retries=policy.environment_retries,
             video=self.video,
             error=error,
-            warnings=self.pictures.warnings(),
+            warnings=self.warnings(),
             audit=self.audits.report(),
             inputs=inputs,
             last_chunk=self._last_chunk,

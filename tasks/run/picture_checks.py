@@ -1,7 +1,9 @@
-"""Hold the pictures of each accepted chunk against those of the others, at the level `pictures`."""
+"""Hold the pictures of each accepted chunk against those of the others: whole at the level `pictures`, else packets."""
 
 from prefect import get_run_logger
 
+from helios.low_priority import run_low
+from helios.media.copies import Motion, look_at
 from helios.media.seams import Piece
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
@@ -9,6 +11,20 @@ from tasks.prefect_api.log import RunLogger
 from tasks.run.errors import JobFailedError
 from tasks.run.ledger import Ledger
 from tasks.run.run import Run
+
+
+async def note_copies(run: Run, chunk: RenderJobChunk) -> None:
+    """See whether a chunk that was just accepted holds the pictures of another one, and say so the first time."""
+    ledger, record = run.ledger, run.ledger.records[chunk.id]
+    if record.result is None or record.packets is None or not ledger.copies.add(chunk, record.packets):
+        return
+    is_first = not ledger.copies.findings(total=0)
+    motion = await run_low(look_at, record.result.path)
+    ledger.copies.judge(record.packets, motion)
+    if is_first and motion is Motion.MOVING:
+        found = ledger.copies.findings(total=0)
+        if found:  # a chunk may have been taken back meanwhile
+            get_run_logger().warning("So far, %s", found[0].message)
 
 
 async def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | None:
@@ -47,7 +63,7 @@ def heed_warnings(ledger: Ledger, log: RunLogger, *, strict: bool) -> None:
     Raises:
         JobFailedError: There are warnings, and they are failures.
     """
-    messages = [warning.message for warning in ledger.pictures.warnings()]
+    messages = [warning.message for warning in ledger.warnings()]
     for message in messages:
         log.warning("Suspicious: %s", message)
     refuse_warnings(messages, strict=strict)

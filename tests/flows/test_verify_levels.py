@@ -12,6 +12,8 @@ from helios.models.report import JobReport
 from helios.models.verification import VerifyLevel
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job
+from testbed.moving_pictures import waves, write_pictures
+from testbed.programs.moving import REPEATABLE
 from testbed.video import read_numbers
 from tests.flows.test_resume import executions, noted_job
 from tests.flows.test_run_page import artifacts_of
@@ -114,8 +116,48 @@ async def test_wrong_pictures_fail_the_job_the_second_time(tmp_path: Path) -> No
         (tmp_path / "tries-48").touch()
     state, report = await render(tmp_path, job, verify="decode")
     assert state.is_completed()
-    assert report.warnings == ()
+    assert [found.kind for found in report.warnings] == ["copy"]
     assert [chunk.error for chunk in report.chunks] == [None] * 4
+
+
+@pytest.mark.parametrize("level", ["container", "decode"])
+async def test_chunks_with_the_same_pictures_are_told_at_every_level(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, level: str
+) -> None:
+    """A renderer that begins every chunk at frame 0 is named before the join; with `strict` that is a failure."""
+    job = moving_job("--fault", "restart", id=f"copies {tmp_path}", inputs=[])
+    said = "chunks 0, 1, 2 and 3 hold the same pictures, packet by packet, for different frames (0 to 15, 16 to 31, …)"
+    state, report = await render(tmp_path, job, verify=level, strict=True)
+    assert state.is_failed()
+    assert f"Warnings are failures here (--strict): {said}" in str(report.error)
+    assert not (tmp_path / "video.mp4").exists()
+    caplog.clear()
+    state, report = await render(tmp_path, job, verify=level)
+    assert state.is_completed()
+    assert [chunk.reused for chunk in report.chunks] == [True] * 4
+    assert [(found.kind, found.frame, found.other_frame) for found in report.warnings] == [("copy", 16, 0)]
+    assert f"Suspicious: {said}" in caplog.text
+    assert "So far, chunks " in caplog.text
+    page = (await artifacts_of(report.run_id))["render-warnings"]
+    assert said in page["data"]
+    assert page["data"].count("data:image/jpeg;base64,") == 1
+
+
+async def test_a_still_title_over_some_chunks_is_not_told(tmp_path: Path) -> None:
+    """Chunks of one black picture are equal, and rightly so; a video that is nothing else is named."""
+    write_pictures(tmp_path / "title.mp4", [waves(0)] * 16, REPEATABLE)
+    job = moving_job(id=f"title {tmp_path}")
+    for chunk in job["chunks"][:2]:
+        chunk["command"] = f"cp title.mp4 {chunk['outputFile']}"
+    state, report = await render(tmp_path, job, verify="decode", strict=True)
+    assert state.is_completed(), state.message
+    assert report.warnings == ()
+    for chunk in job["chunks"]:
+        chunk["command"] = f"cp title.mp4 {chunk['outputFile']}"
+    state, report = await render(tmp_path, job | {"id": f"only {tmp_path}"}, verify="decode")
+    assert [found.message for found in report.warnings] == [
+        "all 4 chunks hold the same still picture: is it what was to be rendered?"
+    ]
 
 
 async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
@@ -151,6 +193,8 @@ async def test_remote_workers_send_what_is_known_of_their_pictures(
     assert state.is_failed()
     assert "shows the frames of chunk 0 (from frame 0) again" in str(report.error)
     assert set(looked) == {VerifyLevel.CONTAINER}
+    state, report = await render(tmp_path, moving_job("--fault", "restart"), adapter=amazon.config, verify="decode")
+    assert [found.kind for found in report.warnings] == ["copy"]
     looked.clear()
     state, report = await render(tmp_path, moving_job(), adapter=amazon.config)
     assert state.is_completed(), state.message
