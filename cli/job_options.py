@@ -63,6 +63,14 @@ def _object(text: str | None) -> dict[str, Any] | None:
     return found
 
 
+def _pairs(words: tuple[str, ...]) -> dict[str, str] | None:
+    option = PARAMETERS["metadata"].option
+    for word in words:
+        if "=" not in word:
+            raise RequestError(f"{option} {word!r}: no =; expected KEY=VALUE, such as title='The film'")
+    return {key: value for key, _, value in (word.partition("=") for word in words)} or None
+
+
 _OPTIONS = {
     "concurrency": _Option({"type": click.IntRange(1, 10_000)}),
     "retries": _Option({"type": click.IntRange(0, 100)}),
@@ -75,6 +83,9 @@ _OPTIONS = {
     "audio_file": _Option({"metavar": "FILE"}, _absolute),
     "audio_tracks": _Option({"type": click.Choice([one.value for one in SoundTracks]), "show_default": True}),
     "audio_codec": _Option({"type": click.Choice([codec.value for codec in SoundCodec])}),
+    "fragments": _Option({"metavar": "keyframe|S"}),
+    "brand": _Option({}),
+    "metadata": _Option({"multiple": True, "metavar": "KEY=VALUE", "default": ()}, _pairs),
     "merge": _Option(
         {"is_flag": True, "default": False}, lambda no_merge: not no_merge, help="Render the chunks, join nothing."
     ),

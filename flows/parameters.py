@@ -10,6 +10,7 @@ from pydantic import Field
 
 from adapters import AdapterConfig
 from helios.media.sound_order import SoundCodec, SoundTracks
+from helios.models.delivery import MAX_SECONDS
 from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.parameters import form_field
@@ -47,6 +48,14 @@ MergeAdapter = Annotated[_Choice | _Unset, _field("merge_adapter")]
 AudioFile = Annotated[_Path | _Unset, _field("audio_file")]
 AudioTracks = Annotated[SoundTracks, _field("audio_tracks")]
 AudioCodec = Annotated[Annotated[SoundCodec, Field(title="codec")] | _Unset, _field("audio_codec")]
+Fragments = Annotated[
+    Annotated[Literal["keyframe"], Field(title="at key frames")]
+    | Annotated[float, Field(title="seconds", gt=0, le=MAX_SECONDS)]
+    | _Unset,
+    _field("fragments"),
+]
+Brand = Annotated[Annotated[str, Field(title="four characters", min_length=4, max_length=4)] | _Unset, _field("brand")]
+Metadata = Annotated[Annotated[dict[str, str], Field(title="object")] | _Unset, _field("metadata")]
 Chunks = Annotated[Annotated[list[int], Field(title="list of ids")] | _Unset, _field("chunks")]
 Fresh = Annotated[bool, _field("fresh")]
 Overwrite = Annotated[Annotated[bool, Field(title="yes or no")] | _Unset, _field("overwrite")]

@@ -176,6 +176,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
         job.output,
         fps=job.spec.metadata.fps,
         order=job.sound,
+        delivery=job.delivery,
         temporary=run.identity.place(job.output, "rehearsal"),
     )
 

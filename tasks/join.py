@@ -71,6 +71,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             fps=job.spec.metadata.fps,
             order=job.sound,
             sound=run.ledger.sound,
+            delivery=job.delivery,
             temporary=run.identity.place(output, "stitch"),
             stop=stop,
         )

@@ -104,6 +104,10 @@ class Said:
     """Of the first frame, as `01:00:00:00`; may be empty."""
     others: tuple[str, ...]
     """Kinds of its further tracks: subtitle, data, attachment."""
+    created: str = ""
+    """When it says that it was written. Carried only where it is ordered, as the next one."""
+    brand: str = ""
+    """Its major brand, if it has one."""
 
     @classmethod
     def of(cls, file: InputContainer, video: VideoStream, audio: AudioStream | None, *, facts: StreamFacts) -> Said:
@@ -121,6 +125,8 @@ class Said:
             color=(context.color_range, context.color_primaries, context.color_trc, context.colorspace),
             timecode=next((code for code in timecodes if code), ""),
             others=tuple(one.type for one in others if "timecode" not in _lower(one.metadata)),
+            created=_lower(file.metadata).get("creation_time", ""),
+            brand=file.metadata.get("major_brand", ""),
         )
 
     def lost_in(self, other: Said) -> list[str]:

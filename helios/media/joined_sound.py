@@ -3,6 +3,7 @@
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 from contextlib import ExitStack
+from dataclasses import replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -47,6 +48,7 @@ class JoinedSound:
         order: What is wanted.
         own: Format of the chunks' sound; None where they have none.
         words: What is said about it.
+        language: Of tracks of a sound file that state none.
         fps: Frames per second of the pictures.
 
     Raises:
@@ -61,6 +63,7 @@ class JoinedSound:
         order: SoundOrder,
         own: AudioParameters | None,
         words: Track | None,
+        language: str | None = None,
         fps: Fraction,
     ) -> None:
         self.tracks: list[Track | None] = []
@@ -72,6 +75,8 @@ class JoinedSound:
             if order.file is not None:
                 for source in open_tracks(order.file, order.tracks):
                     self._files.callback(source.close)
+                    if language is not None and source.words.language == "und":
+                        source.words = replace(source.words, language=language)
                     self._parts.append(_part_of_file(output, source, video=video, order=order, fps=fps))
                     self.tracks.append(source.words)
             elif own is not None:

@@ -18,15 +18,12 @@ from helios.media.carried import MATROSKA, Said, Track, add_video
 from helios.media.chapters import Chapter, extend, write_chapters
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
+from helios.media.delivery import check_delivered, muxer_options, say
 from helios.media.joined_sound import JoinedSound
 from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, PacketParameters, VideoParameters
 from helios.media.sound_order import SoundOrder
-from helios.media.stream_facts import UNOFFICIAL
-
-INDEX_IN_FRONT = {"movflags": "faststart"}
-"""Has MP4 and MOV begin with their index, so that players begin before they have the whole file. FFmpeg moves the data
-once the index is known."""
+from helios.models.delivery import LANGUAGE, NO_DELIVERY, Delivery
 
 
 class Join:
@@ -42,16 +39,18 @@ class Join:
         chunk: ChunkFile,
         order: SoundOrder,
         sound: AudioParameters | None = None,
+        delivery: Delivery = NO_DELIVERY,
     ) -> None:
         self.fps = fps
         """Frames per second."""
         self.first = first
         """The chunk that the others must fit, and whose words are carried."""
-        self.said: Said = chunk.said
-        """What it says about its pictures and its sound."""
+        self.said: Said = say(chunk.said, delivery)
+        """What the video is to say about its pictures and its sound: what that chunk says, and what is ordered."""
         self.warnings: list[str] = []
         """For the report."""
         self._path = path
+        self._delivery = delivery
         self._tick = 1 / fps
         self._frames_per_second = max(round(fps), 1)
         self._frames = 0
@@ -65,14 +64,22 @@ class Join:
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
         self._output: OutputContainer = av.open(
-            str(path.absolute()), "w", format=name, container_options=UNOFFICIAL | INDEX_IN_FRONT
+            str(path.absolute()), "w", format=name, container_options=muxer_options(delivery, name)
         )
         with ExitStack() as opened:
             opened.callback(self._output.close)
             self._output.metadata.update(self.said.tags)
+            if self.said.created:
+                self._output.metadata["creation_time"] = self.said.created
             self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps)
             self.sound = JoinedSound(
-                self._output, video=output, order=order, own=self._sound_format, words=self.said.audio, fps=fps
+                self._output,
+                video=output,
+                order=order,
+                own=self._sound_format,
+                words=self.said.audio,
+                language=delivery.metadata.get(LANGUAGE),
+                fps=fps,
             )
             """Its sound, if it has any."""
             opened.callback(self.sound.close)
@@ -131,11 +138,12 @@ class Join:
         self._output.mux_one(packet)
 
     def check_said(self, found: Said, *, output: Path) -> None:
-        """Make sure that the finished file says about its pictures what the first chunk says.
+        """Make sure that the finished file says about its pictures what the first chunk says, and is what was ordered.
 
         Raises:
             RequestError: Its container has no place for something.
         """
+        check_delivered(self._path, found, self._delivery, output=output)
         if lost := self.said.lost_in(found):
             raise RequestError(
                 f"{output.name} can't say what {self.first.name} says about its pictures: {', '.join(lost)}; "
@@ -145,6 +153,8 @@ class Join:
     def missing_in(self, joined: ChunkFile) -> list[str]:
         """Warnings about what the first chunk and the sound file say, and the finished file does not."""
         missing = self.said.missing_in(joined.said)
+        if (found := len(joined.chapters(at=Fraction(0)))) < len(self._chapters):
+            missing.append(f"chapters ({len(self._chapters)}, found: {found})")
         if self.said.others:
             missing.append(f"further tracks ({', '.join(self.said.others)})")
         unheard = [

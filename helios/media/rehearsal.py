@@ -16,10 +16,17 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.joining import Join
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.write_errors import write_errors
+from helios.models.delivery import NO_DELIVERY, Delivery
 
 
 def rehearse(
-    part: StitchInput, output: Path, *, fps: Fraction, order: SoundOrder = CHUNKS_OWN, temporary: Path
+    part: StitchInput,
+    output: Path,
+    *,
+    fps: Fraction,
+    order: SoundOrder = CHUNKS_OWN,
+    delivery: Delivery = NO_DELIVERY,
+    temporary: Path,
 ) -> None:
     """Join the first frame of a chunk with a moment of silence, read the result back, and remove it.
 
@@ -28,6 +35,7 @@ def rehearse(
         output: The video that is wanted.
         fps: Frames per second.
         order: The sound that is wanted.
+        delivery: Fragments, brand and metadata.
         temporary: Where to write meanwhile, in the video's folder.
 
     Raises:
@@ -39,7 +47,9 @@ def rehearse(
             what = f"{chunk.parameters.codec} video" + (f" with {sound}" if (sound := chunk.audio_parameters) else "")
             with (
                 write_errors(output, what),
-                Join(temporary, output=output, fps=fps, first=part, chunk=chunk, order=order) as join,
+                Join(
+                    temporary, output=output, fps=fps, first=part, chunk=chunk, order=order, delivery=delivery
+                ) as join,
             ):
                 join.append_first_frame(chunk)
                 join.finish()

@@ -22,6 +22,7 @@ from helios.media.joining import Join
 from helios.media.parameters import AudioParameters
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.write_errors import write_errors
+from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.report import OutputReport
 
 __all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher"]
@@ -42,6 +43,7 @@ class VideoStitcher(Protocol):
         fps: Fraction,
         order: SoundOrder = CHUNKS_OWN,
         sound: AudioParameters | None = None,
+        delivery: Delivery = NO_DELIVERY,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
@@ -55,6 +57,7 @@ class VideoStitcher(Protocol):
             fps: Frames per second, exact.
             order: Where the sound comes from, and how it is written; by default the chunks' own.
             sound: Format of the chunks' own sound, for chunks of which the first has none.
+            delivery: Fragments, brand and metadata.
             temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
             stop: Set by another thread to end the stitch early.
 
@@ -79,6 +82,7 @@ class FfmpegStitcher:
         fps: Fraction,
         order: SoundOrder = CHUNKS_OWN,
         sound: AudioParameters | None = None,
+        delivery: Delivery = NO_DELIVERY,
         temporary: Path | None = None,
         stop: threading.Event | None = None,
     ) -> OutputReport:
@@ -92,7 +96,16 @@ class FfmpegStitcher:
                 closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks,
             ):
                 first, chunk = next(chunks)
-                join = Join(temporary, output=output, fps=fps, first=first, chunk=chunk, order=order, sound=sound)
+                join = Join(
+                    temporary,
+                    output=output,
+                    fps=fps,
+                    first=first,
+                    chunk=chunk,
+                    order=order,
+                    sound=sound,
+                    delivery=delivery,
+                )
                 with join:
                     join.append(first, chunk)
                     for part, chunk in chunks:

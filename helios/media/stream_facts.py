@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from hashlib import sha256
 from typing import Any
 
 import av
@@ -27,7 +28,7 @@ FIELD_ORDERS = {2: "top first", 3: "bottom first", 4: "bottom first (stored seco
 STEREO_MODE, ALPHA_MODE, PROJECTION, COLOUR = 0x53B8, 0x53C0, 0x7670, 0x55B0
 PROJECTION_TYPE, ROLL = 0x7671, 0x7675
 MAX_CLL, MAX_FALL, MASTERING = 0x55BC, 0x55BD, 0x55D0
-BLOCK_ADDITION_MAPPING = 0x41E4
+BLOCK_ADDITION_MAPPING, EXTRA_DATA = 0x41E4, 0x41ED
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ROUNDING = 1e-4
 """By how much the same number differs in two containers: MP4 keeps luminances in 1/10,000 cd/m² (ISO 14496-12)."""
@@ -54,7 +55,7 @@ class StreamFacts:
     light_level: tuple[int, int] = (0, 0)
     """Of the brightest pixel, and of the brightest frame's mean, in cd/m² (CTA-861.3)."""
     dolby_vision: str = "none"
-    """Digits of the configuration record."""
+    """Profile and level, and the digest of the whole configuration."""
 
     @classmethod
     def of(cls, stream: VideoStream) -> StreamFacts:
@@ -120,7 +121,7 @@ def _is_same(mine: object, its: object) -> bool:
 def _from_matroska(track: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if mapping := child(track, BLOCK_ADDITION_MAPPING):
-        found["dolby_vision"] = mapping.data.hex()
+        found["dolby_vision"] = _dolby_vision(mapping.data)
     if mode := child(track, VIDEO, STEREO_MODE):
         found["stereo_mode"] = mode.number
     kind = child(track, VIDEO, PROJECTION, PROJECTION_TYPE)
@@ -135,6 +136,15 @@ def _from_matroska(track: bytes) -> dict[str, Any]:
         mean = child(colour.data, MAX_FALL)
         found["light_level"] = (light.number, mean.number if mean else 0)
     return found
+
+
+def _dolby_vision(mapping: bytes) -> str:
+    """Of a configuration record (Dolby Vision Streams within the ISO Base Media File Format, section 3.2)."""
+    record, digest = child(mapping, EXTRA_DATA), sha256(mapping).hexdigest()[:8]
+    if record is None or len(record.data) < 4:
+        return digest
+    numbers = int.from_bytes(record.data[2:4])
+    return f"profile {numbers >> 9} level {numbers >> 3 & 63} ({digest})"
 
 
 def _rotation(stream: VideoStream, track: bytes) -> str:

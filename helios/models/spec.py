@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from helios.errors import Problem
 from helios.models.base import WireModel
+from helios.models.delivery import Delivery
 from helios.models.framerate import FrameRate
 from helios.models.paths import InputPattern, OutputPath, levels_above
 from helios.models.verification import VerifyLevel
@@ -153,6 +154,8 @@ class JobSpec(WireModel):
     """Where workers that do not share this machine's disk find the job's input files."""
     output_file: OutputPath | None = None
     """The stitched video, relative to the job directory."""
+    delivery: Delivery | None = None
+    """The stitched video's fragments, brand and metadata; what the request says of these wins."""
     verify: VerifyLevel | None = None
     """How thoroughly chunk outputs are verified, where the request does not say it."""
     inputs: tuple[InputPattern, ...] | None = None

@@ -123,6 +123,29 @@ _ALL = (
         option="--audio-codec",
     ),
     Parameter(
+        "fragments",
+        "Fragments",
+        "Makes a fragmented MP4 or MOV, for streaming: keyframe (a fragment for each key frame), or a number of "
+        "seconds (each fragment has at least so many, and begins with a key frame).",
+        empty="as the job document says, else one piece with its index in front",
+        option="--fragments",
+    ),
+    Parameter(
+        "brand",
+        "Major brand",
+        "The major brand of the stitched MP4 or MOV, such as mp42, iso6 or dash.",
+        empty="as the job document says, else the container's usual one",
+        option="--brand",
+    ),
+    Parameter(
+        "metadata",
+        "Metadata of the video",
+        "What the stitched video says about itself, by key: title, comment, artist, copyright, language (three "
+        "letters), creation_time, …; an empty value leaves out what the chunks say.",
+        empty="as the job document says, and what the first chunk says",
+        option="--metadata",
+    ),
+    Parameter(
         "chunks",
         "Only these chunks",
         "Ids of the chunks to render; nothing is joined then.",

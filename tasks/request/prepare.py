@@ -15,6 +15,7 @@ from helios.job.inputs import InputRules
 from helios.media.containers import container_of
 from helios.media.joined_sound import check_sound_file
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
+from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk, split_command
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
@@ -98,6 +99,8 @@ class PreparedJob:
     """Where the stitched video goes in the end, if that is in storage."""
     sound: SoundOrder = CHUNKS_OWN
     """Where the stitched video's sound comes from, and how it is written."""
+    delivery: Delivery = NO_DELIVERY
+    """The stitched video's fragments, brand and metadata."""
     merge: Merge | None = None
     """Joins the outputs where no stitched video is asked for."""
     cache: CacheChoice | None = None
@@ -166,6 +169,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,
         sound=_sound(request, directory, video.path),
+        delivery=request.delivery(spec) if video.path is not None else NO_DELIVERY,
         merge=merge,
         cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
     )

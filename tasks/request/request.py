@@ -13,8 +13,9 @@ from adapters import AdapterChoice, check_adapter
 from helios.errors import Problem, RequestError, SpecError
 from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
-from helios.media.containers import container_of
+from helios.media.delivery import check_delivery
 from helios.media.sound_order import SoundOrder, SoundTracks, known_sound_codec, known_tracks
+from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
 from helios.storage.local_folder import path_of
@@ -23,6 +24,7 @@ from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
+from tasks.request.delivery_order import wanted_delivery
 from tasks.request.output_name import check_placeholders
 
 LAST_CHUNK = ("shorter", "longer")
@@ -53,6 +55,9 @@ class RenderRequest:
     audio_file: str | None = None
     audio_tracks: str = SoundTracks.FIRST.value
     audio_codec: str | None = None
+    fragments: str | float | None = None
+    brand: str | None = None
+    metadata: Mapping[str, str] | None = None
     chunks: Sequence[int] | None = None
     fresh: bool = False
     overwrite: bool | None = None
@@ -149,6 +154,16 @@ class RenderRequest:
             )
         return level
 
+    def delivery(self, spec: JobSpec) -> Delivery:
+        """How the joined video is delivered: as asked for, else as the document says.
+
+        Raises:
+            RequestError: It can't be delivered so.
+        """
+        return wanted_delivery(
+            spec.delivery or NO_DELIVERY, fragments=self.fragments, brand=self.brand, metadata=self.metadata
+        )
+
     def job_name(self, spec: JobSpec) -> str:
         """The job's name for people: its id, or the document's file name."""
         return spec.id or (Path(self.source).stem if self.source else "job")
@@ -194,18 +209,27 @@ class RenderRequest:
                 f"An output file ({self.output_file}) was asked for together with no merge, or with single chunks; "
                 "expected one or the other"
             )
-        sound, output = self.sound, self.output_file or spec.output_file
+        sound, delivery, output = self.sound, self.delivery(spec), self.output_file or spec.output_file
         if output is None or not self.is_joined:
-            for what, given in {"sound file": self.audio_file, "codec of the sound": self.audio_codec}.items():
-                if given is not None:
-                    raise RequestError(
-                        f"A {what} ({given}) was given, but no output file to put it in; name one (--output)"
-                    )
+            self._refuse_settings_without_video()
             return
         check_placeholders(output)
         name = Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
-        container_of(name)
+        check_delivery(name, delivery)
         sound.check(name)
+
+    def _refuse_settings_without_video(self) -> None:
+        """Refuse settings of a video where there will be none."""
+        for what, given in {"sound file": self.audio_file, "codec of the sound": self.audio_codec}.items():
+            if given is not None:
+                raise RequestError(
+                    f"A {what} ({given}) was given, but no output file to put it in; name one (--output)"
+                )
+        if self.fragments is not None or self.brand is not None or self.metadata:
+            raise RequestError(
+                "Fragments, a brand or metadata were asked for, but no video that they could be put into; name one "
+                "(--output), or leave them out (--fragments, --brand, --metadata)"
+            )
 
     def _check_cache(self) -> None:
         """Refuse a cache that is no place, or that lies among the job's inputs.

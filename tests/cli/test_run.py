@@ -6,6 +6,7 @@ import re
 import signal
 from pathlib import Path
 
+import av
 import psutil
 import pytest
 
@@ -30,6 +31,22 @@ def test_a_job_becomes_a_video(tmp_path: Path) -> None:
     assert done.stdout == f"{tmp_path}/out/video.mp4: 30 frames, 1.000 s, {size} bytes\n"
     assert "Accepted: frames 10 to 19" in done.stderr
     assert read_numbers(tmp_path / "out" / "video.mp4") == list(range(30))
+
+
+@with_server
+def test_how_the_video_is_delivered(tmp_path: Path) -> None:
+    """Fragments, brand and metadata are options; a pair without = is refused in one line, and nothing runs."""
+    write_job(tmp_path, make_job(outputFile="video.mp4"))
+    words = ("--fragments", "0.5", "--brand", "iso6", "--metadata", "title=A = B", "--metadata", "language=deu")
+    done = helios_job("run", tmp_path / "job.json", *words)
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        assert (video.metadata["major_brand"], video.metadata["title"]) == ("iso6", "A = B")
+        assert video.streams.video[0].metadata["language"] == "deu"
+    assert b"moof" in (tmp_path / "video.mp4").read_bytes()
+    done = helios_job("run", tmp_path / "job.json", "--metadata", "title")
+    assert done.returncode == 2
+    assert done.stderr == "helios-job: --metadata 'title': no =; expected KEY=VALUE, such as title='The film'\n"
 
 
 @with_server

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from prefect.client.orchestration import get_client
 
@@ -65,6 +66,24 @@ async def test_compressed_sound_of_chunks_and_a_codec_for_the_video(tmp_path: Pa
     assert len(sound) == 96_000
     # Each chunk's AAC begins and ends at once, in mid-swing.
     assert abs(sound - tone(0, len(sound), rate=48000)[0] / 32768)[2000:-2000].max() < 0.25
+
+
+async def test_fragments_brand_and_metadata(tmp_path: Path) -> None:
+    """How the video is delivered stands in the document, and in parameters, which win."""
+    delivery = {"fragments": 60, "brand": "mp42", "metadata": {"title": "Roh", "artist": "Ich"}}
+    job = make_job(outputFile="video.mp4", delivery=delivery)
+    state, report = await render(tmp_path, job, fragments="keyframe", metadata={"title": "Der Film"})
+    assert state.is_completed(), state.message
+    data = (tmp_path / "video.mp4").read_bytes()
+    assert (data[4:12], data.count(b"moof")) == (b"ftypmp42", 3)
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        assert (video.metadata["title"], video.metadata["artist"]) == ("Der Film", "Ich")
+    assert read_numbers(tmp_path / "video.mp4") == list(range(30))
+    assert report.video is not None
+    assert report.video.warnings == ()
+    (tmp_path / "video.mp4").unlink()
+    state, _ = await render(tmp_path, job, output_file="video.mkv")
+    assert "video.mkv: matroska has no fragments (--fragments); use one of .mp4, .m4v, .mov" in (state.message or "")
 
 
 async def test_a_sound_file(tmp_path: Path) -> None:

@@ -239,6 +239,39 @@ def test_flavours_of_prores(tmp_path: Path, profile: str, tag: str, output: str)
     assert tag_of(tmp_path / output) == tag
 
 
+@pytest.mark.parametrize(
+    ("clip", "profile", "tag"),
+    [
+        (Clip(codec="dnxhd", width=1280, height=720, pixel_format="yuv422p", options={"b": "110M"}), "DNXHD", "AVdn"),
+        (
+            Clip(codec="dnxhd", width=256, height=128, pixel_format="yuv422p", options={"profile": "dnxhr_hq"}),
+            "DNXHR HQ",
+            "AVdh",
+        ),
+        (
+            Clip(codec="dnxhd", width=256, height=128, pixel_format="yuv444p10le", options={"profile": "dnxhr_444"}),
+            "DNXHR 444",
+            "AVdh",
+        ),
+    ],
+    ids=["dnxhd", "dnxhr-hq", "dnxhr-444"],
+)
+@pytest.mark.parametrize("output", ["video.mov", "video.mkv", "video.mp4"])
+def test_flavours_of_dnxhd(tmp_path: Path, clip: Clip, profile: str, tag: str, output: str) -> None:
+    """DNxHD and DNxHR keep their profile and their pictures; MP4, which has no name for them, refuses them."""
+    inputs = make_chunks(tmp_path, clip, ".mov", lambda *_: None)
+    if output.endswith(".mp4"):
+        with pytest.raises(RequestError, match="video.mp4"):
+            FfmpegStitcher().stitch(inputs, tmp_path / output, fps=Fraction(30))
+        return
+    assert stitch(inputs, tmp_path / output).warnings == ()
+    with av.open(str(tmp_path / output)) as video:
+        assert video.streams.video[0].profile == profile
+        assert video.streams.video[0].pix_fmt == clip.pixel_format
+    if output.endswith(".mov"):
+        assert tag_of(tmp_path / output) == tag
+
+
 def test_a_sound_track_keeps_its_name_and_language(tmp_path: Path) -> None:
     """What the chunks say about their sound is said about the video's sound."""
     inputs = []

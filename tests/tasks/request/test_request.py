@@ -49,6 +49,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a negative PSNR": ({"audit_psnr": -1}, "The lowest PSNR of the audit is -1 dB (--audit-psnr); expected 0 or more"),
     "an endless PSNR": ({"audit_psnr": math.inf}, "is inf dB (--audit-psnr); expected 0 or more"),
     "a negative seed": ({"audit_seed": -1}, "The seed of the audit is -1 (--audit-seed); expected 0 or more"),
+    "fragments": ({"fragments": "often"}, "The fragments 'often' can't be used (--fragments); expected keyframe, or"),
+    "a brand": ({"brand": "mpeg4"}, "The brand 'mpeg4' can't be used (--brand); expected a brand of four characters"),
+    "a language": ({"metadata": {"language": "German"}}, "The metadata can't be used (--metadata); expected three"),
+    "settings of no video": ({"brand": "mp42"}, "but no video that they could be put into; name one (--output)"),
+    "fragments of Matroska": (
+        {"output_file": "v.mkv", "fragments": 2},
+        "v.mkv: matroska has no fragments (--fragments)",
+    ),
+    "metadata that would be dropped": (
+        {"output_file": "v.mp4", "metadata": {"scene": "4"}},
+        "v.mp4: mp4 has no place for the metadata scene '4' (--metadata)",
+    ),
     "a job directory": ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
 }
 
