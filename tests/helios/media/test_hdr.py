@@ -64,7 +64,7 @@ def put_in(path: Path, more: bytes) -> None:
     path.write_bytes(data)
 
 
-def find(data: bytes, kind: bytes, start: int, end: int) -> int:
+def find(data: bytes | bytearray, kind: bytes, start: int, end: int) -> int:
     """Where the first box of a kind begins."""
     while start < end:
         size, found = struct.unpack_from(">I4s", data, start)
