@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from helios.models.base import WireModel
 
@@ -90,17 +90,12 @@ def _check_time(value: str) -> str:
 _VALUES = {LANGUAGE: _check_language, CREATION_TIME: _check_time}
 
 
-def _before(value: Any) -> Fragments:
-    return parse_fragments(value)
-
-
 class Delivery(WireModel):
     """Settings of the joined video's container; without any, it is an ordinary file that says what its chunks say."""
 
     fragments: Annotated[
-        Fragments | None, BeforeValidator(lambda value: None if value is None else _before(value)),
-        WithJsonSchema({"anyOf": [{"const": KEYFRAME}, {"type": "number"}, {"type": "null"}]}),
-    ] = None  # fmt: skip
+        Fragments | None, BeforeValidator(lambda value: None if value is None else parse_fragments(value))
+    ] = None
     """Makes a fragmented MP4 or MOV, for streaming: a fragment for each key frame, or for at least so many seconds.
     Each begins with a key frame."""
     brand: Annotated[str, AfterValidator(check_brand)] | None = None
@@ -109,5 +104,5 @@ class Delivery(WireModel):
     """Title, comment, … of the file, and the language of its tracks; an empty value leaves out what the chunks say."""
 
 
-NO_DELIVERY = Delivery()
-"""An ordinary file."""
+NO_DELIVERY = Delivery.model_construct()
+"""An ordinary file. It is not validated: pydantic would make its validators when a worker starts."""
