@@ -82,8 +82,8 @@ async def test_fragments_brand_and_metadata(tmp_path: Path) -> None:
     assert report.video is not None
     assert report.video.warnings == ()
     (tmp_path / "video.mp4").unlink()
-    state, _ = await render(tmp_path, job, output_file="video.mkv")
-    assert "video.mkv: matroska has no fragments (--fragments); use one of .mp4, .m4v, .mov" in (state.message or "")
+    refused = await render_job(str(write_job(tmp_path, job)), output_file="video.mkv", return_state=True)
+    assert refused.message == "video.mkv: matroska has no fragments (--fragments); use one of .mp4, .m4v, .mov"
 
 
 async def test_a_sound_file(tmp_path: Path) -> None:

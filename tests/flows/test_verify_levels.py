@@ -148,12 +148,12 @@ async def test_a_still_title_over_some_chunks_is_not_told(tmp_path: Path) -> Non
     write_pictures(tmp_path / "title.mp4", [waves(0)] * 16, REPEATABLE)
     job = moving_job(id=f"title {tmp_path}")
     for chunk in job["chunks"][:2]:
-        chunk["command"] = f"cp title.mp4 {chunk['outputFile']}"
+        chunk["command"] = shlex.join(["cp", "title.mp4", chunk["outputFile"]])
     state, report = await render(tmp_path, job, verify="decode", strict=True)
     assert state.is_completed(), state.message
     assert report.warnings == ()
     for chunk in job["chunks"]:
-        chunk["command"] = f"cp title.mp4 {chunk['outputFile']}"
+        chunk["command"] = shlex.join(["cp", "title.mp4", chunk["outputFile"]])
     state, report = await render(tmp_path, job | {"id": f"only {tmp_path}"}, verify="decode")
     assert [found.message for found in report.warnings] == [
         "all 4 chunks hold the same still picture: is it what was to be rendered?"
