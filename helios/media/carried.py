@@ -8,10 +8,11 @@ from fractions import Fraction
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from helios.media.matroska_aspect import with_room
+from helios.media.parameters import COLOR_NAMES
 from helios.media.stream_facts import StreamFacts, has_alpha, header_of
 
 MATROSKA = {"matroska", "webm"}
@@ -103,7 +104,7 @@ class Said:
     timecode: str
     """Of the first frame, as `01:00:00:00`; may be empty."""
     others: tuple[str, ...]
-    """Kinds of its further tracks: subtitle, data, attachment."""
+    """Kinds of its further tracks: subtitle, data, attachment, cover picture."""
     created: str = ""
     """When it says that it was written. Carried only where it is ordered, as the next one."""
     brand: str = ""
@@ -124,7 +125,7 @@ class Said:
             facts=facts,
             color=(context.color_range, context.color_primaries, context.color_trc, context.colorspace),
             timecode=next((code for code in timecodes if code), ""),
-            others=tuple(one.type for one in others if "timecode" not in _lower(one.metadata)),
+            others=tuple(_kind(one) for one in others if "timecode" not in _lower(one.metadata)),
             created=_lower(file.metadata).get("creation_time", ""),
             brand=file.metadata.get("major_brand", ""),
         )
@@ -132,8 +133,9 @@ class Said:
     def lost_in(self, other: Said) -> list[str]:
         """Name what is needed to show the pictures as they are, or to edit them, and is missing in the other."""
         lost = list(self.facts.lost_in(other.facts))
-        names = ("color range", "color primaries", "transfer characteristic", "color matrix")
-        for name, mine, its, unsaid in zip(names, self.color, other.color, ({0, 1}, {0, 2}, {0, 2}, {2}), strict=True):
+        for name, mine, its, unsaid in zip(
+            COLOR_NAMES, self.color, other.color, ({0, 1}, {0, 2}, {0, 2}, {2}), strict=True
+        ):
             if mine != its and mine not in unsaid:
                 lost.append(f"{name} {mine} (found: {its})")
         if self.timecode != other.timecode and self.timecode:
@@ -193,6 +195,10 @@ def tag_for(source: VideoStream, container: str) -> str | None:
         if tag.strip("\0 ") and header_of(source, container, tag=tag) is not None:
             return tag
     return None
+
+
+def _kind(stream: Stream) -> str:
+    return "cover picture" if stream.disposition & Disposition.attached_pic else stream.type
 
 
 def _lower(tags: Mapping[str, str]) -> dict[str, str]:

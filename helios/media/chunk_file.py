@@ -14,7 +14,7 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from helios.errors import OutputError
@@ -69,12 +69,15 @@ class ChunkFile:
             self.video, self.sounds = _streams(self._container, path, most_sounds)
             self.audio = self.sounds[0] if self.sounds else None
             self.audio_parameters = AudioParameters.of(self.audio) if self.audio else None
+            if self.audio_parameters and (refusal := self.audio_parameters.refusal()) is not None:
+                raise OutputError(f"{path.name}: {refusal}")
         except BaseException:
             self._container.close()
             raise
         # Whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
         self._step_frames, self._step_ticks = ((self.video.time_base or Fraction(1)) * fps).as_integer_ratio()
         """The first number of frames lasts as long as the second number of ticks of the file's time stamps."""
+        self._hidden = 0
         self._indices: list[int] = []
         self._start: int | None = None
         self._duration = 0
@@ -124,7 +127,11 @@ class ChunkFile:
                     continue  # PyAV ends each stream with an empty packet
                 if packet.is_corrupt:
                     raise OutputError(f"{self.path.name} is truncated or damaged: a packet is incomplete")
-                yield packet, self._frame_index(packet) if self.audio is None or packet.stream is self.video else None
+                if self.audio is not None and packet.stream is not self.video:
+                    yield packet, None
+                    continue
+                self._hidden += packet.is_discard
+                yield packet, self._frame_index(packet)
         except (av.FFmpegError, OSError) as exc:
             raise OutputError(f"{self.path.name} is truncated or damaged: {exc.strerror}") from exc
         self._check_count()
@@ -162,6 +169,12 @@ class ChunkFile:
 
     def _check_count(self) -> None:
         found = len(self._indices)
+        if self._hidden:
+            raise OutputError(
+                f"{self.path.name} shows {found - self._hidden} of its {found} frames: an edit list hides the others, "
+                "as where a video was cut without a key frame there, and the joined video would show them. Cut it at a "
+                "key frame, or encode it again"
+            )
         if found != self.frames:
             raise OutputError(f"{self.path.name} has {found} frames; expected exactly {self.frames}")
         if sorted(self._indices) != list(range(self.frames)):
@@ -214,10 +227,19 @@ def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
         raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}") from exc
 
 
+def moving_pictures(container: InputContainer) -> list[VideoStream]:
+    """The video tracks of a file; a cover picture is none, although FFmpeg shows it as a track of one frame."""
+    return [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
+
+
 def _streams(container: InputContainer, path: Path, most_sounds: int) -> tuple[VideoStream, tuple[AudioStream, ...]]:
-    if not container.streams.video:
+    videos, sounds = moving_pictures(container), container.streams.audio
+    if not videos:
         raise OutputError(f"{path.name} has no video stream")
-    if len(container.streams.video) > 1 or len(container.streams.audio) > most_sounds:
-        most = "at most one" if most_sounds == 1 else f"at most {most_sounds} of sound"
-        raise OutputError(f"{path.name} has several video or sound tracks; expected one video and {most}")
-    return container.streams.video[0], container.streams.audio
+    if len(videos) > 1 or len(sounds) > most_sounds:
+        most = "at most one" if most_sounds == 1 else f"at most {most_sounds}"
+        raise OutputError(
+            f"{path.name} has {len(videos)} video and {len(sounds)} sound tracks; expected one video track, and {most} "
+            "of sound"
+        )
+    return videos[0], sounds

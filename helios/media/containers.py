@@ -41,7 +41,8 @@ def check_container(output: Path, codec: str) -> None:
     if codec in _codecs_of(name):
         return
     others = ", ".join(suffix for suffix, (other, _) in CONTAINERS.items() if codec in _codecs_of(other))
-    raise RequestError(f"{output.name}: {name} has no place for {codec} video; use one of {others or 'none known'}")
+    advice = f"use one of {others}" if others else "no container here has: render the chunks with another codec"
+    raise RequestError(f"{output.name}: {name} has no place for {codec} video; {advice}")
 
 
 @cache

@@ -40,6 +40,8 @@ class FileTrack:
         self.name = "The sound" if number == 0 else f"Sound track {number + 1}"
         """How messages call it."""
         self.parameters = AudioParameters.of(stream)
+        if (refusal := self.parameters.refusal()) is not None:
+            raise RequestError(f"{Path(container.name).name}: {refusal}")
         self.words = Track.of(stream)
         for other in container.streams:
             other.discard = Discard.default if other is stream else Discard.all

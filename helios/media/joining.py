@@ -155,8 +155,6 @@ class Join:
         missing = self.said.missing_in(joined.said)
         if (found := len(joined.chapters(at=Fraction(0)))) < len(self._chapters):
             missing.append(f"chapters ({len(self._chapters)}, found: {found})")
-        if self.said.others:
-            missing.append(f"further tracks ({', '.join(self.said.others)})")
         unheard = [
             f"{what} of the sound"
             for mine, its in zip(self.sound.tracks, joined.sounds, strict=True)
@@ -165,11 +163,14 @@ class Join:
         ]
         sources = {self.first.name: missing}
         sources.setdefault(self._order.file.name if self._order.file else self.first.name, []).extend(unheard)
-        return [
+        warnings = [
             f"{name} has what the {self._path.suffix} file has no place for: {', '.join(what)}"
             for name, what in sources.items()
             if what
         ]
+        if others := self.said.others:
+            warnings.append(f"{self.first.name} has further tracks, which are left out: {', '.join(others)}")
+        return warnings
 
     def _check_fits(self, chunk: ChunkFile, part: StitchInput) -> None:
         if PacketParameters.of(chunk.video) != self._packet_parameters:

@@ -5,9 +5,11 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from helios.errors import OutputError
+from helios.media.chunk_file import moving_pictures
 from helios.media.verify import VerificationStoppedError
 from helios.models.report import OutputReport
 from helios.storage.digest import hash_file
@@ -20,7 +22,7 @@ def is_video(path: Path) -> bool:
     """Whether a file can be read as a video."""
     try:
         with av.open(str(path.absolute()), "r") as container:
-            return bool(container.streams.video)
+            return bool(moving_pictures(container))
     except (av.FFmpegError, OSError):
         return False
 
@@ -43,7 +45,7 @@ def verify_merged(path: Path, *, frames: int, fps: Fraction, chunks: int, stop: 
     """
     try:
         with av.open(str(path.absolute()), "r") as container:
-            video = _stream(container.streams.video, path)
+            video = _stream(container, path)
             sound = container.streams.audio[0].codec_context.name if container.streams.audio else None
             times = _times(container, video, path, stop)
     except (av.FFmpegError, OSError) as exc:
@@ -73,16 +75,13 @@ def verify_merged(path: Path, *, frames: int, fps: Fraction, chunks: int, stop: 
     )
 
 
-def _stream(streams: tuple[VideoStream, ...], path: Path) -> VideoStream:
-    moving = [stream for stream in streams if not stream.disposition & av.stream.Disposition.attached_pic]
-    if not moving:
+def _stream(container: InputContainer, path: Path) -> VideoStream:
+    if not (moving := moving_pictures(container)):
         raise OutputError(f"{path} has no video stream")
     return moving[0]
 
 
-def _times(
-    container: av.container.InputContainer, video: VideoStream, path: Path, stop: threading.Event
-) -> list[Fraction | None]:
+def _times(container: InputContainer, video: VideoStream, path: Path, stop: threading.Event) -> list[Fraction | None]:
     """The time of each frame, in the order of packets; None where the file has none."""
     times: list[Fraction | None] = []
     for packet in container.demux(video):

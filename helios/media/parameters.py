@@ -1,5 +1,6 @@
 """What must agree between chunks so that their packets can follow each other in one stream."""
 
+import ctypes
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 
@@ -12,7 +13,12 @@ from helios.media.header_advice import advice_for
 from helios.media.header_fields import header_differences
 from helios.media.stream_facts import StreamFacts
 
+OWN_ORDER = " channels ("
+"""Stands in FFmpeg's name of a layout that lists its channels: "8 channels (FL+FR+FC+LFE+SL+SR+BL+BR)"."""
 USUAL_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo", "6 channels": "5.1", "8 channels": "7.1"}
+
+COLOR_NAMES = ("color range", "color primaries", "transfer characteristic", "color matrix")
+"""What the numbers of `VideoParameters.color` are."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,12 @@ class VideoParameters:
 def _differences(one: VideoParameters | StreamFacts, two: VideoParameters | StreamFacts) -> Iterator[str]:
     for fact in fields(one):
         mine, its = getattr(one, fact.name), getattr(two, fact.name)
-        if mine != its and fact.compare and fact.name not in {"facts", "headers"}:
+        if mine == its or not fact.compare or fact.name in {"facts", "headers"}:
+            continue
+        if fact.name == "color":
+            pairs = zip(COLOR_NAMES, mine, its, strict=True)
+            yield from (f"{name} {number} instead of {other}" for name, number, other in pairs if number != other)
+        else:
             yield f"{fact.name.replace('_', ' ')} {mine} instead of {its}"
 
 
@@ -116,10 +127,25 @@ class AudioParameters:
     def of(cls, stream: AudioStream) -> "AudioParameters":
         """Read them from an open stream."""
         context = stream.codec_context
+        layout = context.layout
+        name = layout.name
+        if OWN_ORDER in name:
+            # PyAV frees such a layout's list of channels with the object, and FFmpeg frees it again: the process would
+            # die. So the object stays.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(layout))
         # WAV files often only say how many channels there are: "2 channels".
-        layout = USUAL_LAYOUTS.get(context.layout.name, context.layout.name)
         form = context.format
-        return cls(context.codec.canonical_name, context.sample_rate, layout, form.name if form else "")
+        usual = USUAL_LAYOUTS.get(name, name)
+        return cls(context.codec.canonical_name, context.sample_rate, usual, form.name if form else "")
+
+    def refusal(self) -> str | None:
+        """Why this sound can't be read here; None where it can."""
+        if OWN_ORDER not in self.layout:
+            return None
+        return (
+            f"its sound has {self.layout}, an order of its own; expected a usual order, such as that of 5.1 or 7.1. "
+            "Give the track one (ffmpeg's filter aformat=channel_layouts=7.1), and write it as .mkv: .mov keeps others"
+        )
 
     @property
     def is_pcm(self) -> bool:

@@ -12,7 +12,7 @@ import av
 
 from helios.errors import RequestError
 from helios.media.accepted_file import StitchInput
-from helios.media.chunk_file import ChunkFile
+from helios.media.chunk_file import ChunkFile, moving_pictures
 from helios.media.joining import Join
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.write_errors import write_errors
@@ -68,5 +68,5 @@ def rehearse(
 def _first_picture(path: Path) -> tuple[str, bytes]:
     """Format and content of the first frame. Uncompressed pictures in Matroska can be written and not read."""
     with av.open(str(path.absolute()), "r") as video:
-        frame = next(video.decode(video=0))
+        frame = next(video.decode(moving_pictures(video)[0]))
         return frame.format.name, sha256(frame.to_ndarray(format="rgb24").tobytes()).digest()

@@ -46,6 +46,7 @@ class Soundtrack:
         else:
             stream.bit_rate = BITS_PER_CHANNEL * stream.codec_context.channels
         self._converter = AudioResampler(format=self._format, layout=source.layout, rate=source.sample_rate)
+        self._silencer = AudioResampler(format=self._format, layout=source.layout, rate=source.sample_rate)
         self._fifo = AudioFifo()
         self._silent = 0
         """Samples of silence before what the fifo holds."""
@@ -96,11 +97,12 @@ class Soundtrack:
         """Encode silence, a second at a time."""
         end = self.written + samples
         while (count := min(end - self.written, self.sample_rate)) > 0:
-            silence = AudioFrame(format=self._format, layout=self._layout, samples=count)
+            # Packed samples, which have one plane: with a plane for each of 8 channels, PyAV reads past the last one.
+            silence = AudioFrame(format="s16", layout=self._layout, samples=count)
             silence.sample_rate = self.sample_rate
-            for plane in silence.planes:
-                plane.update(bytes(plane.buffer_size))
-            self._encode(silence)
+            silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+            for part in self._silencer.resample(silence):
+                self._encode(part)
 
     def _encode(self, frame: AudioFrame | None) -> None:
         if frame is None:

@@ -11,6 +11,8 @@ import av
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
+from helios.media.chunk_file import moving_pictures
+
 STILL_WIDTH = 480
 """Pixels. A JPEG of this size has 10 to 40 kB."""
 SHEET_COLUMNS = 4
@@ -85,7 +87,7 @@ def whole(frame: VideoFrame) -> bytes:
 def _frame_at(video: Path, index: int) -> VideoFrame:
     """A frame by its index; decodes from the key frame before it."""
     with av.open(str(video)) as container:
-        stream = container.streams.video[0]
+        stream = moving_pictures(container)[0]
         found = next(container.decode(stream), None)
         if found is None:
             raise ValueError(f"{video} has no frame")

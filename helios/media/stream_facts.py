@@ -28,6 +28,10 @@ FIELD_ORDERS = {2: "top first", 3: "bottom first", 4: "bottom first (stored seco
 STEREO_MODE, ALPHA_MODE, PROJECTION, COLOUR = 0x53B8, 0x53C0, 0x7670, 0x55B0
 PROJECTION_TYPE, ROLL = 0x7671, 0x7675
 MAX_CLL, MAX_FALL, MASTERING = 0x55BC, 0x55BD, 0x55D0
+SITING = (0x55B7, 0x55B8)
+"""Matroska's horizontal and vertical place of chroma samples: 1 is at the first luma sample, 2 is half-way."""
+LEFT = (1, 2)
+"""The place that players assume where nothing is said, as in MPEG-2 and H.264."""
 BLOCK_ADDITION_MAPPING, EXTRA_DATA = 0x41E4, 0x41ED
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 ROUNDING = 1e-4
@@ -46,6 +50,8 @@ class StreamFacts:
     """Whether the pictures have transparency."""
     field_order: str = "progressive"
     """Which of two interlaced fields comes first."""
+    chroma_siting: tuple[int, ...] = LEFT
+    """Where samples of chroma lie between those of luma: Matroska's numbers, horizontally and vertically."""
     stereo_mode: int = 0
     """Matroska's number for the arrangement of two views; 0 for one view."""
     projection: str = "flat"
@@ -129,6 +135,8 @@ def _from_matroska(track: bytes) -> dict[str, Any]:
     if projection and kind and kind.number:
         found["projection"] = projection.data.hex()
     colour = child(track, VIDEO, COLOUR)
+    if colour and any(siting := tuple(place.number for one in SITING if (place := child(colour.data, one)))):
+        found["chroma_siting"] = siting
     if colour and (mastering := child(colour.data, MASTERING)):
         numbers = {one.id: one.real for one in elements(mastering.data)}
         found["mastering_display"] = tuple(numbers.get(number, 0.0) for number in range(0x55D1, 0x55DB))

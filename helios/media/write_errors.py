@@ -7,9 +7,8 @@ from pathlib import Path
 
 import av
 
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import FULL, HeliosError, RequestError, WorkerUnavailableError
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 LARGEST_ERRNO = 200
 """FFmpeg's own errors have numbers far above those of the system."""
 

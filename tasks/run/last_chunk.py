@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 
 from helios.errors import HeliosError, MisfitError, OutputError
+from helios.media.chunk_file import moving_pictures
 from helios.models.spec import RenderJobChunk
 
 
@@ -34,7 +35,7 @@ def allowed_frames(place: Path, chunk: RenderJobChunk, allowed: LastChunk | None
         return None
     try:
         with av.open(str(place.absolute()), "r") as container:
-            found = sum(1 for packet in container.demux(container.streams.video[0]) if packet.size > 0)
+            found = sum(1 for packet in container.demux(moving_pictures(container)[0]) if packet.size > 0)
     except (av.FFmpegError, OSError, IndexError):
         return None  # verification says what is wrong with it
     fits = 1 <= found < chunk.frame_count if allowed is LastChunk.SHORTER else found > chunk.frame_count

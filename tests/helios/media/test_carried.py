@@ -291,3 +291,19 @@ def test_a_sound_track_keeps_its_name_and_language(tmp_path: Path) -> None:
         with ChunkFile(tmp_path / output, fps=Fraction(30), frames=12) as video:
             assert video.said.audio is not None
             assert (video.said.audio.title, video.said.audio.language) == ("Ton", "fra")
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mp4", "png"), (".mp4", "mjpeg")])
+def test_a_cover_is_no_second_video(tmp_path: Path, suffix: str, codec: str) -> None:
+    """A cover picture, which FFmpeg shows as a track, does not count as one; the report says that it is left out."""
+
+    def change(_: VideoStream, file: OutputContainer) -> None:
+        cover = file.add_stream(codec, rate=30)
+        assert isinstance(cover, VideoStream)
+        cover.width, cover.height, cover.pix_fmt = 16, 16, "rgb24" if codec == "png" else "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        frame = av.VideoFrame(16, 16, cover.pix_fmt)
+        file.mux([*cover.encode(frame), *cover.encode(None)])
+
+    report = stitch(make_chunks(tmp_path, H264, suffix, change), tmp_path / f"video{suffix}")
+    assert report.warnings == ("chunk 0 has further tracks, which are left out: cover picture",)

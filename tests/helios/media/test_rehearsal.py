@@ -9,9 +9,11 @@ import pytest
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
-from helios.errors import RequestError, WorkerUnavailableError
+from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.media.accepted_file import StitchInput
+from helios.media.file_sound import open_tracks
 from helios.media.rehearsal import rehearse
+from helios.media.sound_order import SoundOrder, SoundTracks
 from helios.media.stitching import FfmpegStitcher
 from testbed.video import Clip, read_numbers, tone, write_clip
 
@@ -66,25 +68,60 @@ def test_what_the_container_refuses(tmp_path: Path, clip: Clip, suffix: str, out
     assert [path.name for path in tmp_path.iterdir()] == [f"c0{suffix}"]
 
 
-def test_channels_that_the_encoder_does_not_have(tmp_path: Path) -> None:
-    """Sound with an odd number of channels is refused with its format."""
-    path = tmp_path / "c0.mkv"
+def with_channels(path: Path, layout: str, count: int) -> StitchInput:
+    """A chunk whose sound has many channels."""
     with (
-        av.open(str(write_clip(tmp_path / "plain.mkv", Clip(), start=0, count=6))) as one,
+        av.open(str(write_clip(path.with_name("plain.mkv"), Clip(), start=0, count=6))) as one,
         av.open(str(path), "w") as two,
     ):
         video = two.add_stream_from_template(one.streams.video[0], opaque=True)
-        sound = two.add_stream("pcm_s16le", rate=48000, layout="hexadecagonal")
+        sound = two.add_stream("pcm_s16le", rate=48000, layout=layout)
         assert isinstance(sound, AudioStream)
         for packet in one.demux(video=0):
             if packet.size:
                 packet.stream = video
                 two.mux(packet)
-        frame = AudioFrame.from_ndarray(tone(0, 9600 * 16, rate=48000), format="s16", layout="hexadecagonal")
+        frame = AudioFrame.from_ndarray(tone(0, 9600 * count, rate=48000), format="s16", layout=layout)
         frame.sample_rate, frame.pts = 48000, 0
         two.mux(sound.encode(frame))
+    return StitchInput(path, 6, "chunk 0")
+
+
+def test_channels_that_the_encoder_does_not_have(tmp_path: Path) -> None:
+    """Sound with an odd number of channels is refused with its format."""
+    part = with_channels(tmp_path / "c0.mkv", "hexadecagonal", 16)
     with pytest.raises(RequestError, match=r"video.mp4 .* pcm_s16le, 48000 Hz, .* can't be put into it"):
-        try_out(StitchInput(path, 6, "chunk 0"), tmp_path / "video.mp4")
+        try_out(part, tmp_path / "video.mp4")
+
+
+@pytest.mark.parametrize(("layout", "count"), [("5.1", 6), ("7.1", 8)])
+@pytest.mark.parametrize("output", ["video.mp4", "video.webm"])
+def test_surround_sound(tmp_path: Path, layout: str, count: int, output: str) -> None:
+    """Sound with a plane for each of up to eight channels is encoded, and so is silence, by which it is tried out."""
+    vp9 = write_clip(tmp_path / "vp9.mkv", VP9, start=0, count=6)
+    silent = StitchInput(vp9 if output.endswith("webm") else write_clip(tmp_path / "c.mkv", Clip(), start=0, count=6),
+                         6, "chunk 0")  # fmt: skip
+    sound = with_channels(tmp_path / "sound.mkv", layout, count).path
+    rehearse(
+        silent, tmp_path / output, fps=FPS, order=SoundOrder(file=sound), temporary=tmp_path / f"rehearsal-{output}"
+    )
+    FfmpegStitcher().stitch([silent], tmp_path / output, fps=FPS, order=SoundOrder(file=sound))
+    with av.open(str(tmp_path / output)) as video:
+        assert video.streams.audio[0].codec_context.channels == count
+
+
+def test_channels_in_an_order_of_their_own(tmp_path: Path) -> None:
+    """MOV lists the channels of 7.1 sound in another order than FFmpeg: that is refused, and harms no memory."""
+    part = with_channels(tmp_path / "c0.mov", "7.1", 8)
+    data, usual, other = part.path.read_bytes(), bytes.fromhex("00010000 0000063f"), bytes.fromhex("00800008 00000000")
+    place = data.index(b"chan") + 8  # the layout's tag and bits, in place of which older programs have a tag
+    assert data[place : place + 8] == usual
+    part.path.write_bytes(data[:place] + other + data[place + 8 :])
+    for _ in range(3):
+        with pytest.raises(OutputError, match=r"c0.mov: its sound has 8 channels \(FL\+.*an order of its own"):
+            try_out(part, tmp_path / "video.mp4")
+        with pytest.raises(RequestError, match=r"c0.mov: its sound has 8 channels \(FL\+"):
+            open_tracks(part.path, SoundTracks.ALL)
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -306,3 +306,42 @@ def test_what_the_container_says_must_agree(
     two.check_sibling(two, name="chunk 1", other_name="chunk 0")
     with pytest.raises(OutputError, match=f"chunk 1 does not fit chunk 0: .*{difference}"):
         two.check_sibling(one, name="chunk 1", other_name="chunk 0")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_frames_that_an_edit_list_hides(tmp_path: Path, suffix: str) -> None:
+    """A video that was cut between key frames has frames that players skip; a joined video would show them."""
+    path, step = tmp_path / f"cut{suffix}", 1000
+    with (
+        av.open(str(write_clip(tmp_path / "whole.mp4", Clip(options={"bf": "0"}), start=0, count=15))) as one,
+        av.open(str(path), "w") as two,
+    ):
+        stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        for number, packet in enumerate(packet for packet in one.demux(video=0) if packet.size):
+            packet.stream, packet.time_base, packet.duration = stream, Fraction(1, 30 * step), step
+            packet.pts = packet.dts = (number - 5) * step
+            two.mux(packet)
+    for frames in (10, 15):
+        with pytest.raises(OutputError, match="shows 10 of its 15 frames: an edit list hides the others"):
+            verify(path, frames=frames)
+
+
+def test_the_place_of_chroma_must_agree(tmp_path: Path) -> None:
+    """Chroma that only the container places is not shifted against luma by another chunk's place."""
+    one, two, three = (
+        verify(write_clip(tmp_path / f"{n}.mkv", Clip(codec="ffv1", options=options), start=0, count=12))
+        for n, options in enumerate(({}, {"chroma_sample_location": "left"}, {"chroma_sample_location": "topleft"}))
+    )
+    two.check_sibling(one, name="chunk 1", other_name="chunk 0")
+    with pytest.raises(OutputError, match=r"chroma siting \(1, 1\) instead of \(1, 2\)"):
+        three.check_sibling(one, name="chunk 1", other_name="chunk 0")
+
+
+def test_colors_are_named(tmp_path: Path) -> None:
+    """Of colors that differ, the message names which."""
+    one, two = (
+        verify(write_clip(tmp_path / f"{n}.mkv", Clip(codec="ffv1", options=options), start=0, count=12))
+        for n, options in enumerate(({}, {"color_trc": "smpte2084"}))
+    )
+    with pytest.raises(OutputError, match="fit chunk 0: transfer characteristic 16 instead of 2$"):
+        two.check_sibling(one, name="chunk 1", other_name="chunk 0")
