@@ -41,7 +41,8 @@ def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_wor
         position=record.position,
         number=number,
         output=output,
-        private=identity.place(output, name),
+        # By the id, names that differ in their ends alone differ: an end may be cut off, or is no part of the stem.
+        private=identity.place(output, f"{record.chunk.id}-{name}"),
         timeout_seconds=identity.policy.timeout_seconds,
         stall_seconds=identity.policy.stall_seconds,
         level=identity.job.level,

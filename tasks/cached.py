@@ -17,7 +17,7 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
     """Accept a chunk's output from the cache, if it is there, whole, verified, and fits its siblings."""
     identity, began = run.identity, time.monotonic()
     output = identity.job.directory.output(chunk.output_file)
-    place = identity.place(output, "cached")
+    place = identity.place(output, f"{chunk.id}-cached")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         if (entry := await run.cache.fetch(chunk, place)) is None:

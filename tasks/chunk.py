@@ -130,7 +130,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
     try:
         verifying, ended = time.monotonic(), rendered.ended
         if is_shared(rendered.place):
-            own = run.identity.place(attempt.output, f"{attempt.number}-own")
+            own = run.identity.place(attempt.output, f"{chunk.id}-{attempt.number}-own")
             await asyncio.to_thread(make_own, rendered.place, own)
         verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)

@@ -226,6 +226,18 @@ async def test_any_name_in_any_folder(tmp_path: Path) -> None:
     assert report.output == str(folder / "the 'video'.mp4")
 
 
+async def test_names_that_differ_in_their_ends_alone(tmp_path: Path) -> None:
+    """Chunks do not get each other's files where names are cut off for attempts, or differ in the extension alone."""
+    job = make_job((5, 5, 5, 5), name="n" * 244 + "{index}")
+    for chunk, output in zip(job["chunks"][2:], ("part.mp4", "part.mov"), strict=True):
+        chunk["command"] = chunk["command"].replace(chunk["outputFile"], output)
+        chunk["outputFile"] = output
+    _, report = await render(tmp_path, job, output_file="video.mp4", concurrency=4)
+    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    assert [chunk.attempts for chunk in report.chunks] == [1] * 4
+    assert not leftovers(tmp_path)
+
+
 async def test_outputs_in_folders_that_are_not_there_yet(tmp_path: Path) -> None:
     """Missing folders of outputs are made."""
     await render(tmp_path, make_job((5, 5), name="a/b/{index}"), output_file="c/video.mp4")
