@@ -3,6 +3,7 @@
 It imports little itself, so that `--help` and `--version` answer at once.
 """
 
+import errno
 import os
 import sys
 import warnings
@@ -28,6 +29,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
     warnings.filterwarnings("ignore", message="Failed to load profiles")  # as does one for this
     spare_loading()
+    _open_closed_streams()
     if not os.environ.get("PREFECT_HOME", "set").strip():
         del os.environ["PREFECT_HOME"]  # Prefect would take the working directory
     for hint in misspelt(os.environ, _known_variables):
@@ -45,8 +47,28 @@ def main() -> None:
         # A HeliosError arrives here before a job began: the input was refused. A job's failures are in its outcome.
         code = EXIT_REFUSED if isinstance(exc, HeliosError) else EXIT_FAILED
     except Exception as exc:
-        if (line := explain(exc)) is None:
+        if (line := explain(exc) or _explain_stream(exc)) is None:
             raise
         click.echo(f"helios-job: {line}", err=True)
         code = EXIT_FAILED
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Give standard streams that are closed (`2>&-`) their numbers back.
+
+    Else the next file opened would have such a number, and get what FFmpeg's libraries print.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
+
+
+def _explain_stream(error: Exception) -> str | None:
+    """A standard output that takes nothing, in a line; None for any other error."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in {errno.ENOSPC, errno.EIO}:
+        return f"standard output can't be written ({error.strerror}); `helios-job list` shows how the run ended"
+    return None

@@ -170,6 +170,10 @@ _PERMANENT = frozenset({
 """Errors of the file system that another attempt meets again. A full disk is none: somebody makes room."""
 
 
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a disk, or of a limit of files, that is full."""
+
+
 def is_permanent(error: OSError) -> bool:
     """Whether another attempt meets the same error of the file system. A file that is gone may come back."""
     is_passing = error.errno == errno.ENOENT and os.path.isdir(os.path.dirname(error.filename or ""))
@@ -182,7 +186,7 @@ def file_system_error(error: OSError) -> HeliosError:
     message = f"{error.strerror or error}{where}"
     if is_permanent(error):
         return RequestError(f"{message}; mend the rights or the names there, or give another job directory (--job-dir)")
-    return WorkerUnavailableError(message)
+    return WorkerUnavailableError(f"{message}; make room there" if error.errno in FULL else message)
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,10 @@ async def upload_assets(
             stored = await storage.upload(path, asset.key)
             if stored.sha256 != digest:
                 await storage.delete(asset.key)
-                raise RequestError(f"The input file {path} changed while it was uploaded; run the job again")
+                raise RequestError(
+                    f"The input file {path} changed while it was uploaded; run the job again, or, if no command reads "
+                    'it, name the files that they read ("inputs" in the job document)'
+                )
         return asset
 
     assets = await map_bounded(upload, selection.files, limit=FILES_AT_ONCE)

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import stat
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -137,7 +139,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
     directory.check(spec)
     adapter_name, adapter = create_adapter(request.adapter)
     video = _Video(request, spec, directory)
-    written = _written(spec, directory, video)
+    written = _written(spec, directory, video) | own_streams()
     site = site_of(adapter, spec=spec, source=request.source, directory=directory, written=written)
     if request.last_chunk is not None and not shares_disk(adapter):
         raise RequestError(
@@ -206,6 +208,7 @@ def _input_rules(
             patterns = ()  # nothing of the job directory gets to the workers
     # The document's changes are judged by themselves, and the sound track is no part of a chunk.
     named = [] if request.source is None or is_elsewhere(request.source) else [Path(request.source)]
+    named += own_streams()
     if request.audio_file is not None:
         named.append(directory / Path(request.audio_file).expanduser())
     apart = {place for path in named for place in (path.resolve(), path.parent.resolve() / path.name)}  # links too
@@ -219,6 +222,16 @@ def _input_rules(
         field=field,
         apart=frozenset(path.relative_to(directory).as_posix() for path in apart if path.is_relative_to(directory)),
     )
+
+
+def own_streams() -> set[Path]:
+    """The files that this process prints into: they change while the job runs, and no command reads them."""
+    found = set()
+    for number in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                found.add(Path(os.readlink(f"/proc/self/fd/{number}")))
+    return found
 
 
 def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:

@@ -168,6 +168,14 @@ class RenderRequest:
         """The job's name for people: its id, or the document's file name."""
         return spec.id or (Path(self.source).stem if self.source else "job")
 
+    def _check_names(self) -> None:
+        """Refuse paths that are not UTF-8: Prefect keeps them, and the report, as JSON."""
+        for path in (str(self.directory.absolute()), self.source, self.output_file, self.audio_file):
+            try:
+                (path or "").encode()
+            except UnicodeEncodeError:
+                raise RequestError(f"The path {path!r} is not UTF-8, and can't be recorded; rename it") from None
+
     def check(self) -> JobSpec:
         """Refuse what can be refused by reading the job document and the parameters.
 
@@ -178,6 +186,7 @@ class RenderRequest:
             RequestError: Something can't work; says what, and what to do.
             WorkerUnavailableError: The job's URL did not answer.
         """
+        self._check_names()
         spec = self.load()
         select_chunks(spec, self.chunks)
         self.level(spec)

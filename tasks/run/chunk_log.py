@@ -58,6 +58,15 @@ class _Batch:
 
 
 @contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give an error of writing, which names no file, the file's name: else nobody knows which disk is full."""
+    try:
+        yield
+    except OSError as exc:
+        raise OSError(exc.errno, exc.strerror, exc.filename or str(path)) from exc
+
+
+@contextmanager
 def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Iterator[OutputSink]:
     """A sink for the lines of one attempt, in an event loop.
 
@@ -71,10 +80,11 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
 
     def write(_stream: Stream, line: str) -> None:
         nonlocal file, count
-        if file is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a", encoding="utf-8")  # a resumed run counts its attempts anew
-        file.write(line + "\n")
+        with _named(path):
+            if file is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = path.open("a", encoding="utf-8")  # a resumed run counts its attempts anew
+            file.write(line + "\n")
         count += 1
         if count > FIRST_LINES:
             last.append(line)
@@ -85,7 +95,8 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
         yield write
     finally:
         if file is not None:
-            file.close()
+            with _named(path):
+                file.close()
         left_out = count - FIRST_LINES - len(last)
         if left_out > 0 and budget.take():
             batch.add(f"… {left_out} lines left out; all are in {path}")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from helios.errors import RequestError
+from helios.errors import FULL, RequestError
 from helios.models.paths import OWN_FOLDER
 from helios.processes.tree import end_commands_of
 from tasks.prefect_api.log import RunLogger
@@ -110,9 +110,10 @@ def _unclaimed(folder: Path, exc: OSError) -> str:
         )
     if folder.is_dir() and not os.access(folder, os.W_OK):
         return f"{folder} can't be written to ({exc.strerror}): only outputs that were accepted before can be used"
+    advice = "make room there" if exc.errno in FULL else "mend its rights"
     raise RequestError(
         f"The outputs in {folder} can't be claimed for this job: {exc.strerror}: {exc.filename or folder}; expected a "
-        f"folder that can be written to, with {OWN_FOLDER}/{FOLDER} in it; mend its rights, or name other outputs"
+        f"folder that can be written to, with a folder {OWN_FOLDER}/{FOLDER} in it; {advice}, or name other outputs"
     ) from exc
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ from helios.models.report import JobReport
 from testbed.jobs import make_job, write_job
 from testbed.prefect_home import flow_run_states, furnish
 from testbed.video import read_numbers
-from tests.command import helios_job, on_a_terminal, start_helios_job, until
+from tests.command import HELIOS_JOB, helios_job, on_a_terminal, start_helios_job, until
 from tests.conftest import ProcessesOf
 from tests.running import is_alive
 
@@ -104,6 +105,45 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r"rendering: \d+ of 18 frames, \d of 6 chunks", re.sub(r"\x1b\[[\d;?]*\w", "", drawn))
     assert f"{tmp_path}/video.mp4: 18 frames, 0.600 s" in drawn
     assert "INFO" not in drawn
+
+
+@with_server
+def test_output_into_the_job_directory(tmp_path: Path) -> None:
+    """A file in the job directory into which the command prints is no input, although it changes with every run."""
+    write_job(tmp_path, make_job((5, 5), id=f"printed {tmp_path.name}"))
+    for log, reused in (("log", 0), ("log", 2), ("second.log", 2), ("log", 2)):
+        with (tmp_path / log).open("w") as printed:
+            done = subprocess.run(
+                [HELIOS_JOB, "run", "job.json", "--json"], cwd=tmp_path, stdout=printed, stderr=printed, check=False
+            )
+        text = (tmp_path / log).read_text()
+        assert done.returncode == 0, text
+        assert text.count('"reused": true') == reused, text
+
+
+@with_server
+def test_streams_that_are_closed_or_full(tmp_path: Path) -> None:
+    """A job is rendered without a standard error; a standard output that takes nothing is told in a line."""
+    write_job(tmp_path, make_job((5,), outputFile="video.mp4"))
+    for streams, code in (("2>&-", 0), (">&-", 0), (">/dev/full", 1)):
+        done = subprocess.run(["sh", "-c", f'"$0" run job.json {streams}', HELIOS_JOB], cwd=tmp_path,
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert read_numbers(tmp_path / "video.mp4") == list(range(5))
+        assert "Traceback" not in done.stderr
+        if code:
+            assert "helios-job: standard output can't be written (No space left on device)" in done.stderr
+        (tmp_path / "video.mp4").unlink()
+
+
+def test_a_folder_that_is_not_utf_8(tmp_path: Path) -> None:
+    """A job directory that can't be written down as JSON is refused with its name."""
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    folder.mkdir()
+    write_job(folder, make_job((5,)))
+    done = helios_job("run", "job.json", cwd=folder)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(r"helios-job: The path '.*r\\udcff.*' is not UTF-8, and can't be recorded.*\n", done.stderr)
 
 
 def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tasks.run.chunk_log import FIRST_LINES, LAST_LINES, LONGEST_LINE, LineBudget, chunk_log
 
 
@@ -54,3 +56,9 @@ async def test_lines_that_come_together_are_one_record(tmp_path: Path) -> None:
         assert said == ["line 0\nline 1\nline 2"]
         sink("stdout", "the last")
     assert said[1:] == ["the last"]
+
+
+async def test_a_full_disk_has_a_name() -> None:
+    """Where the file can't be written, the error names it: it tells which disk is full."""
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        logged(Path("/dev/full"), 3)
