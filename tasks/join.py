@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
-from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError
+from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError, file_system_error
 from helios.job.written_files import VIDEOS, WrittenFiles
 from helios.low_priority import run_low
 from helios.media.accepted_file import check_accepted
@@ -41,9 +41,12 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     output = job.output
     assert output is not None  # noqa: S101  the flow stitches where an output is asked for
     inputs = _inputs(run.ledger)
-    await asyncio.to_thread(run.companions.sweep)
+    try:
+        await asyncio.to_thread(run.companions.sweep)
+        earlier = None if job.overwrites else make_way(output, run.outputs, logger)
+    except OSError as exc:
+        raise file_system_error(exc) from exc
     logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
-    earlier = None if job.overwrites else make_way(output, run.outputs, logger)
     try:
         report = await _stitch(run, output, inputs)
     finally:

@@ -3,8 +3,10 @@
 import errno
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from helios.errors import RequestError
@@ -67,18 +69,25 @@ class JobDirectory:
         outputs = [chunk.output_file for chunk in spec.ordered_chunks]
         for name in [*outputs, *([spec.output_file] if spec.output_file else [])]:
             path = self.output(name)
-            if path.is_dir() and not path.is_symlink():
+            try:
+                is_folder = path.is_dir() and not path.is_symlink()
+            except OSError as exc:  # longer than the system's paths, for example
+                raise RequestError(f"The output file {name!r} can't be used ({exc.strerror}); rename it") from None
+            if is_folder:
                 raise RequestError(f"The output file {name!r} is a directory; remove it, or name another file")
             if path in seen:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
             seen[path] = name
 
     def check_writable(self, outputs: Iterable[Path]) -> None:
-        """Refuse outputs in folders in which nothing can be written. Blocking: it tries to.
+        """Refuse outputs in folders in which nothing can be written, or where nobody else's files can be moved.
+
+        Blocking: it tries to write.
 
         Raises:
-            RequestError: Names the first such folder, and why.
+            RequestError: Names the first such folder or file, and why.
         """
+        outputs = list(outputs)
         for folder in dict.fromkeys(output.parent for output in outputs):
             there = folder
             while not os.path.lexists(there):
@@ -90,6 +99,7 @@ class JobDirectory:
                     f"Nothing can be written in {folder}, where outputs are to lie ({exc.strerror}: {there}); mend its "
                     "rights, or give another job directory (--job-dir)"
                 ) from None
+        _check_sticky(outputs)
 
     def attempt(self, output: Path, *, owner: str, token: str) -> Path:
         """Where an attempt writes instead of `output`: the same folder and extension, a name of its own.
@@ -126,6 +136,22 @@ class JobDirectory:
     def logs(self, run_id: str) -> Path:
         """The folder of the full outputs of a run's commands."""
         return self.path / OWN_FOLDER / "logs" / run_id
+
+
+def _check_sticky(outputs: list[Path]) -> None:
+    """Refuse outputs whose names other users' files have, in a folder such as /tmp, where only owners move files."""
+    user = os.geteuid()
+    for folder in {output.parent for output in outputs} if user else ():
+        with suppress(OSError):
+            found = folder.stat()
+            if not found.st_mode & stat.S_ISVTX or found.st_uid == user:
+                continue
+            for output in outputs:
+                if output.parent == folder and os.path.lexists(output) and output.lstat().st_uid != user:
+                    raise RequestError(
+                        f"{output} is another user's, and in {folder} only owners can move or replace files (sticky "
+                        "bit): remove it as its owner, or give another job directory (--job-dir)"
+                    )
 
 
 def _try_to_write(folder: Path) -> None:

@@ -46,6 +46,10 @@ def check_relative_path(path: str, rules: PathRules = PathRules()) -> str:
         raise ValueError(f"{expected}: relative, and not above it")
     if normal.split("/")[levels] == OWN_FOLDER:
         raise ValueError(f"{expected} and outside {OWN_FOLDER}/, which holds this program's own files")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{expected}, of whole characters: half of a surrogate pair is none") from None
     if max(len(part.encode()) for part in normal.split("/")) > 255:
         raise ValueError(f"{expected} with names of at most 255 bytes, the limit of file systems")
     return path

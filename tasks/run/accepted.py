@@ -60,6 +60,7 @@ class AcceptedChunks:
         if not self._has_records:  # else outputs that were accepted before may be all that is needed
             directory = self._job.directory
             outputs = [directory.output(chunk.output_file) for chunk in self._job.chunks]
+            outputs += [self._job.output] if self._job.output else []
             await asyncio.to_thread(directory.check_writable, outputs)
         document = self._job.spec.to_document()
         if before is not None and not self._only_own:

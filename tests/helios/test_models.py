@@ -115,6 +115,7 @@ def change(index: int, **fields: Any) -> dict[str, Any]:
         (change(0, outputFile=""), "chunks[0].outputFile", '""', "a file's path"),
         (change(0, outputFile="a/"), "chunks[0].outputFile", "a/", "a file's path"),
         (change(0, outputFile=".helios/x.mp4"), "chunks[0].outputFile", ".helios", "outside .helios"),
+        (change(0, outputFile="a\ud800.mp4"), "chunks[0].outputFile", "a\ud800.mp4", "whole characters"),
         (change(0, outputFile="x" * 256), "chunks[0].outputFile", "xxx", "255 bytes"),
         (make_job(outputFile="chunk 1.mp4"), "chunks[1].outputFile", "outputFile", "of its own"),
         (make_job(outputFile="../v.mp4"), "outputFile", "../v.mp4", "inside the job directory"),

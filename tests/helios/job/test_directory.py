@@ -1,5 +1,6 @@
 """Nothing is written outside a job's folder, and no two outputs meet in one file."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def test_a_link_that_stays_inside(tmp_path: Path) -> None:
         directory.check(spec("out/a.mp4", "real/a.mp4"))
 
 
+def test_a_path_that_is_too_long(tmp_path: Path) -> None:
+    """A path whose names are short enough, and which is longer than the system takes, is refused with that reason."""
+    with pytest.raises(RequestError, match=r"d/a.mp4' can't be used \(File name too long\); rename it"):
+        JobDirectory(tmp_path).check(spec("/".join(["d" * 250] * 17) + "/a.mp4"))
+
+
 def test_an_output_that_is_a_directory(tmp_path: Path) -> None:
     """An output path that is a directory is refused."""
     (tmp_path / "a.mp4").mkdir()
@@ -72,3 +79,19 @@ def test_folders_that_cant_be_written(tmp_path: Path) -> None:
     for wrong in (Path("/proc/x.mp4"), Path("/proc/1/new/x.mp4"), tmp_path / "file/x.mp4"):
         with pytest.raises(RequestError, match=f"Nothing can be written in {wrong.parent}, .*--job-dir"):
             directory.check_writable([wrong])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file another user's")
+def test_another_user_s_file_in_a_sticky_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only owners can move files, another user's file with an output's name is refused. The user is replaced."""
+    directory, outputs = JobDirectory(tmp_path), [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    outputs[0].write_text("theirs")
+    tmp_path.chmod(0o1777)
+    for path in (tmp_path, outputs[0]):
+        os.chown(path, 65534, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(RequestError, match=r"a\.mp4 is another user's, and in .* only owners"):
+        directory.check_writable(outputs)
+    directory.check_writable(outputs[1:])
+    tmp_path.chmod(0o777)
+    directory.check_writable(outputs)

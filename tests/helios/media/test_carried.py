@@ -1,10 +1,12 @@
 """What chunks say about their pictures, their sound and themselves is said by the joined video, too."""
 
+import struct
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from av.container import OutputContainer
 from av.stream import Disposition
@@ -12,6 +14,7 @@ from av.video.stream import VideoStream
 
 from helios.errors import RequestError
 from helios.media.chunk_file import ChunkFile
+from helios.media.ebml import TRACK, VIDEO, elements
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
 from testbed.video import Clip, read_numbers, write_clip
@@ -307,3 +310,84 @@ def test_a_cover_is_no_second_video(tmp_path: Path, suffix: str, codec: str) -> 
 
     report = stitch(make_chunks(tmp_path, H264, suffix, change), tmp_path / f"video{suffix}")
     assert report.warnings == ("chunk 0 has further tracks, which are left out: cover picture",)
+
+
+def test_the_alpha_of_every_frame_of_vp9(tmp_path: Path) -> None:
+    """VP9's alpha lies beside each coded picture: the video has it in every frame."""
+    inputs = []
+    for index in range(2):
+        path = tmp_path / f"c{index}.webm"
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("libvpx-vp9", rate=30, options={"auto-alt-ref": "0", "deadline": "realtime"})
+            assert isinstance(stream, VideoStream)
+            stream.width, stream.height, stream.pix_fmt = 64, 64, "yuva420p"
+            for number in range(6):
+                pixels = np.full((64, 64, 4), 128, np.uint8)
+                pixels[:, :, 3] = np.where(np.arange(64) < 32, 0, 255)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgba")
+                frame.pts = number
+                file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        inputs.append(StitchInput(path, 6, f"chunk {index}"))
+    FfmpegStitcher().stitch(inputs, tmp_path / "video.webm", fps=Fraction(30))
+    assert b"\x53\xc0\x81\x01" in (tmp_path / "video.webm").read_bytes()[:4096], "Matroska's AlphaMode"
+    decoder = av.CodecContext.create("libvpx-vp9", "r")  # FFmpeg's own decoder leaves the alpha out
+    with av.open(str(tmp_path / "video.webm")) as video:
+        frames = [frame for packet in video.demux(video=0) if packet.size for frame in decoder.decode(packet)]
+    alphas = [frame.to_ndarray(format="rgba")[:, :, 3] for frame in frames if isinstance(frame, av.VideoFrame)]
+    assert len(alphas) == 12
+    assert all(alpha[:, :28].max() < 8 and alpha[:, 36:].min() > 247 for alpha in alphas)
+
+
+def sized(number: str, content: bytes) -> bytes:
+    """An element of Matroska, whose length has 8 bytes."""
+    return bytes.fromhex(number) + b"\x01" + len(content).to_bytes(7) + content
+
+
+def with_hdr(path: Path) -> None:
+    """Have the header of a file that FFmpeg wrote for a live stream say how bright its pictures are."""
+    primaries = (0.708, 0.292, 0.17, 0.797, 0.131, 0.046, 0.3127, 0.329, 1000.0, 0.005)
+    mastering = b"".join(
+        sized(f"{0x55D1 + index:x}", struct.pack(">d", value)) for index, value in enumerate(primaries)
+    )
+    light = sized("55bc", (1000).to_bytes(2)) + sized("55bd", (400).to_bytes(2))
+    colour = sized(
+        "55b0",
+        sized("55b1", b"\x09") + sized("55ba", b"\x10") + sized("55bb", b"\x09") + light + sized("55d0", mastering),
+    )
+    data = path.read_bytes()
+    tracks = next(one for one in elements(data[data.rindex(bytes.fromhex("1654ae6b")) :]))
+    entry = next(one for one in elements(tracks.data) if one.id == TRACK)
+    parts = []
+    for one in elements(entry.data):
+        kept = [sized(f"{part.id:x}", part.data) for part in elements(one.data) if part.id != 0x55B0]
+        parts.append(sized(f"{one.id:x}", b"".join([*kept, colour]) if one.id == VIDEO else one.data))
+    start = data.rindex(bytes.fromhex("1654ae6b"))
+    path.write_bytes(data[:start] + sized("1654ae6b", sized("ae", b"".join(parts))) + data[start + tracks.end :])
+
+
+@pytest.mark.parametrize("output", ["video.mp4", "video.mkv"])
+def test_how_bright_hdr_is(tmp_path: Path, output: str) -> None:
+    """The mastering display and the light levels of the chunks' container are in the video's, in MP4 and Matroska."""
+    inputs = []
+    for index in range(2):
+        path = tmp_path / f"c{index}.mkv"
+        live = {"live": "1", "write_crc32": "0"}
+        with (
+            av.open(str(write_clip(tmp_path / "plain.mp4", HEVC, start=6 * index, count=6))) as one,
+            av.open(str(path), "w", container_options=live) as two,
+        ):
+            stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
+            for packet in one.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    two.mux(packet)
+        with_hdr(path)
+        inputs.append(StitchInput(path, 6, f"chunk {index}"))
+    with ChunkFile(inputs[0].path, fps=Fraction(30), frames=6) as chunk:
+        said = chunk.said
+    stitch(inputs, tmp_path / output)
+    with ChunkFile(tmp_path / output, fps=Fraction(30), frames=12) as video:
+        assert video.said.facts.light_level == said.facts.light_level == (1000, 400)
+        assert video.said.facts.mastering_display == pytest.approx(said.facts.mastering_display, abs=1e-4)
+        assert len(said.facts.mastering_display) == 10

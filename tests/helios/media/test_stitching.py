@@ -367,3 +367,23 @@ def test_the_index_is_in_front(tmp_path: Path, suffix: str) -> None:
         at += int.from_bytes(data[at : at + 4])
     assert boxes.index(b"moov") < boxes.index(b"mdat")
     assert is_exact(tmp_path / f"video{suffix}", clip.fps, frames=30)
+
+
+def test_no_drift_over_many_chunks(tmp_path: Path) -> None:
+    """After hundreds of chunks at an uneven rate, the last frames and the last sound are at their times."""
+    fps, rate, count, size = Fraction(24000, 1001), 8000, 200, 25
+    clip = Clip(fps=fps, codec="mpeg4", sample_rate=rate)
+    path = write_clip(tmp_path / "c.mov", clip, start=0, count=size)
+    silent = write_clip(tmp_path / "s.mov", replace(clip, sample_rate=None), start=0, count=size)
+    parts = [StitchInput(silent, size, f"chunk {n}") for n in range(count - 1)]
+    parts = [StitchInput(path, size, "first"), *parts[1:], StitchInput(path, size, "last")]
+    stitch(parts, tmp_path / "video.mp4", clip)
+    with av.open(str(tmp_path / "video.mp4")) as video:
+        times = sorted(Fraction(packet.pts or 0) * packet.time_base for packet in video.demux(video=0) if packet.size)
+        assert times == [n / fps for n in range(len(times))]
+        assert (len(times), video.streams.video[0].average_rate) == (count * size, fps)
+    sound = np.abs(read_sound(tmp_path / "video.mp4", rate=rate))
+    quiet = sound[int(2 * rate) : round((count - 1) * size / fps * rate) - 400]
+    assert quiet.max() < 0.05
+    begins = round((count - 1) * size / fps * rate)
+    assert sound[begins + 40 : begins + 400].max() > 0.3
