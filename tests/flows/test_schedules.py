@@ -114,6 +114,30 @@ async def test_a_schedule_plans_runs(client: PrefectClient, tmp_path: Path) -> N
     await client.delete_deployment(deployment)
 
 
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Berlin", "2027-03-26"),
+        ("Europe/Berlin", "2027-10-29"),
+        ("America/New_York", "2027-03-12"),
+        ("America/New_York", "2027-11-05"),
+    ],
+)
+async def test_one_video_a_day_when_clocks_change(client: PrefectClient, tmp_path: Path, zone: str, day: str) -> None:
+    """A time that the clock skips, or shows twice, makes one run for each date, and each has a name of its own."""
+    name = f"clocks-{zone[:2]}-{day}-{tmp_path.parent.name}"
+    deployment = await deployment_with_schedule(client, name, "30 2 * * *", zone)
+    start = datetime.fromisoformat(f"{day}T12:00:00+00:00")
+    until = start + timedelta(days=4)
+    times = {"start_time": start.isoformat(), "end_time": until.isoformat()}
+    await client.request("POST", f"/deployments/{deployment}/schedule", json=times)
+    runs = [run for run in await planned(client, deployment) if start <= (run.expected_start_time or start) < until]
+    names = [complete_name("night-{date}.mp4", await scheduled_time(client, run)) for run in runs]
+    first = datetime.fromisoformat(day) + timedelta(days=1)
+    assert names[:3] == [f"night-{first + timedelta(days=later):%Y-%m-%d}.mp4" for later in range(3)]
+    await client.delete_deployment(deployment)
+
+
 def test_planned_runs_are_listed_when_asked_for(tmp_path: Path) -> None:
     """Planned runs are listed only on request: with a nightly render they would fill the list."""
 

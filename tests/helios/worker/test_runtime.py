@@ -434,6 +434,24 @@ async def test_a_command_that_writes_to_its_input(runtime: WorkerRuntime, storag
         assert answer.stdout.strip() == "clean"
 
 
+async def test_thousands_of_tiny_input_files(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
+    """Thousands of files, most of them alike and one of them empty, are with the command."""
+    scene = tmp_path / "scene"
+    (scene / "cache").mkdir(parents=True)
+    for number in range(3000):
+        (scene / "cache" / f"{number:05d}.vdb").write_text(str(number % 7))
+    (scene / "cache" / "empty.vdb").touch()
+    url = await bundle_of(scene, storage)
+    assert len([entry async for entry in storage.entries("assets")]) == 8, "one for each content"
+    script = (
+        "import os; names = os.listdir('cache'); print(len(names), sum(os.path.getsize(f'cache/{n}') for n in names))"
+    )
+    job = store_script(storage, script)
+    document = json.loads(path_of(str(job.job_url)).read_text())
+    answer = await runtime.run(request_for(store_job(storage, {**document, "assetsUrl": url})))
+    assert answer.stdout.strip() == "3001 3000"
+
+
 async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage) -> None:
     """If assetsUrl is a folder in storage, a chunk gets everything below it; an empty folder is refused."""
     await storage.write("inputs/deep/data", b"found")
