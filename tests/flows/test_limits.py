@@ -1,6 +1,7 @@
 """The limit over all jobs: jobs side by side, with a global concurrency limit of a real server."""
 
 import asyncio
+import json
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -18,7 +19,8 @@ from tasks.page.progress_text import obstacles
 from tasks.prefect_api.api import RunApi
 from tasks.run.progress import LISTENER, ProgressTracker
 from tasks.run.slots import AdapterSlots
-from testbed.jobs import make_job
+from testbed.jobs import make_job, write_job
+from tests.command import helios_job, start_helios_job
 from tests.running import eventually, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -90,6 +92,27 @@ async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> 
     assert [report.state for report in reports] == ["completed", "completed"], [report.error for report in reports]
     assert any(note.endswith(f" for a slot of the limit {name}") for note in told), told
     assert await taken(client, name) == 0
+
+
+@pytest.mark.slow
+async def test_the_slot_of_a_killed_run(client: PrefectClient, tmp_path: Path) -> None:
+    """The slot of a run that was killed without a word goes to the next job, without anybody's hand."""
+    name = await make_limit(client, 1)
+    choice = json.dumps({"concurrency_limit": name})
+    for folder in ("killed", "next"):
+        (tmp_path / folder).mkdir()
+        write_job(tmp_path / folder, make_job([2], extra=["--misbehave", "hang"] if folder == "killed" else []))
+    run = start_helios_job("run", tmp_path / "killed/job.json", "--adapter-config", choice)
+
+    async def is_taken() -> bool:
+        return await taken(client, name) == 1
+
+    await eventually(is_taken)
+    run.kill()
+    await asyncio.to_thread(run.communicate)
+    assert await is_taken()
+    done = await asyncio.to_thread(helios_job, "run", tmp_path / "next/job.json", "--adapter-config", choice)
+    assert done.returncode == 0, done.stderr
 
 
 async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient) -> None:
