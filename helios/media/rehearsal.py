@@ -55,8 +55,12 @@ def rehearse(
                 join.finish()
         with ChunkFile(temporary, fps=fps, frames=1, most_sounds=max(len(join.sound.tracks), 1)) as joined:
             join.check_said(joined.said, output=output)
+        try:
+            own = _first_picture(part.path)
+        except (av.FFmpegError, StopIteration):
+            return  # this chunk is damaged, which says nothing of its kind
         with write_errors(output, what):
-            if _first_picture(temporary) != _first_picture(part.path):
+            if _first_picture(temporary) != own:
                 raise RequestError(
                     f"{output.name} can't be made of these chunks: {what} shows other pictures in it; write another "
                     "kind of file, or render the chunks with another codec"

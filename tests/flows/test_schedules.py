@@ -130,7 +130,7 @@ async def test_one_video_a_day_when_clocks_change(client: PrefectClient, tmp_pat
     start = datetime.fromisoformat(f"{day}T12:00:00+00:00")
     until = start + timedelta(days=4)
     times = {"start_time": start.isoformat(), "end_time": until.isoformat()}
-    await client.request("POST", f"/deployments/{deployment}/schedule", json=times)
+    await client.request("POST", "/deployments/{id}/schedule", path_params={"id": deployment}, json=times)
     runs = [run for run in await planned(client, deployment) if start <= (run.expected_start_time or start) < until]
     names = [complete_name("night-{date}.mp4", await scheduled_time(client, run)) for run in runs]
     first = datetime.fromisoformat(day) + timedelta(days=1)

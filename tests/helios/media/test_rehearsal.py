@@ -68,6 +68,19 @@ def test_what_the_container_refuses(tmp_path: Path, clip: Clip, suffix: str, out
     assert [path.name for path in tmp_path.iterdir()] == [f"c0{suffix}"]
 
 
+def test_a_damaged_chunk_is_no_reason(tmp_path: Path) -> None:
+    """A chunk whose first picture can't be decoded (it is verified as far as was asked) says nothing of its kind."""
+    part = chunk(tmp_path / "c0.mov", Clip(codec="prores_ks", pixel_format="yuv422p10le"))
+    with av.open(str(part.path)) as file:
+        packet = next(file.demux(video=0))
+        assert packet.pos is not None
+        place = slice(packet.pos, packet.pos + packet.size)
+    data = bytearray(part.path.read_bytes())
+    data[place] = b"\xff" * packet.size
+    part.path.write_bytes(data)
+    try_out(part, tmp_path / "video.mov")
+
+
 def with_channels(path: Path, layout: str, count: int) -> StitchInput:
     """A chunk whose sound has many channels."""
     with (
