@@ -360,8 +360,11 @@ def with_hdr(path: Path) -> None:
     entry = next(one for one in elements(tracks.data) if one.id == TRACK)
     parts = []
     for one in elements(entry.data):
-        kept = [sized(f"{part.id:x}", part.data) for part in elements(one.data) if part.id != 0x55B0]
-        parts.append(sized(f"{one.id:x}", b"".join([*kept, colour]) if one.id == VIDEO else one.data))
+        content = one.data
+        if one.id == VIDEO:
+            kept = (sized(f"{part.id:x}", part.data) for part in elements(one.data) if part.id != 0x55B0)
+            content = b"".join([*kept, colour])
+        parts.append(sized(f"{one.id:x}", content))
     start = data.rindex(bytes.fromhex("1654ae6b"))
     path.write_bytes(data[:start] + sized("1654ae6b", sized("ae", b"".join(parts))) + data[start + tracks.end :])
 
