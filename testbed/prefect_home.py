@@ -52,7 +52,12 @@ def _make(folder: Path) -> None:
             [sys.executable, "-c", _MAKE],
             cwd=Path(__file__).parents[1], env={**environment, "PREFECT_HOME": home}, check=True,
         )  # fmt: skip
-        # The server has ended in order, so the database has what the server wrote beside it.
         folder.mkdir(exist_ok=True)
-        shutil.copyfile(Path(home, DATABASE), folder / "beside")
+        # A copy of the file alone would lack what the server has left in the log beside it: two years of migrations,
+        # which each server would then make again.
+        with (
+            closing(sqlite3.connect(Path(home, DATABASE))) as database,
+            closing(sqlite3.connect(folder / "beside")) as copy,
+        ):
+            database.backup(copy)
     (folder / "beside").replace(folder / DATABASE)
