@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from testbed.cloud.aws import Aws
 from testbed.cloud.google import Google
 from tests.adapters.test_sandbox import needs_bubblewrap
-from tests.command import HELIOS_JOB, helios_job
+from tests.command import helios_job, here
 
 
 def test_this_machine() -> None:
@@ -51,11 +50,7 @@ def test_a_temporary_folder_that_is_too_deep(tmp_path: Path) -> None:
 
 def doctor(adapter: str, config: dict[str, object]) -> tuple[int, dict[str, tuple[str, str]]]:
     """Run doctor; return its exit code, and each finding's mark and text."""
-    done = subprocess.run(
-        [HELIOS_JOB, "doctor", "--adapter", adapter, "--adapter-config", json.dumps(config)],
-        capture_output=True, text=True, timeout=300, env=os.environ,
-    )  # fmt: skip
-    assert "Traceback" not in done.stderr
+    done = here("doctor", "--adapter", adapter, "--adapter-config", json.dumps(config))
     lines = [line for line in done.stdout.splitlines() if not line.startswith("      ")]
     return done.returncode, {line[6:20].strip(): (line[:6].strip(), line[20:]) for line in lines}
 

@@ -11,7 +11,7 @@ import pytest
 from cli.commands import COMMANDS, commands
 from helios.job.source import load_job_spec
 from testbed.jobs import make_job, write_job
-from tests.command import helios_job, said
+from tests.command import helios_job, here, said
 
 PLAN = ("plan", "--fps", "30000/1001", "--size", "1280x720", "--output-pattern", "part {index:02d}.mov")
 COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}")
@@ -19,9 +19,7 @@ COMMAND = ("--command", "render --from {start} --to {end} -n {count} -o {output}
 
 def test_plan_splits_evenly(tmp_path: Path) -> None:
     """Plan cuts ten frames into four chunks of 3, 3, 2 and 2 frames, and writes a valid document."""
-    done = helios_job(
-        *PLAN, *COMMAND, "--frames", 10, "--chunks", 4, "--start-frame", 60, "-o", "job.json", cwd=tmp_path
-    )
+    done = here(*PLAN, *COMMAND, "--frames", 10, "--chunks", 4, "--start-frame", 60, "-o", "job.json", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
     spec = load_job_spec(str(tmp_path / "job.json"))
     assert [chunk.frame_count for chunk in spec.chunks] == [3, 3, 2, 2]
@@ -41,7 +39,7 @@ def test_a_plan_has_an_id() -> None:
     """The same plan has the same id, another plan another one; --id names it, or leaves it out."""
 
     def id_of(*words: str | int) -> str | None:
-        document = json.loads(helios_job(*PLAN, *COMMAND, "--chunks", 2, *words).stdout)
+        document = json.loads(here(*PLAN, *COMMAND, "--chunks", 2, *words).stdout)
         return None if (found := document.get("id")) is None else str(found)
 
     first = id_of("--frames", 10)
@@ -65,7 +63,7 @@ def test_a_plan_has_an_id() -> None:
 )
 def test_plans_that_do_not_work(words: tuple[str | int, ...], said: str) -> None:
     """A plan that does not work exits with 2 and one clear message."""
-    done = helios_job(*PLAN, *map(str, words))
+    done = here(*PLAN, *map(str, words))
     assert done.returncode == 2
     assert said in done.stderr.replace("\n", " ")
     assert "Traceback" not in done.stderr
@@ -74,10 +72,10 @@ def test_plans_that_do_not_work(words: tuple[str | int, ...], said: str) -> None
 def test_validate(tmp_path: Path) -> None:
     """Validate describes a valid document, and refuses an invalid one with the reason and exit code 2."""
     path = write_job(tmp_path, make_job((10, 7), start=60))
-    done = helios_job("validate", path)
+    done = here("validate", path)
     assert done.stdout == f"{path}: sound. 17 frames (60 to 76) of 64×64 at 30 fps in 2 chunks\n"
     path = write_job(tmp_path, make_job((10, 7)) | {"colour": "red"})
-    done = helios_job("validate", path)
+    done = here("validate", path)
     assert done.returncode == 2
     assert done.stderr.startswith(f"helios-job: {path}: colour: an unknown field; expected only fields of the job")
 
@@ -104,8 +102,8 @@ def test_help_loads_no_models_and_no_media() -> None:
 
 def test_help_and_version() -> None:
     """There is a version, and the help of run, validate and plan has an example."""
-    assert helios_job("--version").stdout.startswith("helios-job, version ")
+    assert here("--version").stdout.startswith("helios-job, version ")
     for command in ("run", "validate", "plan"):
-        done = helios_job(command, "--help")
+        done = here(command, "--help")
         assert done.returncode == 0
         assert f"Example: helios-job {command}" in done.stdout
