@@ -173,6 +173,15 @@ class JobSpec(WireModel):
             return document
         return {name: value for name, value in document.items() if value != "" or name not in _OPTIONAL_TEXTS}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_too_many_chunks(cls, document: Any) -> Any:
+        """Count the chunks before each is read: reading 100,000 takes seconds."""
+        chunks = document.get("chunks") if isinstance(document, Mapping) else None
+        if isinstance(chunks, list | tuple) and len(chunks) > MAX_CHUNKS:
+            raise SpecRefusedError((Problem("chunks", f"{len(chunks)} chunks", f"at most {MAX_CHUNKS}"),))
+        return document
+
     @property
     def leads_up(self) -> bool:
         """Whether an output lies above the document's folder, as where Helios wrote the document elsewhere."""
