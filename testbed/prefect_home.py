@@ -13,6 +13,9 @@ from pathlib import Path
 SHARED = "HELIOS_TESTS_SHARED"
 """Variable with the folder that all processes of a test run share."""
 DATABASE = "prefect.db"
+READY = {"PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false"}
+"""Variables for servers whose home `furnish` made: the database has Prefect's block types, and is not compared with all
+that are installed, which takes seconds."""
 
 _MAKE = "from farm.server.connect import prefect_server\nwith prefect_server(): pass"
 
