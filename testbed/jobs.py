@@ -11,6 +11,7 @@ from typing import Any
 from testbed.prefect_home import SHARED
 
 PROGRAM = Path(__file__).parent / "programs" / "render.py"
+MOVING = Path(__file__).parent / "programs" / "moving.py"
 
 
 def make_job(
@@ -35,10 +36,9 @@ def make_job(
         fields: Further fields of the document.
     """
     chunks, frame = [], start
-    shared = ["--shared", os.environ[SHARED]] if SHARED in os.environ else []
     for index, count in enumerate(sizes):
         output = name.format(index=index) + suffix
-        words = [str(frame), str(count), output, "--fps", str(fps), "--zero", str(start), *shared, *extra]
+        words = [str(frame), str(count), output, "--fps", str(fps), "--zero", str(start), *_shared(), *extra]
         chunks.append(
             {
                 "id": index,
@@ -51,6 +51,20 @@ def make_job(
         frame += count
     metadata = {"totalFrames": sum(sizes), "fps": fps, "width": 64, "height": 64, "duration": 1}
     return {"metadata": metadata, "chunks": chunks, **fields}
+
+
+def moving_job(*words: str, frames: int = 16, chunks: int = 4, **fields: Any) -> dict[str, Any]:
+    """Make a job of chunks with moving pictures, whose commands run `testbed/programs/moving.py` with these words."""
+    job = make_job([frames] * chunks, **{"outputFile": "video.mp4"} | fields)
+    job["metadata"] |= {"width": 320, "height": 180}
+    for chunk in job["chunks"]:
+        command = [str(chunk["startFrame"]), str(frames), chunk["outputFile"], *_shared(), *words]
+        chunk["command"] = shlex.join([sys.executable, str(MOVING), *command])
+    return job
+
+
+def _shared() -> list[str]:
+    return ["--shared", os.environ[SHARED]] if SHARED in os.environ else []
 
 
 def write_job(folder: Path, job: dict[str, Any]) -> Path:

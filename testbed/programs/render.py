@@ -4,9 +4,7 @@ python render.py START COUNT OUTPUT [--zero N] [--sound] [--codec NAME] [--fps R
 """
 
 import argparse
-import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from testbed.programs.shared import rendered_once
 
 
 def main() -> None:
@@ -49,19 +49,13 @@ def write(
     count = words.count if count is None else count
     sound = {"sample_rate": 48000 if words.sound else None, "audio_codec": words.audio_codec}
     look = {"fps": words.fps, **sound, **look}
-    name = hashlib.sha256(repr((words.start, count, zero, sorted(look.items()))).encode()).hexdigest() + output.suffix
-    rendered = words.shared / "clips" / name if words.shared else None
-    if rendered is not None and rendered.exists():
-        shutil.copyfile(rendered, output)
-        return
-    from testbed.video import Clip, write_clip  # takes a second, with NumPy and FFmpeg
 
-    write_clip(output, Clip(**look), start=words.start, count=count, zero=zero)
-    if rendered is not None:
-        rendered.parent.mkdir(exist_ok=True)
-        beside = rendered.with_name(f"{os.getpid()}-{rendered.name}")
-        shutil.copyfile(output, beside)
-        beside.replace(rendered)
+    def render(path: Path) -> None:
+        from testbed.video import Clip, write_clip  # takes a second, with NumPy and FFmpeg
+
+        write_clip(path, Clip(**look), start=words.start, count=count, zero=zero)
+
+    rendered_once(words.shared, words.start, count, zero, sorted(look.items()), output=output, render=render)
 
 
 def misbehave(words: argparse.Namespace) -> None:

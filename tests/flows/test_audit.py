@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from helios.models.report import JobReport
 from helios.models.worker import WorkerJob, WorkerResult
 from testbed.cloud.aws import Aws
 from testbed.cloud.google import Google
-from testbed.jobs import make_job, write_job
+from testbed.jobs import make_job, moving_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf
 from tests.flows.test_control import a_job, another_job_is_rendered
@@ -32,19 +30,13 @@ from tests.running import eventually, leftovers, render, report_of, task_runs
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
-MOVING = Path(__file__).parents[2] / "testbed" / "programs" / "moving.py"
 FRAMES = 8
 """Of a chunk."""
 
 
-def moving_job(*words: str, **fields: Any) -> dict[str, Any]:
+def drawn_job(*words: str, **fields: Any) -> dict[str, Any]:
     """A job of three chunks with moving pictures."""
-    job = make_job([FRAMES] * 3, outputFile="video.mp4", **fields)
-    job["metadata"] |= {"width": 320, "height": 180}
-    for chunk in job["chunks"]:
-        command = [str(chunk["startFrame"]), str(FRAMES), chunk["outputFile"], *words]
-        chunk["command"] = shlex.join([sys.executable, str(MOVING), *command])
-    return job
+    return moving_job(*words, frames=FRAMES, chunks=3, **fields)
 
 
 def tries(folder: Path) -> list[int]:
@@ -60,7 +52,7 @@ def audit_of(report: JobReport) -> AuditReport:
 
 async def test_a_renderer_that_depends_on_the_clock_is_caught(tmp_path: Path) -> None:
     """The job fails before its join, and names chunk, frame, dB, both pictures and the workers; its chunks stay."""
-    job = moving_job("--fault", "clock", "--only", "8", id=f"clock {tmp_path}")
+    job = drawn_job("--fault", "clock", "--only", "8", id=f"clock {tmp_path}")
     state, report = await render(tmp_path, job, audit=1.0)
     assert state.is_failed()
     error, audit = str(report.error), audit_of(report)
@@ -119,7 +111,7 @@ async def test_a_share_draws_the_same_chunks_for_the_same_seed(tmp_path: Path) -
 
 async def test_a_second_render_that_fails_fails_the_audit(tmp_path: Path) -> None:
     """A command that fails the second time is not tried again, and its own words are in the error."""
-    job = moving_job("--fault", "exit", "--after", "1", "--only", "8")
+    job = drawn_job("--fault", "exit", "--after", "1", "--only", "8")
     state, report = await render(tmp_path, job, audit=1.0, retries=3)
     assert state.is_failed()
     assert "chunk 1 (frames 8 to 15) could not be rendered a second time: " in str(report.error)
@@ -155,7 +147,7 @@ async def test_a_failure_of_the_environment_is_tried_again(tmp_path: Path, monke
 
 async def test_a_cancelled_audit_leaves_nothing(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """A cancel during the second render ends its command, and removes its file; the accepted chunks stay."""
-    job = moving_job("--fault", "hang", "--after", "1", id=f"cancel {tmp_path}")
+    job = drawn_job("--fault", "hang", "--after", "1", id=f"cancel {tmp_path}")
     path = write_job(tmp_path, job)
     settings = {"job": str(path), "concurrency": 2, "retries": 0, "audit": 1.0}
     async with get_client() as client:
@@ -206,7 +198,7 @@ async def test_an_audit_over_storage(cloud: str, request: pytest.FixtureRequest,
     """Remote renders are compared here, each with the name of its worker; storage is left as it was found."""
     found: Aws | Google = request.getfixturevalue(cloud)
     config = found.config if isinstance(found, Aws) else found.service_config
-    job = moving_job("--fault", "clock", "--only", "8")
+    job = drawn_job("--fault", "clock", "--only", "8")
     state, report = await render(tmp_path, job, adapter=config, audit=1.0, merge=False)
     assert state.is_failed()
     audit = audit_of(report)
@@ -222,7 +214,7 @@ async def test_an_audit_over_storage(cloud: str, request: pytest.FixtureRequest,
     keys = await left_in_storage(config, report)
     assert any("chunk-1/attempt-1/" in key for key in keys)
     assert any("chunk-1/attempt-10001/" in key for key in keys)
-    state, report = await render(tmp_path, moving_job(), adapter=config, audit=0.5)
+    state, report = await render(tmp_path, drawn_job(), adapter=config, audit=0.5)
     assert state.is_completed(), state.message
     assert (len(audit_of(report).chunks), await left_in_storage(config, report)) == (2, [])
 

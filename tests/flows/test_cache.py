@@ -16,7 +16,7 @@ from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.flows.test_run_page import artifacts_of
-from tests.flows.test_verify_levels import moving_job, tries
+from tests.flows.test_verify_levels import tries, verified_job
 from tests.running import ended_task_runs, leftovers, render, resume
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -164,7 +164,7 @@ async def test_outputs_with_wrong_pictures_leave_the_cache(place: Path) -> None:
     """An output whose pictures are found wrong after it was accepted is taken out of the cache again."""
     for name in ("first", "second"):
         (place / name).mkdir()
-    job = moving_job("--fault", "early", "--times", "1", "--only", "32", inputs=[])
+    job = verified_job("--fault", "early", "--times", "1", "--only", "32", inputs=[])
     state, _ = await render(place / "first", job, cache=str(place / "cache"))
     assert state.is_completed(), state.message
     assert tries(place / "first") == [1, 1, 2, 1]
@@ -179,7 +179,7 @@ async def test_wrong_pictures_from_the_cache_are_rendered_again(place: Path) -> 
     """What the cache has is judged too: a wrong output in it leaves it, and its chunk is not looked for again."""
     for name in ("first", "second"):
         (place / name).mkdir()
-    job = moving_job("--fault", "early", "--times", "1", "--only", "32", inputs=[])
+    job = verified_job("--fault", "early", "--times", "1", "--only", "32", inputs=[])
     state, _ = await render(place / "first", job, cache=str(place / "cache"), verify="decode")
     assert (state.is_completed(), tries(place / "first")) == (True, [1, 1, 1, 1])
     wrong = set(outputs(place))

@@ -13,6 +13,7 @@ from helios.errors import SpecError
 from helios.job.source import load_job_spec
 from helios.models.report import JobReport
 from tasks.request.request import RenderRequest
+from testbed.prefect_home import SHARED
 from testbed.video import read_numbers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -33,7 +34,7 @@ async def test_a_document_beside_its_video_s_folder(tmp_path: Path) -> None:
     )
     with pytest.raises(SpecError, match=re.escape(f"(--job-dir {tmp_path})")):
         load_job_spec(str(document))
-    adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}"}}
+    adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}", SHARED: os.environ[SHARED]}}
     for output_file in (None, "stitched.mp4"):
         report = await render_job(str(document), adapter=adapter, output_file=output_file, job_dir=str(tmp_path))
         assert isinstance(report, JobReport)
@@ -44,7 +45,8 @@ async def test_a_document_beside_its_video_s_folder(tmp_path: Path) -> None:
         RenderRequest(str(document), job_dir=str(tmp_path)).check()
 
 
-@pytest.mark.parametrize("name", ["numbered", "seven-chunks", "start-frame"])
+# The test above renders "numbered" too, in another folder.
+@pytest.mark.parametrize("name", [pytest.param("numbered", marks=pytest.mark.slow), "seven-chunks", "start-frame"])
 async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
     """The document's own merge command makes its video; the chunks stitched by us have the same frames."""
     program = tmp_path / "bin" / "helios"
@@ -53,7 +55,7 @@ async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
     program.chmod(0o755)
     source = ROOT / "tests" / "helios_jobs" / f"{name}.json"
     (tmp_path / "job.json").write_bytes(source.read_bytes())
-    adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}"}}
+    adapter = {"type": "local", "env": {"PATH": f"{program.parent}:{os.environ['PATH']}", SHARED: os.environ[SHARED]}}
     job = load_job_spec(str(source))
     first = job.ordered_chunks[0].start_frame
     merged = tmp_path / (job.merge_command or "").split()[2]

@@ -1,7 +1,5 @@
 """The level of verification is a part of what was accepted: a higher one looks again, and renders what it refuses."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ from helios.media.verify import verify_output
 from helios.models.report import JobReport
 from helios.models.verification import VerifyLevel
 from testbed.cloud.aws import Aws
-from testbed.jobs import make_job
+from testbed.jobs import make_job, moving_job
 from testbed.moving_pictures import waves, write_pictures
 from testbed.programs.moving import REPEATABLE
 from testbed.video import read_numbers
@@ -21,7 +19,6 @@ from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
-MOVING = Path(__file__).parents[2] / "testbed" / "programs" / "moving.py"
 DAMAGED_ONCE = ("--misbehave", "damaged-times:1", "--only", "5")
 
 
@@ -76,14 +73,9 @@ async def test_a_damaged_chunk_passes_at_the_level_that_does_not_decode(tmp_path
     assert levels(report) == [VerifyLevel.CONTAINER] * 2
 
 
-def moving_job(*words: str, **fields: Any) -> dict[str, Any]:
-    """A job of four chunks of 16 frames with moving pictures."""
-    job = make_job([16] * 4, outputFile="video.mp4", verify="pictures", **fields)
-    job["metadata"] |= {"width": 320, "height": 180}
-    for chunk in job["chunks"]:
-        command = [str(chunk["startFrame"]), "16", chunk["outputFile"], *words]
-        chunk["command"] = shlex.join([sys.executable, str(MOVING), *command])
-    return job
+def verified_job(*words: str, **fields: Any) -> dict[str, Any]:
+    """A job of four chunks of 16 frames with moving pictures, which are compared."""
+    return moving_job(*words, verify="pictures", **fields)
 
 
 def tries(folder: Path) -> list[int]:
@@ -93,7 +85,7 @@ def tries(folder: Path) -> list[int]:
 
 async def test_a_chunk_with_wrong_pictures_is_rendered_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A chunk that begins with the frame before is rendered again, and the job completes without a warning."""
-    state, report = await render(tmp_path, moving_job("--fault", "early", "--times", "1", "--only", "32"))
+    state, report = await render(tmp_path, verified_job("--fault", "early", "--times", "1", "--only", "32"))
     assert state.is_completed(), state.message
     assert tries(tmp_path) == [1, 1, 2, 1]
     assert "chunk 2 begins with the last frame of chunk 1" in caplog.text
@@ -105,7 +97,7 @@ async def test_a_chunk_with_wrong_pictures_is_rendered_again(tmp_path: Path, cap
 async def test_wrong_pictures_fail_the_job_the_second_time(tmp_path: Path) -> None:
     """A renderer that begins every chunk at frame 0 fails the job after one more try, also when the job is resumed."""
     # No inputs are named, so that the files that are made here between the runs are none.
-    job = moving_job("--fault", "restart", id=f"restart {tmp_path}", inputs=[])
+    job = verified_job("--fault", "restart", id=f"restart {tmp_path}", inputs=[])
     for executions_of_chunk_1 in (2, 3):
         state, report = await render(tmp_path, job, concurrency=1)
         assert state.is_failed()
@@ -164,7 +156,7 @@ async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A brighter chunk is reported and logged, and the job completes; with `strict` it fails, and nothing is joined."""
-    job = moving_job("--fault", "brighter", "--only", "32", id=f"strict {tmp_path}")
+    job = verified_job("--fault", "brighter", "--only", "32", id=f"strict {tmp_path}")
     state, report = await render(tmp_path, job, strict=True)
     assert state.is_failed()
     assert "Warnings are failures here (--strict): the brightness jumps between chunk 1 and chunk 2" in str(
@@ -189,14 +181,14 @@ async def test_remote_workers_send_what_is_known_of_their_pictures(
     """A restart is noticed where Lambda functions render: they take the fingerprints, and no frame is decoded here."""
     looked: list[VerifyLevel] = []
     _watch_levels(monkeypatch, looked)
-    state, report = await render(tmp_path, moving_job("--fault", "restart"), adapter=amazon.config)
+    state, report = await render(tmp_path, verified_job("--fault", "restart"), adapter=amazon.config)
     assert state.is_failed()
     assert "shows the frames of chunk 0 (from frame 0) again" in str(report.error)
     assert set(looked) == {VerifyLevel.CONTAINER}
     state, report = await render(tmp_path, moving_job("--fault", "restart"), adapter=amazon.config, verify="decode")
     assert [found.kind for found in report.warnings] == ["copy"]
     looked.clear()
-    state, report = await render(tmp_path, moving_job(), adapter=amazon.config)
+    state, report = await render(tmp_path, verified_job(), adapter=amazon.config)
     assert state.is_completed(), state.message
     assert report.warnings == ()
     assert levels(report) == [VerifyLevel.PICTURES] * 4
