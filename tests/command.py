@@ -66,7 +66,7 @@ def here(
         main()
     code = ended.value.code or 0
     assert isinstance(code, int), code
-    printed, errors = (stream.buffer.getvalue().decode() for stream in (out, err))  # type: ignore[attr-defined]
+    printed, errors = (stream.buffer.getvalue().decode() for stream in (out, err))
     return subprocess.CompletedProcess([*map(str, words)], code, printed, errors)
 
 

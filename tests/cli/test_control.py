@@ -15,11 +15,12 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from helios.errors import RequestError
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import helios_job, said, start_helios_job, until
+from tests.command import helios_job, here, said, start_helios_job, until
 from tests.conftest import ProcessesOf
 from tests.running import begun, render
 from tests.test_deployment import prefect
@@ -64,7 +65,7 @@ def test_sigkill_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
     assert listed.split()[1] == "crashed"
     assert f"helios-job resume {run} goes on" in listed
     there, had_begun = len(list(tmp_path.glob("chunk ?.mp4"))), begun(tmp_path)
-    done = helios_job("resume", run)
+    done = here("resume", run)
     assert done.returncode == 0, done.stderr
     said_so = re.search(r"video\.mp4: 30 frames, .* \((\d) of 6 chunks reused\)", done.stdout)
     assert said_so is not None, done.stdout
@@ -118,7 +119,7 @@ def test_a_second_run_of_a_job_says_who_has_it(tmp_path: Path) -> None:
     path = write_job(tmp_path, make_job([5] * 2, extra=words, id=f"held {tmp_path.name}"))
     process = start_helios_job("run", path)
     until(lambda: begun(tmp_path) == 2)
-    second = helios_job("run", path)
+    second = here("run", path)
     assert second.returncode == 1
     assert re.search(rf"is being rendered by run job-\w+ .*, process {process.pid} on .*; wait", second.stderr)
     assert begun(tmp_path) == 2
@@ -156,12 +157,13 @@ def test_a_worker_takes_its_jobs_with_it(prefect_api: str, tmp_path: Path, proce
 def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
     """A command reports a server that does not answer in one line, and exits with 1."""
     path = write_job(tmp_path, make_job((5,)))
-    for words in (["list"], ["run", str(path)]):
-        process = start_helios_job(*words, env={"PREFECT_API_URL": "http://127.0.0.1:1/api"})
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 1
-        assert errors.splitlines()[-1].startswith("helios-job: Prefect's API at http://127.0.0.1:1/api does not answer")
-        assert "Traceback" not in errors
+    address = "http://127.0.0.1:1/api"
+    with temporary_settings({PREFECT_API_URL: address}):
+        looked = here("list")
+    for done in (looked, helios_job("run", path, env={**os.environ, "PREFECT_API_URL": address})):
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(f"helios-job: Prefect's API at {address} does not answer")
+        assert "Traceback" not in done.stderr
 
 
 def test_an_address_that_is_no_api(tmp_path: Path) -> None:
@@ -171,9 +173,8 @@ def test_an_address_that_is_no_api(tmp_path: Path) -> None:
     (tmp_path / "admin/version").write_bytes(content)
     with socketserver.TCPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=tmp_path)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_address[1]}"
-        done = helios_job("list", env={**os.environ, "PREFECT_API_URL": url})
+        with temporary_settings({PREFECT_API_URL: f"http://127.0.0.1:{server.server_address[1]}"}):
+            done = here("list")
         server.shutdown()
     assert done.returncode == 1
     assert re.search(says, done.stderr.splitlines()[-1])
-    assert "Traceback" not in done.stderr

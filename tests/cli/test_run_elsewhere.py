@@ -12,7 +12,7 @@ from helios.storage.stores import StorageSettings
 from testbed.cloud.aws import BUCKET, Aws
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import HELIOS_JOB
+from tests.command import HELIOS_JOB, here
 
 
 @pytest.mark.usefixtures("prefect_api")
@@ -46,11 +46,7 @@ def test_settings_that_can_t_be(amazon: Aws, tmp_path: Path) -> None:
         ('["s3://b", "4711"]', "no object"),
         ("@nowhere.json", "can't be read"),
     ):
-        done = subprocess.run(
-            [HELIOS_JOB, "run", str(job), "--adapter", "aws-lambda", "--adapter-config", settings],
-            capture_output=True, text=True, timeout=300, cwd=tmp_path,
-        )  # fmt: skip
+        done = here("run", job, "--adapter", "aws-lambda", "--adapter-config", settings, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert says in done.stderr
         assert "4711" not in done.stderr
-        assert "Traceback" not in done.stderr

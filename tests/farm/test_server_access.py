@@ -33,7 +33,7 @@ from farm.worker import work
 from helios.errors import RequestError
 from tasks.prefect_api.result_storage import check_result_storage
 from testbed.http_server import Answer, answering
-from tests.command import helios_job
+from tests.command import here
 
 NOBODY = 65534
 SOCKETS = ("events/in", "events/out", "logs/out", "task_runs/subscriptions/scheduled", "work_pools/any/workers/connect")
@@ -186,16 +186,21 @@ def test_a_server_that_took_a_dead_farm_s_port(home: Path) -> None:
     assert not any("authorization" in {name.lower() for name in headers} for headers in heard)
 
 
-@pytest.mark.parametrize("auth", ["", "some:thing"])
-def test_a_configured_server_refuses_the_credential(prefect_api: str, tmp_path: Path, auth: str) -> None:
+REFUSALS = {"": "wants a credential", "some:thing": "refuses the credential of PREFECT_API_AUTH_STRING"}
+
+
+@pytest.mark.parametrize("auth", REFUSALS)
+@pytest.mark.parametrize("words", [["list"], ["worker"], ["up", "--no-worker"]], ids=lambda words: words[0])
+def test_a_configured_server_refuses_the_credential(
+    access: ServerAccess, home: Path, words: list[str], auth: str
+) -> None:
     """When a configured server refuses the credential, one line names the server and the variable to set."""
-    env = {**os.environ, "PREFECT_API_URL": prefect_api, "PREFECT_API_AUTH_STRING": auth, "PREFECT_HOME": str(tmp_path)}
-    for words in (["list"], ["worker"], ["up", "--no-worker"]):
-        done = helios_job(*words, env=env)
-        problem = "refuses the credential of PREFECT_API_AUTH_STRING" if auth else "wants a credential"
-        assert done.returncode == 1
-        (line,) = done.stderr.splitlines()
-        assert line.startswith(f"helios-job: Prefect's API at {prefect_api} {problem} (401 Unauthorized); set PREFECT")
+    with temporary_settings({PREFECT_API_AUTH_STRING: auth}):
+        done = here(*words)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    said = f"helios-job: Prefect's API at {access.url} {REFUSALS[auth]} (401 Unauthorized); set PREFECT"
+    assert line.startswith(said)
 
 
 def test_no_server_without_a_credential() -> None:

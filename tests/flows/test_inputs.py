@@ -14,7 +14,7 @@ from helios.models.report import InputsReport, JobReport
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import helios_job, start_helios_job, until
+from tests.command import here, start_helios_job, until
 from tests.conftest import ProcessesOf
 from tests.running import JobBeside, begun, render, resume
 
@@ -255,12 +255,12 @@ def test_a_killed_run_is_resumed(tmp_path: Path, processes_of: ProcessesOf) -> N
     assert (tmp_path / "render.log").exists()
     there = len(list(tmp_path.glob("chunk ?.mp4")))
     assert there >= 2
-    done = helios_job("run", path, "--json")
+    done = here("run", path, "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     # An output whose record was not written before the kill is rendered again.
     assert max(there - 2, 1) <= sum(chunk["reused"] for chunk in report["chunks"]) <= there
     assert report["inputs"] is None
     (tmp_path / "scene.html").write_text("teal")
-    done = helios_job("run", path, "--concurrency", 6)
+    done = here("run", path, "--concurrency", 6)
     assert "(scene.html changed: 6 of 6 chunks render again; 0 reused)" in done.stdout
