@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psutil
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.workers.process import ProcessWorker
 
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
@@ -36,6 +40,19 @@ def prefect(*words: str, check: bool = True) -> str:
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+async def make_deployment(name: str, *, pool: str) -> UUID:
+    """Do what `prefect work-pool create` and `prefect deploy` do, which take four seconds of CPU each."""
+    template = ProcessWorker.get_default_base_job_template()
+    pull = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+    async with get_client() as client:
+        kind = WorkPoolCreate(name=pool, type="process", base_job_template=template)
+        await client.create_work_pool(kind, overwrite=True)
+        flow = await client.create_flow_from_name("render-job")
+        return await client.create_deployment(
+            flow, name, work_pool_name=pool, pull_steps=[pull], entrypoint="flows/render.py:render_job"
+        )
 
 
 @contextmanager
@@ -74,6 +91,7 @@ def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(60, 180))
 
 
+@pytest.mark.slow
 def test_a_failing_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     """The run fails with the chunk, the cause and the last lines as its message."""
     path = write_job(tmp_path, make_job((5,), extra=["--misbehave", "exit:7"]))

@@ -1,5 +1,6 @@
 """The examples of docs/api.md, each run as a reader runs it: saved under the name in its first line."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import start_helios_job
-from tests.test_deployment import prefect
+from tests.test_deployment import make_deployment
 
 PAGE = Path(__file__).parents[2] / "docs" / "api.md"
 EXAMPLES = dict(re.findall(r"^```python\n# (\S+\.py)\n(.+?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.M))
@@ -34,8 +35,7 @@ def run_example(folder: Path, name: str) -> str:
 @pytest.fixture(scope="module")
 def worker(prefect_api: str) -> Iterator[None]:
     """A worker of the deployment `render-job/local`."""
-    prefect("work-pool", "create", "api-page", "--type", "process", "--overwrite")
-    prefect("deploy", "-n", "local", "--pool", "api-page")
+    asyncio.run(make_deployment("local", pool="api-page"))
     process = start_helios_job("worker", "--pool", "api-page", env={"PREFECT_API_URL": prefect_api, **os.environ})
     yield
     process.terminate()

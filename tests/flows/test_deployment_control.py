@@ -3,6 +3,7 @@
 In such runs Prefect's engine itself watches for a suspension.
 """
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -27,10 +28,9 @@ from testbed.video import read_numbers
 from tests.command import HELIOS_JOB
 from tests.conftest import ProcessesOf
 from tests.running import begun, eventually, is_alive
-from tests.test_deployment import prefect
+from tests.test_deployment import make_deployment
 
 POOL = "controlled"
-PULL = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
 soon = partial(eventually, seconds=300)
 """`eventually` with a longer deadline: a flow's process starts slowly."""
 pytestmark = pytest.mark.timeout(900)
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(900)
 @pytest.fixture(scope="module")
 def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[psutil.Process]:
     """A worker with room for one process: a run that is resumed must not need a second process."""
-    prefect("work-pool", "create", POOL, "--type", "process")
+    asyncio.run(make_deployment("controlled", pool=POOL))
     log = tmp_path_factory.mktemp("worker") / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -150,11 +150,8 @@ async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: 
     path = write_job(folder, make_job([5] * 4, extra=words, **{"outputFile": "video.mp4"} | fields))
     parameters = {"job": str(path), "concurrency": 2, "retry_delay_seconds": 3}
     async with get_client() as client:
-        flow = await client.create_flow_from_name("render-job")
-        deployment = await client.create_deployment(
-            flow, "controlled", work_pool_name=POOL, pull_steps=[PULL], entrypoint="flows/render.py:render_job"
-        )
-        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        deployment = await client.read_deployment_by_name("render-job/controlled")
+        run = await client.create_flow_run_from_deployment(deployment.id, parameters=parameters)
         job = Job(folder, client, run, worker)
         try:
             yield job
@@ -243,6 +240,7 @@ async def test_pause_that_keeps_the_process(worker: psutil.Process, tmp_path: Pa
         assert job.begun == 4
 
 
+@pytest.mark.slow
 async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Cancelling a paused run ends its chunks in flight and the run."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -18,11 +19,11 @@ import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.server.events.jinja_filters import all_filters
 from prefect.server.utilities.user_templates import register_user_template_filters, render_user_template_sync
 from prefect.settings import PREFECT_UI_URL, temporary_settings
-from prefect.states import Running
+from prefect.states import Failed, Running
 
 from examples.webhook_receiver.__main__ import is_genuine
 from farm.dead_runs import mark_dead_runs
@@ -215,19 +216,19 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
             (tmp_path / "automations.yaml").write_text(text)
             await asyncio.to_thread(prefect, "automation", "create", "--from-file", str(tmp_path / "automations.yaml"))
 
-            async def is_told() -> bool:
+            async def are_loaded() -> bool:
                 # The server reloads its automations from time to time, and does not report runs that end before that.
-                await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
-                return any("chunk 0 (frames 0 to 4)" in body for body in got)
+                async with get_client() as client:
+                    early: State[None] = Failed(message="early")
+                    await client.create_flow_run(render_job, parameters={"job": "j.json"}, state=early)
+                await asyncio.sleep(0.5)
+                return bool(got)
 
-            await eventually(is_told)
-            got.clear()
+            await eventually(are_loaded)
+            await render(tmp_path, make_job([5], extra=["--misbehave", "exit:3"]))
+            await eventually(partial(_has_told, got, "chunk 0 (frames 0 to 4)"))
             _, report = await render(tmp_path, make_job([5], outputFile="video.mp4"))
-
-            async def is_done() -> bool:
-                return any("video.mp4" in body for body in got)
-
-            await eventually(is_done)
+            await eventually(partial(_has_told, got, "video.mp4"))
             (told,) = [body for body in got if "video.mp4" in body]
             what, link = told.splitlines()
             assert re.fullmatch(rf"{tmp_path}/video\.mp4: 5 frames, 0\.167 s, \d+ bytes; done in \d+\.\d s", what)
@@ -237,3 +238,7 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
                 for found in await client.read_automations():
                     if found.name.startswith("helios-render: a job"):
                         await client.delete_automation(found.id)
+
+
+async def _has_told(got: list[str], text: str) -> bool:
+    return any(text in body for body in got)
