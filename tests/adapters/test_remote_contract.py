@@ -14,6 +14,9 @@ from testbed.cloud.aws import Aws
 from testbed.cloud.google import Google
 from tests.helios.worker.stored import store_command, store_script
 
+LINES = 3_000
+"""Of a command whose output does not fit into the 16 KiB of an answer."""
+
 
 class RemoteContract(AdapterContract):
     """The contract suite with its jobs as documents in the adapter's storage."""
@@ -34,23 +37,23 @@ class RemoteContract(AdapterContract):
     async def test_hands_on_a_long_output_whole(self, adapter: WorkerAdapter) -> None:
         """Output that is longer than an answer is read from storage, to the last line."""
         seen: list[str] = []
-        job = self.python("for n in range(20_000): print('line', n)")
+        job = self.python(f"for n in range({LINES}): print('line', n)")
         await adapter.execute(job, on_output=lambda _stream, line: seen.append(line))
-        assert seen == [f"line {n}" for n in range(20_000)]
+        assert seen == [f"line {n}" for n in range(LINES)]
 
     async def test_hands_on_the_whole_output_of_a_job_that_stalls(self, adapter: WorkerAdapter) -> None:
         """A stalled job's log is stored, like that of every command that ran, and reaches the sink to the last line."""
         seen: list[str] = []
-        job = self.python("import time\nfor n in range(20_000): print('line', n, flush=True)\ntime.sleep(600)")
+        job = self.python(f"import time\nfor n in range({LINES}): print('line', n, flush=True)\ntime.sleep(600)")
         with pytest.raises(CommandStalledError, match="for 3 s, and was stopped"):
             await adapter.execute(
                 job.model_copy(update={"stall_seconds": 3.0}), on_output=lambda _stream, line: seen.append(line)
             )
-        assert seen == [f"line {n}" for n in range(20_000)]
+        assert seen == [f"line {n}" for n in range(LINES)]
         storage = self.adapter_in_use.storage
         folder = storage.key_of(attempt_url(str(job.job_url), 1))
         (log,) = [entry.key async for entry in storage.entries(folder) if entry.key.endswith("log.jsonl")]
-        assert len((await storage.read(log) or b"").splitlines()) == 20_000
+        assert len((await storage.read(log) or b"").splitlines()) == LINES
 
     async def test_refuses_a_command_that_is_not_in_storage(self, adapter: WorkerAdapter) -> None:
         """A command that is not in storage is refused, since a remote worker can't see it."""
@@ -76,8 +79,9 @@ class TestAwsLambda(RemoteContract):
         return create_adapter(amazon.config)[1]
 
 
+@pytest.mark.slow
 class TestAwsLambdaEvents(RemoteContract):
-    """Asynchronous invocations."""
+    """Asynchronous invocations: the same adapter and worker; tests/flows/test_remote.py renders a job with them."""
 
     @pytest.fixture
     def adapter(self, amazon: Aws) -> WorkerAdapter:

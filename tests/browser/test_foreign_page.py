@@ -56,9 +56,9 @@ def access(prefect_api: str) -> ServerAccess:
     return ServerAccess(prefect_api, str(PREFECT_API_AUTH_STRING.value()))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real Chromium."""
+    """A real Chromium, in which each test has a profile of its own."""
     with sync_playwright() as play:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         browser = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
@@ -79,7 +79,7 @@ def test_a_foreign_page(access: ServerAccess, browser: Browser) -> None:
     def page_of_theirs(_method: str, _path: str, _headers: dict[str, str], _body: bytes) -> Answer:
         return 200, {"content-type": "text/html"}, b"<!doctype html><title>theirs</title>"
 
-    page = browser.new_page()
+    page = browser.new_context().new_page()
     page.goto(access.new_link())
     page.wait_for_url("**/dashboard**", timeout=PATIENCE_MS)
     with answering(page_of_theirs) as theirs:
@@ -98,7 +98,7 @@ def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> N
     made = httpx.post(f"{access.url}/flows/", json={"name": "shown-in-the-ui"}, headers=client_headers())
     made.raise_for_status()
     flow = made.json()["id"]
-    page = browser.new_page()
+    page = browser.new_context().new_page()
     page.set_default_timeout(PATIENCE_MS)
     page.goto(access.ui)
     page.wait_for_url("**/login**")

@@ -164,6 +164,7 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("chunk")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_cancel(ui: Ui, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """The Cancel button on a run's page makes the run Cancelled, and ends its commands."""

@@ -17,7 +17,7 @@ FARM = Path(__file__).parents[2] / "examples" / "folder_farm"
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables for this environment with the package installed beside it."""
+    """The variable with which this environment has the package too, which is installed beside it."""
     target = tmp_path_factory.mktemp("site")
     pip = [
         sys.executable,
@@ -31,7 +31,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         str(target),
     ]
     subprocess.run([*pip, str(FARM)], check=True, timeout=300, capture_output=True)
-    return {**os.environ, "PYTHONPATH": str(target)}
+    return {"PYTHONPATH": str(target)}
 
 
 def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> None:
@@ -49,25 +49,28 @@ def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path) -> Non
         str(tmp_path),
     ]
     done = subprocess.run(
-        [*words, str(FARM / "tests")], env=installed, cwd=tmp_path, capture_output=True, text=True, timeout=500
-    )
+        [*words, str(FARM / "tests")],
+        env={**os.environ, **installed}, cwd=tmp_path, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
 
 
-def test_a_job_over_it(installed: dict[str, str], tmp_path: Path) -> None:
+def test_a_job_over_it(prefect_api: str, installed: dict[str, str], tmp_path: Path) -> None:
     """`helios-job run --adapter folder-farm` finds the adapter by its entry point, and the video is exact."""
     job = write_job(tmp_path, make_job(outputFile="video.mp4"))
     workers = [
-        subprocess.Popen([sys.executable, "-m", "folder_farm.worker", str(tmp_path / "farm")], env=installed)
+        subprocess.Popen(
+            [sys.executable, "-m", "folder_farm.worker", str(tmp_path / "farm")], env={**os.environ, **installed}
+        )
         for _ in range(2)
     ]
     config = json.dumps({"folder": str(tmp_path / "farm")})
     try:
         done = subprocess.run(
             [HELIOS_JOB, "run", str(job), "--adapter", "folder-farm", "--adapter-config", config],
-            env=installed, capture_output=True, text=True, timeout=300,
+            env={**os.environ, **installed}, capture_output=True, text=True, timeout=300,
         )  # fmt: skip
     finally:
         for worker in workers:

@@ -133,7 +133,7 @@ async def test_a_failing_merge_command_fails_the_job(tmp_path: Path) -> None:
     assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED] * 3
 
 
-BAD_OUTPUTS = {
+BAD_OUTPUTS = {  # the wrong outputs of every kind are in tests/helios/media/test_verify.py, without a flow
     "no-output": "was not written",
     "empty": "is empty",
     "garbage": "can't be read as a video",
@@ -148,7 +148,12 @@ BAD_OUTPUTS = {
 }
 
 
-@pytest.mark.parametrize("how", BAD_OUTPUTS)
+FAST_BAD = ("no-output", "damaged", "short", "parameters")
+
+
+@pytest.mark.parametrize(
+    "how", [pytest.param(how, marks=() if how in FAST_BAD else pytest.mark.slow) for how in BAD_OUTPUTS]
+)
 async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) -> None:
     """A wrong output fails the job although its command exits 0; the error names chunk and cause; no video is made."""
     job = make_job(outputFile="video.mp4", extra=["--misbehave", how, "--only", "10"])
@@ -481,18 +486,24 @@ async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
     [
         ({"job": "nowhere.json"}, "nowhere.json does not exist"),
         ({"job": {"chunks": []}}, "metadata: missing"),
-        ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local."),
         ({"adapter": {"type": "local", "grace_seconds": -1}}, "grace_seconds: -1; expected"),
-        ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
-        ({"output_file": "video.avi"}, "use a name that ends in .mp4"),
         ({"output_file": "chunk 0.mp4"}, "is also a chunk's output"),
-        ({"output_file": "video.mp4", "merge": False}, "expected one or the other"),
         ({"output_file": "video.mp4", "audio_file": "none.wav"}, "none.wav can't be read as sound"),
-        ({"audio_file": "none.wav"}, "no output file to put it in"),
         ({"output_file": "video.mov", "audio_codec": "opus"}, "video.mov can't have opus sound (--audio-codec)"),
         ({"output_file": "video.mov", "audio_codec": "copy"}, "Sound can be copied from a sound file alone"),
         ({"output_file": "video.mov", "audio_tracks": "all"}, "name one (--audio FILE)"),
-        ({"chunks": [7]}, "no chunk has the id 7; expected one of 0 to 2"),
+        # The same without a flow is in tests/tasks/request/test_request.py.
+        *(
+            pytest.param(*wrong, marks=pytest.mark.slow)
+            for wrong in (
+                ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local."),
+                ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
+                ({"output_file": "video.avi"}, "use a name that ends in .mp4"),
+                ({"output_file": "video.mp4", "merge": False}, "expected one or the other"),
+                ({"audio_file": "none.wav"}, "no output file to put it in"),
+                ({"chunks": [7]}, "no chunk has the id 7; expected one of 0 to 2"),
+            )
+        ),
     ],
 )
 async def test_wrong_parameters_are_refused_in_words(tmp_path: Path, parameters: dict[str, Any], said: str) -> None:
@@ -534,35 +545,52 @@ async def test_a_command_that_does_not_name_its_output_leaves_no_gap(tmp_path: P
         assert (tmp_path / "out.mp4").read_bytes() == b"mine"
 
 
-async def test_what_a_merge_command_writes_is_verified(tmp_path: Path) -> None:
-    """A merged video is found by the command's words or by its name, and verified; a wrong one fails the job."""
-    videos = tmp_path / "made before"
+def made_before(folder: Path) -> None:
+    """Videos that merge commands copy: the right one of 30 frames, and wrong ones."""
+    videos = folder / "made before"
     videos.mkdir()
     write_clip(videos / "right.mp4", Clip(), start=0, count=30)
     write_clip(videos / "short.mp4", Clip(), start=0, count=29)
     write_clip(videos / "fast.mp4", Clip(fps=Fraction(1000)), start=0, count=30)
     (videos / "rubbish.mp4").write_bytes(b"rubbish")
 
-    async def merge(command: str) -> JobReport:
-        _, report = await render(tmp_path, make_job(mergeCommand=command))
-        return report
 
-    copy = "cp 'made before/{}.mp4' film.mp4"
-    for command in (copy.format("right"), "sh -c 'cp made*/right.mp4 renders.mkv; cp made*/short.mp4 preview.mp4'"):
-        report = await merge(command)
-        assert report.merged
-        assert report.video is not None, report.error
-        assert (report.video.frames, report.output) == (30, report.video.path)
-    wrong = {
-        "short": "has 29 frames; expected 30 frames in 1.000 s",
-        "fast": "has 30 frames in 0.0.* s; expected 30 frames in 1.000 s, at 30 fps",
-        "rubbish": "can't be read as a video",
-    }
-    for name, says in wrong.items():
-        report = await merge(copy.format(name))
-        assert report.state is RunState.FAILED
-        assert re.search(f"film.mp4 {says}", report.error or "")
-    report = await merge("true")
+COPY = "cp 'made before/{}.mp4' film.mp4"
+
+
+@pytest.mark.parametrize(
+    "command", [COPY.format("right"), "sh -c 'cp made*/right.mp4 renders.mkv; cp made*/short.mp4 preview.mp4'"]
+)
+async def test_what_a_merge_command_writes_is_found(tmp_path: Path, command: str) -> None:
+    """A merged video is found by the command's words or by its name, and verified."""
+    made_before(tmp_path)
+    _, report = await render(tmp_path, make_job(mergeCommand=command))
+    assert report.merged
+    assert report.video is not None, report.error
+    assert (report.video.frames, report.output) == (30, report.video.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("short", "has 29 frames; expected 30 frames in 1.000 s"),
+        pytest.param(
+            "fast", "has 30 frames in 0.0.* s; expected 30 frames in 1.000 s, at 30 fps", marks=pytest.mark.slow
+        ),
+        pytest.param("rubbish", "can't be read as a video", marks=pytest.mark.slow),
+    ],
+)
+async def test_a_merged_video_that_is_wrong(tmp_path: Path, name: str, says: str) -> None:
+    """A merged video that is not what was ordered fails the job."""
+    made_before(tmp_path)
+    _, report = await render(tmp_path, make_job(mergeCommand=COPY.format(name)))
+    assert report.state is RunState.FAILED
+    assert re.search(f"film.mp4 {says}", report.error or "")
+
+
+async def test_a_merge_command_that_writes_no_video(tmp_path: Path) -> None:
+    """A merge command need not write a video."""
+    _, report = await render(tmp_path, make_job(mergeCommand="true"))
     assert (report.state, report.merged, report.video) == (RunState.COMPLETED, True, None)
 
 
@@ -576,7 +604,10 @@ async def test_attempts_that_are_alike_end_the_retries(tmp_path: Path) -> None:
     assert "--last-chunk shorter, or longer" in (state.message or "")
 
 
-@pytest.mark.parametrize(("how", "allowed", "frames"), [("short", "shorter", 29), ("long", "longer", 31)])
+@pytest.mark.parametrize(
+    ("how", "allowed", "frames"),
+    [("short", "shorter", 29), pytest.param("long", "longer", 31, marks=pytest.mark.slow)],
+)
 async def test_a_last_chunk_of_another_length(tmp_path: Path, how: str, allowed: str, frames: int) -> None:
     """The last chunk may differ where that is allowed, and the report says so; any other chunk may not."""
     job = make_job(outputFile="video.mp4", id=how, extra=["--misbehave", how, "--only", "20"])

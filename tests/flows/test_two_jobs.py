@@ -66,8 +66,15 @@ def replace(chunk: Path, other: Path) -> None:
     other.replace(chunk)
 
 
-@pytest.mark.parametrize("change", [overwrite, replace])
-@pytest.mark.parametrize("join", ["stitch", "merge"])
+@pytest.mark.parametrize(
+    ("change", "join"),
+    [
+        (overwrite, "stitch"),
+        (replace, "merge"),
+        pytest.param(overwrite, "merge", marks=pytest.mark.slow),
+        pytest.param(replace, "stitch", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_chunk_that_is_changed_before_the_join(
     tmp_path: Path, change: Callable[[Path, Path], None], join: str
 ) -> None:

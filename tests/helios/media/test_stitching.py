@@ -298,10 +298,11 @@ except WorkerUnavailableError as exc:
 """
 
 
-@pytest.fixture
-def large_chunks(tmp_path: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def large_chunks(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     noisy = Clip(codec="prores_ks", pixel_format="yuv422p10le", width=640, height=480)
-    return [str(part.path) for part in chunks(tmp_path, noisy, suffix=".mov", sizes=(30, 30))]
+    folder = tmp_path_factory.mktemp("large")
+    return [str(part.path) for part in chunks(folder, noisy, suffix=".mov", sizes=(30, 30))]
 
 
 def run_stitch(*words: str | Path, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
