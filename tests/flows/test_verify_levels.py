@@ -1,5 +1,6 @@
 """The level of verification is a part of what was accepted: a higher one looks again, and renders what it refuses."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from helios.models.report import JobReport
 from helios.models.verification import VerifyLevel
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, moving_job
-from testbed.moving_pictures import waves, write_pictures
+from testbed.moving_pictures import Look, waves, write_pictures
 from testbed.programs.moving import REPEATABLE
 from testbed.video import read_numbers
 from tests.flows.test_resume import executions, noted_job
@@ -137,7 +138,7 @@ async def test_chunks_with_the_same_pictures_are_told_at_every_level(
 
 async def test_a_still_title_over_some_chunks_is_not_told(tmp_path: Path) -> None:
     """Chunks of one black picture are equal, and rightly so; a video that is nothing else is named."""
-    write_pictures(tmp_path / "title.mp4", [waves(0)] * 16, REPEATABLE)
+    write_pictures(tmp_path / "title.mp4", [waves(0)] * 16, Look(options=REPEATABLE))
     job = moving_job(id=f"title {tmp_path}")
     for chunk in job["chunks"][:2]:
         chunk["command"] = shlex.join(["cp", "title.mp4", chunk["outputFile"]])

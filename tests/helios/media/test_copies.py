@@ -14,7 +14,7 @@ from helios.media.verify import VerificationStoppedError, verify_output
 from helios.models.pictures import PictureFault
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
-from testbed.moving_pictures import Picture, waves, write_pictures
+from testbed.moving_pictures import Look, Picture, waves, write_pictures
 from testbed.programs.moving import REPEATABLE
 
 NEVER = threading.Event()
@@ -96,7 +96,7 @@ def test_what_is_known_as_a_restart_has_no_second_warning() -> None:
 
 
 def pictures(path: Path, films: list[Picture]) -> Path:
-    write_pictures(path, films, REPEATABLE)
+    write_pictures(path, films, Look(options=REPEATABLE))
     return path
 
 
