@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapters import limit_name
+from farm.checkout import CHECKOUT
 from farm.errors import ServerStartError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
 
-CHECKOUT = Path(__file__).parents[1]
-"""Where prefect.yaml is."""
 POOL = "helios"
 """The work pool that prefect.yaml names."""
 SHOWN_LINES = 5
@@ -72,7 +71,6 @@ def deploy() -> None:
     done = subprocess.run(
         [prefect, "--no-prompt", "deploy", "--all"],
         cwd=CHECKOUT,
-        env={**os.environ, "PWD": str(CHECKOUT)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

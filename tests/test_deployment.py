@@ -45,7 +45,7 @@ def prefect(*words: str, check: bool = True) -> str:
 async def make_deployment(name: str, *, pool: str) -> UUID:
     """Do what `prefect work-pool create` and `prefect deploy` do, which take four seconds of CPU each."""
     template = ProcessWorker.get_default_base_job_template()
-    pull = {"prefect.deployments.steps.set_working_directory": {"directory": str(ROOT)}}
+    pull: dict[str, Any] = {"farm.checkout.enter": {}}
     async with get_client() as client:
         kind = WorkPoolCreate(name=pool, type="process", base_job_template=template)
         await client.create_work_pool(kind, overwrite=True)
