@@ -2,16 +2,19 @@
 
 import asyncio
 import time
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import ParameterTypeError
 from prefect.runtime import flow_run
 
 from flows import parameters
-from helios.errors import ExpectedError, HeliosError
+from helios.errors import ExpectedError, HeliosError, RequestError
 from helios.garbage import calm_collector
 from helios.media.sound_order import SoundTracks
 from helios.models.report import JobReport
@@ -21,12 +24,13 @@ from tasks.page.overdue import overdue_notice
 from tasks.page.page import keep_page_updated
 from tasks.page.webhook import Webhook, open_webhook
 from tasks.prefect_api import log
-from tasks.prefect_api.api import RunApi
+from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
 from tasks.prefect_api.server import check_server
 from tasks.prefect_api.states import job_state, stitching
 from tasks.render_all import render_all
+from tasks.request.as_deployed import as_deployed
 from tasks.request.audit_order import LEAST_PSNR
 from tasks.request.complete import complete
 from tasks.request.overwrite import check_overwrite
@@ -46,8 +50,8 @@ from tasks.run.termination import sigterm_cancels
 
 def _run_name() -> str:
     job = flow_run.parameters.get("job")
-    name = PurePath(job).stem if isinstance(job, str) else (job or {}).get("id") or "job"
-    return f"{name}-{str(flow_run.id)[-6:]}"
+    name = PurePath(job).stem if isinstance(job, str) else (job or {}).get("id")
+    return f"{name or 'job'}-{str(flow_run.id)[-6:]}"
 
 
 @flow(
@@ -107,18 +111,19 @@ async def render_job(
             async with api_client(**FOR_ONE_TRY) as client:
                 api = RunApi(client, logger)
                 await check_server(client, logger)
-                notify = await open_webhook(webhook, secret=webhook_secret, data=webhook_data)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))
+                request = await _fill_in(request, own_run, api)
+                notify = await open_webhook(request.webhook, secret=request.webhook_secret, data=request.webhook_data)
                 told = (notify, own_run) if notify is not None else None
                 request = await complete(request, client, own_run)
                 prepared = await asyncio.to_thread(prepare, request)
-                await check_overwrite(client, own_run, prepared, overwrite=overwrite)
+                await check_overwrite(client, own_run, prepared, overwrite=request.overwrite)
                 calm_collector()
                 # Chunks that are named in the request are rendered anew.
-                anew, policy = fresh or chunks is not None, _policy(request)
+                anew, policy = request.fresh or request.chunks is not None, _policy(request)
                 async with (
                     run_session(prepared, api, policy=policy, anew=anew, cancel=cancel) as session,
-                    overdue_notice(session.run, overdue_seconds, name=own_run.name, webhook=notify, api=api),
+                    overdue_notice(session.run, request.overdue_seconds, name=own_run.name, webhook=notify, api=api),
                 ):
                     outcome = await _carry_out(session, request)
     except asyncio.CancelledError:
@@ -129,6 +134,25 @@ async def render_job(
     if told is not None:
         await _send_end(*told, outcome, logger)
     return cast(JobReport | State[JobEndedError], outcome)  # a caller gets the data of a completed run's state
+
+
+async def _fill_in(request: RenderRequest, run: FlowRun, api: RunApi) -> RenderRequest:
+    """Take what the request has empty from the deployment. The run's page then shows it, too.
+
+    Raises:
+        RequestError: What the deployment says is no value of its parameter.
+    """
+    found = await as_deployed(api.client, run, is_joined=request.is_joined)
+    if not found:
+        return request
+    try:
+        checked = render_job.validate_parameters({"job": request.job, **found})
+    except ParameterTypeError as exc:
+        raise RequestError(f"The deployment's parameters are not sound: {exc}; correct them there") from exc
+    api.log.info("As the deployment says, since the run has them empty: %s", ", ".join(found))
+    with suppress(*UNREACHABLE):
+        await api.client.update_flow_run(run.id, parameters={**run.parameters, **found})
+    return replace(request, **{name: checked[name] for name in found})
 
 
 async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:

@@ -24,8 +24,13 @@ class Parameter:
 
     @property
     def description(self) -> str:
-        """The text, and what an empty field means: for the form."""
+        """The text, and what happens where it is not given: for the README."""
         return f"{self.text} Empty: {self.empty}." if self.empty else self.text
+
+    @property
+    def form_text(self) -> str:
+        """The text, and what an empty field means: for the form."""
+        return f"{self.text} Empty: as the deployment says, else {self.empty}." if self.empty else self.text
 
     @property
     def help(self) -> str:
@@ -265,7 +270,7 @@ PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 def form_field(name: str) -> dict[str, Any]:
     """Title and description of a parameter, as the form's JSON schema has them."""
     parameter = PARAMETERS[name]
-    return {"title": parameter.title, "description": parameter.description}
+    return {"title": parameter.title, "description": parameter.form_text}
 
 
 def readme_table() -> str:

@@ -103,6 +103,8 @@ class RenderRequest:
             RequestError: It is not sound, or there is none.
             WorkerUnavailableError: The job's URL did not answer.
         """
+        if self.job == "":
+            raise RequestError("No job document was named; expected its path or URL, or the document itself")
         return load_job_spec(self.job, levels=self._levels)
 
     def open_directory(self, spec: JobSpec) -> JobDirectory:

@@ -8,6 +8,7 @@ from helios.errors import ExpectedError, HeliosError, RetryBudget
 from helios.models.report import JobReport, ReusedFrom, RunState
 from helios.models.report_text import describe_report, duration
 from tasks.prefect_api.log import RunLogger
+from tasks.request.prepare import PreparedJob
 from tasks.run.dead_run_automation import say_suspended
 from tasks.run.errors import (
     JOB_CANCELLED,
@@ -39,13 +40,25 @@ def tell_reused(ledger: Ledger, log: RunLogger) -> None:
         log.info("%d of %d chunks come from the cache", cached, len(sources))
 
 
+def no_video(job: PreparedJob) -> str | None:
+    """What to tell of a job that ends without a video because none was asked for; None for other jobs."""
+    if job.output is not None or job.merge is not None:
+        return None
+    return (
+        "No video: none was asked for (parameter output_file, or outputFile in the job document); "
+        f"the chunks are in {job.directory.path}"
+    )
+
+
 def completed(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobReport]:
     """The state of a job that is done: its message says where the video is, and what it is."""
     report = _report(run, RunState.COMPLETED, duration_ms=duration_ms)
     log.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
              report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
     took = duration(report.duration_ms / 1000)
-    return Completed(message=f"{describe_report(report)}; done in {took}", data=report)
+    if (message := no_video(run.identity.job)) is not None:
+        log.info("%s", message)
+    return Completed(message=message or f"{describe_report(report)}; done in {took}", data=report)
 
 
 def failed(run: Run, error: ExpectedError, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:

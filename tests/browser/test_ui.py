@@ -65,7 +65,14 @@ class Ui:
         """The id of render-job/local."""
         return str(self.ask("GET", "/deployments/name/render-job/local")["id"])
 
-    def submit(self, job: Path, video: Path) -> str:
+    def deploy(self, name: str, **parameters: Any) -> str:
+        """Make a deployment like render-job/local, with parameters of its own; return its id."""
+        local = self.ask("GET", "/deployments/name/render-job/local")
+        kept = ("flow_id", "entrypoint", "pull_steps", "work_pool_name", "parameter_openapi_schema")
+        body = {field: local[field] for field in kept} | {"name": name, "parameters": parameters}
+        return str(self.ask("POST", "/deployments/", body)["id"])
+
+    def submit(self, job: Path, video: Path, *, name: str | None = None) -> str:
         """Fill in the form and submit it; return the run's id."""
         page, deployment = self.page, self.deployment()
         before = {run["id"] for run in self._runs(deployment)}
@@ -74,6 +81,8 @@ class Ui:
         page.locator("textarea").first.fill(str(job))
         page.get_by_text("path or URL", exact=True).nth(1).click()
         page.locator("textarea").nth(1).fill(str(video))
+        if name is not None:
+            page.locator(".flow-run-name-input input").fill(name)
         page.locator("textarea").first.scroll_into_view_if_needed()
         self.shoot("form")
         made: set[str] = set()
@@ -133,7 +142,7 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
     gate.mkdir()
     path = write_job(tmp_path, make_job([5] * 6, extra=["--misbehave", f"until:{gate}"]))
     (gate / "0").touch()
-    run = ui.submit(path, tmp_path / "video.mp4")
+    run = ui.submit(path, tmp_path / "video.mp4", name="beta-cut")
     until(lambda: ui.state(run) == "Running")
     ui.open_artifact(run, "render-progress")
     _is_said(ui, run, "rendering: 5 of 30 frames, 1 of 6 chunks")
@@ -141,6 +150,7 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
     for start in range(5, 30, 5):
         (gate / str(start)).touch()
     until(lambda: ui.state(run) == "Completed")
+    assert ui.ask("GET", f"/flow_runs/{run}")["name"] == "beta-cut"
     _is_said(ui, run, "stitching: 30 of 30 frames, 6 of 6 chunks")
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
     ui.open_run(run, "Artifacts")
@@ -226,6 +236,37 @@ def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     ui.page.goto(f"{ui.url}/runs")
     expect(ui.page.get_by_text(re.compile(r"^job-\w{6}$")).first).to_be_visible(timeout=PATIENCE_MS)
     ui.shoot("runs")
+
+
+@pytest.mark.parametrize("page", ["light"], indirect=True)
+def test_a_schedule_made_in_the_dialog(ui: Ui, tmp_path: Path) -> None:
+    """A schedule whose dialog sent null for each empty field renders the deployment's video, in its job folder."""
+    page = ui.page
+    for folder in ("document", "work"):
+        (tmp_path / folder).mkdir()
+    path = write_job(tmp_path / "document", make_job([5] * 2))
+    said = {"job_dir": str(tmp_path / "work"), "output_file": str(tmp_path / "{date}.mp4"), "overwrite": True}
+    deployment = ui.deploy("nightly-film", job=str(path), **said)
+    page.goto(f"{ui.url}/v2/deployments/deployment/{deployment}")
+    page.get_by_role("button", name="Schedule", exact=True).first.click()
+    page.get_by_label("Value", exact=True).fill("1")
+    ui.shoot("schedule")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    found: list[dict[str, Any]] = []
+
+    def is_made() -> bool:
+        found[:] = ui.ask("GET", f"/deployments/{deployment}/schedules")
+        return bool(found)
+
+    until(is_made)
+    # What the dialog does with fields that nobody touched.
+    assert {found[0]["parameters"][name] for name in said} == {None}
+    try:
+        until(lambda: list(tmp_path.glob("20*.mp4")))
+    finally:
+        ui.ask("DELETE", f"/deployments/{deployment}")
+    assert len(list((tmp_path / "work").glob("chunk ?.mp4"))) == 2
+    assert list((tmp_path / "document").glob("chunk*")) == []
 
 
 def _is_said(ui: Ui, run: str, text: str) -> None:

@@ -31,7 +31,7 @@ def test_the_form_shows_title_and_description() -> None:
     assert set(schema) == set(PARAMETERS)
     for name, parameter in PARAMETERS.items():
         assert schema[name]["title"] == parameter.title
-        assert schema[name]["description"] == parameter.description
+        assert schema[name]["description"] == parameter.form_text
 
 
 @pytest.mark.parametrize("command", [run, submit])

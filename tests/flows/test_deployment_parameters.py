@@ -1,0 +1,163 @@
+"""Runs of deployments: what a form left empty is as the deployment says."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.automations import AutomationCore
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.schedules import IntervalSchedule
+from prefect.events import emit_event
+from prefect.events.actions import RunDeployment
+from prefect.events.schemas.automations import EventTrigger, Posture
+from prefect.states import Scheduled
+
+from farm.here import start_flow
+from flows.render import render_job
+from tasks.request.parameters import PARAMETERS
+from testbed.jobs import make_job, write_job
+from testbed.video import read_numbers
+from tests.running import eventually, report_of
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[PrefectClient]:
+    async with get_client() as client:
+        yield client
+
+
+async def deploy(client: PrefectClient, folder: Path, **parameters: Any) -> UUID:
+    """Make a deployment of a job, whose document is in a folder of its own; return its id."""
+    (folder / "document").mkdir()
+    path = write_job(folder / "document", make_job([5] * 2))
+    flow = await client.create_flow_from_name("render-job")
+    return await client.create_deployment(
+        flow,
+        f"nightly-{folder.name}",
+        entrypoint="flows/render.py:render_job",
+        parameters={"job": str(path)} | parameters,
+        parameter_openapi_schema=render_job.parameters.model_dump(),
+        enforce_parameter_schema=True,
+    )
+
+
+async def read_runs(client: PrefectClient, deployment: UUID) -> list[FlowRun]:
+    """The runs of a deployment, in the order of their times."""
+    body = {"deployments": {"id": {"any_": [str(deployment)]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    answer = await client.request("POST", "/flow_runs/filter", json=body)
+    return [FlowRun.model_validate(one) for one in answer.json()]
+
+
+async def carry_out(client: PrefectClient, run: FlowRun) -> State[Any]:
+    """Do what a worker does: run the flow with the parameters that Prefect has."""
+    await client.set_flow_run_state(run.id, Scheduled(), force=True)
+    return await start_flow(run, run.parameters)
+
+
+def video_of(folder: Path) -> dict[str, Any]:
+    """The parameters of a deployment with a job folder and a video of its own."""
+    (folder / "work").mkdir()
+    return {"job_dir": str(folder / "work"), "output_file": str(folder / "video-{date}.mp4"), "retries": 1}
+
+
+async def test_nulls_of_a_form(client: PrefectClient, tmp_path: Path) -> None:
+    """Nulls and empty texts of a run are as its deployment says, and its page shows what that is."""
+    said = video_of(tmp_path)
+    deployment = await deploy(client, tmp_path, **said)
+    empty = {"output_file": None, "job_dir": "", "webhook": None, "chunks": [], "cache": " "}
+    run = await client.create_flow_run_from_deployment(deployment, parameters=empty)
+    report = await report_of(await carry_out(client, run))
+    (video,) = tmp_path.glob("video-*.mp4")
+    assert report.output == str(video)
+    assert read_numbers(video) == list(range(10))
+    assert len(list((tmp_path / "work").glob("chunk ?.mp4"))) == 2
+    shown = (await client.read_flow_run(run.id)).parameters
+    assert {name: shown[name] for name in ("output_file", "job_dir")} == {
+        name: said[name] for name in ("output_file", "job_dir")
+    }
+
+
+async def test_a_schedule_with_every_parameter_null(client: PrefectClient, tmp_path: Path) -> None:
+    """A schedule whose dialog sent null for every parameter renders what its deployment says."""
+    deployment = await deploy(client, tmp_path, **video_of(tmp_path))
+    schedule = DeploymentScheduleCreate(
+        schedule=IntervalSchedule(interval=timedelta(hours=1)), active=True, parameters=dict.fromkeys(PARAMETERS)
+    )
+    await client.create_deployment_schedules(deployment, [schedule])
+
+    async def is_planned() -> bool:
+        return bool(await read_runs(client, deployment))
+
+    await eventually(is_planned)
+    run = (await read_runs(client, deployment))[0]
+    assert run.parameters["job"] is None
+    report = await report_of(await carry_out(client, run))
+    assert report.output is not None
+    assert report.output.startswith(str(tmp_path / "video-2"))
+    assert report.retries == 1
+    await client.delete_deployment(deployment)
+
+
+async def test_an_automation_that_sends_null(client: PrefectClient, tmp_path: Path) -> None:
+    """A run that an automation starts with null for the video makes the deployment's video."""
+    deployment = await deploy(client, tmp_path, **video_of(tmp_path))
+    event = f"asked-for.{tmp_path.name}"
+    trigger = EventTrigger(posture=Posture.Reactive, expect={event}, threshold=1, within=timedelta(0))
+    action = RunDeployment(source="selected", deployment_id=deployment, parameters={"output_file": None})
+    made = await client.create_automation(AutomationCore(name=event, trigger=trigger, actions=[action]))
+    try:
+
+        async def is_made() -> bool:
+            # The server begins to look at a new automation a moment later.
+            emit_event(event, resource={"prefect.resource.id": "test"})
+            await asyncio.sleep(1)
+            return bool(await read_runs(client, deployment))
+
+        await eventually(is_made)
+        run = (await read_runs(client, deployment))[0]
+    finally:
+        await client.delete_automation(made)
+    assert run.parameters["output_file"] is None
+    report = await report_of(await carry_out(client, run))
+    assert report.output is not None
+
+
+async def test_single_chunks_of_a_deployment_with_a_video(client: PrefectClient, tmp_path: Path) -> None:
+    """With null for the video, single chunks of a deployment are rendered, and the run says that there is no video."""
+    deployment = await deploy(client, tmp_path, **video_of(tmp_path))
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"chunks": [1], "output_file": None})
+    state = await carry_out(client, run)
+    assert (await report_of(state)).output is None
+    assert (state.message or "").startswith("No video: none was asked for (parameter output_file")
+    assert state.is_completed()
+
+
+async def test_no_deployment_says_it_either(client: PrefectClient, tmp_path: Path) -> None:
+    """Where the deployment does not name a video either, the run completes, and its state says that there is none."""
+    deployment = await deploy(client, tmp_path)
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"output_file": None})
+    state = await carry_out(client, run)
+    assert state.is_completed()
+    assert f"the chunks are in {tmp_path}/document" in (state.message or "")
+
+
+async def test_a_job_that_nobody_named(client: PrefectClient, tmp_path: Path) -> None:
+    """A run without a job document is refused with what was expected."""
+    deployment = await deploy(client, tmp_path, job="")
+    run = await client.create_flow_run_from_deployment(deployment, parameters={})
+    state = await carry_out(client, run)
+    assert state.message == "No job document was named; expected its path or URL, or the document itself"
+
+
+def test_the_form_s_fields_stay_what_they_are() -> None:
+    """Taking null changes nothing of the form: a number stays a number, with its bounds."""
+    field = render_job.parameters.model_dump()["properties"]["retries"]
+    assert (field["type"], field["minimum"], field["maximum"], field["default"]) == ("integer", 0, 100, 2)
