@@ -33,6 +33,7 @@ from tasks.render_all import render_all
 from tasks.request.as_deployed import as_deployed
 from tasks.request.audit_order import LEAST_PSNR
 from tasks.request.complete import complete
+from tasks.request.made_up_name import is_made_up
 from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
 from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, RenderRequest
@@ -49,6 +50,9 @@ from tasks.run.termination import sigterm_cancels
 
 
 def _run_name() -> str:
+    """The name that a person gave the run, else one with the job's name."""
+    if not is_made_up(name := str(flow_run.name)):
+        return name
     job = flow_run.parameters.get("job")
     name = PurePath(job).stem if isinstance(job, str) else (job or {}).get("id")
     return f"{name or 'job'}-{str(flow_run.id)[-6:]}"

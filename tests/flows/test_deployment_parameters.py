@@ -1,4 +1,4 @@
-"""Runs of deployments: what a form left empty is as the deployment says."""
+"""Runs of deployments: what a form left empty is as the deployment says, and a name that somebody typed is kept."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,9 +17,11 @@ from prefect.events import emit_event
 from prefect.events.actions import RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.states import Scheduled
+from prefect.utilities.names import generate_slug
 
 from farm.here import start_flow
 from flows.render import render_job
+from tasks.request.made_up_name import is_made_up
 from tasks.request.parameters import PARAMETERS
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
@@ -155,6 +157,23 @@ async def test_a_job_that_nobody_named(client: PrefectClient, tmp_path: Path) ->
     run = await client.create_flow_run_from_deployment(deployment, parameters={})
     state = await carry_out(client, run)
     assert state.message == "No job document was named; expected its path or URL, or the document itself"
+
+
+async def test_a_typed_name_is_kept(client: PrefectClient, tmp_path: Path) -> None:
+    """A run keeps the name that somebody typed; one whose name Prefect made up is called after its job."""
+    deployment = await deploy(client, tmp_path)
+    for name in ("beta-cut", "Teaser, second try", None):
+        run = await client.create_flow_run_from_deployment(deployment, name=name, parameters={"fresh": True})
+        assert is_made_up(run.name) == (name is None)
+        await carry_out(client, run)
+        assert (await client.read_flow_run(run.id)).name == (name or f"job-{str(run.id)[-6:]}")
+
+
+def test_names_that_prefect_makes_up() -> None:
+    """Every name that Prefect makes up is known as one; other names are not."""
+    assert all(is_made_up(generate_slug(2)) for _ in range(200))
+    assert is_made_up("missed-20260307-0305")
+    assert not any(is_made_up(name) for name in ("trailer", "blue-trailer", "my-otter", "brave-otter-2", "", "-"))
 
 
 def test_the_form_s_fields_stay_what_they_are() -> None:
