@@ -110,6 +110,7 @@ _OPTIONS = {
     "cache_size": _Option({"metavar": "SIZE", "show_default": True}),
     "last_chunk": _Option({"type": click.Choice(LAST_CHUNK)}),
     "revision": _Option({"metavar": "TEXT"}),
+    "hand_overs": _Option({"type": click.IntRange(0, 100)}),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

@@ -25,12 +25,13 @@ LIMITS = {"local": os.cpu_count() or 1, "aws-lambda": 1000, "cloud-run": 100, "c
 
 
 async def make_pool() -> None:
-    """Make the work pool with its queues, and the limits, where they are not there."""
+    """Make the work pool with its queues, the limits, and what hands runs over, where they are not there."""
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
     from tasks.prefect_api.client import api_client
+    from tasks.run.hand_over import ensure_hand_overs
 
     template = ProcessWorker.get_default_base_job_template()
     async with api_client() as client:
@@ -38,6 +39,7 @@ async def make_pool() -> None:
             await client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
             await _make_queues(client)
         await _make_limits(client)
+        await ensure_hand_overs(client)
 
 
 async def _make_queues(client: "PrefectClient") -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
@@ -15,7 +16,7 @@ from prefect.client.schemas.filters import (
     LogFilterFlowRunId,
     LogFilterLevel,
 )
-from prefect.client.schemas.objects import FlowRun, Log, TaskRun
+from prefect.client.schemas.objects import FlowRun, Log, StateType, TaskRun
 from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
 from pydantic import ValidationError
 
@@ -27,6 +28,8 @@ from tasks.run.errors import JobEndedError
 from tasks.run.progress import Progress
 
 LOOK_SECONDS = 0.5
+HAND_OVER_TIME = timedelta(seconds=10)
+"""A run that crashed is handed over to another worker within this time, where it may be."""
 PAGE = 200
 LATE_LINES_SECONDS = 3.0
 """Seconds within which a run's last lines reach the server after its last state."""
@@ -85,12 +88,20 @@ async def wait_for_run(
         status: The run.
         tell: Called with its counts, now and then.
     """
-    while status.state not in ENDED or status.holder is not None:
+    while status.state not in ENDED or status.holder is not None or _may_be_handed_over(status):
         if (progress := await read_progress(client, status.run)) is not None:
             tell(progress)
         await asyncio.sleep(LOOK_SECONDS)
         status = await find_run(client, str(status.run.id))
     return status
+
+
+def _may_be_handed_over(status: RunStatus) -> bool:
+    """Whether a run has just crashed, and the server may be about to give it to another worker."""
+    run, state = status.run, status.run.state
+    if state is None or state.type is not StateType.CRASHED or run.deployment_id is None:
+        return False
+    return run.parameters.get("hand_overs") != 0 and abs(datetime.now(UTC) - state.timestamp) < HAND_OVER_TIME
 
 
 async def read_report(run: FlowRun) -> JobReport | None:
@@ -141,5 +152,5 @@ async def read_log(
         if last_look or not follow:
             return
         status = await find_run(client, str(status.run.id))
-        last_look = status.state in ENDED and status.holder is None
+        last_look = status.state in ENDED and status.holder is None and not _may_be_handed_over(status)
         await asyncio.sleep(LATE_LINES_SECONDS if last_look else LOOK_SECONDS)

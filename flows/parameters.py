@@ -108,3 +108,4 @@ RevisionText = Annotated[
 WebhookData = Annotated[
     Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data"), _filled("webhook_data")
 ]
+HandOvers = Annotated[int, _field("hand_overs", ge=0, le=100), _filled("hand_overs")]

@@ -9,8 +9,8 @@ from typing import Any, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.schemas.objects import FlowRun, State
-from prefect.exceptions import ParameterTypeError
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ParameterTypeError, Pause
 from prefect.runtime import flow_run
 
 from flows import parameters
@@ -28,7 +28,7 @@ from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
 from tasks.prefect_api.server import check_server
-from tasks.prefect_api.states import job_state, stitching
+from tasks.prefect_api.states import job_state, stitching, suspended
 from tasks.render_all import render_all
 from tasks.request.as_deployed import as_deployed
 from tasks.request.audit_order import LEAST_PSNR
@@ -36,9 +36,10 @@ from tasks.request.complete import complete
 from tasks.request.made_up_name import is_made_up
 from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
-from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, RenderRequest
+from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, HAND_OVERS, RenderRequest
 from tasks.run.audits import heed_audits
 from tasks.run.errors import JobEndedError
+from tasks.run.hand_over import HandOvers, read_hand_overs
 from tasks.run.identity import RetryPolicy
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped, tell_reused
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
@@ -51,8 +52,8 @@ from tasks.run.termination import sigterm_cancels
 
 def _run_name() -> str:
     """The name that a person gave the run, else one with the job's name."""
-    if not is_made_up(name := str(flow_run.name)):
-        return name
+    if not is_made_up(given := str(flow_run.name)):
+        return given
     job = flow_run.parameters.get("job")
     name = PurePath(job).stem if isinstance(job, str) else (job or {}).get("id")
     return f"{name or 'job'}-{str(flow_run.id)[-6:]}"
@@ -100,6 +101,7 @@ async def render_job(
     cache_size: parameters.CacheSize = CACHE_SIZE,
     last_chunk: parameters.LastChunkLength = None,
     revision: parameters.RevisionText = None,
+    hand_overs: parameters.HandOvers = HAND_OVERS,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -117,6 +119,8 @@ async def render_job(
                 await check_server(client, logger)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))
                 request = await _fill_in(request, own_run, api)
+                handed = await read_hand_overs(client, own_run, request.hand_overs)
+                await _heed_interruption(handed, own_run, api)
                 notify = await open_webhook(request.webhook, secret=request.webhook_secret, data=request.webhook_data)
                 told = (notify, own_run) if notify is not None else None
                 request = await complete(request, client, own_run)
@@ -126,7 +130,7 @@ async def render_job(
                 # Chunks that are named in the request are rendered anew.
                 anew, policy = request.fresh or request.chunks is not None, _policy(request)
                 async with (
-                    run_session(prepared, api, policy=policy, anew=anew, cancel=cancel) as session,
+                    run_session(prepared, api, policy=policy, anew=anew, hand_overs=handed, cancel=cancel) as session,
                     overdue_notice(session.run, request.overdue_seconds, name=own_run.name, webhook=notify, api=api),
                 ):
                     outcome = await _carry_out(session, request)
@@ -157,6 +161,23 @@ async def _fill_in(request: RenderRequest, run: FlowRun, api: RunApi) -> RenderR
     with suppress(*UNREACHABLE):
         await api.client.update_flow_run(run.id, parameters={**run.parameters, **found})
     return replace(request, **{name: checked[name] for name in found})
+
+
+async def _heed_interruption(handed: HandOvers, run: FlowRun, api: RunApi) -> None:
+    """Stop a run that was handed over although a person had cancelled or paused it before its process died.
+
+    Raises:
+        CancelledError: It had been cancelled.
+        Pause: It had been paused, and is suspended: it goes on when it is resumed.
+    """
+    if handed.interrupted is not None:
+        api.log.warning("This run was %s: its worker or its process died", handed)
+    if handed.interrupted is StateType.CANCELLING:
+        raise asyncio.CancelledError
+    if handed.interrupted is StateType.PAUSED:
+        state = suspended()
+        await api.client.set_flow_run_state(run.id, state, force=True)
+        raise Pause(state=state)
 
 
 async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:

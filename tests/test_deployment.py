@@ -1,6 +1,8 @@
 """A job from Prefect: `prefect deploy --all`, a process worker, `prefect deployment run … --watch`."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,7 +33,7 @@ def prefect(*words: str, check: bool = True) -> str:
     done = subprocess.run(
         [PREFECT, *words],
         cwd=ROOT,
-        env={**os.environ, "PWD": str(ROOT), "COLUMNS": "200"},
+        env={**os.environ, "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -56,12 +58,17 @@ async def make_deployment(name: str, *, pool: str) -> UUID:
 
 
 @contextmanager
-def a_worker(log: Path, *, pool: str) -> Iterator["subprocess.Popen[bytes]"]:
+def a_worker(log: Path, *, pool: str, checkout: Path = ROOT) -> Iterator["subprocess.Popen[bytes]"]:
     """Make a pool, and run a process worker of it within the block."""
     prefect("work-pool", "create", pool, "--type", "process", "--overwrite")
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [PREFECT, "worker", "start", "--pool", pool], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            [PREFECT, "worker", "start", "--pool", pool],
+            cwd=checkout,
+            # What an editable install of the checkout does in a virtual environment of its own.
+            env={**os.environ, "PYTHONPATH": str(checkout)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     yield process
     process.terminate()
@@ -128,27 +135,61 @@ def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
 
 
-@pytest.mark.slow
-def test_the_death_of_the_worker_ends_its_jobs(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """SIGKILL of the Prefect worker ends its jobs' processes and the run is Crashed; another worker goes on with it."""
-    (tmp_path / "notes").mkdir()
-    words = ["--notes", str(tmp_path / "notes"), "--misbehave", "slow:4"]
-    path = write_job(tmp_path, make_job([5] * 3, extra=words, outputFile="video.mp4"))
-    with a_worker(tmp_path / "log", pool="doomed") as doomed:
-        prefect("deploy", "-n", "local", "--pool", "doomed")
-        run = said("submit", path, "--concurrency", 1).strip()
-        until(lambda: len(list((tmp_path / "notes").iterdir())) == 2)
-        flow = psutil.Process(doomed.pid).children()[0]
-        doomed.send_signal(signal.SIGKILL)
+def test_a_worker_whose_checkout_lies_elsewhere(prefect_api: str, tmp_path: Path) -> None:
+    """A worker carries out runs of a deployment in its own checkout, also where another one was deployed from."""
+    other = tmp_path / "checkout"
+    for package in ("adapters", "farm", "flows", "helios", "tasks"):
+        shutil.copytree(ROOT / package, other / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (other / "here").mkdir()
+    write_job(other / "here", make_job([5] * 2, outputFile="video.mp4"))
+    with a_worker(tmp_path / "log", pool="elsewhere", checkout=other):
+        prefect("deploy", "-n", "local", "--pool", "elsewhere")
+        answer = prefect("deployment", "run", "render-job/local", "--param", "job=here/job.json", "--watch")
+    assert "Flow run finished successfully" in answer
+    assert read_numbers(other / "here" / "video.mp4") == list(range(10))
+
+
+def test_the_death_of_the_worker(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """SIGKILL of the Prefect worker ends its jobs' processes, and another worker goes on with the run by itself."""
+    with doomed(tmp_path) as run:
         until(lambda: processes_of(tmp_path) == [])
-        doomed.wait(60)
+        until(lambda: _state(run)["name"] == "HandedOver")
+        assert "waits for a worker" in _state(run)["message"]
+    with a_worker(tmp_path / "log", pool="doomed"):
+        until(lambda: _state(run)["name"] == "Completed")
+    assert read_numbers(tmp_path / "video.mp4") == list(range(15))
+    assert len(list((tmp_path / "notes").iterdir())) == 4
+    assert json.loads(said("wait", run, "--json"))["handOvers"] == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_is_not_to_be_handed_over(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """With no hand-overs left a run whose worker was killed stays Crashed until somebody retries it."""
+    with doomed(tmp_path, "--hand-overs", 0) as run:
+        until(lambda: processes_of(tmp_path) == [])
         until(lambda: _state(run)["name"] == "Crashed")
-        until(lambda: not is_alive(flow))
     with a_worker(tmp_path / "log", pool="doomed"):
         said("retry", run)
         until(lambda: _state(run)["name"] == "Completed")
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
     assert len(list((tmp_path / "notes").iterdir())) == 4
+
+
+@contextmanager
+def doomed(folder: Path, *words: str | int) -> Iterator[str]:
+    """Give a job to a worker that is killed while it renders the second of three chunks; its run, with no worker."""
+    (folder / "notes").mkdir()
+    extra = ["--notes", str(folder / "notes"), "--misbehave", "slow:4"]
+    path = write_job(folder, make_job([5] * 3, extra=extra, outputFile="video.mp4"))
+    with a_worker(folder / "log", pool="doomed") as worker:
+        prefect("deploy", "-n", "local", "--pool", "doomed")
+        run = said("submit", path, "--concurrency", 1, *words).strip()
+        until(lambda: len(list((folder / "notes").iterdir())) == 2)
+        flow = psutil.Process(worker.pid).children()[0]
+        worker.send_signal(signal.SIGKILL)
+        worker.wait(60)
+        yield run
+        until(lambda: not is_alive(flow))
 
 
 def _state(run: str) -> dict[str, Any]:

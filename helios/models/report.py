@@ -179,6 +179,9 @@ class JobReport(WireModel):
     """How often a chunk whose command failed was to be tried again."""
     environment_retries: Annotated[int, Field(ge=0)] = 0
     """How often a chunk whose environment failed was to be tried again."""
+    hand_overs: Annotated[int, Field(ge=0)] = 0
+    """How often the run was given to another worker because its worker or its process died. The chunks' attempts are
+    those of the last worker; what earlier ones had accepted is reused."""
     video: OutputReport | None = None
     """What the joined video is; empty when nothing was joined, or what the job's merge command wrote was not found."""
     error: str | None = None

@@ -12,7 +12,8 @@ def describe(progress: Progress) -> str:
     )
     if (rate := progress.frames_per_second) is not None:
         words += f", {rate:.3g} frames/s, {duration(max(progress.total_frames - progress.frames, 0) / rate)} left"
-    return "; ".join([words, *obstacles(progress)])
+    handed_over = [progress.handed_over] if progress.handed_over else []
+    return "; ".join([words, *handed_over, *obstacles(progress)])
 
 
 def obstacles(progress: Progress) -> list[str]:

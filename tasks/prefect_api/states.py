@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect.client.schemas.filters import FlowRunFilterState, FlowRunFilterStateName, FlowRunFilterStateType
 from prefect.client.schemas.objects import State, StateType
-from prefect.states import Paused, Running, Scheduled
+from prefect.states import Paused, Running, Scheduled, Suspended
 
 from helios.models.report import RunState
 
@@ -72,6 +72,11 @@ def stitching() -> State[None]:
 def paused() -> State[None]:
     """Prefect's state of a paused job; the job stays paused until it is continued."""
     return Paused(message="Chunks in flight finish, and nothing new starts, until the job is continued")
+
+
+def suspended() -> State[None]:
+    """Prefect's state of a paused job that has no process: a worker starts one when the job is resumed."""
+    return Suspended(message="The job was paused when its worker or its process died; it goes on when it is resumed")
 
 
 def to_be_resumed() -> State[None]:

@@ -12,7 +12,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
-VIDEO_ONLY = ("output_file", "audio_file", "audio_codec")
+VIDEO_ONLY = ("output_file", "audio_file", "audio_codec", "fragments", "brand", "metadata")
 """What a request that joins nothing has no use for."""
 
 

@@ -262,6 +262,13 @@ _ALL = (
         empty="as the job document says, else none",
         option="--revision",
     ),
+    Parameter(
+        "hand_overs",
+        "Hand-overs to another worker",
+        "How often a deployment's run whose worker or process died is given to another worker, which goes on from the "
+        "accepted chunks. 0: never.",
+        option="--hand-overs",
+    ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""

@@ -31,7 +31,8 @@ LAST_CHUNK = ("shorter", "longer")
 """How a last chunk may differ from the plan; `tasks.run.last_chunk.LastChunk`."""
 ENVIRONMENT_RETRIES = 5
 """How often a chunk is tried again, by default, because its environment failed; not counted among its own retries."""
-
+HAND_OVERS = 3
+"""How often a deployment's run is handed over to another worker, by default."""
 CACHE_SIZE = "50 GB"
 """The most that a cache of outputs holds, by default: some hundred hours of compressed video."""
 
@@ -74,6 +75,7 @@ class RenderRequest:
     cache_size: str = CACHE_SIZE
     last_chunk: str | None = None
     revision: str | None = None
+    hand_overs: int = HAND_OVERS
 
     @property
     def source(self) -> str | None:

@@ -30,6 +30,8 @@ class RunControl:
         """How a run that is stopped ends."""
         self.suspension: State[Any] | None = None
         """The state that asked this process to end, if the run is to go on in another process."""
+        self.is_passed_on = False
+        """Whether another process of the same run has the job: this one leaves the run's state alone."""
         self.is_done = False
         """Whether everything is rendered and joined: a process that only reports is not suspended."""
         self._reason: str | None = None

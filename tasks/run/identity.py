@@ -6,6 +6,7 @@ from pathlib import Path
 from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES
+from tasks.run.hand_over import HandOvers
 from tasks.run.record_keys import chunk_key, document_key, inputs_key
 
 
@@ -33,6 +34,7 @@ class RunIdentity:
         token: Tells this execution of the flow run from others.
         is_first: Whether no process worked on the flow run before.
         policy: How often and how long a chunk may be tried.
+        hand_overs: How often the flow run was handed over to another worker, and may be.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class RunIdentity:
         token: str,
         is_first: bool = True,
         policy: RetryPolicy | None = None,
+        hand_overs: HandOvers | None = None,
     ) -> None:
         self.job = job
         """What is rendered."""
@@ -55,6 +58,8 @@ class RunIdentity:
         """Tells this execution of the flow run from others."""
         self.policy = policy or RetryPolicy()
         """How often and how long a chunk may be tried."""
+        self.hand_overs = hand_overs or HandOvers()
+        """How often the flow run was handed over to another worker, and may be."""
         self.key = key
         """The job's name in records, the same for all its runs."""
 

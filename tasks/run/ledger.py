@@ -174,6 +174,7 @@ class Ledger:
             duration_ms=duration_ms,
             retries=policy.retries,
             environment_retries=policy.environment_retries,
+            hand_overs=self._identity.hand_overs.done,
             video=self.video,
             error=error,
             warnings=self.warnings(),

@@ -51,5 +51,8 @@ SLOT_RENEW_SECONDS = 15.0
 START_PATIENCE = timedelta(minutes=1)
 """A run that a worker took can be given to another one after this. Should the first process come up after all, it
 finds the job locked, and stops."""
+START_SILENT_SECONDS = 300
+"""Prefect's server itself gives a run to another worker that was taken this long ago and has not begun: a slow machine
+has not begun within START_PATIENCE either, and nobody is there to judge that."""
 OWN_END_SECONDS = 30.0
 """A process waits this long for the end of an earlier process of its run, suspended just before the resume."""

@@ -118,6 +118,10 @@ class LockLostError(RequestError):
     """Another run took the job over, because this run did not renew its lock in time."""
 
 
+class LockPassedOnError(LockLostError):
+    """Another process of the same run took the job over: that run was handed over to another worker."""
+
+
 class JobLock:
     """A lock on one job.
 
@@ -162,7 +166,7 @@ class JobLock:
         """Show that the owner lives.
 
         Raises:
-            LockLostError: Another run has taken the job over.
+            LockLostError: Another run has taken the job over, or another process of this run.
         """
         self.owner = self.owner.model_copy(update={"beat": self.owner.beat + 1})
         try:
@@ -175,10 +179,7 @@ class JobLock:
         except (ObjectNotFound, PrefectHTTPStatusError) as exc:
             if _status(exc) != httpx.codes.NOT_FOUND:
                 raise
-            raise LockLostError(
-                "Another run took this job over, since nothing was heard of this one for "
-                f"{OWNER_DEAD_SECONDS:g} s; this one stops"
-            ) from None
+            raise await self._lost() from None
 
     async def suspend(self) -> None:
         """Show that this process is ending, so that another process of the same run waits for its end.
@@ -202,6 +203,13 @@ class JobLock:
             if _status(exc) != httpx.codes.CONFLICT:
                 raise
             return None
+
+    async def _lost(self) -> LockLostError:
+        found = await find_lock(self._api.client, self._name)
+        why = f"took this job over, since nothing was heard of this one for {OWNER_DEAD_SECONDS:g} s; this one stops"
+        if found is not None and found[1] is not None and found[1].run_id == self.owner.run_id:
+            return LockPassedOnError(f"Another process of this run, {found[1].pid} on {found[1].host}, {why}")
+        return LockLostError(f"Another run {why}")
 
     async def _is_dead(self, lock_id: str, owner: LockOwner) -> bool:
         if owner.is_here:

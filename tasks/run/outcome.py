@@ -1,7 +1,7 @@
 """The end of a run: the state that has its report, or that says why there is no video."""
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import Pause
+from prefect.exceptions import Abort, Pause
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from helios.errors import ExpectedError, HeliosError, RetryBudget
@@ -73,6 +73,7 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
 
     Raises:
         Pause: The run was suspended, and goes on in another process.
+        Abort: The run was handed over, and goes on in another process.
     """
     control, counts = run.control, run.progress.now
     if control.suspension is not None:
@@ -80,6 +81,9 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
         say_suspended(run.identity.run_id)
         raise Pause(state=control.suspension)
     reason = control.stop_reason if control.is_stopping else JOB_CANCELLED
+    if control.is_passed_on:
+        log.warning("%s", reason)
+        raise Abort(reason)
     report = _report(run, control.ends_as, duration_ms=duration_ms, error=reason)
     log.warning("%s: %d of %d chunks were done", reason, counts.chunks, counts.total_chunks)
     match control.ends_as:

@@ -57,6 +57,8 @@ class Progress:
     """Whether the run is paused."""
     overdue_seconds: float | None = None
     """The time that the run should have taken at most, once it has taken longer."""
+    handed_over: str = ""
+    """How often the run was handed over to another worker; empty if it was not."""
 
     @property
     def percent(self) -> float:
@@ -86,6 +88,7 @@ class Progress:
                 limit=found.get("limit", ""),
                 is_paused="is_paused" in found,
                 overdue_seconds=float(found["overdue_seconds"]) if "overdue_seconds" in found else None,
+                handed_over=found.get("handed_over", ""),
             )
         except (KeyError, ValueError):
             return None

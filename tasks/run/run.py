@@ -42,6 +42,8 @@ class Run:
         """Pause, resume and stop."""
         self.progress = ProgressTracker(job.total_frames, len(job.chunks))
         """What people watch."""
+        if identity.hand_overs.done:
+            self.progress.note(handed_over=str(identity.hand_overs))
         self.inputs = inputs
         """What its chunks are rendered from."""
         self.cache = ChunkCache(identity, inputs, api.log)

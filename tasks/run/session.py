@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
@@ -18,12 +18,13 @@ from tasks.prefect_api.run_states import replace_state
 from tasks.request.prepare import PreparedJob
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.dead_run_automation import ensure_automation
+from tasks.run.hand_over import HandOvers, ensure_hand_overs
 from tasks.run.identity import RetryPolicy, RunIdentity
 from tasks.run.inputs import open_inputs
 from tasks.run.last_states import complete_states
 from tasks.run.liveness import LOOK_SECONDS, OWN_END_SECONDS
 from tasks.run.lock import JobLock, JobLockedError, LockOwner
-from tasks.run.output_claims import claimed_outputs
+from tasks.run.output_claims import OutputClaimedError, claimed_outputs
 from tasks.run.record_keys import job_key
 from tasks.run.run import Run
 from tasks.run.supervision import Supervisor
@@ -78,7 +79,13 @@ class RunSession:
 
 @asynccontextmanager
 async def run_session(
-    job: PreparedJob, api: RunApi, *, policy: RetryPolicy, anew: bool, cancel: Callable[[], None]
+    job: PreparedJob,
+    api: RunApi,
+    *,
+    policy: RetryPolicy,
+    anew: bool,
+    hand_overs: HandOvers,
+    cancel: Callable[[], None],
 ) -> AsyncIterator[RunSession]:
     """Hold the lock on a job within the block.
 
@@ -87,6 +94,7 @@ async def run_session(
         api: Prefect's API.
         policy: How often and how long a chunk may be tried.
         anew: Take nothing of other runs.
+        hand_overs: How often the run was handed over, and may be.
         cancel: Cancels the flow's task.
 
     Raises:
@@ -102,10 +110,18 @@ async def run_session(
     try:
         with suppress(*UNREACHABLE):
             await ensure_automation(api.client)
+            await ensure_hand_overs(api.client)
         identity = RunIdentity(
-            job, run_id=run_id, key=key, token=lock.owner.token, is_first=flow_run.run_count <= 1, policy=policy
+            job,
+            run_id=run_id,
+            key=key,
+            token=lock.owner.token,
+            is_first=flow_run.run_count <= 1,
+            policy=policy,
+            hand_overs=hand_overs,
         )
-        async with claimed_outputs(job, lock.owner, api.log):
+        async with AsyncExitStack() as claims:
+            await _claim(claims, job, lock.owner, api)
             accepted = AcceptedChunks(identity, get_result_store(), only_own=anew, log=api.log)
             await accepted.open()
             inputs = await open_inputs(identity, accepted, api.log)
@@ -114,8 +130,9 @@ async def run_session(
                 async with run.slots.kept():
                     yield RunSession(run, lock, accepted, api)
         await _until_reachable(api)
-        with suppress(*UNREACHABLE):
-            await complete_states(api.client, run)
+        if not run.control.is_passed_on:  # else another process of the run has task runs of its own
+            with suppress(*UNREACHABLE):
+                await complete_states(api.client, run)
     finally:
         await _release(lock, api)
 
@@ -140,6 +157,26 @@ async def _acquire(lock: JobLock, api: RunApi) -> None:
             if not said:
                 api.log.info("Waiting for the end of this run's earlier process, %s", exc.owner)
                 said = True
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _claim(claims: AsyncExitStack, job: PreparedJob, owner: LockOwner, api: RunApi) -> None:
+    """Claim the job's outputs; wait for the end of an earlier process of this run.
+
+    That process may be cut off from Prefect's API alone: then its lock on the job was taken over, and it still renders.
+    It stops when it reaches the API again.
+
+    Raises:
+        OutputClaimedError: Another job writes to one of them, or the earlier process goes on.
+        RequestError: They can't be claimed.
+    """
+    deadline = time.monotonic() + OWN_END_SECONDS
+    while True:
+        try:
+            return await claims.enter_async_context(claimed_outputs(job, owner, api.log))
+        except OutputClaimedError as exc:
+            if exc.owner.run_id != owner.run_id or time.monotonic() >= deadline:
+                raise
         await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -19,8 +19,9 @@ from tasks.prefect_api.run_states import replace_state
 from tasks.prefect_api.states import ENDED, is_suspended, job_state, running
 from tasks.run.dead_run_automation import say_alive
 from tasks.run.errors import JOB_CANCELLED
+from tasks.run.hand_over import say_ready
 from tasks.run.liveness import ALIVE_SECONDS, BEAT_SECONDS
-from tasks.run.lock import JobLock, LockLostError
+from tasks.run.lock import JobLock, LockLostError, LockPassedOnError
 from tasks.run.run import Run
 
 POLL_SECONDS = 1.0
@@ -54,6 +55,7 @@ class Supervisor:
         self._lock = lock
         self._api = api
         self._is_away = False
+        self._is_ready = False
 
     async def watch(self) -> None:
         """Follow the run's state, and renew the lock, until cancelled."""
@@ -66,6 +68,9 @@ class Supervisor:
                 if time.monotonic() - said_alive >= ALIVE_SECONDS:
                     say_alive(run_id)
                     said_alive = time.monotonic()
+                if self._run.identity.hand_overs.are_left and not self._is_ready:
+                    say_ready(run_id)
+                    self._is_ready = True
                 try:
                     if time.monotonic() - beaten >= BEAT_SECONDS:
                         await self._lock.renew()
@@ -74,6 +79,7 @@ class Supervisor:
                     self._note_api(away=False)
                     await self._follow(found.state)
                 except LockLostError as exc:
+                    self._run.control.is_passed_on = isinstance(exc, LockPassedOnError)
                     self._run.control.stop(str(exc), RunState.FAILED)
                     return
                 except UNREACHABLE:
@@ -100,6 +106,7 @@ class Supervisor:
         elif state.type is StateType.CRASHED:
             # Another process took this one for dead.
             self._api.log.warning("This run was marked as crashed (%s), but lives; it goes on", state.message)
+            self._is_ready = False  # what it had said is used up
             await self._set_running(state)
         elif job_state(state) in ENDED:
             # A pause in the UI has a time limit; then the server marks the run as Failed. Chunks in flight finish.
@@ -109,7 +116,8 @@ class Supervisor:
         else:
             if state.type in (StateType.SCHEDULED, StateType.PENDING):
                 # Resumed after a suspension, while this process still had chunks in flight: it goes on by itself. It
-                # has not even paused if both came between two looks.
+                # has not even paused if both came between two looks. Or taken for dead, and handed over at once.
+                self._is_ready = False
                 await self._set_running(state)
             if not control.gate.is_set():
                 self._api.log.info("Continued")

@@ -248,13 +248,16 @@ def test_a_schedule_made_in_the_dialog(ui: Ui, tmp_path: Path) -> None:
     said = {"job_dir": str(tmp_path / "work"), "output_file": str(tmp_path / "{date}.mp4"), "overwrite": True}
     deployment = ui.deploy("nightly-film", job=str(path), **said)
     page.goto(f"{ui.url}/v2/deployments/deployment/{deployment}")
-    page.get_by_role("button", name="Schedule", exact=True).first.click()
-    page.get_by_label("Value", exact=True).fill("1")
-    ui.shoot("schedule")
-    page.get_by_role("dialog").get_by_role("button", name="Save").click()
     found: list[dict[str, Any]] = []
 
     def is_made() -> bool:
+        # As in the form of a run: the server answers 503 while SQLite is busy.
+        page.get_by_role("button", name="Schedule", exact=True).first.click()
+        page.get_by_label("Value", exact=True).fill("1")
+        ui.shoot("schedule")
+        with page.expect_response(re.compile("/schedules$")):
+            page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("dialog")).to_be_hidden(timeout=PATIENCE_MS)
         found[:] = ui.ask("GET", f"/deployments/{deployment}/schedules")
         return bool(found)
 

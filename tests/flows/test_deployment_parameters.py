@@ -1,6 +1,5 @@
 """Runs of deployments: what a form left empty is as the deployment says, and a name that somebody typed is kept."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -8,14 +7,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.automations import AutomationCore
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.events import emit_event
-from prefect.events.actions import RunDeployment
-from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.states import Scheduled
 from prefect.utilities.names import generate_slug
 
@@ -74,7 +69,7 @@ async def test_nulls_of_a_form(client: PrefectClient, tmp_path: Path) -> None:
     """Nulls and empty texts of a run are as its deployment says, and its page shows what that is."""
     said = video_of(tmp_path)
     deployment = await deploy(client, tmp_path, **said)
-    empty = {"output_file": None, "job_dir": "", "webhook": None, "chunks": [], "cache": " "}
+    empty: dict[str, Any] = {"output_file": None, "job_dir": "", "webhook": None, "chunks": [], "cache": " "}
     run = await client.create_flow_run_from_deployment(deployment, parameters=empty)
     report = await report_of(await carry_out(client, run))
     (video,) = tmp_path.glob("video-*.mp4")
@@ -106,30 +101,6 @@ async def test_a_schedule_with_every_parameter_null(client: PrefectClient, tmp_p
     assert report.output.startswith(str(tmp_path / "video-2"))
     assert report.retries == 1
     await client.delete_deployment(deployment)
-
-
-async def test_an_automation_that_sends_null(client: PrefectClient, tmp_path: Path) -> None:
-    """A run that an automation starts with null for the video makes the deployment's video."""
-    deployment = await deploy(client, tmp_path, **video_of(tmp_path))
-    event = f"asked-for.{tmp_path.name}"
-    trigger = EventTrigger(posture=Posture.Reactive, expect={event}, threshold=1, within=timedelta(0))
-    action = RunDeployment(source="selected", deployment_id=deployment, parameters={"output_file": None})
-    made = await client.create_automation(AutomationCore(name=event, trigger=trigger, actions=[action]))
-    try:
-
-        async def is_made() -> bool:
-            # The server begins to look at a new automation a moment later.
-            emit_event(event, resource={"prefect.resource.id": "test"})
-            await asyncio.sleep(1)
-            return bool(await read_runs(client, deployment))
-
-        await eventually(is_made)
-        run = (await read_runs(client, deployment))[0]
-    finally:
-        await client.delete_automation(made)
-    assert run.parameters["output_file"] is None
-    report = await report_of(await carry_out(client, run))
-    assert report.output is not None
 
 
 async def test_single_chunks_of_a_deployment_with_a_video(client: PrefectClient, tmp_path: Path) -> None:
