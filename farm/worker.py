@@ -9,8 +9,8 @@ import asyncio
 import signal
 import time
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +72,13 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
         await _end_jobs()
         serving.cancel()
 
+    with _called_once_told_to_end(stop), suppress(asyncio.CancelledError):
+        await serving
+
+
+@contextmanager
+def _called_once_told_to_end(stop: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Within the block, start `stop` at the first SIGTERM or Ctrl-C, and ignore the following."""
     stopping: list[asyncio.Task[None]] = []
 
     def begin() -> None:
@@ -81,8 +88,7 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin)
-    with suppress(asyncio.CancelledError):
-        await serving
+    yield
 
 
 async def _look_around(pool: str, say: Callable[[str], None]) -> None:
