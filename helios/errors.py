@@ -8,6 +8,7 @@
     │   │   │   ├── JobLockedError    (tasks) the job itself: it is being rendered
     │   │   │   └── OutputClaimedError (tasks) one of its outputs: another job writes to it
     │   │   └── LockLostError         (tasks) another run took the job over
+    │   │       └── LockPassedOnError (tasks) another process goes on with the same run
     │   ├── CommandError              the command ran and failed: counts against the chunk's retries
     │   │   ├── CommandTimeoutError   it ran longer than it may
     │   │   ├── CommandStalledError   it gave no sign of life for longer than it may
