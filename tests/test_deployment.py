@@ -1,5 +1,6 @@
 """A job from Prefect: `prefect deploy --all`, a process worker, `prefect deployment run … --watch`."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -143,9 +144,10 @@ def test_a_worker_whose_checkout_lies_elsewhere(prefect_api: str, tmp_path: Path
     (other / "here").mkdir()
     write_job(other / "here", make_job([5] * 2, outputFile="video.mp4"))
     with a_worker(tmp_path / "log", pool="elsewhere", checkout=other):
-        prefect("deploy", "-n", "local", "--pool", "elsewhere")
-        answer = prefect("deployment", "run", "render-job/local", "--param", "job=here/job.json", "--watch")
-    assert "Flow run finished successfully" in answer
+        deployment = asyncio.run(make_deployment("elsewhere", pool="elsewhere"))
+        address = f"{prefect_api}/deployments/{deployment}/create_flow_run"
+        run = ask_api("POST", address, {"parameters": {"job": "here/job.json"}})["id"]
+        until(lambda: _state(run)["name"] == "Completed")
     assert read_numbers(other / "here" / "video.mp4") == list(range(10))
 
 
@@ -183,8 +185,8 @@ def doomed(folder: Path, *words: str | int) -> Iterator[str]:
     extra = ["--notes", str(folder / "notes"), "--misbehave", "slow:4"]
     path = write_job(folder / "job", make_job([5] * 3, extra=extra, outputFile="video.mp4"))
     with a_worker(folder / "log", pool="doomed") as worker:
-        prefect("deploy", "-n", "local", "--pool", "doomed")
-        run = said("submit", path, "--concurrency", 1, *words).strip()
+        asyncio.run(make_deployment("doomed", pool="doomed"))
+        run = said("submit", path, "--deployment", "doomed", "--concurrency", 1, *words).strip()
         until(lambda: len(list((folder / "notes").iterdir())) == 2)
         flow = psutil.Process(worker.pid).children()[0]
         worker.send_signal(signal.SIGKILL)
