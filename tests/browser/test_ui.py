@@ -238,6 +238,7 @@ def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("runs")
 
 
+@pytest.mark.slow  # tests/flows/test_deployment_parameters.py has what the dialog sends
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_schedule_made_in_the_dialog(ui: Ui, tmp_path: Path) -> None:
     """A schedule whose dialog sent null for each empty field renders the deployment's video, in its job folder."""
