@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 # Set before Prefect is imported, so that the tests neither read nor write the user's own Prefect home.
@@ -19,6 +19,7 @@ os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 import psutil
 import pytest
 from hypothesis import settings
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import temporary_settings
 
 from farm.server.connect import prefect_server
@@ -69,6 +70,13 @@ def prefect_api() -> Iterator[str]:
             yield own.url
         for name in own.client_environment:
             del os.environ[name]
+
+
+@pytest.fixture
+async def client(prefect_api: str) -> AsyncIterator[PrefectClient]:
+    """Prefect's client."""
+    async with get_client() as client:
+        yield client
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ class CopiedSound:
         """Say what is missing, after all frames of the video."""
         missing = frames / self._fps - Fraction(self._end, self._source.parameters.sample_rate)
         if missing > 1 / self._fps:
-            self.warnings.append(f"{self._source.name} ends {float(missing):.3f} s before the video")
+            self.warnings.append(self._source.ends_early(float(missing)))
 
     def _cut(
         self, packet: Packet[AudioStream], *, until: int

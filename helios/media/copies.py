@@ -102,10 +102,12 @@ class Copies:
 
     def _found(self, total: int, named: Set[int]) -> Iterator[PictureFinding]:
         for group in self._groups.values():
+            if len(group.chunks) < 2:  # as nearly all
+                continue
             chunks = sorted(group.chunks.values(), key=lambda chunk: chunk.start_frame)
             is_whole = group.motion is Motion.STILL and len(chunks) == total
             is_suspicious = group.motion is Motion.MOVING and not {chunk.id for chunk in chunks[1:]} <= named
-            if len(chunks) > 1 and (is_whole or is_suspicious):
+            if is_whole or is_suspicious:
                 yield PictureFinding(
                     kind=PictureFault.COPY,
                     chunk_id=chunks[1].id,

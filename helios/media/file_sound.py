@@ -55,6 +55,10 @@ class FileTrack:
             "is heard late by that, about 0.02 s; an .m4a file with an edit list says it"
         ]
 
+    def ends_early(self, seconds: float) -> str:
+        """What is to be said about a track that ends so long before the video."""
+        return f"{self.name} ends {seconds:.3f} s before the video"
+
     def nothing_in_it(self) -> RequestError:
         """The error for a track without a sample."""
         return RequestError(f"{self.name} of {Path(self.container.name).name} is empty; expected a sound file")
@@ -144,8 +148,7 @@ class FileSound:
         self._track.finish()
         missing = self._samples_at(frames) - self._track.written
         if missing > self._samples_at(1):
-            seconds = missing / self._track.sample_rate
-            self.warnings.append(f"{self._source.name} ends {seconds:.3f} s before the video")
+            self.warnings.append(self._source.ends_early(missing / self._track.sample_rate))
 
     def _samples_at(self, frame: int) -> int:
         return round(frame * self._track.sample_rate / self._fps)

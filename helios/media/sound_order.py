@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from helios.errors import RequestError
 from helios.media.containers import CONTAINERS, container_of
 from helios.media.parameters import AudioParameters
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class SoundCodec(StrEnum):
@@ -133,9 +136,7 @@ def known_sound_codec(name: str) -> SoundCodec:
     Raises:
         RequestError: There is no such codec.
     """
-    if name not in list(SoundCodec):
-        raise RequestError(f"The sound can't be {name!r} (--audio-codec); expected {_words(SoundCodec, 'or')}")
-    return SoundCodec(name)
+    return _known(SoundCodec, name, what="The sound", option="--audio-codec")
 
 
 def known_tracks(name: str) -> SoundTracks:
@@ -144,9 +145,14 @@ def known_tracks(name: str) -> SoundTracks:
     Raises:
         RequestError: There is no such choice.
     """
-    if name not in list(SoundTracks):
-        raise RequestError(f"The tracks can't be {name!r} (--audio-tracks); expected {_words(SoundTracks, 'or')}")
-    return SoundTracks(name)
+    return _known(SoundTracks, name, what="The tracks", option="--audio-tracks")
+
+
+def _known(choices: type[Choice], name: str, *, what: str, option: str) -> Choice:
+    try:
+        return choices(name)
+    except ValueError:
+        raise RequestError(f"{what} can't be {name!r} ({option}); expected {_words(choices, 'or')}") from None
 
 
 def _words(names: object, last: str = "and") -> str:

@@ -1,13 +1,12 @@
 """Runs of deployments: what a form left empty is as the deployment says, and a name that somebody typed is kept."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.client.schemas.schedules import IntervalSchedule
@@ -23,12 +22,6 @@ from testbed.video import read_numbers
 from tests.running import eventually, report_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PrefectClient]:
-    async with get_client() as client:
-        yield client
 
 
 async def deploy(client: PrefectClient, folder: Path, **parameters: Any) -> UUID:

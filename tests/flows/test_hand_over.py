@@ -1,11 +1,10 @@
 """Runs of deployments whose process died are scheduled again by Prefect's server, as often as they may be."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.states import Cancelling, Crashed, Paused, Running, Scheduled
@@ -18,12 +17,6 @@ from tests.running import eventually, report_of
 LOOK_SECONDS = 2.0
 """Between a crash and a look at what followed."""
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PrefectClient]:
-    async with get_client() as client:
-        yield client
 
 
 async def a_run(client: PrefectClient, folder: Path) -> FlowRun:

@@ -4,13 +4,12 @@ import asyncio
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator
 from logging import getLogger
 from pathlib import Path
 
 import httpx
 import pytest
-from prefect.client.orchestration import PrefectClient, get_client
+from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 
@@ -24,12 +23,6 @@ from tests.command import helios_job, start_helios_job
 from tests.running import eventually, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PrefectClient]:
-    async with get_client() as client:
-        yield client
 
 
 async def make_limit(client: PrefectClient, slots: int) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,12 +28,6 @@ from tests.command import said
 from tests.running import eventually, render, report_of
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
-
-
-@pytest.fixture
-async def client() -> AsyncIterator[PrefectClient]:
-    async with get_client() as client:
-        yield client
 
 
 def test_placeholders() -> None:
