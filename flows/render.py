@@ -203,6 +203,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             refuse_warnings(list(run.ledger.video.warnings) if run.ledger.video else [], strict=request.strict)
             run.control.is_done = True
             await _clean(run, session.api)
+            session.begin_recording()  # while the page is written
     except asyncio.CancelledError:
         _end_cancellation()
         return stopped(run, logger, duration_ms=_since(started))

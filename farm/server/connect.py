@@ -6,15 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings.legacy import Setting
 
 from farm.errors import ServerStartError
 from farm.server.configured import check_configured
 from farm.server.credentials import ServerAccess, find_farm, plain_client
 from farm.server.process import bound_socket, start_server, stop_server
+from tasks.prefect_api.tls import NOBODY, has_no_tls
 
 START_SECONDS = 180.0
 """The first start creates the database, which takes ten seconds on a slow machine, and many times that under load."""
@@ -42,7 +45,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
             yield None
         return
     if running := find_farm():
-        with temporary_settings(running.client_settings):
+        with _client_of(running.url, running.client_settings):
             check_configured(running.url, is_farm=True)
             yield None
         return
@@ -54,7 +57,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         process = start_server(access, listener, log=output)
     try:
         _wait_until_up(access, process, log)
-        with temporary_settings(access.client_settings):
+        with _client_of(access.url, access.client_settings):
             yield access
             # Events and log lines on their way need the server: without it, Prefect's clients try for a minute.
             APILogWorker.drain_all(timeout=DRAIN_SECONDS)
@@ -73,8 +76,21 @@ def configured_server() -> Iterator[None]:
     url = str(PREFECT_API_URL.value()).rstrip("/")
     farm = find_farm()
     is_farm = farm is not None and farm.url == url.replace("://localhost:", "://127.0.0.1:")
-    with temporary_settings(farm.client_settings if farm and is_farm else {PREFECT_API_URL: url}):
+    with _client_of(url, farm.client_settings if farm and is_farm else {PREFECT_API_URL: url}):
         check_configured(url)
+        yield
+
+
+@contextmanager
+def _client_of(url: str, settings: dict[Setting, Any]) -> Iterator[None]:
+    """Have Prefect's clients talk to a server within the block.
+
+    Prefect makes a client for each of its parts, four in a run; each loads all authorities, 40 ms of CPU, also where
+    the server has no TLS.
+    """
+    if has_no_tls(url):
+        settings = {**settings, PREFECT_API_SSL_CERT_FILE: str(NOBODY)}
+    with temporary_settings(settings):
         yield
 
 

@@ -14,7 +14,7 @@ from helios.media.boxes import outer_boxes
 from helios.media.carried import OF_ONE_FILE, Said, Track
 from helios.media.containers import CONTAINERS, container_of
 from helios.media.stream_facts import UNOFFICIAL, StreamFacts
-from helios.models.delivery import CREATION_TIME, KEYFRAME, LANGUAGE, Delivery
+from helios.models.delivery import CREATION_TIME, KEYFRAME, LANGUAGE, NO_DELIVERY, Delivery
 
 BOXED = {"mp4", "mov"}
 """Containers of boxes: they alone have fragments and brands."""
@@ -90,7 +90,7 @@ def check_delivery(output: Path, delivery: Delivery) -> None:
         raise RequestError(
             f"The metadata {own[0]} (--metadata) describe how a file was written, and can't be chosen; leave them out"
         )
-    if lost := list(_unkept(delivery, _probe(container, delivery))):
+    if delivery != NO_DELIVERY and (lost := list(_unkept(delivery, _probe(container, delivery)))):
         raise RequestError(
             f"{output.name}: {container} has no place for the metadata {', '.join(lost)} (--metadata); "
             f"{'leave them out' if container == 'matroska' else 'a .mkv has, for text of any name'}"

@@ -12,6 +12,7 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from helios.media.chunk_file import moving_pictures
+from helios.media.first_frame import first_frame
 
 STILL_WIDTH = 480
 """Pixels. A JPEG of this size has 10 to 40 kB."""
@@ -36,7 +37,7 @@ def still(video: Path, *, width: int = STILL_WIDTH) -> bytes:
         OSError: The file can't be read.
         ValueError: It has no frame.
     """
-    return _jpeg(_scaled(_frame_at(video, 0), width))
+    return _jpeg(_scaled(first_frame(video), width))
 
 
 def contact_sheet(videos: Sequence[Path]) -> bytes:
@@ -51,7 +52,7 @@ def contact_sheet(videos: Sequence[Path]) -> bytes:
     """
     count = min(len(videos), SHEET_STILLS)
     chosen = [videos[len(videos) * number // count] for number in range(count)]
-    frames = [_scaled(_frame_at(video, 0), TILE_WIDTH) for video in chosen]
+    frames = [_scaled(first_frame(video), TILE_WIDTH) for video in chosen]
     return _jpeg(_tiled(frames, columns=min(count, SHEET_COLUMNS)))
 
 
@@ -86,11 +87,9 @@ def whole(frame: VideoFrame) -> bytes:
 
 def _frame_at(video: Path, index: int) -> VideoFrame:
     """A frame by its index; decodes from the key frame before it."""
-    with av.open(str(video)) as container:
+    found = first_frame(video)
+    with av.open(str(video.absolute())) as container:
         stream = moving_pictures(container)[0]
-        found = next(container.decode(stream), None)
-        if found is None:
-            raise ValueError(f"{video} has no frame")
         if index == 0 or found.pts is None or not stream.average_rate or stream.time_base is None:
             return found
         ticks = 1 / (stream.average_rate * stream.time_base)

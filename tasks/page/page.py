@@ -109,7 +109,8 @@ class RunPage:
             await self._sheet
         left = [(self._progress, progress_content(self._run.progress.now)), *await self._draw()]
         for pause in (*LAST_PAUSES_SECONDS, 0.0):
-            left = [(artifact, content) for artifact, content in left if not await artifact.write(content)]
+            are_written = await asyncio.gather(*(artifact.write(content) for artifact, content in left))
+            left = [one for one, is_written in zip(left, are_written, strict=True) if not is_written]
             if not left:
                 return
             await asyncio.sleep(pause)

@@ -10,6 +10,7 @@ Prefect's server does it, by two automations, so that it needs no living process
 A process that may have lived on, and the next one, can't both have the job: its lock decides (`tasks.run.lock`).
 """
 
+import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -86,14 +87,17 @@ def say_ready(run_id: str) -> None:
 
 async def ensure_hand_overs(client: PrefectClient) -> None:
     """Have each automation on the server, once: with two, a run would be handed over twice."""
-    for automation in (_for_dead(), _for_silent()):
-        if await client.read_automations_by_name(automation.name):
-            continue
-        await client.create_automation(automation)
-        # Two runs that begin at the same time both make it; each removes what is not the first one.
-        for spare in sorted(await client.read_automations_by_name(automation.name), key=lambda one: str(one.id))[1:]:
-            with suppress(ObjectNotFound):
-                await client.delete_automation(spare.id)
+    await asyncio.gather(*(_ensure(client, automation) for automation in (_for_dead(), _for_silent())))
+
+
+async def _ensure(client: PrefectClient, automation: AutomationCore) -> None:
+    if await client.read_automations_by_name(automation.name):
+        return
+    await client.create_automation(automation)
+    # Two runs that begin at the same time both make it; each removes what is not the first one.
+    for spare in sorted(await client.read_automations_by_name(automation.name), key=lambda one: str(one.id))[1:]:
+        with suppress(ObjectNotFound):
+            await client.delete_automation(spare.id)
 
 
 def _for_dead() -> AutomationCore:

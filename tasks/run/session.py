@@ -54,6 +54,26 @@ class RunSession:
         self.api = api
         """Prefect's API."""
         self._lock = lock
+        self._recording: asyncio.Task[None] | None = None
+
+    def begin_recording(self) -> None:
+        """Begin to see to it that Prefect has the last state of each task; all have ended.
+
+        It takes the server up to a second. What is left to do for the run can go on meanwhile.
+        """
+        self._recording = self._recording or asyncio.create_task(self._record_states())
+
+    async def recorded(self) -> None:
+        """Wait until it is done; see `begin_recording`."""
+        self.begin_recording()
+        assert self._recording is not None  # noqa: S101  narrows the type
+        await self._recording
+
+    async def _record_states(self) -> None:
+        await _until_reachable(self.api)
+        if not self.run.control.is_passed_on:  # else another process of the run has task runs of its own
+            with suppress(*UNREACHABLE):
+                await complete_states(self.api.client, self.run)
 
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
@@ -109,8 +129,7 @@ async def run_session(
     await _acquire(lock, api)
     try:
         with suppress(*UNREACHABLE):
-            await ensure_automation(api.client)
-            await ensure_hand_overs(api.client)
+            await asyncio.gather(ensure_automation(api.client), ensure_hand_overs(api.client))
         identity = RunIdentity(
             job,
             run_id=run_id,
@@ -126,13 +145,11 @@ async def run_session(
             await accepted.open()
             inputs = await open_inputs(identity, accepted, api.log)
             run = Run(identity, api, inputs=inputs, cancel=cancel)
+            session = RunSession(run, lock, accepted, api)
             with inputs.in_use():
                 async with run.slots.kept():
-                    yield RunSession(run, lock, accepted, api)
-        await _until_reachable(api)
-        if not run.control.is_passed_on:  # else another process of the run has task runs of its own
-            with suppress(*UNREACHABLE):
-                await complete_states(api.client, run)
+                    yield session
+        await session.recorded()
     finally:
         await _release(lock, api)
 

