@@ -3,6 +3,7 @@
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 import os
+import stat
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 from helios.errors import OutputError
 from helios.media.carried import Said
 from helios.media.chapters import Chapter, chapters_of
+from helios.media.opening import open_media, says_otherwise
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
 from helios.models.framerate import MAX_FPS
@@ -212,19 +214,22 @@ def _rate(rate: Fraction | None) -> str:
 def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
     options = None if decode else NO_PICTURES
     try:
-        if (path.stat() if file is None else os.fstat(file.fileno())).st_size == 0:
+        found = path.stat() if file is None else os.fstat(file.fileno())
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError
+        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
+            raise OutputError(f"{path.name} is no regular file; expected a video file")
+        if found.st_size == 0:
             raise OutputError(f"{path.name} is empty")
         if file is not None:
             file.seek(0)
-            return av.open(file, "r", options=options)  # it knows the format by the file's name, too
-        # An absolute path: FFmpeg takes "a:b.mp4" for a protocol named "a".
-        return av.open(str(path.absolute()), "r", options=options)
+        return open_media(path, file, options=options)
     except FileNotFoundError:
         raise OutputError(f"{path.name} was not written") from None
     except IsADirectoryError:
         raise OutputError(f"{path.name} is a directory; expected a video file") from None
     except (av.FFmpegError, OSError) as exc:
-        raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}") from exc
+        raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}{says_otherwise(path)}") from exc
 
 
 def moving_pictures(container: InputContainer) -> list[VideoStream]:

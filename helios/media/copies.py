@@ -16,6 +16,7 @@ import av
 
 from helios.media.fingerprints import PictureTaker
 from helios.media.numbers import Numbers, distance, shifts
+from helios.media.opening import open_media
 from helios.media.verify import VerificationStoppedError
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.spec import RenderJobChunk
@@ -130,7 +131,7 @@ def look_at(path: Path, *, stop: threading.Event) -> Motion:
     """
     watch = _Watch()
     try:
-        with av.open(str(path.absolute()), "r") as file:
+        with open_media(path) as file:
             for picture in file.decode(video=0):
                 if stop.is_set():
                     raise VerificationStoppedError(f"Looking at {path.name} was stopped")

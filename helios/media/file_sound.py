@@ -17,6 +17,7 @@ from av.stream import Discard
 
 from helios.errors import RequestError
 from helios.media.carried import Track
+from helios.media.opening import open_media
 from helios.media.parameters import AudioParameters
 from helios.media.sound_order import SoundTracks
 from helios.media.soundtrack import Soundtrack
@@ -102,7 +103,7 @@ def open_tracks(path: Path, which: SoundTracks) -> list[FileTrack]:
 
 def _open(path: Path) -> InputContainer:
     try:
-        return av.open(str(path.absolute()), "r")
+        return open_media(path)
     except (av.FFmpegError, OSError) as exc:
         raise RequestError(f"{path} can't be read as sound: {exc.strerror}; expected a sound file") from None
 

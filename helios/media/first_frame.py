@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import av
 from av.video.frame import VideoFrame
 
 from helios.media.chunk_file import NO_PICTURES, moving_pictures
+from helios.media.opening import open_media
 
 
 def first_frame(video: Path) -> VideoFrame:
@@ -18,17 +18,17 @@ def first_frame(video: Path) -> VideoFrame:
         ValueError: It has no frame.
     """
     try:
-        return _first_frame(str(video.absolute()))
+        return _first_frame(video)
     except (EOFError, StopIteration):
         raise ValueError(f"{video} has no frame") from None
 
 
-def _first_frame(path: str) -> VideoFrame:
-    with av.open(path, "r", options=NO_PICTURES) as container:
+def _first_frame(video: Path) -> VideoFrame:
+    with open_media(video, options=NO_PICTURES) as container:
         stream = moving_pictures(container)[0]
         packet = next(container.demux(stream))
         if frames := stream.decode(packet) or stream.decode(None):
             return frames[0]
     # The packet holds one of two fields, or is not to be shown.
-    with av.open(path, "r") as container:
+    with open_media(video) as container:
         return next(container.decode(moving_pictures(container)[0]))

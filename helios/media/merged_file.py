@@ -10,6 +10,7 @@ from av.video.stream import VideoStream
 
 from helios.errors import OutputError
 from helios.media.chunk_file import moving_pictures
+from helios.media.opening import open_media
 from helios.media.verify import VerificationStoppedError
 from helios.models.report import OutputReport
 from helios.storage.digest import hash_file
@@ -21,7 +22,7 @@ ROUNDING = Fraction(1, 1000)
 def is_video(path: Path) -> bool:
     """Whether a file can be read as a video."""
     try:
-        with av.open(str(path.absolute()), "r") as container:
+        with open_media(path) as container:
             return bool(moving_pictures(container))
     except (av.FFmpegError, OSError):
         return False
@@ -44,7 +45,7 @@ def verify_merged(path: Path, *, frames: int, fps: Fraction, chunks: int, stop: 
         OutputError: It is damaged, or has another length or rate.
     """
     try:
-        with av.open(str(path.absolute()), "r") as container:
+        with open_media(path) as container:
             video = _stream(container, path)
             sound = container.streams.audio[0].codec_context.name if container.streams.audio else None
             times = _times(container, video, path, stop)

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 
 from helios.media.chunk_file import moving_pictures
 from helios.media.first_frame import first_frame
+from helios.media.opening import open_media
 
 STILL_WIDTH = 480
 """Pixels. A JPEG of this size has 10 to 40 kB."""
@@ -88,7 +89,7 @@ def whole(frame: VideoFrame) -> bytes:
 def _frame_at(video: Path, index: int) -> VideoFrame:
     """A frame by its index; decodes from the key frame before it."""
     found = first_frame(video)
-    with av.open(str(video.absolute())) as container:
+    with open_media(video) as container:
         stream = moving_pictures(container)[0]
         if index == 0 or found.pts is None or not stream.average_rate or stream.time_base is None:
             return found

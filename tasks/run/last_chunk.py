@@ -11,6 +11,7 @@ import av
 
 from helios.errors import HeliosError, MisfitError, OutputError
 from helios.media.chunk_file import moving_pictures
+from helios.media.opening import open_media
 from helios.models.spec import RenderJobChunk
 
 
@@ -34,7 +35,7 @@ def allowed_frames(place: Path, chunk: RenderJobChunk, allowed: LastChunk | None
     if allowed is None:
         return None
     try:
-        with av.open(str(place.absolute()), "r") as container:
+        with open_media(place) as container:
             found = sum(1 for packet in container.demux(moving_pictures(container)[0]) if packet.size > 0)
     except (av.FFmpegError, OSError, IndexError):
         return None  # verification says what is wrong with it
