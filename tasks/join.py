@@ -20,7 +20,6 @@ from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchI
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.processes.command_output import explain_exit
-from helios.storage.digest import hash_file
 from tasks.request.prepare import VideoUpload
 from tasks.run.ledger import Ledger
 from tasks.run.making_way import make_way
@@ -106,9 +105,9 @@ async def _deliver(upload: VideoUpload | None, video: Path, report: OutputReport
         WorkerUnavailableError: The upload failed; says where the video is instead.
     """
     if upload is None:
-        return report.model_copy(update={"sha256": (await asyncio.to_thread(hash_file, video))[0]})
+        return report
     try:
-        stored = await upload.storage.upload(video, upload.key)
+        stored = await upload.storage.upload(video, upload.key, expected=report.sha256)
     except HeliosError as exc:
         raise WorkerUnavailableError(f"{exc}\n  The video is finished, and lies in {video}") from exc
     video.unlink(missing_ok=True)
@@ -122,7 +121,7 @@ async def merge(run: Run) -> State[None] | None:
     Raises:
         CommandError: It failed.
         OutputError: What it wrote is not the job's video.
-        OutputError: A chunk's output was changed since it was accepted; the command has not run.
+        OutputError: A chunk's output was changed since it was accepted, before the command ran or while it did.
         HeliosError: As `WorkerAdapter.execute`.
     """
     run.task_states.begin()
@@ -148,6 +147,8 @@ async def merge(run: Run) -> State[None] | None:
     if ended.exit_code != 0:
         raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))
     try:
+        # The command reads them by their names: that they are still what was accepted says that it had the right ones.
+        await run_low(check_accepted, _inputs(run.ledger), may_be_gone=True)
         run.ledger.video = await run_low(_find_merged, run, files)
     except asyncio.CancelledError:
         return Cancelled(message=run.control.stop_reason)

@@ -1,6 +1,5 @@
 """Accepted outputs at the moment they are used: the bytes that are read are the bytes that were accepted."""
 
-import hashlib
 import os
 import threading
 from collections import deque
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from helios.errors import HeliosError, OutputError
+from helios.media.checked_reader import CheckedReader
 from helios.models.worker import Artifact
 
 
@@ -44,7 +44,7 @@ class AcceptedFile:
     def __init__(self, part: StitchInput) -> None:
         self._part = part
         try:
-            self.file = part.path.open("rb")
+            self._file = part.path.open("rb")
         except FileNotFoundError:
             raise OutputError(
                 f"{part.name}: {part.path} was removed since it was accepted. Run this job again: it renders the chunk "
@@ -53,10 +53,11 @@ class AcceptedFile:
         except OSError as exc:
             raise OutputError(f"{part.name}: {part.path} can't be read: {exc.strerror}") from exc
         try:
-            self._before = os.fstat(self.file.fileno())
-            self._check_digest()
+            self._before = os.fstat(self._file.fileno())
+            self.file = self._check_digest()
+            """Its bytes, as they were hashed: a reader gets these, or an error, whoever writes to the file."""
         except BaseException:
-            self.file.close()
+            self._file.close()
             raise
 
     def __enter__(self) -> "AcceptedFile":
@@ -65,7 +66,11 @@ class AcceptedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.file.close()
+        self._file.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def check_unchanged(self) -> None:
         """Make sure that the file was not changed since it was hashed.
@@ -75,7 +80,7 @@ class AcceptedFile:
         """
         if self._part.artifact is None:
             return
-        before, now = self._before, os.fstat(self.file.fileno())
+        before, now = self._before, os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise self._changed(f"{now.st_size} bytes, written to while it was read")
         if now.st_ctime_ns != before.st_ctime_ns:
@@ -83,21 +88,18 @@ class AcceptedFile:
             # back changes it, too.
             self._check_digest()
 
-    def _check_digest(self) -> None:
+    def _check_digest(self) -> CheckedReader:
         expected = self._part.artifact
-        if expected is None:
-            return
         try:
-            self.file.seek(0)
-            digest = hashlib.file_digest(self.file, "sha256").hexdigest()
-            size = self.file.tell()
-            self.file.seek(0)
+            read = CheckedReader(self._file)
         except OSError as exc:
             raise OutputError(f"{self._part.name}: {self._part.path} can't be read: {exc.strerror}") from exc
-        if (size, digest) != (expected.bytes, expected.sha256):
+        if expected is not None and (read.size, read.sha256) != (expected.bytes, expected.sha256):
             raise self._changed(
-                f"{size} bytes with sha256 {digest[:12]}… instead of {expected.bytes} with {expected.sha256[:12]}…"
+                f"{read.size} bytes with sha256 {read.sha256[:12]}… instead of {expected.bytes} with "
+                f"{expected.sha256[:12]}…"
             )
+        return read
 
     def _changed(self, difference: str) -> OutputError:
         return OutputError(
@@ -129,11 +131,16 @@ def open_in_turn(parts: Sequence[StitchInput]) -> Generator[tuple[StitchInput, A
         finally:
             for future in opened:
                 with suppress(HeliosError):
-                    future.result().file.close()
+                    future.result().close()
 
 
-def check_accepted(parts: Sequence[StitchInput], stop: threading.Event) -> None:
+def check_accepted(parts: Sequence[StitchInput], stop: threading.Event, *, may_be_gone: bool = False) -> None:
     """Compare every output with its record; ends early when `stop` is set.
+
+    Args:
+        parts: The outputs.
+        stop: Set by another thread.
+        may_be_gone: Whether an output may have been removed, as merge commands do.
 
     Raises:
         OutputError: As `AcceptedFile`.
@@ -141,5 +148,7 @@ def check_accepted(parts: Sequence[StitchInput], stop: threading.Event) -> None:
     for part in parts:
         if stop.is_set():
             return
+        if may_be_gone and not os.path.lexists(part.path):
+            continue
         with AcceptedFile(part):
             pass

@@ -9,7 +9,6 @@ from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import av
 from av.audio.stream import AudioStream
@@ -21,6 +20,7 @@ from av.video.stream import VideoStream
 from helios.errors import OutputError
 from helios.media.carried import Said
 from helios.media.chapters import Chapter, chapters_of
+from helios.media.checked_reader import Reader
 from helios.media.opening import open_media, says_otherwise
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
@@ -53,7 +53,7 @@ class ChunkFile:
         *,
         fps: Fraction,
         frames: int,
-        file: BinaryIO | None = None,
+        file: Reader | None = None,
         decode: bool = True,
         most_sounds: int = 1,
     ) -> None:
@@ -211,15 +211,10 @@ def _rate(rate: Fraction | None) -> str:
     return f"{float(rate):.6g} fps" if rate else "unknown"
 
 
-def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
+def _open(path: Path, file: Reader | None, *, decode: bool) -> InputContainer:
     options = None if decode else NO_PICTURES
     try:
-        found = path.stat() if file is None else os.fstat(file.fileno())
-        if stat.S_ISDIR(found.st_mode):
-            raise IsADirectoryError
-        if not stat.S_ISREG(found.st_mode):  # a pipe would be waited for
-            raise OutputError(f"{path.name} is no regular file; expected a video file")
-        if found.st_size == 0:
+        if (_size_of(path) if file is None else file.seek(0, os.SEEK_END)) == 0:
             raise OutputError(f"{path.name} is empty")
         if file is not None:
             file.seek(0)
@@ -230,6 +225,16 @@ def _open(path: Path, file: BinaryIO | None, *, decode: bool) -> InputContainer:
         raise OutputError(f"{path.name} is a directory; expected a video file") from None
     except (av.FFmpegError, OSError) as exc:
         raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}{says_otherwise(path)}") from exc
+
+
+def _size_of(path: Path) -> int:
+    """The size of a regular file: a pipe would be waited for."""
+    found = path.stat()
+    if stat.S_ISDIR(found.st_mode):
+        raise IsADirectoryError
+    if not stat.S_ISREG(found.st_mode):
+        raise OutputError(f"{path.name} is no regular file; expected a video file")
+    return found.st_size
 
 
 def moving_pictures(container: InputContainer) -> list[VideoStream]:

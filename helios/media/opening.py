@@ -7,10 +7,11 @@ picture of its own in it, and show another one later, or one that the reader may
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
 import av
 from av.container import InputContainer
+
+from helios.media.checked_reader import Reader
 
 NAMED = {
     **dict.fromkeys((".mp4", ".m4v", ".mov", ".m4a", ".m4b", ".3gp", ".qt"), "mov"),
@@ -32,7 +33,7 @@ WHOLE = ",".join(
 """Demuxers that read one file: a file with another extension, or none, is read by whichever of them knows it."""
 
 
-def open_media(path: Path, file: BinaryIO | None = None, *, options: Mapping[str, str] | None = None) -> InputContainer:
+def open_media(path: Path, file: Reader | None = None, *, options: Mapping[str, str] | None = None) -> InputContainer:
     """Open a file to read it. No other file is opened with it, whatever it says.
 
     Args:

@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
 
+from helios.media.checked_reader import Reader
 from helios.media.ebml import DEFAULT_DURATION, child, video_track
 
 HEADER_BYTES = 1 << 16
@@ -13,7 +13,7 @@ RATE_TOLERANCE = Fraction(1, 10_000)
 MILLISECOND = Fraction(1, 1000)
 
 
-def matroska_duration(path: Path, file: BinaryIO | None) -> Fraction | None:
+def matroska_duration(path: Path, file: Reader | None) -> Fraction | None:
     """Seconds of a frame, as the header of a Matroska file states them; None where it does not.
 
     Args:

@@ -5,6 +5,7 @@ ones drift, since containers round the durations of chunks (133 ms over 200 chun
 concat demuxer).
 """
 
+import hashlib
 import os
 import threading
 import uuid
@@ -113,7 +114,7 @@ class FfmpegStitcher:
                     join.finish()
             audio_codec = _verify(temporary, join, frames=frames, output=output)
             with write_errors(output, "the whole"):
-                size = _publish(temporary, output)
+                digest, size = _publish(temporary, output)
         finally:
             temporary.unlink(missing_ok=True)
         return OutputReport(
@@ -121,6 +122,7 @@ class FfmpegStitcher:
             frames=frames,
             duration_seconds=float(frames / fps),
             bytes=size,
+            sha256=digest,
             audio_codec=audio_codec,
             warnings=tuple(join.warnings),
         )
@@ -154,10 +156,11 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
 
-def _publish(temporary: Path, output: Path) -> int:
-    """Write the finished file to disk, then give it its name; return its size."""
+def _publish(temporary: Path, output: Path) -> tuple[str, int]:
+    """Write the finished file to disk, then give it its name; return its digest and its size."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
-        size = os.fstat(file.fileno()).st_size
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        size = file.tell()
     temporary.replace(output)
-    return size
+    return digest, size

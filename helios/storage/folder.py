@@ -7,6 +7,7 @@ application default credentials.
 
 import asyncio
 import hashlib
+import os
 import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,7 +21,7 @@ import obstore
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
-from helios.storage.digest import hash_bytes, hash_file
+from helios.storage.digest import HashedParts
 from helios.storage.local_folder import path_of, remove_empty_folders
 from helios.storage.stores import (
     CredentialProvider,
@@ -112,16 +113,29 @@ class Storage:
         return check_key(key[len(own) :].lstrip("/"))
 
     @_persistent
-    async def upload(self, path: Path, key: str) -> Artifact:
-        """Store a file, in parts where it is large; replaces what is there when it is whole."""
+    async def upload(self, path: Path, key: str, *, expected: str | None = None) -> Artifact:
+        """Store a file, in parts where it is large; replaces what is there when it is whole.
+
+        The file is read once: the digest is that of the bytes that were sent.
+
+        Args:
+            path: The file.
+            key: Its key.
+            expected: Its SHA-256, in hexadecimal; None for whatever it has.
+
+        Raises:
+            OutputError: It has another digest; nothing was stored.
+        """
 
         def put() -> tuple[str, int]:
-            # A file that goes in one part is read once, for its digest and for sending.
-            content = path if path.stat().st_size > PART_BYTES else path.read_bytes()
-            found = hash_file(content) if isinstance(content, Path) else hash_bytes(content)
-            with store_errors("written", self.url_of(key)):
-                obstore.put(self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE)
-            return found
+            with path.open("rb") as file:
+                parts = HashedParts(file, part_bytes=PART_BYTES, expected=expected)
+                content = parts.only() if os.fstat(file.fileno()).st_size <= PART_BYTES else iter(parts)
+                with store_errors("written", self.url_of(key)):
+                    obstore.put(
+                        self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+                    )
+            return parts.sha256, parts.size
 
         digest, size = await _in(_TRANSFERS, put)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)

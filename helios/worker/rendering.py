@@ -196,7 +196,8 @@ class Rendering:
         artifact = logged = None
         if verified is not None:
             name = f"output{Path(chunk.output_file).suffix}" if self._request.attempt_url else chunk.output_file
-            artifact = await self._upload(storage, space.files / chunk.output_file, join_url(folder, name))
+            output = space.files / chunk.output_file
+            artifact = await self._upload(storage, output, join_url(folder, name), expected=verified.sha256)
         if log.has_lines and self._request.attempt_url:
             logged = await self._upload(storage, space.log, join_url(folder, space.log.name))
         if error is not None:
@@ -216,8 +217,8 @@ class Rendering:
             pictures=verified.pictures if verified else None,
         )
 
-    async def _upload(self, storage: Storage, path: Path, url: str) -> Artifact:
-        return await self._clock.timed("upload_ms", storage.upload(path, storage.key_of(url)))
+    async def _upload(self, storage: Storage, path: Path, url: str, *, expected: str | None = None) -> Artifact:
+        return await self._clock.timed("upload_ms", storage.upload(path, storage.key_of(url), expected=expected))
 
 
 async def fetch_document(place: str) -> bytes:

@@ -100,6 +100,14 @@ async def test_a_chunk_that_is_changed_before_the_join(
     assert read_numbers(tmp_path / "c0.mp4") == list(range(5))
 
 
+async def test_a_chunk_that_is_changed_while_the_merge_command_runs(tmp_path: Path) -> None:
+    """What a merge command has made of chunks that were changed meanwhile is not the job's video."""
+    job = make_job((5, 5), name="c{index}", mergeCommand="sh -c 'cat c0.mp4 c1.mp4 > merged; printf x >> c1.mp4'")
+    state, _ = await render(tmp_path, job)
+    assert state.is_failed()
+    assert f"chunk 1: {tmp_path}/c1.mp4 was changed since it was accepted" in (state.message or "")
+
+
 @pytest.mark.parametrize("kind", ["hard", "symbolic"])
 async def test_an_output_that_is_a_link_is_copied(tmp_path: Path, kind: str) -> None:
     """An output that is a link is copied, so that later writes through the file's other name do not reach the chunk."""

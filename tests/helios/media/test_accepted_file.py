@@ -1,5 +1,7 @@
 """Reading accepted outputs: the reader gets the accepted bytes, or an error."""
 
+import hashlib
+import mmap
 import os
 import threading
 from collections.abc import Callable
@@ -8,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from helios.errors import OutputError
+from helios.media import checked_reader
 from helios.media.accepted_file import AcceptedFile, StitchInput, check_accepted, open_in_turn
+from helios.media.checked_reader import KEPT_BYTES, ChangedMeanwhileError, CheckedReader
 from helios.models.worker import Artifact
 from helios.storage.digest import hash_file
 
@@ -90,6 +94,43 @@ def test_a_further_name_or_other_rights_are_no_change(tmp_path: Path) -> None:
         os.link(part.path, tmp_path / "backup")
         part.path.chmod(0o444)
         opened.check_unchanged()
+
+
+@pytest.mark.parametrize("kept", [0, KEPT_BYTES])
+def test_a_file_that_is_written_to_through_a_mapping(
+    tmp_path: Path, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write through a mapping changes no time of the file; the reader gets the accepted bytes, or an error."""
+    monkeypatch.setattr(checked_reader, "KEPT_BYTES", kept)
+    (part,) = accepted(tmp_path)
+    content = part.path.read_bytes()
+    with part.path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[2000] = mapped[2000]  # the page is dirty now: further writes touch no time
+        with AcceptedFile(part) as opened:
+            mapped[2000] ^= 0xFF
+            assert part.path.read_bytes() != content
+            opened.check_unchanged()  # sees nothing: the attack works on times
+            if kept:
+                assert opened.file.read() == content
+            else:
+                with pytest.raises(ChangedMeanwhileError):
+                    opened.file.read()
+
+
+def test_a_large_file_is_read_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is not kept in memory reads as it is, over the bounds of blocks and beyond its end."""
+    monkeypatch.setattr(checked_reader, "KEPT_BYTES", 10)
+    monkeypatch.setattr(checked_reader, "BLOCK_BYTES", 64)
+    content = os.urandom(1000)
+    (tmp_path / "file").write_bytes(content)
+    with (tmp_path / "file").open("rb") as file:
+        reader = CheckedReader(file)
+        assert (reader.size, reader.sha256) == (1000, hashlib.sha256(content).hexdigest())
+        for start, size in [(0, 1), (60, 10), (0, 1000), (990, 100), (2000, 5), (64, 64), (1, -1)]:
+            assert reader.seek(start) == start
+            assert reader.read(size) == content[start : start + size if size >= 0 else None]
+        assert (reader.seek(-10, os.SEEK_END), reader.read()) == (990, content[990:])
+        assert (reader.seek(-5, os.SEEK_CUR), reader.tell()) == (995, 995)
 
 
 def test_one_after_the_other(tmp_path: Path) -> None:

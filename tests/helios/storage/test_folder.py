@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helios.errors import RequestError, WorkerUnavailableError
+from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 from helios.storage.by_url import read_url
 from helios.storage.folder import PART_BYTES, Storage
@@ -52,6 +52,20 @@ async def test_what_arrives_damaged_is_refused(storage: Storage, tmp_path: Path)
     with pytest.raises(WorkerUnavailableError, match="damaged, or replaced"):
         await storage.download("x", tmp_path / "back", expected=artifact)
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["good"]
+
+
+async def test_a_file_that_was_changed_since_it_was_verified_is_not_stored(storage: Storage, file: Path) -> None:
+    """A file with another digest than it had when it was verified is refused, large or small; nothing is stored."""
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (await storage.upload(file, "good", expected=digest)).sha256 == digest
+    with file.open("r+b") as changed:
+        changed.seek(-1, os.SEEK_END)
+        changed.write(b"x" if file.read_bytes()[-1:] != b"x" else b"y")
+    (file.parent / "small").write_bytes(b"small")
+    for path in (file, file.parent / "small"):
+        with pytest.raises(OutputError, match="was changed since it was verified"):
+            await storage.upload(path, "bad", expected=digest)
+    assert [entry.key async for entry in storage.entries()] == ["good"]
 
 
 async def test_a_record_is_written_once(storage: Storage) -> None:
