@@ -170,7 +170,7 @@ async def _kill_instance(stage: Stage, planned: Strike) -> bool:
             program = found[planned.chunk % len(found)]
             chunk = stage.trial.starts[int(program.cmdline()[3])]
             above = [one for one in program.parents() if "guardian_process" in " ".join(one.cmdline())]
-            function = above[0].parent()
+            function = above[-1].parent()  # above its warden is the guardian
             if function is not None and signal_all([function], signal.SIGKILL):
                 stage.trial.due[chunk] += 1
                 return True

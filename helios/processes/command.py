@@ -11,6 +11,7 @@ from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
 from helios.models.worker import WorkerResult
 from helios.processes.command_output import CommandOutput
 from helios.processes.environment import clean_environment
+from helios.processes.guardian import Started
 from helios.processes.start import start_command
 from helios.processes.tree import ProcessTree
 
@@ -87,9 +88,10 @@ async def run_command(
         output.close()
 
 
-async def _begin(tree: ProcessTree, start: Coroutine[Any, Any, int]) -> None:
+async def _begin(tree: ProcessTree, start: Coroutine[Any, Any, Started]) -> None:
     """Start the command, also when this is cancelled meanwhile: half a start would leave an unknown process behind."""
-    tree.leader, cancelled = await _uninterrupted(start)
+    started, cancelled = await _uninterrupted(start)
+    tree.own(started)
     if cancelled is not None:
         raise cancelled
 

@@ -31,21 +31,33 @@ class StartRefusedError(OSError):
     """The command could not be started; errno says why, as far as the system did."""
 
 
+@dataclass(frozen=True)
+class Started:
+    """A command that was started."""
+
+    pid: int
+    """Its process id."""
+    warden: int
+    """Process id of its parent, which lives as long as any descendant of the command does."""
+
+
 @dataclass
 class _Order:
     """A command that was ordered, in the event loop that ordered it."""
 
     loop: asyncio.AbstractEventLoop
-    started: asyncio.Future[int]
+    started: asyncio.Future[Started]
     on_exit: Callable[[int | None], None]
 
     def answer(self, answer: Mapping[str, Any]) -> None:
-        if "exit" in answer:
+        if "exit" in answer and not self.started.done():
+            self.lose("A command's warden was killed before it started the command")
+        elif "exit" in answer:
             self.on_exit(answer["exit"])
         elif self.started.done():
             return
         elif "pid" in answer:
-            self.started.set_result(answer["pid"])
+            self.started.set_result(Started(answer["pid"], answer["warden"]))
         else:
             self.started.set_exception(StartRefusedError(answer["errno"], answer["strerror"]))
 
@@ -87,7 +99,7 @@ class GuardianClient:
         cwd: str | Path | None,
         output: tuple[int, int],
         on_exit: Callable[[int | None], None],
-    ) -> int:
+    ) -> Started:
         """Start a command, in a session of its own.
 
         Args:
@@ -99,7 +111,7 @@ class GuardianClient:
             on_exit: Called in the event loop with its exit code; with None if the guardian died before it.
 
         Returns:
-            Its process id.
+            Its process ids.
 
         Raises:
             StartRefusedError: The system did not start it.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
-from helios.processes.guardian import guardian
+from helios.processes.guardian import Started, guardian
 
 # The machine lacks a resource that another attempt may find: processes, memory, open files.
 _SHORTAGES = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}
@@ -22,7 +22,7 @@ async def start_command(
     output: CommandOutput,
     *,
     wrapper: Sequence[str] = (),
-) -> int:
+) -> Started:
     """Start a command whose output is read; return its process id, or that of the program that wraps it."""
     files: list[int] = []
     try:
@@ -32,7 +32,7 @@ async def start_command(
         files += os.pipe()
         files += os.pipe()
         stdout, stdout_end, stderr, stderr_end = files
-        pid = await guardian().start(
+        started = await guardian().start(
             words, executable=_find(words[0], env.get("PATH")), env=env, cwd=cwd,
             output=(stdout_end, stderr_end), on_exit=output.exit,
         )  # fmt: skip
@@ -43,7 +43,7 @@ async def start_command(
     finally:
         for file in files:
             os.close(file)
-    return pid
+    return started
 
 
 @lru_cache(maxsize=256)

@@ -1,8 +1,8 @@
 """Own every process that a command starts: find them all, and end them.
 
-A command's process leads a session of its own, so most of its descendants share its process group.
-Processes that left the group (`setsid`, a daemon) are found as children of known members, and by an environment
-variable that every descendant inherits, which still marks them once their parent has died.
+A command's process is a child of its warden (`helios.processes.guardian_process`), below which every descendant stays,
+whatever it does. It also leads a session of its own, and has an environment variable that descendants inherit: by these
+they are found if the warden was killed.
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import psutil
+
+from helios.processes.guardian import Started
 
 MARKER = "HELIOS_PROCESS_TREE"
 """Environment variable that every process of a tree carries."""
@@ -62,6 +64,13 @@ class ProcessTree:
         """Value of `MARKER` in the environment of every member."""
         self.leader: int | None = None
         """Process id of the command, which is also its group's and session's id."""
+        self._warden: psutil.Process | None = None
+
+    def own(self, started: Started) -> None:
+        """Take over the processes of a command that was started."""
+        self.leader = started.pid
+        with suppress(psutil.Error):  # it has ended
+            self._warden = psutil.Process(started.warden)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -76,7 +85,7 @@ class ProcessTree:
         """
         if self.leader is None:
             return False
-        return _group_exists(self.leader) or any(self._marked(after=self.leader))
+        return self._has_ward() or _group_exists(self.leader) or any(self._marked(after=self.leader))
 
     def members(self) -> set[psutil.Process]:
         """Every living process of the tree."""
@@ -87,7 +96,7 @@ class ProcessTree:
                     found.add(psutil.Process(pid))
             except (OSError, psutil.Error):
                 continue
-        for process in list(found):
+        for process in [*found, *([self._warden] if self._warden else [])]:
             try:
                 found.update(process.children(recursive=True))
             except psutil.Error:
@@ -109,6 +118,19 @@ class ProcessTree:
         while (members := self.members()) and loop.time() < deadline:
             _signal(members, signal.SIGKILL)
             await asyncio.sleep(POLL_SECONDS)
+
+    def _has_ward(self) -> bool:
+        """Whether the warden has a child: it goes when it has none."""
+        if self._warden is None:
+            return False
+        try:
+            # What psutil finds by looking at every process.
+            with open(f"/proc/{self._warden.pid}/task/{self._warden.pid}/children", "rb") as file:
+                return bool(file.read().strip()) and self._warden.is_running()
+        except FileNotFoundError:
+            return _is_alive(self._warden) and bool(self._warden.children())
+        except (psutil.Error, OSError):
+            return False
 
     def _marked(self, *, after: int) -> Iterator[psutil.Process]:
         for pid in psutil.pids():

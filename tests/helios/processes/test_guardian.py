@@ -84,12 +84,45 @@ def test_sigkill_of_the_guardian_ends_its_commands_too(
     _, said = orders.communicate(timeout=120)
     assert orders.returncode == 1
     assert b"WorkerUnavailableError" in said
-    # Only processes that have lost both their environment and their parent escape with the guardian's death.
-    strays = processes_of(tmp_path)
-    lost = [process.environ() for process in strays]
-    for stray in strays:
-        stray.kill()
-    assert lost == [{}] * FAMILIES
+    until(lambda: not processes_of(tmp_path))  # also those that have lost both their environment and their parent
+
+
+# Starts a daemon that has its own session, no environment and a dead parent, and that holds none of its files.
+DAEMON = """
+import os, signal, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.closerange(0, 3)
+        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], {})
+    os._exit(0)
+os.wait()
+"""
+UNTIL_IT_RUNS = """
+while not any(b"\\0import time; time.sleep(600)\\0" in open(f"/proc/{pid}/cmdline", "rb").read()
+              for pid in open(f"/proc/{os.getppid()}/task/{os.getppid()}/children").read().split()):
+    time.sleep(0.02)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last_words", "exit_code"),
+    [("", 0), ("os.kill(os.getppid(), signal.SIGKILL); time.sleep(600)", -9)],
+)
+async def test_a_daemon_without_an_environment_ends_with_its_command(
+    tmp_path: Path, processes_of: ProcessesOf, last_words: str, exit_code: int
+) -> None:
+    """A daemon that has cleared its environment is gone when its command has ended, also one that killed its warden.
+
+    Nothing happens to the processes of another command.
+    """
+    other = asyncio.create_task(run_command([sys.executable, "-c", "import time; time.sleep(700)", str(tmp_path)]))
+    ended = await run_command([sys.executable, "-c", DAEMON + UNTIL_IT_RUNS + last_words, str(tmp_path)])
+    assert ended.exit_code == exit_code
+    await asyncio.to_thread(until, lambda: len(processes_of(tmp_path)) == 1)
+    assert not other.done()
+    other.cancel()
+    await asyncio.wait([other])
 
 
 async def test_after_the_death_of_a_guardian_there_is_another(tmp_path: Path, processes_of: ProcessesOf) -> None:
