@@ -9,6 +9,7 @@ from pathlib import Path
 from prefect import get_run_logger
 
 from helios.errors import CommandError
+from helios.job.held_path import LinkedFolderError, make_folder
 from helios.job.own_outputs import SetAside
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -16,7 +17,6 @@ from helios.processes.command_output import explain_exit
 from tasks.prefect_api.log import OUTPUT
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
-from tasks.run.companions import Companions
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
 from tasks.site import Attempt
@@ -35,7 +35,7 @@ def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_wor
     identity, directory = run.identity, run.identity.job.directory
     output = directory.output(record.chunk.output_file)
     if output.parent != directory.path:
-        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(output.parent, root=directory.path)
     return Attempt(
         chunk=record.chunk,
         position=record.position,
@@ -58,7 +58,7 @@ class Rendered:
     """The file; whoever gets this removes it (`discard`), or gives it its name."""
     output: Path
     """Its name once it is accepted."""
-    companions: Companions
+    run: Run
     """Knows the further files that the command named after it."""
     earlier: SetAside | None
     """What had the output's name, where the command writes to the output itself."""
@@ -71,7 +71,7 @@ class Rendered:
 
     def discard(self) -> None:
         """Remove what the attempt wrote, and give what was there before its name back."""
-        _discard(self.place, self.output, self.companions, self.earlier)
+        _discard(self.place, self.output, self.run, self.earlier)
 
 
 async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Rendered:
@@ -91,7 +91,8 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
     earlier = None
     if order.place == attempt.output:  # the command would write over whatever has that name
         earlier = make_way(order.place, run.outputs, get_run_logger())
-        order.place.unlink(missing_ok=True)
+        with run.outputs.held(order.place) as held:
+            held.unlink(missing_ok=True)
     try:
         times.started = clock.seconds
         ended = await _execute(order.job, run, log)
@@ -99,17 +100,20 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
         collecting = time.monotonic()
-        done = await run.site.collect(ended, order.place)
+        with run.outputs.held(order.place) as held:
+            done = await run.site.collect(ended, held)
         times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
     except BaseException:
-        _discard(order.place, attempt.output, run.companions, earlier)
+        _discard(order.place, attempt.output, run, earlier)
         raise
-    return Rendered(order.place, attempt.output, run.companions, earlier, ended, done, fetch_ms)
+    return Rendered(order.place, attempt.output, run, earlier, ended, done, fetch_ms)
 
 
-def _discard(place: Path, output: Path, companions: Companions, earlier: SetAside | None) -> None:
-    place.unlink(missing_ok=True)
-    companions.remove(place, output)
+def _discard(place: Path, output: Path, run: Run, earlier: SetAside | None) -> None:
+    with suppress(LinkedFolderError, FileNotFoundError):  # else it is not where it can be removed
+        with run.outputs.held(place) as held:
+            held.unlink(missing_ok=True)
+        run.companions.remove(place, output)
     if earlier is not None:
         with suppress(OSError):  # the log says where it is
             earlier.put_back()
@@ -121,5 +125,5 @@ async def _execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:
     def show(line: str) -> None:
         logger.info("%s", line, extra=OUTPUT)
 
-    with chunk_log(log, show, run.log_lines) as sink:
+    with chunk_log(log, show, run.log_lines, root=run.identity.job.directory.path) as sink:
         return await run.identity.job.adapter.execute(job, on_output=sink)

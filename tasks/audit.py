@@ -1,6 +1,7 @@
 """The audit of one chunk: render it a second time, compare, and throw the second render away."""
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.states import Cancelled
 
 from helios.errors import HeliosError, file_system_error
+from helios.job.held_path import open_own
 from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput
 from helios.media.comparison import Comparison, FramePair, compare_outputs
@@ -120,7 +122,9 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
         audits.pictures_left -= 1
         record.both = compared.pictures.both
         with suppress(OSError):  # the difference itself is the news
-            paths = await asyncio.to_thread(_keep, compared.pictures, log.with_suffix(""))
+            paths = await asyncio.to_thread(
+                _keep, compared.pictures, log.with_suffix(""), run.identity.job.directory.path
+            )
     return _judge(compared, accepted=accepted, rendered=rendered, chunk=chunk, run=run, pictures=paths)
 
 
@@ -147,12 +151,12 @@ async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord
     )
 
 
-def _keep(pair: FramePair, stem: Path) -> tuple[str, ...]:
+def _keep(pair: FramePair, stem: Path, root: Path) -> tuple[str, ...]:
     """Write the two pictures beside the logs, for people to look at; return their paths."""
     paths = stem.with_name(f"{stem.name}-accepted.png"), stem.with_name(f"{stem.name}-second.png")
-    stem.parent.mkdir(parents=True, exist_ok=True)
     for path, picture in zip(paths, (pair.accepted, pair.again), strict=True):
-        path.write_bytes(picture)
+        with os.fdopen(open_own(path, os.O_WRONLY | os.O_TRUNC, root=root), "wb") as file:
+            file.write(picture)
     return tuple(map(str, paths))
 
 

@@ -1,10 +1,12 @@
 """Take a chunk's output from the cache instead of rendering the chunk."""
 
 import time
+from contextlib import suppress
 
 from prefect import get_run_logger
 
 from helios.errors import HeliosError
+from helios.job.held_path import make_folder
 from helios.models.report import ChunkResult, ReusedFrom
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact
@@ -19,20 +21,23 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
     output = identity.job.directory.output(chunk.output_file)
     place = identity.place(output, f"{chunk.id}-cached")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        if (entry := await run.cache.fetch(chunk, place)) is None:
-            return False
+        make_folder(output.parent, root=identity.job.directory.path)
+        with run.outputs.held(place) as held:
+            if (entry := await run.cache.fetch(chunk, held)) is None:
+                return False
         fetched = time.monotonic()
         verified = await verify(place, chunk, run, done=entry.verified, pictures=entry.pictures)
         run.ledger.check_fits(f"chunk {chunk.id} (from the cache; --fresh renders it anew)", verified)
         make_way(output, run.outputs, get_run_logger())
-        place.replace(output)
+        with run.outputs.held(place) as held:
+            held.replace(held.with_name(output.name))
         run.outputs.note(output)
     except (HeliosError, OSError) as exc:
         get_run_logger().warning("Chunk %d is rendered, and not taken from the cache: %s", chunk.id, exc)
         return False
     finally:
-        place.unlink(missing_ok=True)
+        with suppress(OSError), run.outputs.held(place) as held:
+            held.unlink(missing_ok=True)
     result = ChunkResult(
         run_id=identity.run_id,
         chunk_id=chunk.id,

@@ -129,9 +129,10 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
     rendered = await render_once(attempt, run, log=_log_of(run, record), times=times)
     try:
         verifying, ended = time.monotonic(), rendered.ended
-        if is_shared(rendered.place):
-            own = run.identity.place(attempt.output, f"{chunk.id}-{attempt.number}-own")
-            await asyncio.to_thread(make_own, rendered.place, own)
+        with run.outputs.held(rendered.place) as held:
+            if is_shared(held):
+                own = run.identity.own_place(attempt.output, f"{chunk.id}-{attempt.number}-own")
+                await asyncio.to_thread(make_own, held, held.with_name(own.name))
         verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=ended.pictures)
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
         record.packets = verified.packets
@@ -140,7 +141,8 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         if rendered.place != attempt.output:
             make_way(attempt.output, run.outputs, get_run_logger())
             run.companions.accept(rendered.place, attempt.output)
-            rendered.place.replace(attempt.output)
+            with run.outputs.held(rendered.place) as held:
+                held.replace(held.with_name(attempt.output.name))
     except BaseException:
         rendered.discard()
         raise
@@ -170,15 +172,16 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
     job = run.identity.job
     assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
     run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
-    await asyncio.to_thread(
-        rehearse,
-        StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
-        job.output,
-        fps=job.spec.metadata.fps,
-        order=job.sound,
-        delivery=job.delivery,
-        temporary=run.identity.place(job.output, "rehearsal"),
-    )
+    with run.outputs.held(run.identity.own_place(job.output, "rehearsal")) as temporary:
+        await asyncio.to_thread(
+            rehearse,
+            StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
+            job.output,
+            fps=job.spec.metadata.fps,
+            order=job.sound,
+            delivery=job.delivery,
+            temporary=temporary,
+        )
 
 
 def _log_of(run: Run, record: ChunkRecord) -> Path:

@@ -63,8 +63,15 @@ async def stitch(run: Run) -> OutputReport | State[None]:
 
 async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputReport | None:
     """Stitch in a thread; None if the stitch was cancelled."""
-    job = run.identity.job
     stop = threading.Event()
+    with run.outputs.held(run.identity.own_place(output, "stitch")) as temporary:
+        return await _stitched(run, output, inputs, temporary=temporary, stop=stop)
+
+
+async def _stitched(
+    run: Run, output: Path, inputs: list[StitchInput], *, temporary: Path, stop: threading.Event
+) -> OutputReport | None:
+    job = run.identity.job
     work = asyncio.create_task(
         asyncio.to_thread(
             STITCHER.stitch,
@@ -74,7 +81,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             order=job.sound,
             sound=run.ledger.sound,
             delivery=job.delivery,
-            temporary=run.identity.place(output, "stitch"),
+            temporary=temporary,
             stop=stop,
         )
     )

@@ -6,10 +6,11 @@ import shutil
 import stat
 import uuid
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from helios.errors import RequestError
+from helios.job.held_path import held_path
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec
 
@@ -40,6 +41,7 @@ class JobDirectory:
         # Following links costs a look at every folder on the way, and many chunks share a folder. What
         # was found stays: a link that is changed while the job runs leads nowhere else.
         self._folders: dict[Path, Path] = {}
+        self._without_links: set[Path] = set()
 
     def output(self, relative: str) -> Path:
         """Where an output of the spec lies.
@@ -65,6 +67,7 @@ class JobDirectory:
         Raises:
             RequestError: Names the outputs.
         """
+        self.check_own_folders(self.path)
         seen: dict[Path, str] = {}
         outputs = [chunk.output_file for chunk in spec.ordered_chunks]
         for name in [*outputs, *([spec.output_file] if spec.output_file else [])]:
@@ -75,9 +78,31 @@ class JobDirectory:
                 raise RequestError(f"The output file {name!r} can't be used ({exc.strerror}); rename it") from None
             if is_folder:
                 raise RequestError(f"The output file {name!r} is a directory; remove it, or name another file")
+            self.check_own_folders(path.parent)
             if path in seen:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
             seen[path] = name
+
+    def check_own_folders(self, folder: Path) -> None:
+        """Refuse a folder of this program's own that is a link: what is written there would go elsewhere.
+
+        Args:
+            folder: The job directory, or one in it that has outputs: both have such folders.
+
+        Raises:
+            RequestError: Names the link.
+        """
+        if folder in self._without_links:
+            return
+        self._without_links.add(folder)
+        own = folder / OWN_FOLDER
+        with suppress(OSError):
+            for path in [own, *own.iterdir()]:
+                if path.is_symlink():
+                    raise RequestError(
+                        f"{path} is a link to {os.readlink(path)}: this program's own files would be written there; "
+                        "remove the link, or give another job directory (--job-dir)"
+                    )
 
     def check_writable(self, outputs: Iterable[Path]) -> None:
         """Refuse outputs in folders in which nothing can be written, or where nobody else's files can be moved.
@@ -101,6 +126,10 @@ class JobDirectory:
                 ) from None
         _check_sticky(outputs)
 
+    def held(self, path: Path, *, make: bool = False) -> AbstractContextManager[Path]:
+        """Within a block, a path to the same file through its folder's handle; see `helios.job.held_path`."""
+        return held_path(path, root=self.path, make=make)
+
     def attempt(self, output: Path, *, owner: str, token: str) -> Path:
         """Where an attempt writes instead of `output`: the same folder and extension, a name of its own.
 
@@ -119,14 +148,15 @@ class JobDirectory:
         for folder in {output.parent for output in outputs}:
             if not folder.is_dir():
                 continue
-            with os.scandir(folder) as entries:
-                leftovers = [entry.path for entry in entries if f"{ATTEMPT}{owner}-" in entry.name]
-            for path in leftovers:
-                if os.path.isdir(path) and not os.path.islink(path):
-                    shutil.rmtree(path)
-                else:
-                    os.unlink(path)
-                removed += 1
+            with self.held(folder / ATTEMPT) as held:
+                with os.scandir(held.parent) as entries:
+                    leftovers = [entry.path for entry in entries if f"{ATTEMPT}{owner}-" in entry.name]
+                for path in leftovers:
+                    if os.path.isdir(path) and not os.path.islink(path):
+                        shutil.rmtree(path)
+                    else:
+                        os.unlink(path)
+                    removed += 1
         return removed
 
     def log(self, run_id: str, chunk_id: int, attempt: int) -> Path:

@@ -12,11 +12,12 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from helios.errors import ExpectedError, RequestError
+from helios.job.held_path import held_path
 from helios.models.paths import OWN_FOLDER
 
 FOLDER = f"{OWN_FOLDER}/inputs"
@@ -71,13 +72,17 @@ def file_clock_ns(folder: Path) -> int:
     Raises:
         OSError: Nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f"clock-{os.getpid()}-{threading.get_ident()}"
-    try:
-        probe.write_bytes(b"")
-        return probe.stat().st_mtime_ns
-    finally:
-        probe.unlink(missing_ok=True)
+    with note_held(probe) as held:
+        try:
+            file = os.open(held, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            try:
+                os.write(file, b"\n")  # which dates it, also if it was there
+                return os.fstat(file).st_mtime_ns
+            finally:
+                os.close(file)
+        finally:
+            held.unlink(missing_ok=True)
 
 
 def replace_json(path: Path, document: Any) -> None:
@@ -86,13 +91,21 @@ def replace_json(path: Path, document: Any) -> None:
     Raises:
         OSError: It can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}")
-    try:
-        beside.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with note_held(path) as held:
+        beside = held.with_name(f"{path.name}-{os.getpid()}-{threading.get_ident()}")
+        try:
+            beside.unlink(missing_ok=True)
+            file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            with os.fdopen(file, "w", encoding="utf-8") as opened:
+                opened.write(json.dumps(document, separators=(",", ":")))
+            beside.replace(held)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+def note_held(path: Path) -> AbstractContextManager[Path]:
+    """A note's path through its folder's handle: `JOB DIRECTORY/.helios/inputs/NAME`."""
+    return held_path(path, root=path.parents[FOLDER.count("/") + 1], make=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -12,11 +12,14 @@ import json
 import os
 import uuid
 import weakref
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helios.errors import RequestError
+from helios.job.held_path import held_path, open_own
 from helios.models.paths import OWN_FOLDER
 
 NOTES = f"{OWN_FOLDER}/outputs.jsonl"
@@ -33,6 +36,8 @@ class SetAside:
     """Where it was."""
     place: Path
     """Where it is."""
+    root: Path
+    """The job directory."""
 
     def __str__(self) -> str:
         return f"{self.path} was there before, and no job wrote it: it was moved to {self.place}"
@@ -43,8 +48,9 @@ class SetAside:
         Raises:
             OSError: It stays where it is.
         """
-        if not os.path.lexists(self.path):
-            self.place.rename(self.path)
+        with held_path(self.path, root=self.root) as path, held_path(self.place, root=self.root) as place:
+            if not os.path.lexists(path):
+                place.rename(path)
 
 
 class OwnOutputs:
@@ -87,21 +93,25 @@ class OwnOutputs:
         place = self._replaced / self._name(path).lstrip("/")
         if os.path.lexists(place):
             place = place.with_name(f"{place.name}.{uuid.uuid4().hex[:6]}")
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            path.rename(place)
-        except OSError as exc:
-            if exc.errno != errno.EXDEV:
-                raise
-            place = path.with_name(f".{path.name[:200]}.before-{uuid.uuid4().hex[:6]}")  # on its own file system
-            path.rename(place)
-        return SetAside(path, place)
+        with self.held(path) as source:
+            try:
+                with self.held(place, make=True) as target:
+                    source.rename(target)
+            except OSError as exc:
+                if exc.errno != errno.EXDEV:
+                    raise
+                place = path.with_name(f".{path.name[:200]}.before-{uuid.uuid4().hex[:6]}")  # on its own file system
+                source.rename(source.with_name(place.name))
+        return SetAside(path, place, self._directory)
+
+    def held(self, path: Path, *, make: bool = False) -> AbstractContextManager[Path]:
+        """Within a block, a path to the same file through its folder's handle; see `helios.job.held_path`."""
+        return held_path(path, root=self._directory, make=make)
 
     def _opened(self) -> int:
         """The file of notes, open to append to it: opened once, since each chunk has a note."""
         if self._file is None:
-            self._notes.parent.mkdir(exist_ok=True)
-            self._file = os.open(self._notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = open_own(self._notes, os.O_WRONLY | os.O_APPEND, root=self._directory)
             weakref.finalize(self, os.close, self._file)
         return self._file
 
@@ -121,9 +131,39 @@ class OwnOutputs:
 
     def _rewrite(self, known: dict[str, list[int]]) -> None:
         beside = self._notes.with_name(f"{self._notes.name}-{uuid.uuid4().hex[:12]}")
-        with suppress(OSError):
-            beside.write_text("".join(f"{json.dumps([name, *state])}\n" for name, state in known.items()))
-            beside.replace(self._notes)
+        with suppress(OSError), self.held(beside) as held:
+            held.write_text("".join(f"{json.dumps([name, *state])}\n" for name, state in known.items()))
+            held.replace(held.with_name(self._notes.name))
+
+
+def check_outputs_are_not_read(outputs: Iterable[Path], read: Mapping[str, Iterable[Path]]) -> None:
+    """Refuse outputs that would replace a file that the job needs, by whatever of its names.
+
+    Args:
+        outputs: What the job writes.
+        read: Files that it reads, by what they are.
+
+    Raises:
+        RequestError: Names the output, and the file.
+    """
+    named = {path: path for path in outputs}
+    found = {key: path for path in named if (key := _identity(path)) is not None}
+    for what, paths in read.items():
+        for path in paths:
+            output = named.get(path.parent.resolve() / path.name) or found.get(_identity(path) or (-1, -1))
+            if output is not None:
+                raise RequestError(
+                    f"The output file {output} is {what}, {path}, which it would replace; give the output another name"
+                )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """A file's device and inode, behind all links; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _state(path: Path) -> list[int]:

@@ -18,6 +18,11 @@ __all__ = ["is_own", "select_files"]
 _WILDCARDS = re.compile(r"[*?\[]")
 
 
+def has_wildcard(pattern: str) -> bool:
+    """Whether a pattern may find other files than one of its own name."""
+    return _WILDCARDS.search(pattern) is not None
+
+
 def select_files(
     directory: Path, *, patterns: Sequence[str] | None, written: Container[str], field: str, seen: Seen | None = None
 ) -> Iterator[str]:

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from helios.job.file_digests import FOLDER, FileState, file_clock_ns, read_json, replace_json
+from helios.job.file_digests import FOLDER, FileState, file_clock_ns, note_held, read_json, replace_json
 
 ALIVE_SECONDS = 1.0
 """Between two signs of life."""
@@ -88,8 +88,8 @@ class SideFiles:
 
     def _show_life(self, over: threading.Event) -> None:
         while not over.wait(ALIVE_SECONDS):
-            with suppress(OSError):
-                os.utime(self._file)
+            with suppress(OSError), note_held(self._file) as held:
+                os.utime(held, follow_symlinks=False)
 
 
 def _number(value: Any) -> int | None:

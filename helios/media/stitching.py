@@ -114,7 +114,7 @@ class FfmpegStitcher:
                     join.finish()
             audio_codec = _verify(temporary, join, frames=frames, output=output)
             with write_errors(output, "the whole"):
-                digest, size = _publish(temporary, output)
+                digest, size = _publish(temporary, output.name)
         finally:
             temporary.unlink(missing_ok=True)
         return OutputReport(
@@ -156,11 +156,11 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
 
-def _publish(temporary: Path, output: Path) -> tuple[str, int]:
+def _publish(temporary: Path, name: str) -> tuple[str, int]:
     """Write the finished file to disk, then give it its name; return its digest and its size."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = file.tell()
-    temporary.replace(output)
+    temporary.replace(temporary.with_name(name))
     return digest, size

@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-import stat
 import uuid
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -14,6 +12,7 @@ from helios.adapter import NamesVariables, StorageAdapter, WorkerAdapter
 from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
+from helios.job.own_outputs import check_outputs_are_not_read
 from helios.media.containers import container_of
 from helios.media.joined_sound import check_sound_file
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
@@ -27,6 +26,7 @@ from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
+from tasks.request.read_files import own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.site import Site, shares_disk, site_of
 
@@ -139,7 +139,9 @@ def prepare(request: RenderRequest) -> PreparedJob:
     directory.check(spec)
     adapter_name, adapter = create_adapter(request.adapter)
     video = _Video(request, spec, directory)
-    written = _written(spec, directory, video) | own_streams()
+    outputs = _written(spec, directory, video)
+    check_outputs_are_not_read(outputs, read_by_name(request, spec, directory))
+    written = outputs | own_streams()
     site = site_of(adapter, spec=spec, source=request.source, directory=directory, written=written)
     if request.last_chunk is not None and not shares_disk(adapter):
         raise RequestError(
@@ -224,16 +226,6 @@ def _input_rules(
     )
 
 
-def own_streams() -> set[Path]:
-    """The files that this process prints into: they change while the job runs, and no command reads them."""
-    found = set()
-    for number in (1, 2):
-        with suppress(OSError):
-            if stat.S_ISREG(os.fstat(number).st_mode):
-                found.add(Path(os.readlink(f"/proc/self/fd/{number}")))
-    return found
-
-
 def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:
     if choice is None:
         return site.merge_adapter
@@ -273,8 +265,8 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
     else:
         # The caller may put the video anywhere; a job document may not: it can come from a stranger.
         output = directory.path / Path(output_file).expanduser()
-        resolved = output.parent.resolve() / output.name
-        if any(resolved == directory.output(chunk.output_file) for chunk in spec.chunks):
+        output = output.parent.resolve() / output.name  # a link that is changed while the job runs leads nowhere else
+        if any(output == directory.output(chunk.output_file) for chunk in spec.chunks):
             raise RequestError(f"The output file {output} is also a chunk's output; name another one")
     container_of(output)
     if output.is_dir():

@@ -1,6 +1,7 @@
 """The output of a chunk's command: whole in a file, and a bounded part in its task run's log in Prefect."""
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TextIO
 
 from helios.adapter import OutputSink, Stream
+from helios.job.held_path import open_own
 
 FIRST_LINES = LAST_LINES = 20
 """Lines of an attempt that go to Prefect, from each end."""
@@ -67,13 +69,14 @@ def _named(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Iterator[OutputSink]:
+def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget, *, root: Path) -> Iterator[OutputSink]:
     """A sink for the lines of one attempt, in an event loop.
 
     Args:
         path: The file for all lines; it exists once there is a line.
         log: Called with the first lines and, at the end, with the last ones; each text has one or more lines.
         budget: The lines that the run may still log.
+        root: The job directory; no link below it is followed.
     """
     file: TextIO | None = None
     count, last, batch = 0, deque[str](maxlen=LAST_LINES), _Batch(log)
@@ -82,8 +85,9 @@ def chunk_log(path: Path, log: Callable[[str], None], budget: LineBudget) -> Ite
         nonlocal file, count
         with _named(path):
             if file is None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = path.open("a", encoding="utf-8")  # a resumed run counts its attempts anew
+                # A resumed run counts its attempts anew.
+                opened = open_own(path, os.O_WRONLY | os.O_APPEND, root=root)
+                file = os.fdopen(opened, "a", encoding="utf-8")
             file.write(line + "\n")
         count += 1
         if count > FIRST_LINES:

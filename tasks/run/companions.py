@@ -52,7 +52,7 @@ class Companions:
         self._failed.add(private.stem)
         known = self._endings.get(private.parent)
         for ending in _endings_in(private.parent, private) if known is None else known:
-            _remove(private.with_name(f"{private.stem}{ending}"))
+            self._remove(private.with_name(f"{private.stem}{ending}"))
 
     def sweep(self) -> None:
         """Look through each folder once, after the last chunk, for companions with endings that the first had not."""
@@ -61,18 +61,28 @@ class Companions:
             for name in os.listdir(folder):
                 for stem in (name[:length] for length in lengths if not _is_other(name[length:])):
                     if stem in self._failed:
-                        _remove(folder / name)
+                        self._remove(folder / name)
                     elif (output := self._accepted.get(stem)) is not None and output.parent == folder:
                         self._move(folder / name, folder / f"{output.stem}{name[len(stem) :]}")
 
     def _move(self, source: Path, target: Path) -> None:
-        if not os.path.lexists(source):
-            return
-        make_way(target, self._outputs, self._log)
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)  # of an earlier run
-        source.replace(target)
+        with self._outputs.held(source) as held:
+            if not os.path.lexists(held):
+                return
+            make_way(target, self._outputs, self._log)
+            named = held.with_name(target.name)
+            if named.is_dir() and not named.is_symlink():
+                shutil.rmtree(named)  # of an earlier run
+            held.replace(named)
         self._outputs.note(target)
+
+    def _remove(self, path: Path) -> None:
+        with self._outputs.held(path) as held:
+            if held.is_dir() and not held.is_symlink():
+                shutil.rmtree(held, ignore_errors=True)
+            else:
+                with suppress(FileNotFoundError):
+                    held.unlink()
 
 
 def _endings_in(folder: Path, private: Path) -> set[str]:
@@ -83,11 +93,3 @@ def _endings_in(folder: Path, private: Path) -> set[str]:
 def _is_other(ending: str) -> bool:
     """Whether a name is of another attempt: the private name of attempt 12 begins as that of attempt 1."""
     return ending[:1].isdigit()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            path.unlink()

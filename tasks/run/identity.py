@@ -1,5 +1,6 @@
 """Which run this is: its job, its names in records and in files, and how often its chunks may be tried."""
 
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,13 @@ class RunIdentity:
     def place(self, output: Path, name: str) -> Path:
         """Where something is written before it is `output`; a name that no other run of any job uses."""
         return self.job.directory.attempt(output, owner=self._owner, token=f"{self.token}-{name}")
+
+    def own_place(self, output: Path, name: str) -> Path:
+        """The same for what this program writes: commands, which know the names of attempts, can't guess the name.
+
+        Else one could put a link there beforehand, through which another file would be written.
+        """
+        return self.place(output, f"{name}-{secrets.token_hex(8)}")
 
     def record_key(self, chunk: RenderJobChunk) -> str:
         """Where Prefect keeps the result of a chunk's task."""

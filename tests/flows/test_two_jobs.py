@@ -1,6 +1,7 @@
 """Two jobs in one folder, and chunks that other programs change: no video has another job's frames."""
 
 import asyncio
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,38 @@ async def test_an_output_that_is_a_link_is_copied(tmp_path: Path, kind: str) -> 
     assert (await report_of(state)).frames == 10
     assert read_numbers(tmp_path / "video.mp4") == list(range(10))
     assert leftovers(tmp_path) == []
+
+
+async def test_a_folder_that_is_swapped_for_a_link(tmp_path: Path) -> None:
+    """A command that puts a link in the place of its output's folder writes nothing elsewhere: the job is refused."""
+    folder, elsewhere = tmp_path / "job", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    job = make_job((5, 5), name="sub/c{index}", outputFile="video.mp4")
+    words = shlex.split(job["chunks"][0]["command"])
+    swap = f'"$@" && mv sub old && cp old/* {elsewhere}/ && ln -s {elsewhere} sub'
+    job["chunks"][0]["command"] = shlex.join(["sh", "-c", swap, "swap", *words])
+    job["chunks"] = job["chunks"][:1]
+    job["metadata"]["totalFrames"] = 5
+    state, _ = await render(folder, job, retries=0)
+    assert state.is_failed()
+    assert "sub is a link, and was expected to be a folder" in (state.message or "")
+    (copied,) = elsewhere.iterdir()  # by the command itself: it was not renamed to the output
+    assert "-attempt-" in copied.name
+
+
+async def test_outputs_that_would_replace_what_is_read(tmp_path: Path) -> None:
+    """An output with the document's name, and a .helios that is a link, are refused before anything runs."""
+    job = make_job((5,), name="c{index}")
+    job["chunks"][0]["outputFile"] = "job.json"
+    job["chunks"][0]["command"] += " job.json"
+    before = write_job(tmp_path, job).read_bytes()
+    state = await render_job(str(tmp_path / "job.json"), return_state=True)
+    assert "job.json is the job document" in (state.message or "")
+    assert (tmp_path / "job.json").read_bytes() == before
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".helios").symlink_to("elsewhere")
+    write_job(tmp_path, make_job((5,)))
+    state = await render_job(str(tmp_path / "job.json"), return_state=True)
+    assert "own files would be written there" in (state.message or "")
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -10,7 +10,7 @@ from tasks.run.chunk_log import FIRST_LINES, LAST_LINES, LONGEST_LINE, LineBudge
 
 def logged(path: Path, lines: int, budget: LineBudget | None = None) -> list[str]:
     said: list[str] = []
-    with chunk_log(path, said.append, budget or LineBudget()) as sink:
+    with chunk_log(path, said.append, budget or LineBudget(), root=path.parents[1]) as sink:
         for number in range(lines):
             sink("stdout", f"line {number}")
     return [line for record in said for line in record.splitlines()]
@@ -37,7 +37,7 @@ async def test_a_run_tells_no_more_than_its_budget(tmp_path: Path) -> None:
     budget = LineBudget(30)
     assert len(logged(tmp_path / "a.log", 25, budget)) + len(logged(tmp_path / "b.log", 25, budget)) == 30
     said: list[str] = []
-    with chunk_log(tmp_path / "c.log", said.append, LineBudget()) as sink:
+    with chunk_log(tmp_path / "c.log", said.append, LineBudget(), root=tmp_path) as sink:
         sink("stderr", "x" * 5000)
     assert [len(line) for line in said] == [LONGEST_LINE]
     assert len((tmp_path / "c.log").read_text()) == 5001
@@ -46,7 +46,7 @@ async def test_a_run_tells_no_more_than_its_budget(tmp_path: Path) -> None:
 async def test_lines_that_come_together_are_one_record(tmp_path: Path) -> None:
     """Lines that come together become one record, as a record's cost is fixed; it is logged while the command runs."""
     said: list[str] = []
-    with chunk_log(tmp_path / "a.log", said.append, LineBudget()) as sink:
+    with chunk_log(tmp_path / "a.log", said.append, LineBudget(), root=tmp_path) as sink:
         for number in range(3):
             sink("stdout", f"line {number}")
         assert said == []

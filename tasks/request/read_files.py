@@ -1,0 +1,35 @@
+"""The files that a request names to be read: no output may have the name of one."""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from helios.job.directory import JobDirectory
+from helios.job.selection import has_wildcard
+from helios.models.spec import JobSpec
+from tasks.request.request import RenderRequest, is_elsewhere
+
+
+def read_by_name(request: RenderRequest, spec: JobSpec, directory: JobDirectory) -> dict[str, Iterable[Path]]:
+    """Files that the request and the document name to be read, and that this process prints into, by what they are."""
+    document = [Path(request.source)] if request.source is not None and not is_elsewhere(request.source) else []
+    audio = [directory.path / Path(request.audio_file).expanduser()] if request.audio_file is not None else []
+    patterns = [*(spec.inputs or ()), *(pattern for chunk in spec.chunks for pattern in chunk.inputs or ())]
+    return {
+        "the job document": document,
+        "the sound that is asked for (--audio)": audio,
+        "a named input file": [directory.path / name for name in dict.fromkeys(patterns) if not has_wildcard(name)],
+        "the file that this process prints into": own_streams(),
+    }
+
+
+def own_streams() -> set[Path]:
+    """The files that this process prints into: they change while the job runs, and no command reads them."""
+    found = set()
+    for number in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISREG(os.fstat(number).st_mode):
+                found.add(Path(os.readlink(f"/proc/self/fd/{number}")))
+    return found

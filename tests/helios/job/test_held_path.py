@@ -1,0 +1,116 @@
+"""Nothing is written through a folder that became a link."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from helios.errors import RequestError
+from helios.job.directory import JobDirectory
+from helios.job.file_digests import replace_json
+from helios.job.held_path import LinkedFolderError, held_path, make_folder, open_own
+from helios.job.own_outputs import OwnOutputs, check_outputs_are_not_read
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "job" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    return tmp_path / "job"
+
+
+def swap(folder: Path) -> None:
+    """Put a link that leads out of the job directory in the place of a folder."""
+    folder.rename(folder.with_name(f"{folder.name}.moved"))
+    folder.symlink_to(_elsewhere(folder))
+
+
+def _elsewhere(folder: Path) -> Path:
+    return next(above for above in folder.parents if above.name == "job").parent / "elsewhere"
+
+
+@pytest.mark.parametrize("which", ["a", "a/b"])
+def test_a_folder_that_was_swapped_for_a_link(root: Path, which: str) -> None:
+    """A folder on the way that became a link is refused, and nothing is made or written behind it."""
+    swap(root / which)
+    with (
+        pytest.raises(LinkedFolderError, match="is a link, and was expected to be a folder"),
+        held_path(root / "a" / "b" / "c.mp4", root=root, make=True),
+    ):
+        pass
+    with pytest.raises(LinkedFolderError):
+        make_folder(root / "a" / "b" / "c", root=root)
+    assert list(_elsewhere(root / "a").iterdir()) == []
+
+
+def test_a_folder_that_is_swapped_while_it_is_held(root: Path) -> None:
+    """What is written goes to the folder that was opened, under whatever name that is by now."""
+    (root / "a" / "b" / "attempt").write_text("output")
+    with held_path(root / "a" / "b" / "attempt", root=root) as held:
+        swap(root / "a")
+        held.replace(held.with_name("c.mp4"))
+    assert (root / "a.moved" / "b" / "c.mp4").read_text() == "output"
+    assert list(_elsewhere(root / "a").iterdir()) == []
+
+
+def test_errors_name_the_file_by_its_own_path(root: Path) -> None:
+    """An error that names a file by the handle names it by its path."""
+    with pytest.raises(FileNotFoundError) as caught, held_path(root / "a" / "none", root=root) as held:
+        held.rename(held.with_name("other"))
+    assert (caught.value.filename, caught.value.filename2) == (str(root / "a" / "none"), str(root / "a" / "other"))
+
+
+def test_files_of_its_own_are_no_links(root: Path) -> None:
+    """A log, a note or a list that has become a link is not written through; nor is a folder of them."""
+    victim = _elsewhere(root / "a") / "victim"
+    victim.write_text("safe")
+    (root / ".helios" / "logs" / "run").mkdir(parents=True)
+    (root / ".helios" / "logs" / "run" / "chunk.log").symlink_to(victim)
+    (root / ".helios" / "outputs.jsonl").symlink_to(victim)
+    (root / "out.mp4").write_text("output")
+    with pytest.raises(OSError, match="symbolic links"):
+        open_own(root / ".helios" / "logs" / "run" / "chunk.log", os.O_WRONLY | os.O_APPEND, root=root)
+    OwnOutputs(root, "run").note(root / "out.mp4")
+    (root / ".helios" / "inputs").symlink_to(victim.parent)
+    (root / ".helios" / "replaced").symlink_to(victim.parent)
+    with pytest.raises(LinkedFolderError):
+        replace_json(root / ".helios" / "inputs" / "victim", {})
+    with pytest.raises(LinkedFolderError):
+        OwnOutputs(root, "run").set_aside(root / "out.mp4")
+    assert (victim.read_text(), (root / "out.mp4").read_text()) == ("safe", "output")
+    assert [path.name for path in victim.parent.iterdir()] == ["victim"]
+
+
+@pytest.mark.parametrize("name", [".helios", ".helios/logs", ".helios/inputs"])
+def test_a_link_in_the_place_of_its_own_folder(root: Path, name: str) -> None:
+    """A job directory whose .helios is a link, or has one, is refused before anything runs."""
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).symlink_to(_elsewhere(root / "a"))
+    with pytest.raises(RequestError, match="own files would be written there"):
+        JobDirectory(root).check_own_folders(root)
+
+
+def test_leftovers_behind_a_link_stay(root: Path) -> None:
+    """Leftovers of attempts are removed from the outputs' own folders alone."""
+    directory = JobDirectory(root)
+    left = _elsewhere(root / "a") / "c-attempt-0123456789ab-1.mp4"
+    left.touch()
+    output = directory.output("a/b/c.mp4")
+    swap(root / "a" / "b")
+    with pytest.raises(LinkedFolderError):
+        directory.remove_attempts([output], owner="0123456789ab")
+    assert left.exists()
+
+
+def test_an_output_with_the_name_of_a_file_that_is_read(root: Path) -> None:
+    """An output may not be the document, the sound or a named input, by any of their names."""
+    (root / "job.json").write_text("{}")
+    (root / "a" / "hard.mp4").hardlink_to(root / "job.json")
+    (root / "soft.mp4").symlink_to("job.json")
+    for output in (root / "job.json", root / "a" / "hard.mp4", root / "soft.mp4"):
+        with pytest.raises(RequestError, match="is the job document, .*, which it would replace"):
+            check_outputs_are_not_read([root / "other.mp4", output], {"the job document": [root / "job.json"]})
+    missing = {"a named input file": [root / "a" / ".." / "none"]}
+    with pytest.raises(RequestError, match="named input"):
+        check_outputs_are_not_read([root / "none"], missing)
+    check_outputs_are_not_read([root / "other.mp4"], {"the job document": [root / "job.json"], **missing})
