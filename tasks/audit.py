@@ -12,13 +12,14 @@ from prefect.states import Cancelled
 
 from helios.errors import HeliosError, file_system_error
 from helios.job.held_path import open_own
-from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput
+from helios.media.bounds import reading_bounds
 from helios.media.comparison import Comparison, FramePair, compare_outputs
 from helios.media.verify import verify_output
 from helios.models.audit import AuditVerdict, ChunkAudit
 from helios.models.report import ChunkResult
 from helios.models.verification import VerifyLevel
+from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, describe, render_once
 from tasks.page.audit_text import describe_difference, workers
 from tasks.run.audits import AuditRecord
@@ -131,9 +132,11 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
 async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord, run: Run) -> Comparison:
     metadata = run.identity.job.spec.metadata
     # Packets alone: both files are decoded for the comparison.
-    verified = await run_low(
+    bounds = reading_bounds(frames=accepted.frames, width=metadata.width, height=metadata.height)
+    verified = await run_apart(
         verify_output,
         rendered.place,
+        bounds=bounds,
         frames=accepted.frames,
         fps=metadata.fps,
         width=metadata.width,
@@ -142,10 +145,11 @@ async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord
     )
     if verified.sha256 == accepted.artifact.sha256:
         return Comparison()
-    return await run_low(
+    return await run_apart(
         compare_outputs,
         StitchInput(accepted.path, accepted.frames, f"chunk {chunk.chunk.id}", accepted.artifact),
         rendered.place,
+        bounds=bounds,
         fps=metadata.fps,
         least_psnr=run.identity.job.audit.least_psnr,
     )

@@ -17,8 +17,8 @@ from prefect.transactions import get_transaction
 from helios.errors import HeliosError, RetryBudget, file_system_error
 from helios.job.own_file import is_shared, make_own
 from helios.job.shell_signs import describe_shell_signs
-from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput
+from helios.media.bounds import reading_bounds
 from helios.media.rehearsal import rehearse
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
@@ -26,6 +26,7 @@ from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact
+from helios.processes.reader import run_apart
 from tasks.attempt import describe, render_once
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -213,11 +214,13 @@ async def verify(
     is_done = done.covers(wanted)
     frames, job = chunk.frame_count, run.identity.job
     if job.last_chunk is not None and chunk.id == job.last.id:
-        found = await asyncio.to_thread(allowed_frames, place, chunk, LastChunk(job.last_chunk))
+        bounds = reading_bounds(frames=frames, width=metadata.width, height=metadata.height)
+        found = await run_apart(allowed_frames, place, chunk, LastChunk(job.last_chunk), bounds=bounds)
         frames = chunk.frame_count if found is None else found
-    verified = await run_low(
+    verified = await run_apart(
         verify_output,
         place,
+        bounds=reading_bounds(frames=frames, width=metadata.width, height=metadata.height),
         frames=frames,
         fps=metadata.fps,
         width=metadata.width,

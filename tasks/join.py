@@ -15,11 +15,13 @@ from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavaila
 from helios.job.written_files import VIDEOS, WrittenFiles
 from helios.low_priority import run_low
 from helios.media.accepted_file import check_accepted
+from helios.media.bounds import reading_bounds
 from helios.media.merged_file import is_video, verify_merged
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.processes.command_output import explain_exit
+from helios.processes.reader import run_apart
 from tasks.request.prepare import VideoUpload
 from tasks.run.ledger import Ledger
 from tasks.run.making_way import make_way
@@ -156,7 +158,7 @@ async def merge(run: Run) -> State[None] | None:
     try:
         # The command reads them by their names: that they are still what was accepted says that it had the right ones.
         await run_low(check_accepted, _inputs(run.ledger), may_be_gone=True)
-        run.ledger.video = await run_low(_find_merged, run, files)
+        run.ledger.video = await _find_merged(run, files)
     except asyncio.CancelledError:
         return Cancelled(message=run.control.stop_reason)
     if run.ledger.video is None:
@@ -172,7 +174,7 @@ def _watch(run: Run, words: Sequence[str]) -> WrittenFiles:
     return WrittenFiles(directory.path, words, cwd=directory.base, others=chunks)
 
 
-def _find_merged(run: Run, files: WrittenFiles, *, stop: threading.Event) -> OutputReport | None:
+async def _find_merged(run: Run, files: WrittenFiles) -> OutputReport | None:
     """The video that the merge command wrote, verified; None if there is none.
 
     Of several, one has to be the job's: the others may be previews, or parts.
@@ -182,10 +184,18 @@ def _find_merged(run: Run, files: WrittenFiles, *, stop: threading.Event) -> Out
     """
     job, refusal = run.identity.job, None
     frames = sum(part.frames for part in _inputs(run.ledger))
-    named = [path for path in files.named() if path.suffix.lower() in VIDEOS or is_video(path)]
-    for path in [*named, *files.videos()]:
+    metadata = job.spec.metadata
+    bounds = reading_bounds(frames=frames, width=metadata.width, height=metadata.height)
+    named = [
+        path
+        for path in await asyncio.to_thread(files.named)
+        if path.suffix.lower() in VIDEOS or await run_apart(is_video, path, bounds=bounds)
+    ]
+    for path in [*named, *await asyncio.to_thread(files.videos)]:
         try:
-            return verify_merged(path, frames=frames, fps=job.spec.metadata.fps, chunks=len(job.chunks), stop=stop)
+            return await run_apart(
+                verify_merged, path, frames=frames, fps=metadata.fps, chunks=len(job.chunks), bounds=bounds
+            )
         except OutputError as exc:
             refusal = refusal or exc
     if refusal is not None:

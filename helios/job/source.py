@@ -91,11 +91,13 @@ def parse_job_spec(data: bytes, *, source: str, rules: PathRules | None = None) 
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
     try:
-        document = json.loads(data, parse_constant=_refuse_constant)
+        document = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_once)
     except json.JSONDecodeError as exc:
         where = f"line {exc.lineno}, column {exc.colno}"
         problem = Problem("", f"not JSON ({exc.msg} at {where}; it begins {_start(data)})", "a JSON job document")
         raise SpecError(source, (problem,)) from None
+    except _TwiceError as exc:
+        raise SpecError(source, (Problem("", f"the key {exc} twice in one object", "each key once"),)) from None
     except (UnicodeDecodeError, ValueError, RecursionError) as exc:
         problem = Problem("", f"not JSON ({exc}; it begins {_start(data)})", "a JSON job document in UTF-8")
         raise SpecError(source, (problem,)) from None
@@ -172,6 +174,21 @@ def _json_type(value: object) -> str:
 
 def _start(data: bytes) -> str:
     return repr(data[:40].decode("utf-8", "replace")) if data else "with nothing: it is empty"
+
+
+class _TwiceError(ValueError):
+    """A key stands twice in an object: programs differ in which of the two they take."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _TwiceError(_quote(key))
+            seen.add(key)
+    return found
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -119,7 +119,7 @@ class Copies:
                 )
 
 
-def look_at(path: Path, *, stop: threading.Event) -> Motion:
+def look_at(path: Path, *, stop: threading.Event | None = None) -> Motion:
     """Decode a verified chunk, and say what its pictures do.
 
     Args:
@@ -133,7 +133,7 @@ def look_at(path: Path, *, stop: threading.Event) -> Motion:
     try:
         with open_media(path) as file:
             for picture in file.decode(video=0):
-                if stop.is_set():
+                if stop is not None and stop.is_set():
                     raise VerificationStoppedError(f"Looking at {path.name} was stopped")
                 watch.take(picture)
     except (av.FFmpegError, OSError):

@@ -28,7 +28,9 @@ def is_video(path: Path) -> bool:
         return False
 
 
-def verify_merged(path: Path, *, frames: int, fps: Fraction, chunks: int, stop: threading.Event) -> OutputReport:
+def verify_merged(
+    path: Path, *, frames: int, fps: Fraction, chunks: int, stop: threading.Event | None = None
+) -> OutputReport:
     """Count the frames of a joined video, and see whether each is at its time.
 
     Its size, its codec and its sound are what the command wanted.
@@ -82,11 +84,13 @@ def _stream(container: InputContainer, path: Path) -> VideoStream:
     return moving[0]
 
 
-def _times(container: InputContainer, video: VideoStream, path: Path, stop: threading.Event) -> list[Fraction | None]:
+def _times(
+    container: InputContainer, video: VideoStream, path: Path, stop: threading.Event | None
+) -> list[Fraction | None]:
     """The time of each frame, in the order of packets; None where the file has none."""
     times: list[Fraction | None] = []
     for packet in container.demux(video):
-        if stop.is_set():
+        if stop is not None and stop.is_set():
             raise VerificationStoppedError(f"Verifying {path.name} was stopped")
         if packet.size == 0:
             continue  # PyAV ends each stream with an empty packet

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from helios.errors import ExpectedError, MisfitError, OutputError
+from helios.media.bounds import reading_bounds
 from helios.media.chunk_file import ChunkFile
 from helios.media.decoding import ChunkDecoding
 from helios.media.fingerprints import PictureTaker
@@ -85,6 +87,8 @@ def verify_output(
         VerificationStoppedError: `stop` was set.
         OutputError: It is missing, damaged, or not what was ordered.
     """
+    with suppress(OSError):  # which opening it reports
+        reading_bounds(frames=frames, width=width, height=height).check_size(path.name, path.stat().st_size)
     with ChunkFile(path, fps=fps, frames=frames) as chunk:
         found = (chunk.parameters.width, chunk.parameters.height)
         if found != (width, height):

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from helios.bounded import map_bounded
 from helios.errors import RequestError, WorkerUnavailableError
@@ -120,7 +120,7 @@ async def find_folder(url: str) -> InputFolder:
     """
     storage = storage_root(url)
     folder = storage.key_of(url)
-    found = [(entry.key, entry.bytes) async for entry in storage.entries(folder)]
+    found = _files([(entry.key, entry.bytes) async for entry in storage.entries(folder)], folder)
     if not found:
         raise RequestError(
             f"There are no input files below {url} (assetsUrl); expected a folder in storage, or a .json list"
@@ -130,6 +130,12 @@ async def find_folder(url: str) -> InputFolder:
     except ValueError as exc:
         raise RequestError(f"A file below {url} can't be an input file: expected {exc}") from None
     return InputFolder(storage, keys, sum(size for _, size in found))
+
+
+def _files(found: list[tuple[str, int]], folder: str) -> list[tuple[str, int]]:
+    """Objects without those that consoles and tools make for folders: empty, and called like a folder."""
+    folders = {folder} | {str(parent) for key, _ in found for parent in PurePosixPath(key).parents}
+    return [(key, size) for key, size in found if size or not (key.endswith("/") or key in folders)]
 
 
 def _contents(bundle: AssetBundle) -> Iterable[Asset]:

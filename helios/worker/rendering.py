@@ -1,6 +1,7 @@
 """One chunk in a workspace: fetch, run, verify, upload."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -164,15 +165,21 @@ class Rendering:
     async def _verify(
         self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace, *, level: VerifyLevel
     ) -> "VerifiedOutput":
-        from helios.low_priority import run_low
+        from helios.media.bounds import reading_bounds
         from helios.media.verify import verify_output  # FFmpeg's libraries: not before there is something to read
+        from helios.processes.reader import run_apart
 
         output = space.files / chunk.output_file
         if not output.resolve().is_relative_to(space.files.resolve()):
             raise OutputError(f"{chunk.output_file} is a link that leaves the workspace")
-        return await run_low(
+        bounds = reading_bounds(frames=chunk.frame_count, width=metadata.width, height=metadata.height)
+        if (left := self._clock.left()) is not None:  # to answer before the platform ends this worker
+            seconds = min(bounds.seconds, max(left - self._settings.reserve_seconds / 2, SHORTEST_SECONDS))
+            bounds = replace(bounds, seconds=seconds)
+        return await run_apart(
             verify_output,
             output,
+            bounds=bounds,
             frames=chunk.frame_count,
             fps=metadata.fps,
             width=metadata.width,

@@ -2,11 +2,12 @@
 
 from prefect import get_run_logger
 
-from helios.low_priority import run_low
+from helios.media.bounds import reading_bounds
 from helios.media.copies import Motion, look_at
 from helios.media.seams import Piece
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
+from helios.processes.reader import run_apart
 from tasks.prefect_api.log import RunLogger
 from tasks.run.errors import JobFailedError
 from tasks.run.ledger import Ledger
@@ -19,7 +20,9 @@ async def note_copies(run: Run, chunk: RenderJobChunk) -> None:
     if record.result is None or record.packets is None or not ledger.copies.add(chunk, record.packets):
         return
     is_first = not ledger.copies.findings(total=0)
-    motion = await run_low(look_at, record.result.path)
+    metadata = run.identity.job.spec.metadata
+    bounds = reading_bounds(frames=record.result.frames, width=metadata.width, height=metadata.height)
+    motion = await run_apart(look_at, record.result.path, bounds=bounds)
     ledger.copies.judge(record.packets, motion)
     if is_first and motion is Motion.MOVING:
         found = ledger.copies.findings(total=0)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from helios.media.verify import verify_output
 from helios.models.report import JobReport
 from helios.models.verification import VerifyLevel
+from helios.processes.reader import run_apart
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, moving_job
 from testbed.moving_pictures import Look, waves, write_pictures
@@ -56,11 +56,11 @@ async def test_a_level_is_recorded_once_and_never_lowered(tmp_path: Path, monkey
 
 
 def _watch_levels(monkeypatch: pytest.MonkeyPatch, looked: list[VerifyLevel]) -> None:
-    def watched(*args: Any, level: VerifyLevel, **kwargs: Any) -> Any:
+    async def watched(*args: Any, level: VerifyLevel, **kwargs: Any) -> Any:
         looked.append(level)
-        return verify_output(*args, level=level, **kwargs)
+        return await run_apart(*args, level=level, **kwargs)
 
-    monkeypatch.setattr("tasks.chunk.verify_output", watched)
+    monkeypatch.setattr("tasks.chunk.run_apart", watched)
 
 
 async def test_a_damaged_chunk_passes_at_the_level_that_does_not_decode(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "not JSON"),
         (b'{"metadata": NaN}', "NaN is not a JSON number"),
         (b"[" * 100_000, "recursion"),
+        (b'{"metadata": {"fps": 30, "fps": 60}}', 'the key "fps" twice in one object; expected each key once'),
         (b"[1, 2]", "a JSON array; expected an object"),
         (b'"text"', "a JSON string; expected an object"),
         (b"null", "a JSON null; expected an object"),

@@ -8,6 +8,7 @@ import re
 import time
 from pathlib import Path
 
+import boto3
 import pytest
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
@@ -16,6 +17,7 @@ from helios.storage.by_url import read_url
 from helios.storage.folder import PART_BYTES, Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import is_within, join_url, split_url
+from helios.worker.asset_cache import find_folder
 from testbed.cloud.aws import Aws
 from testbed.cloud.google import Google
 
@@ -141,6 +143,18 @@ def test_file_urls_are_paths(tmp_path: Path) -> None:
     Path(tmp_path, "a b#c?.json").write_text("{}")
     assert split_url(url) == ("file://", f"{tmp_path}/a b#c?.json".lstrip("/"))
     assert read_url(url, limit=10) == b"{}"
+
+
+async def test_markers_of_folders_are_no_files(amazon: Aws) -> None:
+    """The empty objects that S3's console makes for folders are no input files; other empty objects are."""
+    bucket, _, prefix = amazon.storage_url.removeprefix("s3://").partition("/")
+    s3 = boto3.client("s3", endpoint_url=amazon.environment["AWS_ENDPOINT_URL_S3"], region_name="us-east-1")
+    folder = f"{prefix}/marked-{os.getpid()}"
+    for name, body in [("", b""), ("deep/", b""), ("deep/a", b"a"), ("empty", b"")]:
+        s3.put_object(Bucket=bucket, Key=f"{folder}/{name}", Body=body)
+    s3.close()
+    found = await find_folder(f"s3://{bucket}/{folder}")
+    assert (sorted(found.keys), found.bytes) == (["deep/a", "empty"], 1)
 
 
 async def test_a_missing_bucket_and_a_dead_server(amazon: Aws) -> None:
