@@ -1,6 +1,5 @@
 """The options --adapter and --adapter-config of the commands."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,14 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from adapters import BUILT_IN, AdapterConfig, adapter_names, check_adapter
+from helios.bounded_json import read_json
 from helios.errors import RequestError
 from helios.variables import PREFIX, WEBHOOK_SECRET
 from helios.worker.settings import VARIABLES
 from tasks.request.block_names import names_block
 
+MAX_CHARACTERS = 1024 * 1024
+"""Of an adapter's settings."""
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
 
@@ -43,12 +45,12 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
     if config is None:
         return name
     try:
-        text = Path(config[1:]).read_text(encoding="utf-8") if config.startswith("@") else config
-        settings = json.loads(text)
+        text = _read_file(Path(config[1:])) if config.startswith("@") else config
+        settings = read_json(text)
     except (OSError, UnicodeDecodeError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise RequestError(f"{source} {config}: can't be read ({reason}); expected a JSON file") from None
-    except json.JSONDecodeError as exc:
+    except ValueError as exc:
         raise RequestError(f"{source}: not JSON ({exc}); expected an object, or @ and a file's path") from None
     if not isinstance(settings, dict):
         raise RequestError(f'{source}: JSON, but no object; expected an object such as {{"storage": "s3://…"}}')
@@ -57,6 +59,14 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         return KNOWN.validate_python({"type": name, **settings})
     except ValidationError:
         return _of_another_kind({"type": name, **settings}, source)
+
+
+def _read_file(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(MAX_CHARACTERS + 1)
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"{path} has more than {MAX_CHARACTERS} characters")
+    return text
 
 
 def _of_another_kind(choice: dict[str, Any], source: str) -> dict[str, Any]:

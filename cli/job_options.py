@@ -1,6 +1,5 @@
 """The arguments of `run` and `submit`: the options of a job, and the request that they make."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from click.core import ParameterSource
 
 from cli.adapter_option import read_adapter
 from cli.spec_argument import read_job
+from helios.bounded_json import read_json
 from helios.errors import RequestError
 from helios.media.sound_order import SoundCodec, SoundTracks
 from helios.models.verification import VerifyLevel
@@ -55,8 +55,8 @@ def _object(text: str | None) -> dict[str, Any] | None:
         return None
     option = PARAMETERS["webhook_data"].option
     try:
-        found = json.loads(text)
-    except json.JSONDecodeError as exc:
+        found = read_json(text)
+    except ValueError as exc:
         raise RequestError(f"{option}: not JSON ({exc}); expected an object") from None
     if not isinstance(found, dict):
         raise RequestError(f'{option}: JSON, but no object; expected one such as {{"ticket": 17}}')

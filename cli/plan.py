@@ -9,6 +9,7 @@ import click
 
 from helios.errors import RequestError
 from helios.job.planning import PLACEHOLDERS, content_id, plan_job, split_by_size, split_evenly
+from helios.models.spec import MAX_CHUNKS, MAX_FRAME
 
 KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
@@ -18,14 +19,14 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     --command 'python -m examples.orrery frames {start} {count} {output}'
     --output-pattern 'chunk-{index:02d}.mp4' -o job.json"""
 )
-@click.option("--frames", required=True, type=click.IntRange(min=1), help="Frames of the whole video.")
+@click.option("--frames", required=True, type=click.IntRange(1, MAX_FRAME), help="Frames of the whole video.")
 @click.option("--fps", required=True, help='Frames per second: 30, 29.97, "30000/1001".')
 @click.option("--size", required=True, metavar="WxH", help="Pixels, such as 1280x720.")
-@click.option("--chunks", type=click.IntRange(min=1), help="Number of chunks, of even length.")
-@click.option("--chunk-frames", type=click.IntRange(min=1), help="Frames of each chunk; the last has the rest.")
+@click.option("--chunks", type=click.IntRange(1, MAX_CHUNKS), help="Number of chunks, of even length.")
+@click.option("--chunk-frames", type=click.IntRange(1, MAX_FRAME), help="Frames of each chunk; the last has the rest.")
 @click.option("--command", required=True, metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
 @click.option("--output-pattern", required=True, metavar="P", help="Output file of a chunk: chunk-{index:03d}.mp4.")
-@click.option("--start-frame", default=0, show_default=True, type=click.IntRange(min=0), help="First frame.")
+@click.option("--start-frame", default=0, show_default=True, type=click.IntRange(0, MAX_FRAME), help="First frame.")
 @click.option("--id", "job_id", metavar="NAME", help="The job's name: later runs reuse its chunks; '' for none. "
               "[default: made of the content]")  # fmt: skip
 @click.option("-o", "--out", "out", metavar="FILE", help="Where to write the document; standard output if not given.")
@@ -47,7 +48,7 @@ def plan(
     """
     if (chunks is None) == (chunk_frames is None):
         raise click.UsageError("Give one of --chunks and --chunk-frames.")
-    if not (found := re.fullmatch(r"(\d+)[x×](\d+)", size)):
+    if not (found := re.fullmatch(r"(\d{1,9})[x×](\d{1,9})", size)):
         raise click.BadParameter(f"{size!r}; expected width x height in pixels, such as 1280x720", param_hint="--size")
     sizes = split_evenly(frames, chunks=chunks) if chunks else split_by_size(frames, chunk_frames=chunk_frames or 0)
     spec = plan_job(

@@ -190,6 +190,10 @@ def file_system_error(error: OSError) -> HeliosError:
     return WorkerUnavailableError(f"{message}; make room there" if error.errno in FULL else message)
 
 
+MOST_PROBLEMS = 100
+"""Of one document: a bad one of 100,000 chunks has a million, which nobody reads and which take gigabytes."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One reason why a document was refused."""
@@ -203,7 +207,8 @@ class Problem:
 
     def __str__(self) -> str:
         """The problem in one line."""
-        return f"{self.path + ': ' if self.path else ''}{self.found}; expected {self.expected}"
+        line = f"{self.path + ': ' if self.path else ''}{self.found}; expected {self.expected}"
+        return line.encode(errors="backslashreplace").decode()  # half of a surrogate pair can't be printed or sent
 
 
 class SpecError(RequestError):
@@ -211,7 +216,7 @@ class SpecError(RequestError):
 
     Args:
         source: What was read: a path, a URL, or "job".
-        problems: Every reason found, at least one.
+        problems: Every reason found, at least one; about `MOST_PROBLEMS` where there are more.
     """
 
     SHOWN = 20
@@ -225,7 +230,8 @@ class SpecError(RequestError):
         """One line for one problem, else one line for each of the first `SHOWN`."""
         if len(self.problems) == 1:
             return f"{self.source}: {self.problems[0]}"
-        lines = [f"{self.source}: {len(self.problems)} problems"]
+        or_more = " or more" if len(self.problems) >= MOST_PROBLEMS else ""
+        lines = [f"{self.source}: {len(self.problems)} problems{or_more}"]
         lines += [f"  {problem}" for problem in self.problems[: self.SHOWN]]
         if len(self.problems) > self.SHOWN:
             lines.append(f"  … and {len(self.problems) - self.SHOWN} more")

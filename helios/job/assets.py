@@ -14,11 +14,13 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from helios.bounded import map_bounded
+from helios.bounded_json import MAX_INTEGER
 from helios.errors import RequestError
 from helios.job.folder_walk import CACHE, Seen
 from helios.job.selection import select_files
 from helios.models.base import WireModel
 from helios.models.paths import OutputPath
+from helios.models.spec import MAX_URL
 from helios.storage.digest import hash_file
 from helios.storage.folder import Storage
 
@@ -42,7 +44,7 @@ class Asset(WireModel):
     """Relative to the job directory."""
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     """Digest of its content, which names it in storage."""
-    bytes: int = Field(ge=0)
+    bytes: int = Field(ge=0, le=MAX_INTEGER)
     """Size."""
     executable: bool = False
     """Whether it is a program."""
@@ -56,9 +58,9 @@ class Asset(WireModel):
 class AssetBundle(WireModel):
     """A job's input files."""
 
-    storage_url: str
+    storage_url: str = Field(max_length=MAX_URL)
     """The folder that the assets' keys are relative to."""
-    assets: tuple[Asset, ...] = Field(max_length=MAX_FILES)
+    assets: tuple[Asset, ...] = Field(max_length=MAX_FILES, fail_fast=True)
     """The files."""
 
     @property

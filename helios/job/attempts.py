@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from helios.bounded_json import read_json
 from helios.errors import WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer
 from helios.storage.folder import Storage
@@ -73,7 +74,7 @@ class AttemptRecord:
         if data is None:
             return None
         try:
-            remaining = json.loads(data).get("remainingSeconds")
+            remaining = read_json(data).get("remainingSeconds")
         except (ValueError, AttributeError):
             remaining = None
         return float(remaining) if isinstance(remaining, int | float) else float("inf")
@@ -99,11 +100,11 @@ def read_answer(data: bytes | str, *, source: str) -> ChunkAnswer:
         WorkerUnavailableError: The data are not an answer; the message quotes them.
     """
     try:
-        document = json.loads(data)
+        document = read_json(data)
         if isinstance(document, dict) and "body" in document and "exitCode" not in document:
             body = document["body"]
             status = document.get("statusCode", 200)
-            document = json.loads(body) if isinstance(body, str) else body
+            document = read_json(body) if isinstance(body, str) else body
             # Helios's handler says what went wrong in words alone.
             if isinstance(document, dict) and "exitCode" not in document and status != 200:
                 text = str(document.get("error") or document.get("message") or document)

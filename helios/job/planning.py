@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import re
 import shlex
 import string
 from pathlib import PurePosixPath
 
+from helios.bounded_json import MAX_DIGITS
 from helios.errors import RequestError
 from helios.job.source import validate_job_spec
+from helios.models.command_line import split_command
 from helios.models.spec import MAX_CHUNKS, JobSpec
 
 PLACEHOLDERS = ("start", "count", "end", "last", "output", "index")
@@ -16,6 +19,9 @@ PLACEHOLDERS = ("start", "count", "end", "last", "output", "index")
 start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
 output: the chunk's output file. index: the chunk's number, from 0.
 """
+
+_FORM = re.compile(r"[<>^=+-]?0?\d{0,2}[dx]?")
+"""How a value may be written: a width of millions of characters would be made."""
 
 
 def split_evenly(frames: int, *, chunks: int) -> list[int]:
@@ -73,7 +79,7 @@ def plan_job(
         RequestError: A template names an unknown placeholder.
     """
     try:
-        words = shlex.split(command)
+        words = split_command(command)
     except ValueError as exc:
         raise RequestError(f"The command {command!r} can't be split into words: {exc}") from None
     frame, chunks = start_frame, []
@@ -110,6 +116,8 @@ def content_id(spec: JobSpec) -> str:
 def _as_number(fps: str) -> float | int | str:
     """A rate as JSON would have it, so that "29.97" means what 29.97 means."""
     try:
+        if len(fps) > MAX_DIGITS:
+            return fps  # refused with the document
         return int(fps) if fps.strip().isdigit() else float(fps)
     except ValueError:
         return fps
@@ -118,7 +126,10 @@ def _as_number(fps: str) -> float | int | str:
 def _fill(template: str, values: dict[str, int | str]) -> str:
     known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS if name in values)
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
+        names = [str(name) for _, name, _, _ in fields]
+        if wrong := next((form for *_, form, _ in fields if form and not _FORM.fullmatch(form)), None):
+            raise ValueError(f"{wrong[:40]!r} is no form of a number; expected one such as 04d")
         if unknown := next((name for name in names if name not in values), None):
             raise RequestError(
                 f"{template!r}: {{{unknown}}} is not known here. Known: {known}. Write {{{{ for a brace."

@@ -6,11 +6,12 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from helios.bounded_json import OutOfBoundsError, check_bounds, read_json
 from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
 from helios.models.paths import PathRules
 from helios.models.spec import JobSpec, SpecRefusedError
@@ -19,6 +20,10 @@ from helios.storage.urls import is_storage_url, split_url
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 FETCH_TIMEOUT_SECONDS = 30.0
+MOST_ERRORS = 10_000
+"""Of a document's fields. More are counted alone."""
+QUOTED = 120
+"""Characters of a value that a message quotes."""
 SECRET = re.compile("secret|token|password|_key|credentials|Key")
 """Fields whose values no message quotes."""
 
@@ -91,20 +96,20 @@ def parse_job_spec(data: bytes, *, source: str, rules: PathRules | None = None) 
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
     try:
-        document = json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_once)
+        document = read_json(data)
+    except OutOfBoundsError as exc:
+        raise SpecError(source, (Problem(exc.path, exc.found, exc.expected),)) from None
     except json.JSONDecodeError as exc:
         where = f"line {exc.lineno}, column {exc.colno}"
         problem = Problem("", f"not JSON ({exc.msg} at {where}; it begins {_start(data)})", "a JSON job document")
         raise SpecError(source, (problem,)) from None
-    except _TwiceError as exc:
-        raise SpecError(source, (Problem("", f"the key {exc} twice in one object", "each key once"),)) from None
-    except (UnicodeDecodeError, ValueError, RecursionError) as exc:
+    except ValueError as exc:
         problem = Problem("", f"not JSON ({exc}; it begins {_start(data)})", "a JSON job document in UTF-8")
         raise SpecError(source, (problem,)) from None
     if not isinstance(document, dict):
         problem = Problem("", f"a JSON {_json_type(document)}", "an object with metadata and chunks")
         raise SpecError(source, (problem,))
-    return validate_job_spec(document, source=source, rules=rules)
+    return _validated(document, source, rules)
 
 
 def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRules | None = None) -> JobSpec:
@@ -113,6 +118,14 @@ def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRu
     Raises:
         SpecError: It is not a sound job; lists every reason.
     """
+    try:
+        check_bounds(document)
+    except OutOfBoundsError as exc:
+        raise SpecError(source, (Problem(exc.path, exc.found, exc.expected),)) from None
+    return _validated(document, source, rules)
+
+
+def _validated(document: Mapping[str, Any], source: str, rules: PathRules | None) -> JobSpec:
     try:
         return JobSpec.model_validate(document, context=rules)
     except ValidationError as exc:
@@ -127,6 +140,9 @@ def describe(error: ValidationError, *, of: str = "of the job format (see docs/j
         of: Whose fields are expected, where there is one that is not known.
     """
     problems: list[Problem] = []
+    if error.error_count() > MOST_ERRORS:
+        # Making them readable would take longer than finding them.
+        return (Problem("", f"{error.error_count()} errors", f"only fields and values {of}"),)
     for detail in error.errors(include_url=False):
         cause = detail.get("ctx", {}).get("error")
         if isinstance(cause, SpecRefusedError):
@@ -149,15 +165,17 @@ def _problem(detail: ErrorDetails, of: str) -> Problem:
         case "value_error":
             return Problem(path, shown, str(detail["ctx"]["error"]))
         case _:
-            expected = detail["msg"].removeprefix("Input should be ")
+            expected = re.sub("^(Input should be|String should have) ", "", detail["msg"])
             return Problem(path, shown, expected[:1].lower() + expected[1:])
 
 
 def _quote(value: object) -> str:
     if isinstance(value, list | dict | tuple):
         return f"{_json_type(value)} of {len(value)}"
+    if isinstance(value, str):
+        value = value[:QUOTED]  # before it is quoted: it may have millions of characters
     text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 120 else text[:117] + "…"
+    return text if len(text) <= QUOTED else text[: QUOTED - 3] + "…"
 
 
 def _json_type(value: object) -> str:
@@ -174,25 +192,6 @@ def _json_type(value: object) -> str:
 
 def _start(data: bytes) -> str:
     return repr(data[:40].decode("utf-8", "replace")) if data else "with nothing: it is empty"
-
-
-class _TwiceError(ValueError):
-    """A key stands twice in an object: programs differ in which of the two they take."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise _TwiceError(_quote(key))
-            seen.add(key)
-    return found
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _read_file(path: Path) -> bytes:

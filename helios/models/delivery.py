@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from helios.bounded_json import MAX_DIGITS
 from helios.models.base import WireModel
 
 KEYFRAME = "keyframe"
@@ -17,6 +18,8 @@ MAX_SECONDS = 3600.0
 """Of a fragment."""
 MAX_KEY, MAX_VALUE = 100, 10_000
 """Characters."""
+MAX_ENTRIES = 1000
+"""Of metadata."""
 
 Fragments = Literal["keyframe"] | float
 
@@ -35,9 +38,11 @@ def parse_fragments(value: object) -> Fragments:
         return "keyframe"
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(expected)
+    if isinstance(value, str) and len(value) > MAX_DIGITS:
+        raise ValueError(expected)
     try:
         seconds = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(expected) from None
     if not 0 < seconds <= MAX_SECONDS:
         raise ValueError(expected)
@@ -61,6 +66,8 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     Raises:
         ValueError: Says what was expected.
     """
+    if len(metadata) > MAX_ENTRIES:
+        raise ValueError(f"at most {MAX_ENTRIES} entries")
     checked = {}
     for key, value in metadata.items():
         if not re.fullmatch(rf"[^\x00-\x20=]{{1,{MAX_KEY}}}", key):
@@ -80,11 +87,12 @@ def _check_language(value: str) -> str:
 def _check_time(value: str) -> str:
     try:
         time = datetime.fromisoformat(value)
-    except ValueError:
+        time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):  # beyond the year 9999, or before the first, where its zone is not UTC
         time = datetime.max
     if time == datetime.max or time.microsecond:
         raise ValueError(f"a creation_time in whole seconds, such as 2026-11-26T12:00:00Z (found: {value[:40]!r})")
-    return time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 _VALUES = {LANGUAGE: _check_language, CREATION_TIME: _check_time}

@@ -1,11 +1,15 @@
 """Frame rates as exact fractions, written as JSON writes them."""
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 MAX_FPS = 1000
+# A Fraction computes 10**N for "1eN": minutes for a text of twelve characters. So a text is measured, and has an
+# exponent of two digits at most.
+_TEXT = re.compile(r"\s{0,9}[+-]?(\d{1,20}(/\d{1,20}|\.\d{0,20})?|\.\d{1,20})([eE][+-]?\d{1,2})?\s{0,9}", re.ASCII)
 # Keeps 30000/1001 exact when it arrives as the float 29.97002997…, and 29.97 as the 2997/100 that
 # `ffmpeg -r 29.97` renders.
 MAX_DENOMINATOR = 100_100
@@ -22,6 +26,8 @@ def parse_frame_rate(value: object) -> Fraction:
     """
     expected = f'a frame rate above 0 and up to {MAX_FPS}: a number, or a string such as "30000/1001"'
     if isinstance(value, bool) or not isinstance(value, int | float | str | Fraction):
+        raise ValueError(expected)
+    if isinstance(value, str) and not _TEXT.fullmatch(value):
         raise ValueError(expected)
     try:
         rate = Fraction(repr(value) if isinstance(value, float) else value)

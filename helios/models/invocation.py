@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
+from helios.models.spec import MAX_CHUNKS, MAX_SECONDS, MAX_URL
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
@@ -45,19 +46,19 @@ class _Tolerant(WireModel):
 class ChunkRequest(_Tolerant):
     """Render one chunk. Helios's orchestrator sends the first two fields alone."""
 
-    job_path: Annotated[str, Field(min_length=1)]
+    job_path: Annotated[str, Field(min_length=1, max_length=MAX_URL)]
     """The job document: a path, or a URL (`s3`, `gs`, `file`, `http`, `https`)."""
-    chunk_index: Annotated[int, Field(ge=0)] = 0
+    chunk_index: Annotated[int, Field(ge=0, lt=MAX_CHUNKS)] = 0
     """The chunk's position in the document."""
-    attempt_url: str | None = None
+    attempt_url: Annotated[str, Field(max_length=MAX_URL)] | None = None
     """Folder in artifact storage for what this attempt writes; beside the document when empty."""
     env: dict[str, str] = Field(default_factory=dict)
     """Variables for the command."""
-    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     """The command is stopped when it runs longer."""
-    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     """The command is stopped when it prints nothing, and its output does not grow, for this many seconds."""
-    remaining_seconds: Annotated[float, Field(gt=0)] | None = None
+    remaining_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     """When the platform will end the worker, where the worker can't know it itself."""
     verify: KnownLevel = None
     """How thoroughly the output is verified; as the job document says when empty."""

@@ -8,6 +8,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationInfo
 
+MAX_PATH = 4096
+"""Characters of a path: PATH_MAX of Linux."""
+MAX_FOLDERS = 64
+"""Folders inside each other in a path."""
 OWN_FOLDER = ".helios"
 """The folder inside a job directory that holds this program's own files."""
 
@@ -36,6 +40,7 @@ def check_relative_path(path: str, rules: PathRules = PathRules()) -> str:
         ValueError: Says what was expected.
     """
     expected = "a file's path inside the job directory"
+    _check_extent(path)
     if not path or "\0" in path or path.endswith("/"):
         raise ValueError(expected)
     normal, levels = posixpath.normpath(path), levels_above(path)
@@ -55,12 +60,21 @@ def check_relative_path(path: str, rules: PathRules = PathRules()) -> str:
     return path
 
 
+def _check_extent(path: str) -> None:
+    """Refuse a path that no file can have, before it is taken to pieces."""
+    if len(path) > MAX_PATH:
+        raise ValueError(f"a path of at most {MAX_PATH} characters")
+    if path.count("/") > MAX_FOLDERS:
+        raise ValueError(f"a path of at most {MAX_FOLDERS} folders")
+
+
 def check_pattern(pattern: str) -> str:
     """Refuse a glob pattern that is empty, absolute, or leaves its base folder by `..`.
 
     Raises:
         ValueError: Says what was expected.
     """
+    _check_extent(pattern)
     parts = pattern.split("/")
     if not pattern or "\0" in pattern or pattern.startswith("/") or ".." in parts or parts[0] == OWN_FOLDER:
         raise ValueError("a glob pattern of files inside the job directory, such as scene/**")

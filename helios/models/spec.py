@@ -1,18 +1,19 @@
 """The job document: what the Helios renderer emits (`helios render --emit-job`), and what `plan` writes."""
 
 import posixpath
-import shlex
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from helios.errors import Problem
+from helios.errors import MOST_PROBLEMS, Problem
 from helios.models.base import WireModel
+from helios.models.command_line import Command, split_command
 from helios.models.delivery import Delivery
+from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
 from helios.models.paths import InputPattern, OutputPath, levels_above
 from helios.models.verification import VerifyLevel
@@ -26,8 +27,19 @@ MAX_REVISION = 200
 """Characters of a revision."""
 Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
 """Any text that stands for a version of what the frames are rendered from."""
-Count = Annotated[int, Field(strict=True, ge=1)]
-Index = Annotated[int, Field(strict=True, ge=0)]
+MAX_FRAME = 2**31 - 1
+"""Frames are counted up to here: two years at 30 per second. Times in video files are computed from these."""
+MAX_ID = 2**53
+"""The largest id of a chunk: whole numbers beyond are not exact in JavaScript."""
+MAX_SECONDS = 1e9
+"""The longest duration that a document may state."""
+MAX_URL = 8192
+"""Characters of an address."""
+MAX_PATTERNS = 10_000
+"""Patterns of input files, of one chunk or of the job."""
+Count = Annotated[int, Field(strict=True, ge=1, le=MAX_FRAME)]
+Index = Annotated[int, Field(strict=True, ge=0, le=MAX_FRAME)]
+Patterns = Annotated[tuple[InputPattern, ...], Field(max_length=MAX_PATTERNS, fail_fast=True)]
 
 
 _OPTIONAL_TEXTS = frozenset(
@@ -46,32 +58,6 @@ class SpecRefusedError(ValueError):
         super().__init__("\n".join(map(str, problems)))
 
 
-def split_command(command: str) -> tuple[str, ...]:
-    """Split a command into words as a POSIX shell does, without running or expanding anything.
-
-    Raises:
-        ValueError: A quote is not closed, or there is no word.
-    """
-    try:
-        words = tuple(shlex.split(command))
-    except ValueError as exc:
-        raise ValueError(f"a command that a POSIX shell can split into words ({exc})") from None
-    if not words or not words[0]:
-        raise ValueError("a command: a program and its arguments")
-    if "\0" in command:
-        raise ValueError("a command without NUL characters")
-    return words
-
-
-def _check_command(command: str) -> str:
-    split_command(command)
-    return command
-
-
-Command = Annotated[str, AfterValidator(_check_command)]
-"""A program and its arguments, quoted as for a POSIX shell; run without one."""
-
-
 def _known_scheme(url: str) -> str:
     """Write the schemes of Helios's storages as this program knows them: `gcs://` is `gs://`, `local://` is a path."""
     if url.startswith("gcs://"):
@@ -87,7 +73,7 @@ def _known_scheme(url: str) -> str:
 class RenderJobChunk(WireModel):
     """A half-open range of frames `[start_frame, start_frame + frame_count)`, rendered by one command."""
 
-    id: Index
+    id: Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
     """Unique within the job."""
     start_frame: Index
     """First frame, counted as the composition counts them."""
@@ -97,7 +83,7 @@ class RenderJobChunk(WireModel):
     """Where the command writes its frames, relative to the job directory."""
     command: Command
     """Runs in the job directory."""
-    inputs: tuple[InputPattern, ...] | None = None
+    inputs: Patterns | None = None
     """Glob patterns of the files that the command reads; the job's when empty. Files that its words name count too."""
 
     @property
@@ -131,7 +117,7 @@ class JobMetadata(WireModel):
     """Pixels."""
     height: Annotated[int, Field(strict=True, ge=1, le=65_536)]
     """Pixels."""
-    duration: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    duration: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
     """Seconds, as the renderer states it. What is rendered is `total_frames / fps`."""
 
 
@@ -146,11 +132,13 @@ class JobSpec(WireModel):
     """The job's name, if it has one."""
     metadata: JobMetadata
     """Size, rate and number of frames."""
-    chunks: Annotated[tuple[RenderJobChunk, ...], Field(max_length=MAX_CHUNKS)]
+    chunks: Annotated[
+        tuple[RenderJobChunk, ...], Field(max_length=MAX_CHUNKS, fail_fast=True), FirstProblems(RenderJobChunk)
+    ]
     """At least one, in any order."""
     merge_command: Command | None = None
     """Joins the chunk outputs where no stitched output is asked for. Runs in the job directory."""
-    assets_url: Annotated[str, AfterValidator(_known_scheme)] | None = None
+    assets_url: Annotated[str, Field(max_length=MAX_URL), AfterValidator(_known_scheme)] | None = None
     """Where workers that do not share this machine's disk find the job's input files."""
     output_file: OutputPath | None = None
     """The stitched video, relative to the job directory."""
@@ -158,7 +146,7 @@ class JobSpec(WireModel):
     """The stitched video's fragments, brand and metadata; what the request says of these wins."""
     verify: VerifyLevel | None = None
     """How thoroughly chunk outputs are verified, where the request does not say it."""
-    inputs: tuple[InputPattern, ...] | None = None
+    inputs: Patterns | None = None
     """Glob patterns of the files that commands read: when one changes, accepted chunks are rendered again. When empty,
     all of the job directory but outputs."""
     revision: Revision | None = None
@@ -197,7 +185,8 @@ class JobSpec(WireModel):
     def _check_as_a_whole(self) -> "JobSpec":
         if not self.chunks:
             raise SpecRefusedError((Problem("chunks", "an empty array", "at least one chunk"),))
-        problems = (*_repeated_ids(self), *_repeated_outputs(self), *_uncovered_frames(self), *_images(self))
+        found = chain(_repeated_ids(self), _repeated_outputs(self), _uncovered_frames(self), _images(self))
+        problems = tuple(islice(found, MOST_PROBLEMS))
         if problems:
             raise SpecRefusedError(problems)
         return self

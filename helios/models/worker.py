@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
+from helios.models.spec import MAX_SECONDS
 from helios.models.verification import VerifyLevel, known_level
 
 KnownLevel = Annotated[VerifyLevel | None, BeforeValidator(known_level)]
@@ -25,9 +26,9 @@ class WorkerJob(WireModel):
     """Working directory; the worker's own when empty."""
     job_dir: str | None = None
     """The job directory: the working directory, or a folder above it. A sandbox lets the command write there."""
-    timeout_seconds: Annotated[float, Field(gt=0)] | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     """The command is stopped when it runs longer. Unlimited when empty."""
-    stall_seconds: Annotated[float, Field(gt=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0, le=MAX_SECONDS)] | None = None
     """The command is stopped when it prints nothing, and `output_file` does not grow, for this many seconds. Unlimited
     when empty."""
     output_file: str | None = None

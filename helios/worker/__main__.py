@@ -11,11 +11,12 @@ The answer is one line of JSON on standard output. Exit codes: 0 rendered, 1 not
 
 import argparse
 import asyncio
-import json
 import os
+import re
 import signal
 import sys
 
+from helios.bounded_json import read_json
 from helios.errors import HeliosError, RequestError, RetryBudget
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
@@ -80,15 +81,18 @@ async def _request(words: argparse.Namespace, settings: WorkerSettings) -> Chunk
     data = await storage.read(storage.key_of(words.url), limit=MAX_BATCH_BYTES)
     if data is None:
         raise RequestError(f"The batch {words.url} does not exist")
-    requests = json.loads(data)
-    if not isinstance(requests, list) or index >= len(requests):
+    try:
+        requests = read_json(data)
+    except ValueError as exc:
+        raise RequestError(f"The batch {words.url} is not JSON ({exc}); expected an array of requests") from None
+    if not isinstance(requests, list) or not 0 <= index < len(requests):
         raise RequestError(f"The batch {words.url} has no request {index}")
     return read_request(requests[index])
 
 
 def _index() -> int:
     for name in INDEX_VARIABLES:
-        if (text := os.environ.get(name, "")).isdigit():
+        if re.fullmatch(r"\d{1,9}", text := os.environ.get(name, ""), re.ASCII):
             return int(text)
     raise RequestError(f"Which request of the batch? Name its index, or set one of {', '.join(INDEX_VARIABLES)}")
 

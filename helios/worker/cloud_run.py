@@ -7,6 +7,7 @@ request arrives. Elsewhere, put it behind something that does, and set HELIOS_JO
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from types import FrameType
 
@@ -118,6 +119,6 @@ def serve(*, host: str = "0.0.0.0", port: int | None = None) -> None:  # noqa: S
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 <= int(text) <= LAST_PORT:
-        raise RequestError(f"PORT is {text!r}; expected a number up to {LAST_PORT}")
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or not 0 <= int(text) <= LAST_PORT:
+        raise RequestError(f"PORT is {text[:40]!r}; expected a number up to {LAST_PORT}")
     return int(text)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
 from helios.job.assets import AssetBundle
-from helios.job.source import parse_job_spec, read_document
+from helios.job.source import describe, parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
@@ -103,9 +104,12 @@ class Rendering:
     async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
         try:
-            bundle = AssetBundle.model_validate_json(await fetch_document(url))
+            bundle = AssetBundle.model_validate(read_json(await fetch_document(url)))
         except ValidationError as exc:
-            raise RequestError(f"{url} is not a list of input files ({exc.error_count()} problems)") from None
+            problem = describe(exc, of="of a list of input files")[0]
+            raise RequestError(f"{url} is not a list of input files: {problem}") from None
+        except ValueError as exc:
+            raise RequestError(f"{url} is not a list of input files: {exc}") from None
         self._settings.check_place(bundle.storage_url)
         return bundle
 

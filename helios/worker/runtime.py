@@ -1,7 +1,6 @@
 """The worker: carries out requests, one or several at a time, and answers whatever happens."""
 
 import asyncio
-import json
 import time
 import uuid
 from functools import cache
@@ -9,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from helios.bounded_json import check_bounds, read_json
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest, WorkerIdentity
 from helios.worker.asset_cache import AssetCache
@@ -100,15 +100,16 @@ def read_request(data: bytes | str | dict[str, Any]) -> ChunkRequest:
         RequestError: It is none.
     """
     try:
-        document = json.loads(data) if isinstance(data, bytes | str) else data
+        document = read_json(data) if isinstance(data, bytes | str) else data
         if isinstance(document, dict) and "body" in document and "jobPath" not in document:
-            document = json.loads(document["body"])
+            document = read_json(document["body"])
+        check_bounds(document)
         return ChunkRequest.model_validate(document)
     except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         path = ".".join(map(str, first["loc"])) or "request"
         raise RequestError(f"{path}: {first['msg']}; expected a request such as {EXAMPLE}") from None
-    except (ValueError, TypeError) as exc:
+    except (ValueError, TypeError, AttributeError) as exc:
         raise RequestError(f"The request is not JSON ({exc}); expected one such as {EXAMPLE}") from None
 
 

@@ -16,9 +16,10 @@ from helios.job.own_outputs import check_outputs_are_not_read
 from helios.media.containers import container_of
 from helios.media.joined_sound import check_sound_file
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
+from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.paths import OWN_FOLDER
-from helios.models.spec import JobSpec, RenderJobChunk, split_command
+from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.processes.environment import TEMPORARY
 from helios.storage.folder import Storage

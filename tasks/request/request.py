@@ -24,6 +24,7 @@ from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
+from tasks.request.bounds import check_extent
 from tasks.request.delivery_order import wanted_delivery
 from tasks.request.output_name import check_placeholders
 
@@ -190,6 +191,7 @@ class RenderRequest:
             RequestError: Something can't work; says what, and what to do.
             WorkerUnavailableError: The job's URL did not answer.
         """
+        check_extent(self)
         self._check_names()
         spec = self.load()
         select_chunks(spec, self.chunks)
