@@ -28,6 +28,10 @@ Result = TypeVar("Result")
 BROKEN_FUNCTION = ("Runtime.ImportModuleError", "Runtime.HandlerNotFound", "Runtime.InvalidEntrypoint",
                    "Runtime.UserCodeSyntaxError", "Runtime.MalformedHandlerName")  # fmt: skip
 """Errors of a function that can't run at all."""
+MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+"""Of an answer that is read; Lambda's own limit is 6 MB."""
+MARGIN_SECONDS = 30
+"""How much longer than the function's own limit a silence is waited for; and twice that for the whole answer."""
 KEYS_FOR = timedelta(minutes=5)
 """How long the storage uses keys before it asks boto3 again, which gives none with less than ten minutes left."""
 QUEUE_SECONDS = 6 * 3600.0
@@ -89,7 +93,7 @@ class AwsLambdaAdapter(RemoteAdapter):
             endpoint_url=config.endpoint,
             config=Config(
                 connect_timeout=5,
-                read_timeout=config.time_limit_seconds + 30,
+                read_timeout=config.time_limit_seconds + MARGIN_SECONDS,
                 max_pool_connections=config.max_in_flight,
                 tcp_keepalive=True,
                 # No retries by the client: with boto3's default one render became three.
@@ -119,7 +123,12 @@ class AwsLambdaAdapter(RemoteAdapter):
             work = in_daemon_thread(run)
             work.add_done_callback(lambda _: sent.set())
             await sent.wait()
-        return await work
+        try:
+            # boto3's timeout is for one read.
+            async with asyncio.timeout(self._config.time_limit_seconds + 2 * MARGIN_SECONDS):
+                return await work
+        except TimeoutError:
+            raise AnswerLostError(f"{self._place} did not answer within its time limit", wait=True) from None
 
     def _note_sending(self, **_: Any) -> None:
         """Called by boto3, in an invocation's thread, when the request goes out."""
@@ -140,7 +149,7 @@ class AwsLambdaAdapter(RemoteAdapter):
         """
         answer = self._call(request, InvocationType="RequestResponse", LogType="Tail")
         request_id = answer["ResponseMetadata"]["RequestId"]
-        payload = answer["Payload"].read()
+        payload = answer["Payload"].read(MAX_PAYLOAD_BYTES)
         if answer.get("FunctionError"):
             raise _function_error(payload, answer, place=self._place, request_id=request_id)
         try:

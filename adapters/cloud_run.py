@@ -13,8 +13,11 @@ from adapters.google import IdTokens, storage_credentials
 from adapters.remote import AnswerLostError, RemoteAdapter, RemoteAdapterConfig
 from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
-from helios.job.attempts import AttemptRecord, read_answer
+from helios.job.attempts import MAX_ANSWER_BYTES, AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+
+MARGIN_SECONDS = 30
+"""How much longer than the service's own limit an answer is waited for, as a whole."""
 
 
 class CloudRunConfig(RemoteAdapterConfig):
@@ -59,20 +62,25 @@ class CloudRunAdapter(RemoteAdapter):
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         import httpx
 
+        from adapters.exchange import ask
+
         limit = self.config.time_limit_seconds
         body = request.model_copy(update={"remaining_seconds": float(limit)}).model_dump_json(exclude_none=True)
         headers = {"authorization": f"Bearer {await self.tokens.token()}", "content-type": "application/json"}
         # Each request has its own client: all are in flight at once, and httpx's pool takes quadratic time over many.
-        timeout = httpx.Timeout(limit + 30, connect=30)
+        timeout = httpx.Timeout(limit + MARGIN_SECONDS, connect=MARGIN_SECONDS)
         async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=self._has_proxy) as client:
             try:
-                answer = await client.post(self.config.service_url, content=body, headers=headers)
+                answer = await ask(
+                    client, "POST", self.config.service_url, content=body, headers=headers,
+                    seconds=limit + MARGIN_SECONDS, limit=MAX_ANSWER_BYTES,
+                )  # fmt: skip
             except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
                 raise WorkerUnavailableError(f"{self._place} can't be reached: {exc}") from exc
             except httpx.TransportError as exc:
                 how = str(exc) or type(exc).__name__
                 raise AnswerLostError(f"The connection to {self._place} was lost: {how}", wait=True) from exc
-        return self._read(answer.status_code, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
+        return self._read(answer.status, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
 
     async def _look_around(self) -> AsyncIterator[Finding]:
         yield await find("credentials", self._try_token)
@@ -86,16 +94,17 @@ class CloudRunAdapter(RemoteAdapter):
         """Ask for the worker's health, which needs the right to call the service."""
         import httpx
 
+        from adapters.exchange import ask
+
         headers = {"authorization": f"Bearer {await self.tokens.token()}"}
         async with httpx.AsyncClient(timeout=60, verify=_tls()) as client:
             try:
-                answer = await client.get(f"{self.config.service_url.rstrip('/')}/health", headers=headers)
+                url = f"{self.config.service_url.rstrip('/')}/health"
+                answer = await ask(client, "GET", url, headers=headers, seconds=60, limit=MAX_ANSWER_BYTES)
             except httpx.TransportError as exc:
                 raise WorkerUnavailableError(f"{self._place} can't be reached: {exc}") from exc
-        if answer.status_code != 200:
-            raise self._refusal(
-                answer.status_code, f"{self._place} answered {answer.status_code}: {_words(answer.text)}"
-            )
+        if answer.status != 200:
+            raise self._refusal(answer.status, f"{self._place} answered {answer.status}: {_words(answer.text)}")
         return f"{self._place} is there, and may be called"
 
     def _read(self, status: int, text: str, trace: str) -> ChunkAnswer:
@@ -135,7 +144,7 @@ def _tls() -> ssl.SSLContext:
 
 def _load_http() -> None:
     """Import what the first request would import, which would block the event loop for 0.3 s."""
-    for name in ("httpx", "httpcore", "anyio", "anyio._backends._asyncio"):
+    for name in ("adapters.exchange", "httpcore", "anyio", "anyio._backends._asyncio"):
         import_module(name)
     _tls()
 

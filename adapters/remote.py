@@ -223,8 +223,10 @@ class RemoteAdapter:
         if answer.log is not None and cut:
             data = await self.storage.read(self.storage.key_of(answer.log.url), limit=2 * SMALL_BYTES) or b""
             for text in data.splitlines():
-                entry = json.loads(text)
-                on_output(entry["stream"], entry["line"])
+                # A line that is none is left out: the log is another program's, and the chunk is rendered.
+                with suppress(ValueError, TypeError, KeyError):
+                    entry = json.loads(text)
+                    on_output("stderr" if entry["stream"] == "stderr" else "stdout", str(entry["line"]))
             return
         for line in answer.stdout.splitlines():
             on_output("stdout", line)

@@ -20,9 +20,9 @@ from helios.job.folder_walk import CACHE, Seen
 from helios.job.selection import select_files
 from helios.models.base import WireModel
 from helios.models.paths import OutputPath
-from helios.models.spec import MAX_URL
 from helios.storage.digest import hash_file
 from helios.storage.folder import Storage
+from helios.web_urls import MAX_URL
 
 FOLDER = "assets"
 MAX_FILES = 10_000

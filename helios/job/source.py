@@ -12,14 +12,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from helios.bounded_json import OutOfBoundsError, check_bounds, read_json
-from helios.errors import Problem, RequestError, SpecError, WorkerUnavailableError
+from helios.errors import Problem, RequestError, SpecError
 from helios.models.paths import PathRules
 from helios.models.spec import JobSpec, SpecRefusedError
 from helios.storage.by_url import read_url
 from helios.storage.urls import is_storage_url, split_url
+from helios.web import fetch
+from helios.web_urls import origin_of
 
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
-FETCH_TIMEOUT_SECONDS = 30.0
 MOST_ERRORS = 10_000
 """Of a document's fields. More are counted alone."""
 QUOTED = 120
@@ -60,19 +61,20 @@ def check_assets_url(url: str) -> None:
     """
     if is_storage_url(url):
         split_url(url)
-    elif not (is_url(url) and url.endswith(".json")):
+    elif is_url(url) and url.endswith(".json"):
+        origin_of(url)
+    else:
         raise RequestError(
             f"assetsUrl: {url!r} can't be fetched by workers; expected a folder in storage (s3://, gs:// or gcs://, "
             "file:// or local://), or the http(s) address of a list of input files that ends in .json"
         )
 
 
-def read_document(source: str | Path, *, redirects: bool = True) -> bytes:
+def read_document(source: str | Path) -> bytes:
     """Read a document's bytes from a path, an http(s) URL or a storage URL; at most 64 MiB.
 
     Args:
-        source: Where it is.
-        redirects: Whether an http(s) server may send the reader elsewhere.
+        source: Where it is. An http(s) server may send the reader to another address of its own.
 
     Raises:
         RequestError: There is nothing to read, or too much.
@@ -81,7 +83,7 @@ def read_document(source: str | Path, *, redirects: bool = True) -> bytes:
     if isinstance(source, str) and is_storage_url(source):
         return read_url(source, limit=MAX_DOCUMENT_BYTES)
     is_remote = isinstance(source, str) and is_url(source)
-    data = _fetch(str(source), redirects=redirects) if is_remote else _read_file(Path(source))
+    data = fetch(str(source), limit=MAX_DOCUMENT_BYTES) if is_remote else _read_file(Path(source))
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
     return data
@@ -207,29 +209,3 @@ def _read_file(path: Path) -> bytes:
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise RequestError(f"{path} cannot be read ({reason}); expected a JSON job document") from None
-
-
-def _fetch(url: str, *, redirects: bool) -> bytes:
-    # Imported here, since it takes 25 ms (TLS, mail headers), which a worker with jobs in storage saves.
-    import urllib.error
-    import urllib.request
-
-    class StayHere(urllib.request.HTTPRedirectHandler):
-        """Follows no redirect: the answer that asks for it is an error like any other."""
-
-        def redirect_request(self, *_: object) -> None:
-            return None
-
-    request = urllib.request.Request(url, headers={"Accept": "application/json"})  # noqa: S310  http(s) only
-    opener = urllib.request.build_opener(*([] if redirects else [StayHere()]))
-    try:
-        with opener.open(request, timeout=FETCH_TIMEOUT_SECONDS) as answer:
-            return bytes(answer.read(MAX_DOCUMENT_BYTES + 1))
-    except urllib.error.HTTPError as exc:
-        message = f"{url} answered {exc.code} {exc.reason}; expected a JSON job document"
-        exc.close()
-        kind = WorkerUnavailableError if exc.code >= 500 else RequestError
-        raise kind(message) from None
-    except (urllib.error.URLError, OSError, ValueError) as exc:
-        reason = getattr(exc, "reason", exc)
-        raise WorkerUnavailableError(f"{url} cannot be fetched ({reason}); is the address right?") from None

@@ -22,8 +22,9 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
-from helios.models.spec import MAX_CHUNKS, MAX_SECONDS, MAX_URL
+from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
+from helios.web_urls import MAX_URL
 
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
 
@@ -94,8 +95,8 @@ class WorkerFailure(_Tolerant):
         """State an error."""
         kind = error.failure
         if kind in FIRST_KINDS:
-            return cls(kind=kind, message=str(error))
-        return cls(kind=_GENERAL[kind.budget], cause=kind, message=str(error))
+            return cls(kind=kind, message=_text(error))
+        return cls(kind=_GENERAL[kind.budget], cause=kind, message=_text(error))
 
     @property
     def failure(self) -> Failure:
@@ -178,5 +179,10 @@ class ChunkAnswer(_Tolerant):
     def failed(cls, error: HeliosError, **fields: Any) -> "ChunkAnswer":
         """The answer to a request that failed."""
         code = 124 if error.failure is Failure.TIMEOUT else 1  # what timeout(1) exits with
-        fields.setdefault("stderr", str(error))
+        fields.setdefault("stderr", _text(error))
         return cls(exit_code=code, error=WorkerFailure.of(error), **fields)
+
+
+def _text(error: HeliosError) -> str:
+    """An error's words, of which any can be written as JSON: a job's names may have halves of surrogate pairs."""
+    return str(error).encode(errors="backslashreplace").decode()

@@ -17,6 +17,7 @@ from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
 from helios.models.paths import InputPattern, OutputPath, levels_above
 from helios.models.verification import VerifyLevel
+from helios.web_urls import MAX_URL
 
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
@@ -33,8 +34,6 @@ MAX_ID = 2**53
 """The largest id of a chunk: whole numbers beyond are not exact in JavaScript."""
 MAX_SECONDS = 1e9
 """The longest duration that a document may state."""
-MAX_URL = 8192
-"""Characters of an address."""
 MAX_PATTERNS = 10_000
 """Patterns of input files, of one chunk or of the job."""
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_FRAME)]

@@ -153,7 +153,7 @@ class Storage:
 
         def get() -> tuple[str, int]:
             with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
-                return self._receive(key, file.write, stop)
+                return self._receive(key, file.write, stop, most=None if expected is None else expected.bytes)
 
         work = _in(_TRANSFERS, get)
         try:
@@ -185,12 +185,17 @@ class Storage:
         finally:
             stop.set()
 
-    def _receive(self, key: str, take: Callable[[Any], int], stop: threading.Event) -> tuple[str, int]:
-        """Read an object piece by piece; its digest and size. `take` returns the length of its piece."""
+    def _receive(
+        self, key: str, take: Callable[[Any], int], stop: threading.Event, *, most: int | None = None
+    ) -> tuple[str, int]:
+        """Read an object piece by piece; its digest and size. `take` returns the length of its piece.
+
+        What has more than `most` bytes is not what was expected, and is read no further.
+        """
         digest, size = hashlib.sha256(), 0
         with store_errors("read", self.url_of(key)):
             for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
-                if stop.is_set():
+                if stop.is_set() or (most is not None and size > most):
                     break
                 digest.update(piece)
                 size += take(piece)

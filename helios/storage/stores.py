@@ -13,7 +13,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedEr
 from obstore.store import GCSStore, LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import FULL, HeliosError, RequestError, WorkerUnavailableError
 from helios.storage.urls import split_url
 
 TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
@@ -138,11 +138,21 @@ def store_errors(action: str, url: str) -> Iterator[None]:
     except FileNotFoundError as exc:
         check_bucket(exc, url)
         raise FileNotFoundError(2, "No such object", url) from exc
-    except (BaseError, OSError, ValueError) as exc:
-        text = _first_line(exc)
-        # With an unknown bucket or region, or a malformed endpoint, another try ends in the same way.
-        kind = RequestError if any(word in text for word in _REFUSALS) else WorkerUnavailableError
-        raise kind(f"{url} can't be {action}: {text}") from exc
+    except OSError as exc:
+        if exc.errno not in FULL:
+            raise _refusal(action, url, exc) from exc
+        where = exc.filename or "where it is kept here"
+        raise WorkerUnavailableError(f"{url} can't be {action}: no space is left ({where}); make room there") from exc
+    except (BaseError, ValueError) as exc:
+        raise _refusal(action, url, exc) from exc
+
+
+def _refusal(action: str, url: str, exc: Exception) -> HeliosError:
+    text = _first_line(exc)
+    # With an unknown bucket or region, or a malformed endpoint, another try ends in the same way.
+    kind = RequestError if any(word in text for word in _REFUSALS) else WorkerUnavailableError
+    advice = "; make room there" if "No space left" in text else ""
+    return kind(f"{url} can't be {action}: {text}{advice}")
 
 
 class ObjectExistsError(Exception):

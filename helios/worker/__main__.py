@@ -22,6 +22,7 @@ from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.by_url import storage_root
 from helios.variables import misspelt
+from helios.worker.failures import failure_of
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import VARIABLES, WorkerSettings
 
@@ -66,15 +67,14 @@ async def _answer(words: argparse.Namespace) -> ChunkAnswer:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, runtime.stop)
         return await runtime.run(await _request(words, runtime.settings))
-    except HeliosError as exc:
-        return ChunkAnswer.failed(exc)
+    except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
+        return ChunkAnswer.failed(failure_of(exc))
 
 
 async def _request(words: argparse.Namespace, settings: WorkerSettings) -> ChunkRequest:
     if words.action == "chunk":
-        return ChunkRequest(
-            job_path=words.job, chunk_index=words.index, attempt_url=words.attempt_url, timeout_seconds=words.timeout
-        )
+        given = {"jobPath": words.job, "chunkIndex": words.index, "attemptUrl": words.attempt_url}
+        return read_request({**given, "timeoutSeconds": words.timeout})
     index = words.index if words.index is not None else _index()
     settings.check_place(words.url)
     storage = storage_root(words.url)

@@ -1,6 +1,7 @@
 """Input files that a worker keeps between chunks, named by their digest."""
 
 import os
+import posixpath
 import shutil
 from collections.abc import Iterable
 from contextlib import suppress
@@ -125,8 +126,12 @@ async def find_folder(url: str) -> InputFolder:
         raise RequestError(
             f"There are no input files below {url} (assetsUrl); expected a folder in storage, or a .json list"
         )
+    names = {key[len(folder) + 1 :].rstrip("/"): (key, size) for key, size in found}
+    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    # Consoles and tools of S3 write empty objects with the names of folders.
+    files = {name: key for name, (key, size) in names.items() if size or not (name == "" or name in folders)}
     try:
-        keys = {check_relative_path(key[len(folder) + 1 :]): key for key, _ in found}
+        keys = {check_relative_path(name): key for name, key in files.items()}
     except ValueError as exc:
         raise RequestError(f"A file below {url} can't be an input file: expected {exc}") from None
     return InputFolder(storage, keys, sum(size for _, size in found))
@@ -148,3 +153,26 @@ def free_bytes(folder: Path) -> int:
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
+
+
+def check_tree(paths: Iterable[str], output: str) -> None:
+    """Refuse input files that can't all be there: two at one path, or one where another, or the output, needs a folder.
+
+    Args:
+        paths: Relative to the job directory.
+        output: The file that the command is to write.
+
+    Raises:
+        RequestError: Says which.
+    """
+    files: set[str] = set()
+    for path in map(posixpath.normpath, paths):
+        if path in files:
+            raise RequestError(f"The list of input files has {path!r} twice; expected each file once")
+        files.add(path)
+    for path in (*files, posixpath.normpath(output)):
+        if held := next((one.as_posix() for one in PurePosixPath(path).parents if one.as_posix() in files), None):
+            raise RequestError(
+                f"The input file {held!r} is where {path!r} needs a folder; rename one of them, or take it out of the "
+                "input files"
+            )

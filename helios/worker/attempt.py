@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord
 from helios.job.source import is_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
@@ -15,6 +15,7 @@ from helios.storage.by_url import storage_root
 from helios.storage.urls import is_storage_url, join_url, parent_url
 from helios.worker.asset_cache import AssetCache, free_bytes
 from helios.worker.clock import Clock
+from helios.worker.failures import failure_of
 from helios.worker.rendering import Rendering, fetch_document
 from helios.worker.settings import WorkerSettings
 
@@ -72,7 +73,7 @@ class Attempt:
             raise WorkerUnavailableError("The chunk was cancelled before a worker took it on")
         await self._record.begin(self._execution, self._clock.left())
         if self._request.probe:
-            await fetch_document(self._request.job_path)
+            await fetch_document(self._request.job_path, check=self._settings.check_place)
             return await self._recorded(ChunkAnswer(exit_code=0, output="the storage can be read and written"))
         return await self._finish(join_url(self._request.attempt_url, self._execution))
 
@@ -88,8 +89,8 @@ class Attempt:
         assert self._record is not None  # noqa: S101  set by the caller
         try:
             answer = await self._until_cancelled(self._rendering.render(folder))
-        except HeliosError as exc:
-            answer = ChunkAnswer.failed(exc, timings=self._clock.timings)
+        except Exception as exc:  # noqa: BLE001  it is recorded for an orchestrator that waits for the record alone
+            answer = ChunkAnswer.failed(failure_of(exc), timings=self._clock.timings)
         except asyncio.CancelledError:
             # Stopped by the platform, with a few seconds left to record that for an orchestrator that may wait.
             error = WorkerUnavailableError("The worker was stopped by its platform")

@@ -5,10 +5,10 @@ import os
 import sys
 from typing import Any, Protocol
 
-from helios.errors import HeliosError
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
 from helios.variables import misspelt
+from helios.worker.failures import failure_of
 from helios.worker.http import status_of
 from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import VARIABLES, WorkerSettings
@@ -42,10 +42,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
                 print(line, file=sys.stderr)  # noqa: T201  the function's log
             _runtime = WorkerRuntime(WorkerSettings.from_environment())
         request = read_request(event)
-    except HeliosError as exc:
-        return respond(ChunkAnswer.failed(exc))
-    remaining = context.get_remaining_time_in_millis() / 1000
-    return respond(asyncio.run(_runtime.run(request, remaining_seconds=remaining)))
+        remaining = context.get_remaining_time_in_millis() / 1000
+        return respond(asyncio.run(_runtime.run(request, remaining_seconds=remaining)))
+    except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
+        return respond(ChunkAnswer.failed(failure_of(exc)))
 
 
 def respond(answer: ChunkAnswer) -> dict[str, Any]:

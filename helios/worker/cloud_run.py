@@ -9,23 +9,28 @@ import contextlib
 import os
 import re
 import signal
+from contextlib import ExitStack
 from types import FrameType
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import HeliosError, RequestError
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
+from helios.worker.failures import failure_of
 from helios.worker.http import status_of
+from helios.worker.http_protocol import PatientProtocol
 from helios.worker.runtime import WorkerRuntime, package_version, read_request
 from helios.worker.settings import WorkerSettings
 
 MAX_BODY_BYTES = 256 * 1024
 """A request has a few hundred bytes, and the job's variables."""
+BODY_SECONDS = 10.0
+"""For a request's body, as a whole; it holds one of the places for chunks meanwhile."""
 LAST_PORT = 65535
 FINISH_SECONDS = 3.0
 """After SIGTERM a chunk may still finish within this many seconds; Cloud Run kills after 10 s."""
@@ -35,19 +40,17 @@ def create_app(runtime: WorkerRuntime) -> Starlette:
     """The service: `POST /` renders a chunk, `GET /health` says that it can."""
 
     async def render(request: Request) -> Response:
-        if len(runtime.running) >= runtime.settings.chunks_at_once:
-            error = WorkerUnavailableError(f"The worker renders {len(runtime.running)} chunks already; try another one")
-            return _respond(ChunkAnswer.failed(error), status=429)
         try:
-            chunk = read_request(await _read_body(request))
-        except _TooLargeError as exc:
-            return _respond(ChunkAnswer.failed(RequestError(str(exc))), status=413)
-        except HeliosError as exc:
-            return _respond(ChunkAnswer.failed(exc))
-        return _respond(await runtime.run(chunk))
+            return await _render(runtime, request)
+        except _RefusedBodyError as exc:
+            return _respond(ChunkAnswer.failed(RequestError(str(exc))), status=exc.status)
+        except ClientDisconnect:
+            return Response(status_code=400)  # nobody is there to read it
+        except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
+            return _respond(ChunkAnswer.failed(failure_of(exc)))
 
     async def health(_request: Request) -> Response:
-        return JSONResponse({"status": "ok", "version": package_version(), "running": len(runtime.running)})
+        return JSONResponse({"status": "ok", "version": package_version(), "running": runtime.taken})
 
     # Not /healthz, which Google's front end answers itself.
     return Starlette(
@@ -58,16 +61,36 @@ def create_app(runtime: WorkerRuntime) -> Starlette:
     )
 
 
-class _TooLargeError(Exception):
-    """A body over the limit."""
+async def _render(runtime: WorkerRuntime, request: Request) -> Response:
+    # The place is taken before the body is waited for: between a look and the last byte of a body, which a caller may
+    # hold back, any number of others could come in.
+    with ExitStack() as place:
+        try:
+            place.enter_context(runtime.slot())
+        except HeliosError as exc:
+            return _respond(ChunkAnswer.failed(exc), status=429)
+        return _respond(await runtime.run(read_request(await _read_body(request))))
+
+
+class _RefusedBodyError(Exception):
+    """A body that is too large or too slow."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 async def _read_body(request: Request) -> bytes:
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise _TooLargeError(f"The request has more than {MAX_BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_BODY_BYTES:
+                    raise _RefusedBodyError(f"The request has more than {MAX_BODY_BYTES} bytes", status=413)
+    except TimeoutError:
+        message = f"The request did not arrive as a whole within {BODY_SECONDS:g} s"
+        raise _RefusedBodyError(message, status=408) from None
     return bytes(body)
 
 
@@ -114,6 +137,7 @@ def serve(*, host: str = "0.0.0.0", port: int | None = None) -> None:  # noqa: S
         lifespan="off",
         timeout_graceful_shutdown=None,
         timeout_keep_alive=75,
+        http=PatientProtocol,
     )
     _Server(config, runtime).run()
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -25,6 +26,7 @@ class CommandLog:
         self._file: TextIO | None = None
         self._bytes = 0
         self._left_out = 0
+        self._is_full = False
         self._started = time.monotonic()
 
     @property
@@ -34,22 +36,30 @@ class CommandLog:
 
     def __call__(self, stream: Stream, line: str) -> None:
         """Keep a line."""
-        if self._bytes >= self._limit:
+        if self._bytes >= self._limit or self._is_full:
             self._left_out += 1
             return
-        if self._file is None:
-            self._file = self.path.open("w", encoding="utf-8", errors="replace")
-        self._bytes += self._file.write(self._entry(stream, line))
+        try:
+            if self._file is None:
+                self._file = self.path.open("w", encoding="utf-8", errors="replace")
+            self._bytes += self._file.write(self._entry(stream, line))
+        except OSError:
+            # A full disk: the command meets it too, and says so in the tails, which the answer has.
+            self._is_full = True
         print(line, file=sys.stderr)  # noqa: T201  the platform's log is the worker's standard error
 
     def close(self) -> None:
         """Write what is left, and how much is missing."""
         if self._file is None:
             return
-        if self._left_out:
-            note = f"[{self._left_out} more lines were left out: HELIOS_LOG_BYTES is {self._limit}]"
-            self._file.write(self._entry("stderr", note))
-        self._file.close()
+        with suppress(OSError):  # the disk is full
+            if self._left_out:
+                why = "the disk was full" if self._is_full else f"HELIOS_LOG_BYTES is {self._limit}"
+                note = f"[{self._left_out} more lines were left out: {why}]"
+                self._file.write(self._entry("stderr", note))
+            self._file.flush()
+        with suppress(OSError):
+            self._file.close()
 
     def _entry(self, stream: Stream, line: str) -> str:
         entry = {"seconds": round(time.monotonic() - self._started, 3), "stream": stream, "line": line}

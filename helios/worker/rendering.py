@@ -1,6 +1,7 @@
 """One chunk in a workspace: fetch, run, verify, upload."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
 from helios.job.assets import AssetBundle
-from helios.job.source import describe, parse_job_spec, read_document
+from helios.job.source import MAX_DOCUMENT_BYTES, describe, is_url, parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
@@ -19,7 +20,8 @@ from helios.processes.environment import clean_environment
 from helios.storage.by_url import storage_root
 from helios.storage.folder import Storage
 from helios.storage.urls import join_url
-from helios.worker.asset_cache import AssetCache, find_folder, free_bytes
+from helios.web import fetch_while_awaited
+from helios.worker.asset_cache import AssetCache, check_tree, find_folder, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
 from helios.worker.settings import WorkerSettings
@@ -82,7 +84,7 @@ class Rendering:
     async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobSpec]:
         """Fetch the job and its input files into the workspace."""
         path, index = self._request.job_path, self._request.chunk_index
-        spec = parse_job_spec(await fetch_document(path), source=path)
+        spec = parse_job_spec(await fetch_document(path, check=self._settings.check_place), source=path)
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
@@ -91,11 +93,13 @@ class Rendering:
             self._check_disk(needed)
         elif spec.assets_url.endswith(".json"):
             bundle = await self._bundle(spec.assets_url)
+            check_tree((asset.path for asset in bundle.assets), chunk.output_file)
             self._check_disk(needed, bundle)
             await self._assets.place(bundle, space.files)
         else:
             self._settings.check_place(spec.assets_url)
             folder = await find_folder(spec.assets_url)
+            check_tree(folder.keys, chunk.output_file)
             self._check_disk(needed + folder.bytes)
             await folder.fetch(space.files)
         (space.files / chunk.output_file).parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +108,7 @@ class Rendering:
     async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
         try:
-            bundle = AssetBundle.model_validate(read_json(await fetch_document(url)))
+            bundle = AssetBundle.model_validate(read_json(await fetch_document(url, check=self._settings.check_place)))
         except ValidationError as exc:
             problem = describe(exc, of="of a list of input files")[0]
             raise RequestError(f"{url} is not a list of input files: {problem}") from None
@@ -232,9 +236,16 @@ class Rendering:
         return await self._clock.timed("upload_ms", storage.upload(path, storage.key_of(url), expected=expected))
 
 
-async def fetch_document(place: str) -> bytes:
-    """Read a document from a path or a URL; an http(s) server may not send the reader elsewhere."""
-    return await asyncio.to_thread(read_document, place, redirects=False)
+async def fetch_document(place: str, *, check: Callable[[str], None]) -> bytes:
+    """Read a document from a path or a URL.
+
+    Args:
+        place: Where it is.
+        check: Refuses addresses that the worker may not ask; also called for those that a server sends the reader to.
+    """
+    if is_url(place):
+        return await fetch_while_awaited(place, limit=MAX_DOCUMENT_BYTES, check=check)
+    return await asyncio.to_thread(read_document, place)
 
 
 def _no_room(free: int, needed: int) -> str:

@@ -3,17 +3,20 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 
 from helios.bounded_json import check_bounds, read_json
-from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest, WorkerIdentity
 from helios.worker.asset_cache import AssetCache
 from helios.worker.attempt import Attempt
 from helios.worker.clock import Clock
+from helios.worker.failures import failure_of
 from helios.worker.settings import WorkerSettings
 
 
@@ -30,9 +33,26 @@ class WorkerRuntime:
         """Kept input files."""
         self.running: set[asyncio.Task[Any]] = set()
         """What runs now."""
+        self.taken = 0
+        """How many places of the HTTP service are taken."""
         self._stopped = False
         self._token = uuid.uuid4().hex[:8]
         self._is_first = True
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Take one of the places for requests of the HTTP service within the block.
+
+        Raises:
+            WorkerUnavailableError: All are taken.
+        """
+        if self.taken >= self.settings.chunks_at_once:
+            raise WorkerUnavailableError(f"The worker renders {self.taken} chunks already; try another one")
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
 
     async def run(self, request: ChunkRequest, *, remaining_seconds: float | None = None) -> ChunkAnswer:
         """Carry out a request; whatever goes wrong is in the answer.
@@ -54,8 +74,8 @@ class WorkerRuntime:
                 raise
             task.uncancel()
             answer = ChunkAnswer.failed(WorkerUnavailableError("The worker was stopped by its platform"))
-        except HeliosError as exc:
-            answer = ChunkAnswer.failed(exc)
+        except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
+            answer = ChunkAnswer.failed(failure_of(exc))
         finally:
             self.running.discard(task)
         return answer if answer.worker else answer.model_copy(update={"worker": self.identity})

@@ -12,6 +12,7 @@ from helios.errors import RequestError
 from helios.job.source import is_url
 from helios.storage.urls import is_storage_url, is_within
 from helios.variables import PREFIX
+from helios.web_urls import is_below
 
 Number = TypeVar("Number", int, float)
 
@@ -91,6 +92,8 @@ class WorkerSettings:
         Raises:
             RequestError: Names the setting.
         """
+        if "\0" in place:
+            raise RequestError(f"{place!r} has a NUL character; expected the path or the URL of a job document")
         if self.job_prefixes is None or any(_is_below(place, prefix) for prefix in self.job_prefixes):
             return
         allowed = ", ".join(self.job_prefixes) or "none"
@@ -111,10 +114,10 @@ def _is_below(place: str, prefix: str) -> bool:
         return is_within(place, prefix)
     if is_url(place) != is_url(prefix) or is_storage_url(place) or is_storage_url(prefix):
         return False
+    if is_url(place):
+        return is_below(place, prefix)
     if ".." in place.split("/"):
         return False
-    if is_url(place):
-        return place == prefix or place.startswith(prefix.rstrip("/") + "/")
     return Path(place).resolve().is_relative_to(Path(prefix).resolve())
 
 
@@ -126,6 +129,10 @@ def _check_prefix(word: str) -> None:
     """Refuse a place in HELIOS_JOB_PREFIXES in which no job can lie."""
     if ":/" in word and not (is_url(word) or is_storage_url(word)):
         raise RequestError(f"{PREFIX}JOB_PREFIXES has {word!r}; expected s3://, gs://, file://, https:// or a path")
+    if is_url(word):
+        if "?" in word or "#" in word:
+            raise RequestError(f"{PREFIX}JOB_PREFIXES has {word!r}; expected an address without ? and #")
+        is_below(word, word)
 
 
 def _names(given: Mapping[str, str]) -> tuple[str, ...]:

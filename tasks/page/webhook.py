@@ -19,15 +19,18 @@ import httpx
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import FlowRun
 
+from adapters.exchange import ask
 from helios.errors import RequestError
 from helios.models.report import JobReport, RunState
 from helios.variables import WEBHOOK_SECRET
+from helios.web_urls import origin_of
 from tasks.prefect_api.log import RunLogger
 
 PREFIX = "whsec_"
 """Begins a secret in base64; a secret without it is used as it is."""
 MOST_DATA_BYTES = 4096
-TIMEOUT_SECONDS = 10.0
+TRY_SECONDS = 10.0
+"""For one try, whatever the receiver does. With the pauses a dead receiver holds a job's end for 65 s."""
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """Between the tries."""
 OVERDUE = "job.overdue"
@@ -65,18 +68,21 @@ class Webhook:
         content = {"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": {**data, "custom": self.data}}
         body = json.dumps(content, ensure_ascii=False).encode()
         error = ""
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=TRY_SECONDS) as client:
             for pause in (*pauses, None):
                 try:
                     headers = sign(self.key, message_id, body, now=datetime.now(UTC))
-                    answer = await client.post(self.url, content=body, headers=headers)
+                    # Its status is all that counts: what it says beside that is not read.
+                    answer = await ask(
+                        client, "POST", self.url, content=body, headers=headers, seconds=TRY_SECONDS, limit=0
+                    )
                 except httpx.HTTPError as exc:
                     error = str(exc) or type(exc).__name__
                 else:
-                    if answer.is_success:
+                    if httpx.codes.is_success(answer.status):
                         return True
-                    error = f"it answered {answer.status_code}"
-                    if answer.is_client_error and answer.status_code not in (408, 429):
+                    error = f"it answered {answer.status}"
+                    if httpx.codes.is_client_error(answer.status) and answer.status not in (408, 429):
                         break
                 if pause is not None:
                     await asyncio.sleep(pause)
@@ -137,6 +143,7 @@ async def open_webhook(
         return None
     if not url.startswith(("http://", "https://")):
         raise RequestError(f"The webhook {url!r} is not a valid URL; expected http:// or https://")
+    origin_of(url)
     if len(json.dumps(dict(data or {}))) > MOST_DATA_BYTES:
         raise RequestError(f"The webhook's data are longer than {MOST_DATA_BYTES} bytes; send a name, and look it up")
     return Webhook(url, await _key(secret), dict(data or {}))

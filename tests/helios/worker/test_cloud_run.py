@@ -1,11 +1,15 @@
 """The HTTP service, as a real process."""
 
 import asyncio
+import json
 import os
+import resource
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -35,13 +39,14 @@ def test_a_service_has_ended_before_its_platform_kills_it() -> None:
 class Service:
     """A running worker."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, *, files: int | None = None, **variables: str) -> None:
         self.storage = Storage(StorageSettings(url=(folder / "store").as_uri()))
         self.url = f"http://127.0.0.1:{free_port()}"
         environment = {"HELIOS_JOB_PREFIXES": self.storage.url, "HELIOS_FOLDER": str(folder / "worker"), **variables}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "helios.worker", "serve", "--host", "127.0.0.1"],
             env={**os.environ, **environment, "PORT": self.url.rsplit(":", 1)[1]}, cwd=Path(__file__).parents[3],
+            preexec_fn=None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files)),
         )  # fmt: skip
 
     async def started(self, client: httpx.AsyncClient) -> None:
@@ -151,3 +156,89 @@ def test_a_service_that_can_t_start(name: str, value: str, says: str) -> None:
     assert typo == "helios.worker: nothing reads the variable HELIOS_JOB_PREFIX; did you mean HELIOS_JOB_PREFIXES?"
     assert line.startswith("helios.worker: ")
     assert says in line
+
+
+def held_back(url: str, request: dict[str, object]) -> socket.socket:
+    """A connection with a request whose last byte is missing."""
+    host, port = url.removeprefix("http://").split(":")
+    body = json.dumps(request).encode()
+    connection = socket.create_connection((host, int(port)))
+    head = f"POST / HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    connection.sendall(head.encode() + body[:-1])
+    return connection
+
+
+async def test_a_held_back_byte_gets_no_second_place(client: tuple[Service, httpx.AsyncClient], tmp_path: Path) -> None:
+    """Requests whose last byte is held back run no more commands than the worker has places."""
+    service, http = client
+    gate = tmp_path / "gate"
+    request = [service.request(UNTIL, str(tmp_path / f"began-{n}"), str(gate)) for n in range(6)]
+    connections = []
+    for count, one in enumerate(request, 1):
+        connections.append(held_back(service.url, one))
+        while (await http.get("/health")).json()["running"] < min(count, 2):
+            await asyncio.sleep(0.01)
+    for connection in connections:
+        with suppress(OSError):
+            connection.sendall(b"}")
+    answers = await asyncio.gather(*(asyncio.to_thread(connection.recv, 12) for connection in connections[2:]))
+    assert answers == [b"HTTP/1.1 429"] * 4
+    await asyncio.to_thread(until, lambda: len(list(tmp_path.glob("began-*"))) == 2)
+    gate.touch()
+    answers = await asyncio.gather(*(asyncio.to_thread(connection.recv, 12) for connection in connections[:2]))
+    assert answers == [b"HTTP/1.1 200"] * 2
+    for connection in connections:
+        connection.close()
+    assert len(list(tmp_path.glob("began-*"))) == 2
+    assert (await http.get("/health")).json()["running"] == 0
+
+
+async def test_half_open_connections_make_room(tmp_path: Path) -> None:
+    """A worker with few open files answers while hundreds of connections send nothing, or half of their headers."""
+    service = Service(tmp_path, files=256)
+    host, port = service.url.removeprefix("http://").split(":")
+    connections: list[socket.socket] = []
+    try:
+        async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
+            await service.started(http)
+            for number in range(300):
+                connections.append(socket.create_connection((host, int(port)), 60))
+                if number % 2:
+                    connections[-1].sendall(b"POST / HTTP/1.1\r\nHost: x\r\nX-A: ")
+        async with httpx.AsyncClient(base_url=service.url, timeout=60) as http:
+            answer = await http.post("/", json=service.request("print('hello')"))
+        assert answer.json()["stdout"] == "hello\n"
+    finally:
+        for connection in connections:
+            connection.close()
+        service.process.terminate()
+        assert service.process.wait(120) == 0
+
+
+@pytest.mark.slow
+async def test_slow_callers_are_left(client: tuple[Service, httpx.AsyncClient]) -> None:
+    """A caller that sends a byte of its headers or its body now and then is left after some seconds."""
+    service, http = client
+    host, port = service.url.removeprefix("http://").split(":")
+
+    def drip(start: bytes, drop: bytes) -> bytes:
+        with socket.create_connection((host, int(port)), 60) as connection:
+            connection.sendall(start)
+            connection.settimeout(0.2)
+            while True:
+                try:
+                    return connection.recv(12)
+                except TimeoutError:
+                    connection.sendall(drop)
+                except ConnectionResetError:
+                    return b""
+
+    head = b"POST / HTTP/1.1\r\nHost: x\r\n"
+    again = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nX-A: "
+    left = await asyncio.gather(
+        asyncio.to_thread(drip, head + b"X-A: ", b"a"),
+        asyncio.to_thread(drip, head + b"Content-Length: 100000\r\n\r\n", b" "),
+        asyncio.to_thread(drip, again, b"a"),
+    )
+    assert list(left) == [b"", b"HTTP/1.1 408", b"HTTP/1.1 200"]
+    assert (await http.get("/health")).json()["running"] == 0
