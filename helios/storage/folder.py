@@ -39,12 +39,10 @@ T = TypeVar("T")
 PIECE_BYTES = 1024 * 1024
 """A download is hashed and written in pieces of this size."""
 PART_BYTES = 8 * 1024 * 1024
-"""Larger files are uploaded in parts of this size."""
+"""Larger files are uploaded in parts of this size, `PARTS_AT_ONCE` at a time."""
 PARTS_AT_ONCE = 4
-"""Parts of one file on their way at a time."""
 TRANSFERS_AT_ONCE = 16
-"""Files on their way at a time. Each in a thread: hashing and writing would hold the event loop, and over many
-files threads are faster than obstore's own coroutines."""
+"""Files on their way at a time, each in a thread: hashing and writing would hold the event loop."""
 KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
 CALLS_AT_ONCE = 32
@@ -151,9 +149,11 @@ class Storage:
         temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
         stop = threading.Event()
 
+        most = None if expected is None else expected.bytes
+
         def get() -> tuple[str, int]:
             with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
-                return self._receive(key, file.write, stop, most=None if expected is None else expected.bytes)
+                return self._receive(key, file.write, stop, most=most)
 
         work = _in(_TRANSFERS, get)
         try:
@@ -188,10 +188,7 @@ class Storage:
     def _receive(
         self, key: str, take: Callable[[Any], int], stop: threading.Event, *, most: int | None = None
     ) -> tuple[str, int]:
-        """Read an object piece by piece; its digest and size. `take` returns the length of its piece.
-
-        What has more than `most` bytes is not what was expected, and is read no further.
-        """
+        """Read an object piece by piece, until it has `most` bytes; its digest and size. `take` returns a length."""
         digest, size = hashlib.sha256(), 0
         with store_errors("read", self.url_of(key)):
             for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):

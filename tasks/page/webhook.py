@@ -55,6 +55,7 @@ class Webhook:
         data: Mapping[str, Any],
         log: RunLogger,
         pauses: Sequence[float] = PAUSES_SECONDS,
+        seconds: float = TRY_SECONDS,
     ) -> bool:
         """Send an event; return whether the receiver took it. A failure is a warning, and does not fail the job.
 
@@ -64,17 +65,18 @@ class Webhook:
             data: Describes the event.
             log: Gets a warning when the event could not be sent.
             pauses: Seconds between the tries; there is one more try than pauses.
+            seconds: For each try as a whole.
         """
         content = {"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": {**data, "custom": self.data}}
         body = json.dumps(content, ensure_ascii=False).encode()
         error = ""
-        async with httpx.AsyncClient(timeout=TRY_SECONDS) as client:
+        async with httpx.AsyncClient(timeout=seconds) as client:
             for pause in (*pauses, None):
                 try:
                     headers = sign(self.key, message_id, body, now=datetime.now(UTC))
                     # Its status is all that counts: what it says beside that is not read.
                     answer = await ask(
-                        client, "POST", self.url, content=body, headers=headers, seconds=TRY_SECONDS, limit=0
+                        client, "POST", self.url, content=body, headers=headers, seconds=seconds, limit=0
                     )
                 except httpx.HTTPError as exc:
                     error = str(exc) or type(exc).__name__

@@ -362,19 +362,22 @@ async def test_a_flood_of_output(settings: WorkerSettings, storage: Storage) -> 
 
 
 async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storage) -> None:
-    """A job is read over HTTP where that is allowed; a redirect, which could lead anywhere, is not followed."""
+    """A job is read over HTTP where that is allowed; a redirect is followed to where that is allowed, too."""
     document = json.dumps(make_job((10,))).encode()
 
     def respond(_method: str, path: str, _headers: dict[str, str], _body: bytes) -> Answer:
-        return 302 if path == "/moved.json" else 200, {"location": "/job.json"}, document
+        target = {"/jobs/moved.json": "/jobs/job.json", "/jobs/astray.json": "/job.json"}.get(path)
+        return 302 if target else 200, {"location": target or ""}, document
 
-    with answering(respond) as url:
+    with answering(respond) as server:
+        url = f"{server}/jobs"
         runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "job_prefixes": (url, storage.url)}))
         place = join_url(storage.url, "attempt")
-        answer = await runtime.run(ChunkRequest(job_path=f"{url}/job.json", attempt_url=place))
-        assert answer.frames == 10
+        for number, name in enumerate(("job", "moved")):
+            answer = await runtime.run(ChunkRequest(job_path=f"{url}/{name}.json", attempt_url=f"{place}-{number}"))
+            assert answer.frames == 10
         for request, says in (
-            (ChunkRequest(job_path=f"{url}/moved.json", attempt_url=f"{place}-2"), "answered 302"),
+            (ChunkRequest(job_path=f"{url}/astray.json", attempt_url=f"{place}-2"), "takes no jobs from"),
             (ChunkRequest(job_path=f"{url}/job.json"), "add attemptUrl"),
         ):
             answer = await runtime.run(request)
