@@ -45,8 +45,7 @@ TRANSFERS_AT_ONCE = 16
 """Files on their way at a time, each in a thread: hashing and writing would hold the event loop."""
 KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
-CALLS_AT_ONCE = 32
-"""Calls about small objects at a time."""
+CALLS_AT_ONCE = 32  # about small objects
 # Threads, and not obstore's own coroutines: a cancelled coroutine goes on in the library's runtime, and
 # when it then ends after the event loop, or the interpreter, it takes the process with it (SIGABRT, seen).
 _TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
@@ -54,8 +53,7 @@ _CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 PAUSES_SECONDS = (0.2, 1.0, 3.0)
-"""Pauses before an operation is tried again as a whole: obstore itself does not repeat a transfer that broke in the
-middle. A chunk is not rendered again because of a broken connection."""
+"""Before an operation is tried again as a whole: obstore does not repeat a transfer that broke in the middle."""
 
 
 def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -149,7 +147,7 @@ class Storage:
         temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
         stop = threading.Event()
 
-        most = None if expected is None else expected.bytes
+        most = expected.bytes if expected else None
 
         def get() -> tuple[str, int]:
             with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
