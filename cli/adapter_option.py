@@ -14,7 +14,7 @@ from helios.worker.settings import VARIABLES
 from tasks.request.block_names import names_block
 
 MAX_CHARACTERS = 1024 * 1024
-"""Of an adapter's settings."""
+"""Of a file with an adapter's settings; what is longer, such as a device that never ends, is no JSON."""
 KNOWN: TypeAdapter[BaseModel] = TypeAdapter(AdapterConfig)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from helios.plain_text import visible
 from tasks.page.progress_text import describe
 from tasks.prefect_api.log import LOGGERS
 from tasks.run import progress as run_progress
@@ -22,7 +23,7 @@ class _Lines(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        self._console.print(visible(record.getMessage()), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -49,10 +50,12 @@ def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
         logging.getLogger(name).addHandler(handler)
     try:
         with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task(escape(title), total=None, detail="")
+            task = progress.add_task(escape(visible(title)), total=None, detail="")
 
             def tell(seen: run_progress.Progress) -> None:
-                progress.update(task, completed=seen.frames, total=seen.total_frames, detail=describe(seen))
+                progress.update(
+                    task, completed=seen.frames, total=seen.total_frames, detail=escape(visible(describe(seen)))
+                )
 
             yield tell
     finally:

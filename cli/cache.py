@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from cli.exit_codes import EXIT_FAILED
+from cli.say import say
 from helios.errors import RequestError
 from helios.storage import cache_upkeep
 from helios.storage.folder import Storage
@@ -29,9 +30,9 @@ def cache() -> None:
 def show(url: str) -> int:
     """Say how many outputs are in a cache, how large it is, and when it was used."""
     size = _run(url, cache_upkeep.measure)
-    click.echo(f"{size.entries} outputs, {size.bytes} bytes ({write_size(size.bytes)})")
+    say(f"{size.entries} outputs, {size.bytes} bytes ({write_size(size.bytes)})")
     if size.oldest is not None and size.newest is not None:
-        click.echo(f"last uses from {size.oldest:%Y-%m-%d %H:%M:%S} to {size.newest:%Y-%m-%d %H:%M:%S} UTC")
+        say(f"last uses from {size.oldest:%Y-%m-%d %H:%M:%S} to {size.newest:%Y-%m-%d %H:%M:%S} UTC")
     return 0
 
 
@@ -46,11 +47,11 @@ def verify(url: str) -> int:
             read += 1
             if wrong is not None:
                 torn += 1
-                click.echo(f"{key} {wrong}; removed")
+                say(f"{key} {wrong}; removed")
         return read, torn
 
     read_count, torn_count = _run(url, read)
-    click.echo(f"{read_count} outputs were read, {torn_count} were torn")
+    say(f"{read_count} outputs were read, {torn_count} were torn")
     return EXIT_FAILED if torn_count else 0
 
 
@@ -65,7 +66,7 @@ def empty(url: str, *, yes: bool) -> int:
         if not sys.stdin.isatty():
             raise RequestError(f"{question} This is no terminal to ask on; say so with --yes")
         click.confirm(question, abort=True)
-    click.echo(f"{_run(url, cache_upkeep.empty)} outputs were removed from {url}")
+    say(f"{_run(url, cache_upkeep.empty)} outputs were removed from {url}")
     return 0
 
 

@@ -11,6 +11,7 @@ import farm
 from cli.adapter_option import read_adapter
 from cli.ask import ask, with_client
 from cli.outcome import show_outcome
+from cli.say import say
 from farm.masked import complete_parameters
 from helios.errors import RequestError
 
@@ -34,7 +35,7 @@ def cancel(run: str, no_wait: bool) -> int:
                 return f"{found.name}: {ended.state}"
         return f"{found.name} is being cancelled"
 
-    click.echo(ask(stop))
+    say(ask(stop))
     return 0
 
 
@@ -47,7 +48,7 @@ def pause(run: str) -> int:
         found = await farm.pause(run, client=client)
         return f"{found.name} is paused; helios-job resume {found.id} goes on"
 
-    click.echo(ask(stop))
+    say(ask(stop))
     return 0
 
 
@@ -86,7 +87,7 @@ def delete(run: str) -> int:
         said = await farm.delete(found, client=client)
         return "\n  ".join([f"{found.name} ({found.id}) is deleted", *said])
 
-    click.echo(ask(remove))
+    say(ask(remove))
     return 0
 
 
@@ -109,10 +110,10 @@ def _go_on(
         found, parameters, how = asyncio.run(with_client(go_on))
         match how:
             case farm.Resumed.CONTINUED:
-                click.echo(f"{found.name} continues")
+                say(f"{found.name} continues")
                 return 0
             case farm.Resumed.SCHEDULED:
-                click.echo(f"{found.name} waits for a worker of the pool {found.run.work_pool_name}")
+                say(f"{found.name} waits for a worker of the pool {found.run.work_pool_name}")
                 return 0
             case farm.Resumed.HERE:
                 outcome = carry_out(found.run, parameters, title=found.name)

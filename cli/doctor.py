@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from adapters import create_adapter
 from cli.adapter_option import read_adapter
 from cli.exit_codes import EXIT_FAILED
+from cli.say import say
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError, RequestError
+from helios.plain_text import visible
 from tasks.request.block_names import names_block
 from tasks.request.blocks import without_blocks
 
@@ -29,7 +31,7 @@ def doctor(adapter: str, adapter_config: str | None) -> int:
     else:
         failed = asyncio.run(_diagnose(_resolved(choice)))
     if failed:
-        click.echo(f"helios-job: {failed} of these must be mended before a job can run on {adapter}", err=True)
+        say(f"helios-job: {failed} of these must be mended before a job can run on {adapter}", err=True)
     return EXIT_FAILED if failed else 0
 
 
@@ -51,7 +53,7 @@ async def _diagnose(choice: str | Mapping[str, Any] | BaseModel) -> int:
         return 1
     _print(Finding("configuration", True, f"the adapter {name} takes it"))
     if not isinstance(adapter, Diagnosable):
-        click.echo(f"        {name} offers no further checks")
+        say(f"        {name} offers no further checks")
         return 0
     bad = 0
     async for finding in adapter.diagnose():
@@ -63,6 +65,6 @@ async def _diagnose(choice: str | Mapping[str, Any] | BaseModel) -> int:
 def _print(finding: Finding) -> None:
     mark = click.style("ok  ", fg="green") if finding.ok else click.style("FIX ", fg="red")
     first, *rest = finding.detail.splitlines() or [""]
-    click.echo(f"{mark}  {finding.what:<14}{first}")
+    click.echo(f"{mark}  {finding.what:<14}{visible(first)}")
     for line in rest:
-        click.echo(f"{'':20}{line.strip()}")
+        say(f"{'':20}{line.strip()}")

@@ -12,10 +12,11 @@ from typing import Any
 if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
-import click
+
 from prefect.client.schemas.objects import FlowRun
 
 from cli.bar import watched
+from cli.say import say
 from farm import prefect_server
 from farm.here import Outcome, carry_out_alone, create_run
 
@@ -45,7 +46,7 @@ def carry_out(run: FlowRun, parameters: dict[str, Any], *, title: str) -> Outcom
         title: What the bar says.
     """
     with watched(title) as tell:
-        return carry_out_alone(run, parameters, tell=tell, warn=lambda line: click.echo(line, err=True))
+        return carry_out_alone(run, parameters, tell=tell, warn=lambda line: say(line, err=True))
 
 
 class Screen:
@@ -65,11 +66,11 @@ def a_server() -> Iterator[Screen]:
     screen = Screen()
     is_terminal = sys.stderr.isatty()
     if is_terminal:
-        click.echo("Starting Prefect …", err=True)
+        say("Starting Prefect …", err=True)
     with prefect_server() as own:
         if own and is_terminal:
-            click.echo(f"Prefect's UI, while the job runs (the link works once): {own.new_link()}", err=True)
+            say(f"Prefect's UI, while the job runs (the link works once): {own.new_link()}", err=True)
         yield screen
     if own:
         address = f"http://127.0.0.1:4200{screen.path}"
-        click.echo(f"To look at this run in Prefect's UI: helios-job up, open its link, then {address}", err=True)
+        say(f"To look at this run in Prefect's UI: helios-job up, open its link, then {address}", err=True)

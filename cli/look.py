@@ -10,6 +10,7 @@ import click
 import farm
 from cli.ask import ask
 from cli.outcome import show_outcome
+from cli.say import say
 from helios.models.report import RunState
 
 if TYPE_CHECKING:  # they import Prefect
@@ -29,17 +30,17 @@ LEVELS = ("debug", "info", "warning", "error")
               help="Which come first.")  # fmt: skip
 @click.option("--planned", is_flag=True, help="Also runs that schedules have planned for later.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="At most this many runs.")
-@click.option("--offset", default=0, type=click.IntRange(min=0), help="Leave out this many runs before them.")
+@click.option("--offset", default=0, type=click.IntRange(0, 10**9), help="Leave out this many runs before them.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
     """List runs of jobs. Those whose process died are marked as crashed."""
     wanted, order = [RunState(state) for state in states], farm.Order(words.pop("sort"))
     found = ask(lambda client: farm.list_runs(states=wanted, order=order, client=client, **words))
     if as_json:
-        click.echo(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
+        say(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
         return 0
     for status in found:
-        click.echo(f"{status.id}  {status.state:<10} {status.name:<32} {status.message}".rstrip())
+        say(f"{status.id}  {status.state:<10} {status.name:<32} {status.message}".rstrip())
     return 0
 
 
@@ -65,23 +66,23 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
         document = _document(found, progress) | ({"waitsFor": waits_for} if waits_for else {})
         if chunks:
             document["chunks"] = [asdict(chunk) for chunk in of_chunks]
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say(json.dumps(document, indent=2, ensure_ascii=False))
         return 0
-    click.echo(f"{found.name} ({found.id}): {found.state}")
+    say(f"{found.name} ({found.id}): {found.state}")
     if found.message:
-        click.echo(f"  {found.message}")
+        say(f"  {found.message}")
     if waits_for is not None:
-        click.echo(f"  waits: {waits_for}")
+        say(f"  waits: {waits_for}")
     if progress is not None:
-        click.echo(f"  {describe(progress)} ({progress.percent:.0f} %)")
+        say(f"  {describe(progress)} ({progress.percent:.0f} %)")
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
-        click.echo(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
+        say(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
     if found.holder is not None:
-        click.echo(f"  process {found.holder.pid} on {found.holder.host}")
+        say(f"  process {found.holder.pid} on {found.holder.host}")
     for chunk in of_chunks:
         attempts = f"{chunk.attempts} attempt" + ("" if chunk.attempts == 1 else "s")
-        click.echo(f"  {chunk.name:<12} {chunk.state:<16} {attempts}, {chunk.seconds:.1f} s  {chunk.message}".rstrip())
+        say(f"  {chunk.name:<12} {chunk.state:<16} {attempts}, {chunk.seconds:.1f} s  {chunk.message}".rstrip())
     return 0
 
 
@@ -97,7 +98,7 @@ def logs(run: str, follow: bool, level: str) -> int:
         async for line in farm.logs(run, level=least, follow=follow, client=client):
             when = line.timestamp.astimezone().strftime("%H:%M:%S")
             for text in line.message.splitlines():  # a command's lines come together
-                click.echo(f"{when} {logging.getLevelName(line.level):<8} {text}")
+                say(f"{when} {logging.getLevelName(line.level):<8} {text}")
 
     ask(print_lines)
     return 0

@@ -3,19 +3,26 @@
 It imports little itself, so that `--help` and `--version` answer at once.
 """
 
-import errno
+import io
 import os
+import select
+import signal
 import sys
 import warnings
+from contextlib import suppress
 
 import click
 
 from cli.commands import commands
 from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
-from cli.server_errors import explain
-from helios.errors import ExpectedError, HeliosError
+from cli.failures import told
+from cli.say import say
 from helios.garbage import spare_loading
+from helios.system_errors import shortened
 from helios.variables import misspelt
+
+LONGEST_LINE = 2000
+"""Characters of a line of an error; the middle of a longer one, which quotes what was given, is left out."""
 
 
 def _known_variables() -> set[str]:
@@ -30,28 +37,73 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="Failed to load profiles")  # as does one for this
     spare_loading()
     _open_closed_streams()
+    _end_with_terminal()
     if not os.environ.get("PREFECT_HOME", "set").strip():
         del os.environ["PREFECT_HOME"]  # Prefect would take the working directory
     for hint in misspelt(os.environ, _known_variables):
-        click.echo(f"helios-job: {hint}", err=True)
+        _say_last(f"helios-job: {hint}")
     try:
         code = commands.main(standalone_mode=False)
+        sys.stdout.flush()  # an error of it is told here, and not by Python as it ends
     except click.ClickException as exc:
-        exc.show()
         code = EXIT_REFUSED
+        exc.show(words := io.StringIO())
+        _say_last(words.getvalue().rstrip())
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted", err=True)
+        _say_last("Interrupted")
         code = EXIT_INTERRUPTED
-    except ExpectedError as exc:
-        click.echo(f"helios-job: {exc}", err=True)
-        # A HeliosError arrives here before a job began: the input was refused. A job's failures are in its outcome.
-        code = EXIT_REFUSED if isinstance(exc, HeliosError) else EXIT_FAILED
-    except Exception as exc:
-        if (line := explain(exc) or _explain_stream(exc)) is None:
-            raise
-        click.echo(f"helios-job: {line}", err=True)
-        code = EXIT_FAILED
+    except BrokenPipeError:
+        code = EXIT_FAILED  # nobody reads what is printed
+        _leave_output()
+    except Exception as exc:  # noqa: BLE001  no traceback reaches a user
+        line, code = told(exc)
+        _say_last(f"helios-job: {line}")
     sys.exit(code)
+
+
+def _say_last(text: str) -> None:
+    """Print why the command ends; standard error may be full, or have no reader."""
+    try:
+        say("\n".join(shortened(line, LONGEST_LINE) for line in text.split("\n")), err=True)
+    except (OSError, ValueError):
+        _leave_output()
+
+
+def _leave_output() -> None:
+    """Let Python close its streams without an error: what is left in them goes nowhere."""
+    for number in (1, 2):
+        _leave(number)
+
+
+def _leave(number: int) -> None:
+    """Let what is written to a stream go nowhere."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+
+
+def _end_with_terminal() -> None:
+    """Take SIGHUP, which a closed terminal sends, for SIGTERM, unless it is ignored (nohup).
+
+    Without that it would end this process at once, and leave others behind.
+    """
+
+    def end(*_: object) -> None:
+        for number in (1, 2):
+            if _is_hung_up(number):
+                _leave(number)
+        signal.raise_signal(signal.SIGTERM)
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        with suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGHUP, end)
+
+
+def _is_hung_up(number: int) -> bool:
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(events & select.POLLHUP for _, events in poll.poll(0))
 
 
 def _open_closed_streams() -> None:
@@ -65,10 +117,3 @@ def _open_closed_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", closefd=False))
-
-
-def _explain_stream(error: Exception) -> str | None:
-    """A standard output that takes nothing, in a line; None for any other error."""
-    if isinstance(error, OSError) and error.filename is None and error.errno in {errno.ENOSPC, errno.EIO}:
-        return f"standard output can't be written ({error.strerror}); `helios-job list` shows how the run ended"
-    return None

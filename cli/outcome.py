@@ -2,9 +2,8 @@
 
 import json
 
-import click
-
 from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
+from cli.say import say
 from helios.models.report import JobReport, RunState
 from helios.models.report_text import describe_report
 
@@ -30,11 +29,11 @@ def show_outcome(
     """
     if as_json:
         document = report.model_dump(mode="json") if report else {"state": state, "error": message}
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        say(json.dumps(document, indent=2, ensure_ascii=False))
     elif state is RunState.COMPLETED and report is not None:
-        click.echo(describe_report(report))
+        say(describe_report(report))
     if state is not RunState.COMPLETED:
-        click.echo(f"helios-job: {message}", err=True)
+        say(f"helios-job: {message}", err=True)
         if report is not None:
-            click.echo(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
+            say(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
     return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, EXIT_FAILED)

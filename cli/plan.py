@@ -2,11 +2,11 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import click
 
+from cli.say import say
 from helios.errors import RequestError
 from helios.job.planning import PLACEHOLDERS, content_id, plan_job, split_by_size, split_evenly
 from helios.models.spec import MAX_CHUNKS, MAX_FRAME
@@ -65,7 +65,7 @@ def plan(
         spec = spec.model_copy(update={"id": content_id(spec)})
     text = json.dumps(spec.to_document(), indent=2, ensure_ascii=False) + "\n"
     if out is None:
-        sys.stdout.write(text)
+        say(text.rstrip())
         return
     try:
         Path(out).write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ import click
 import farm
 from cli.ask import ask
 from cli.job_options import given, job_options, read_request
+from cli.say import say
 from farm.masked import refuse_secrets
 
 
@@ -29,5 +30,5 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
         parameters.setdefault("job_dir", os.getcwd())
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
     run = ask(lambda client: farm.submit(**parameters, deployment=deployment, queue=queue, client=client))
-    click.echo(run.id)
+    say(run.id)
     return 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters import limit_name
+from cli.say import say
 from farm.setup import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
 from farm.worker import work
 from helios.errors import RequestError
@@ -35,7 +36,7 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
         if running := find_farm():
             raise RequestError(f"A farm is up already; this link opens its UI, once: {running.new_link()}")
         _check_free(port)
-        click.echo("Starting Prefect; the first time, it makes its database …")
+        say("Starting Prefect; the first time, it makes its database …")
     with ExitStack() as stack:
         own = stack.enter_context(prefect_server(port=port))
         export_client_settings()  # for the deploy command, and the worker's jobs
@@ -46,8 +47,8 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
         _say_what_is_where(own, asyncio.run(describe_deployments()), has_worker=not no_worker)
         if no_worker:
             return 0
-        asyncio.run(work(POOL, limit, say=click.echo))
-    click.echo("Stopped")
+        asyncio.run(work(POOL, limit, say=say))
+    say("Stopped")
     return 0
 
 
@@ -86,4 +87,4 @@ def _say_what_is_where(own: "ServerAccess | None", deployments: list[str], *, ha
         *(['Commands       helios-job finds the server; prefect does after: eval "$(helios-job env)"'] if own else []),
         *(["Ctrl-C stops all of it."] if has_worker else []),
     ]
-    click.echo("\n".join(lines))
+    say("\n".join(lines))

@@ -2,6 +2,7 @@
 
 import click
 
+from cli.say import say
 from cli.spec_argument import read_job
 from helios.job.source import check_assets_url
 from tasks.request.request import RenderRequest
@@ -19,7 +20,7 @@ def validate(spec: str, job_dir: str | None) -> None:
         check_assets_url(job.assets_url)
     metadata = job.metadata
     first = job.ordered_chunks[0].start_frame
-    click.echo(
+    say(
         f"{spec}: sound. {metadata.total_frames} frames ({first} to {first + metadata.total_frames - 1}) of "
         f"{metadata.width}×{metadata.height} at {float(metadata.fps):.6g} fps in {len(job.chunks)} chunks"
     )

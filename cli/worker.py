@@ -4,6 +4,7 @@ import asyncio
 
 import click
 
+from cli.say import say
 from farm.worker import work
 from helios.errors import RequestError
 
@@ -24,5 +25,5 @@ def worker(pool: str, limit: int | None) -> int:
 
     with configured_server():
         export_client_settings()
-        asyncio.run(work(pool, limit, say=click.echo))
+        asyncio.run(work(pool, limit, say=say))
     return 0

@@ -22,7 +22,7 @@ from prefect.states import Cancelled, Crashed
 
 from helios.errors import RequestError
 from helios.processes.tree import end_commands_of
-from tasks.page.webhook import open_webhook
+from tasks.page.webhook import open_webhook, with_turn
 from tasks.prefect_api.api import PAGE, RENDER_JOBS, each, of_run
 from tasks.prefect_api.states import ACTIVE_TYPES, is_suspended, job_state
 from tasks.run.errors import JOB_CANCELLED
@@ -99,11 +99,11 @@ async def _mark(client: PrefectClient, run: FlowRun, holder: LockOwner | None) -
     result = await client.set_flow_run_state(run.id, ended)
     if result.status is not SetStateStatus.ACCEPT:
         return False
-    await _tell_webhook(run, ended)
+    await _tell_webhook(client, run, ended)
     return True
 
 
-async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
+async def _tell_webhook(client: PrefectClient, run: FlowRun, ended: State[None]) -> None:
     """Send a run's crash to its webhook in place of the process that died."""
     given = run.parameters
     with suppress(RequestError):  # the secret is not on this machine
@@ -111,6 +111,7 @@ async def _tell_webhook(run: FlowRun, ended: State[None]) -> None:
             given.get("webhook"), secret=given.get("webhook_secret"), data=given.get("webhook_data")
         )
         if webhook is not None:
+            webhook = await with_turn(webhook, client, run)
             await webhook.send_end(run, job_state(ended), ended.message or "", log=_LOGGER, pauses=())
 
 

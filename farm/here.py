@@ -20,6 +20,7 @@ from prefect.states import Cancelled, Pending
 
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
+from tasks.prefect_api import own_server
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import job_state
@@ -30,6 +31,7 @@ from tasks.run.progress import LISTENER, Progress
 RECORD_SECONDS = 60.0
 """How long to wait until the last states are in the server's database."""
 LOOK_SECONDS = 0.2
+LOOK_SERVER_SECONDS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOGGER = logging.getLogger(__name__)
 
@@ -128,10 +130,12 @@ async def _carry_out(
     watcher = _Watcher(tell)
     ended_before = await _count_ended(run)
     flow = _start(run, parameters, watcher)
-    with _cancelled_by(signals, flow):
+    with _cancelled_by(signals, flow), _cancelled_without_server(flow):
         try:
             state = await flow
         except asyncio.CancelledError:
+            if own_server.is_gone():
+                return Outcome(RunState.CRASHED, own_server.GONE, None)
             return await _interrupted(run)
     if not state.is_final():
         return await _interrupted(run)
@@ -171,6 +175,26 @@ def _cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]"
             loop.remove_signal_handler(number)
         if signal.SIGTERM in signals:
             signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+@contextmanager
+def _cancelled_without_server(flow: "asyncio.Task[Any]") -> Iterator[None]:
+    """Within the block, cancel a flow whose server is gone and that does not end by itself.
+
+    It stops in order, and then Prefect's engine would try for minutes to tell the server.
+    """
+
+    async def look() -> None:
+        while not own_server.is_gone():  # noqa: ASYNC110  no event tells of another command's process
+            await asyncio.sleep(LOOK_SERVER_SECONDS)
+        await asyncio.sleep(own_server.LEAVE_SECONDS)
+        flow.cancel()
+
+    looking = asyncio.create_task(look())
+    try:
+        yield
+    finally:
+        looking.cancel()
 
 
 async def _count_ended(run: FlowRun) -> int:

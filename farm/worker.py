@@ -16,8 +16,13 @@ from uuid import UUID
 
 import psutil
 
+from farm.errors import ServerStartError
+from tasks.prefect_api import own_server
+from tasks.run.termination import called_once_unread
+
 ASK_AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 0.1
+LOOK_SERVER_SECONDS = 1.0
 
 
 async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> None:
@@ -33,6 +38,9 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
     """
     from prefect.workers.process import ProcessWorker
 
+    from tasks.prefect_api.log import keep_terminals_plain
+
+    keep_terminals_plain()
     with warnings.catch_warnings():
         # The class replaces Prefect's own worker in the registry of types, for which Prefect would print a warning.
         warnings.simplefilter("ignore")
@@ -74,11 +82,18 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
 
     with _called_once_told_to_end(stop), suppress(asyncio.CancelledError):
         await serving
+    if own_server.is_gone():
+        raise ServerStartError(
+            "The farm's Prefect server died, and so the farm has ended; helios-job up starts it anew"
+        )
 
 
 @contextmanager
 def _called_once_told_to_end(stop: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
-    """Within the block, start `stop` at the first SIGTERM or Ctrl-C, and ignore the following."""
+    """Within the block, start `stop` at the first sign that this process is to end, and ignore the following.
+
+    Signs are SIGTERM, Ctrl-C, the death of the farm's own server, and that nobody reads any more what is printed.
+    """
     stopping: list[asyncio.Task[None]] = []
 
     def begin() -> None:
@@ -88,7 +103,17 @@ def _called_once_told_to_end(stop: Callable[[], Coroutine[Any, Any, None]]) -> I
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, begin)
-    yield
+    looking = asyncio.create_task(_look_at_server(begin))
+    with called_once_unread(begin):
+        yield
+    looking.cancel()
+
+
+async def _look_at_server(end: Callable[[], None]) -> None:
+    """Call a function once the server that ends with this process is gone."""
+    while not own_server.is_gone():  # noqa: ASYNC110  no event tells of a process that is not this one's child
+        await asyncio.sleep(LOOK_SERVER_SECONDS)
+    end()
 
 
 async def _look_around(pool: str, say: Callable[[str], None]) -> None:

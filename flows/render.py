@@ -1,6 +1,7 @@
 """The flow `render-job`: render the chunks, a bounded number at a time, then join them."""
 
 import asyncio
+import os
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -18,12 +19,13 @@ from helios.errors import ExpectedError, HeliosError, RequestError
 from helios.garbage import calm_collector
 from helios.media.sound_order import SoundTracks
 from helios.models.report import JobReport
+from helios.system_errors import expected
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
 from tasks.page.overdue import overdue_notice
 from tasks.page.page import keep_page_updated
-from tasks.page.webhook import Webhook, open_webhook
-from tasks.prefect_api import log
+from tasks.page.webhook import Webhook, open_webhook, with_turn
+from tasks.prefect_api import log, own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
@@ -47,7 +49,11 @@ from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession, run_session
 from tasks.run.supervision import leave_suspension_to_supervisor
-from tasks.run.termination import sigterm_cancels
+from tasks.run.termination import WORKERS_RUN, sigterm_cancels
+
+if WORKERS_RUN in os.environ:  # a process of this flow alone, whose engine is about to name the run in its log
+    log.keep_terminals_plain()
+    own_server.end_with_server()
 
 
 def _run_name() -> str:
@@ -122,13 +128,15 @@ async def render_job(
                 handed = await read_hand_overs(client, own_run, request.hand_overs)
                 await _heed_interruption(handed, own_run, api)
                 notify = await open_webhook(request.webhook, secret=request.webhook_secret, data=request.webhook_data)
-                told = (notify, own_run) if notify is not None else None
+                if notify is not None:
+                    notify = await with_turn(notify, client, own_run)
+                    told = (notify, own_run)
                 request = await complete(request, client, own_run)
                 prepared = await asyncio.to_thread(prepare, request)
                 await check_overwrite(client, own_run, prepared, overwrite=request.overwrite)
                 calm_collector()
                 # Chunks that are named in the request are rendered anew.
-                anew, policy = request.fresh or request.chunks is not None, _policy(request)
+                anew, policy = request.fresh or request.chunks is not None, RetryPolicy.of(request)
                 async with (
                     run_session(prepared, api, policy=policy, anew=anew, hand_overs=handed, cancel=cancel) as session,
                     overdue_notice(session.run, request.overdue_seconds, name=own_run.name, webhook=notify, api=api),
@@ -137,10 +145,13 @@ async def render_job(
     except asyncio.CancelledError:
         _end_cancellation()
         outcome = cancelled_early()
-    except HeliosError as exc:
-        outcome = not_begun(exc, logger)
+    except Exception as exc:
+        if (found := expected(exc)) is None:
+            raise
+        outcome = not_begun(found, logger)
     if told is not None:
         await _send_end(*told, outcome, logger)
+    own_server.leave_if_gone()
     return cast(JobReport | State[JobEndedError], outcome)  # a caller gets the data of a completed run's state
 
 
@@ -207,8 +218,10 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     except asyncio.CancelledError:
         _end_cancellation()
         return stopped(run, logger, duration_ms=_since(started))
-    except ExpectedError as exc:
-        return failed(run, exc, logger, duration_ms=_since(started))
+    except Exception as exc:
+        if (found := exc if isinstance(exc, ExpectedError) else expected(exc)) is None:
+            raise
+        return failed(run, found, logger, duration_ms=_since(started))
     return completed(run, logger, duration_ms=_since(started))
 
 
@@ -260,15 +273,6 @@ async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: lo
     result = await outcome.aresult(raise_on_failure=False)
     report = result if isinstance(result, JobReport) else getattr(result, "report", None)
     await webhook.send_end(run, job_state(outcome), outcome.message or "", report=report, log=logger)
-
-
-def _policy(request: RenderRequest) -> RetryPolicy:
-    return RetryPolicy(
-        retries=request.retries,
-        environment_retries=request.environment_retries,
-        timeout_seconds=request.chunk_timeout_seconds,
-        stall_seconds=request.stall_timeout_seconds,
-    )
 
 
 def _describe(job: PreparedJob, in_flight: int) -> str:

@@ -17,6 +17,7 @@ from farm.errors import ServerStartError
 from farm.server.configured import check_configured
 from farm.server.credentials import ServerAccess, find_farm, plain_client
 from farm.server.process import bound_socket, start_server, stop_server
+from tasks.prefect_api.own_server import own_server
 from tasks.prefect_api.tls import NOBODY, has_no_tls
 
 START_SECONDS = 180.0
@@ -57,7 +58,7 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
         process = start_server(access, listener, log=output)
     try:
         _wait_until_up(access, process, log)
-        with _client_of(access.url, access.client_settings):
+        with own_server(process.pid), _client_of(access.url, access.client_settings):
             yield access
             # Events and log lines on their way need the server: without it, Prefect's clients try for a minute.
             APILogWorker.drain_all(timeout=DRAIN_SECONDS)

@@ -198,7 +198,8 @@ def _start(data: bytes) -> str:
 
 def _read_file(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        # Not to wait for a writer, if it is a pipe with a name.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise RequestError(f"{path} is not a regular file; expected a JSON job document")
             return file.read(MAX_DOCUMENT_BYTES + 1)

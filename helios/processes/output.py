@@ -4,6 +4,7 @@ import codecs
 import io
 
 from helios.adapter import OutputSink, Stream
+from helios.plain_text import plain
 
 TAIL_BYTES = 16 * 1024
 """How much of the end of each stream is kept."""
@@ -17,7 +18,8 @@ class OutputReader:
     Args:
         stream: Which of the two streams this is.
         sink: Called with each line, without its line end. `\n`, `\r\n` and a lone `\r` (progress
-            meters) end a line. Bytes that are not UTF-8 become U+FFFD.
+            meters) end a line. Bytes that are not UTF-8 become U+FFFD. What a terminal would carry out, such as
+            colours, is left out or made visible (`helios.plain_text`), in lines and tail.
     """
 
     def __init__(self, stream: Stream, sink: OutputSink | None) -> None:
@@ -42,7 +44,7 @@ class OutputReader:
             return
         self._emit(self._decoder.decode(b"", final=True))
         if self._rest:
-            self._sink(self._stream, self._rest)
+            self._emit_line(self._rest)
             self._rest = ""
 
     @property
@@ -53,7 +55,7 @@ class OutputReader:
             # A cut may have left the last bytes of a character in front: up to three of 0b10xxxxxx.
             start = next((i for i in range(4) if kept[i] & 0xC0 != 0x80), 0)
             kept = kept[start:]
-        return kept.decode("utf-8", "replace")
+        return plain(kept.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n"))
 
     def _emit(self, text: str) -> None:
         assert self._sink is not None  # noqa: S101  narrows the type; both callers checked
@@ -66,10 +68,11 @@ class OutputReader:
         for line in lines:
             self._emit_line(line)
         while len(self._rest) >= MAX_LINE_CHARACTERS:
-            self._sink(self._stream, self._rest[:MAX_LINE_CHARACTERS])
+            self._sink(self._stream, plain(self._rest[:MAX_LINE_CHARACTERS]))
             self._rest = self._rest[MAX_LINE_CHARACTERS:]
 
     def _emit_line(self, line: str) -> None:
         assert self._sink is not None  # noqa: S101
+        line = plain(line)
         for start in range(0, max(len(line), 1), MAX_LINE_CHARACTERS):
             self._sink(self._stream, line[start : start + MAX_LINE_CHARACTERS])

@@ -43,5 +43,5 @@ async def _say_after(seconds: float, run: Run, *, name: str, webhook: Webhook | 
     emit_event(event=EVENT, resource=resource, payload={"progress": words})
     if webhook is not None:
         data = {"runId": identity.run_id, "name": name, "state": "running", "message": message, "progress": words}
-        message_id = f"{identity.run_id}-{identity.token}-overdue"
+        message_id = webhook.message_id(identity.run_id, "overdue")
         await webhook.send(OVERDUE, message_id=message_id, data=data, log=api.log)

@@ -11,13 +11,14 @@ import hmac
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from prefect.blocks.system import Secret
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from adapters.exchange import ask
 from helios.errors import RequestError
@@ -34,6 +35,7 @@ TRY_SECONDS = 10.0
 PAUSES_SECONDS = (1.0, 2.0, 4.0, 8.0)
 """Between the tries."""
 OVERDUE = "job.overdue"
+ENDS = frozenset({StateType.COMPLETED, StateType.FAILED, StateType.CANCELLED})
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class Webhook:
     """Signs them."""
     data: Mapping[str, Any]
     """An object that is sent along unchanged."""
+    turn: int = 0
+    """How often the run has ended before, as Prefect has recorded it: a part of the events' ids."""
 
     async def send(
         self,
@@ -91,6 +95,10 @@ class Webhook:
         log.warning("The webhook %s was not told %s: %s", self.url, event, error)
         return False
 
+    def message_id(self, run_id: str, event: str) -> str:
+        """The id of a run's event: the same if another process tells it again, since the first died too early."""
+        return f"{run_id}-{self.turn}-{event}"
+
     async def send_end(
         self,
         run: FlowRun,
@@ -112,7 +120,9 @@ class Webhook:
             pauses: Between the tries, in seconds.
         """
         data = _describe_end(str(run.id), run.name, state, message, report)
-        message_id = f"{run.id}-{run.run_count}-{state}"
+        # A process that was told of a crash may have told it, and died before it was recorded; each crash is another.
+        event = f"{run.run_count}-{state}" if state is RunState.CRASHED else f"{state}"
+        message_id = self.message_id(str(run.id), event)
         return await self.send(f"job.{state}", message_id=message_id, data=data, log=log, pauses=pauses)
 
 
@@ -149,6 +159,16 @@ async def open_webhook(
     if len(json.dumps(dict(data or {}))) > MOST_DATA_BYTES:
         raise RequestError(f"The webhook's data are longer than {MOST_DATA_BYTES} bytes; send a name, and look it up")
     return Webhook(url, await _key(secret), dict(data or {}))
+
+
+async def with_turn(webhook: Webhook, client: PrefectClient, run: FlowRun) -> Webhook:
+    """A webhook that knows how often a run has ended.
+
+    Only ends that Prefect has recorded count, and a crash is no end: a process that has told of an end, and died before
+    it was recorded, leaves the number as it is, so that the next process tells it under the same id.
+    """
+    states = await client.read_flow_run_states(run.id)
+    return replace(webhook, turn=sum(state.type in ENDS for state in states))
 
 
 async def _key(block: str | None) -> bytes:

@@ -1,12 +1,15 @@
 """Keep a run's log readable: one line for each event, and no traceback for an error that a user can cause."""
 
+import copy
 import logging
 import os
 from typing import Any
 
 import prefect
+from prefect.logging.handlers import PrefectConsoleHandler
 
 from helios.errors import ExpectedError
+from helios.plain_text import visible
 
 RunLogger = logging.Logger | logging.LoggerAdapter[Any]
 """The logger that Prefect gives to a flow or a task."""
@@ -55,11 +58,38 @@ class OwnLines(logging.Filter):
         return not hasattr(record, "is_command_output")
 
 
+class PlainFormatter(logging.Formatter):
+    """Writes records for a terminal: no traceback, which Prefect keeps, and nothing that a terminal carries out.
+
+    Args:
+        inner: Writes them otherwise.
+    """
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record's lines."""
+        told = copy.copy(record)  # other handlers get the record as it was
+        told.exc_info = told.exc_text = told.stack_info = None
+        return visible(self._inner.format(told))
+
+
 _FILTER, _OWN_LINES = SaidAlready(), OwnLines()
+
+
+def keep_terminals_plain() -> None:
+    """Let whatever is logged in this process reach its terminal as plain lines; once is enough, more does no harm."""
+    for logger in ("", "prefect", *(name for name in logging.Logger.manager.loggerDict if name.startswith("prefect"))):
+        for handler in logging.getLogger(logger).handlers:
+            if isinstance(handler, PrefectConsoleHandler) and not isinstance(handler.formatter, PlainFormatter):
+                handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
 
 
 def quiet_expected_errors() -> None:
     """Add the filter to the loggers; once is enough, more does no harm."""
+    keep_terminals_plain()
     for name in FILTERED:
         logging.getLogger(name).addFilter(_FILTER)
     for handler in (*logging.getLogger("prefect").handlers, *logging.getLogger().handlers):

@@ -285,6 +285,9 @@ def _sound(request: RenderRequest, directory: JobDirectory, output: Path | None)
     order = request.sound
     if order.file is None or output is None:
         return order
-    order = replace(order, file=directory.path / order.file.expanduser())
+    path = directory.path / order.file.expanduser()
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise RequestError(f"The sound file {path} is no regular file; name one with sound (--audio)")
+    order = replace(order, file=path)
     check_sound_file(order, output)
     return order

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
-from tasks.request.request import ENVIRONMENT_RETRIES
+from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.hand_over import HandOvers
 from tasks.run.record_keys import chunk_key, document_key, inputs_key
 
@@ -23,6 +23,16 @@ class RetryPolicy:
     """Its command is stopped when it runs longer."""
     stall_seconds: float | None = None
     """Its command is stopped after this many seconds without output, and without growth of its output file."""
+
+    @classmethod
+    def of(cls, request: RenderRequest) -> "RetryPolicy":
+        """What a request asks for."""
+        return cls(
+            retries=request.retries,
+            environment_retries=request.environment_retries,
+            timeout_seconds=request.chunk_timeout_seconds,
+            stall_seconds=request.stall_timeout_seconds,
+        )
 
 
 class RunIdentity:

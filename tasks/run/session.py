@@ -12,6 +12,7 @@ from prefect.results import get_result_store
 from prefect.runtime import flow_run
 
 from helios.models.report import RunState
+from tasks.prefect_api import own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.prefect_api.run_states import replace_state
@@ -207,10 +208,10 @@ async def _release(lock: JobLock, api: RunApi) -> None:
 
 
 async def _until_reachable(api: RunApi) -> None:
-    """Wait until Prefect's API answers, so that the end of a job can be written there."""
+    """Wait until Prefect's API answers, so that a job's end can be written there; not for a server that is gone."""
     deadline, said = time.monotonic() + REACH_SECONDS, False
     with one_try():
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not own_server.is_gone():
             if await api.client.api_healthcheck() is None:
                 return
             if not said:

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext
 
 from helios.models.report import RunState
+from tasks.prefect_api import own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.prefect_api.run_states import replace_state
@@ -83,6 +84,9 @@ class Supervisor:
                     self._run.control.stop(str(exc), RunState.FAILED)
                     return
                 except UNREACHABLE:
+                    if own_server.is_gone():
+                        self._run.control.stop(own_server.GONE, RunState.CRASHED)
+                        return
                     self._note_api(away=True)
 
     def _note_api(self, *, away: bool) -> None:

@@ -7,7 +7,7 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 WORKERS_RUN = "PREFECT__FLOW_RUN_ID"
 """Set in a flow's process that a Prefect worker, or runner, has started."""
@@ -15,7 +15,7 @@ WORKERS_RUN = "PREFECT__FLOW_RUN_ID"
 
 @contextmanager
 def sigterm_cancels() -> Iterator[Callable[[], None]]:
-    """Within the block, SIGTERM cancels the task that entered it.
+    """Within the block, SIGTERM cancels the task that entered it, and so does SIGHUP, which a closed terminal sends.
 
     Yields:
         A function that cancels the task for other reasons. Only the first call, or the first signal, counts: a second
@@ -35,13 +35,18 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
     if threading.current_thread() is not threading.main_thread():
         yield cancel
         return
-    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
-    loop.add_signal_handler(signal.SIGTERM, cancel)
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]  # nohup
+    for number in before:
+        loop.add_signal_handler(number, cancel)
     try:
         yield cancel
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -81,6 +86,39 @@ def on_worker_death(stop: Callable[[], None]) -> Iterator[None]:
             os.close(watched)
 
 
+@contextmanager
+def called_once_unread(stop: Callable[[], None]) -> Iterator[None]:
+    """Within the block, call a function in the event loop when nobody reads any more what this process prints.
+
+    Args:
+        stop: The function. What is printed goes nowhere from then on: an error of it would break off the orderly end.
+    """
+    loop = asyncio.get_running_loop()
+    pipes = [stream for stream in (1, 2) if _is_pipe(stream)]
+
+    def look() -> None:
+        if _are_pipes_broken():
+            for stream in pipes:
+                loop.remove_reader(stream)
+            _leave_the_pipes()
+            stop()
+
+    for stream in pipes:
+        loop.add_reader(stream, look)  # nothing can be read from them: it is called for an error alone
+    try:
+        yield
+    finally:
+        for stream in pipes:
+            loop.remove_reader(stream)
+
+
+def _is_pipe(stream: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(stream).st_mode)
+    except OSError:
+        return False
+
+
 def _are_pipes_broken() -> bool:
     """Whether this process's output goes into pipes that have no reader any more, as those of a dead worker."""
     poll = select.poll()
@@ -93,7 +131,6 @@ def _leave_the_pipes() -> None:
     """Redirect output from the dead worker's pipes to /dev/null: a write error there can keep a process from ending."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
-        with suppress(OSError):
-            if stat.S_ISFIFO(os.fstat(stream).st_mode):
-                os.dup2(nowhere, stream)
+        if _is_pipe(stream):
+            os.dup2(nowhere, stream)
     os.close(nowhere)

@@ -159,3 +159,61 @@ def _has_told_nobody(farm: Farm, family: list[psutil.Process]) -> None:
     assert not [process for process in family if secret in " ".join(process.cmdline())]
     assert secret not in "".join(farm.said)
     assert secret not in (farm.home / "helios-job-server.log").read_text()
+
+
+ENDS = {
+    "killed": lambda farm: farm.process.kill(),
+    "its terminal is closed": lambda farm: os.killpg(farm.process.pid, signal.SIGHUP),
+    "its server is killed": lambda farm: _server_of(farm).kill(),
+}
+
+
+def _server_of(farm: Farm) -> psutil.Process:
+    (server,) = (
+        one for one in psutil.Process(farm.process.pid).children() if "farm.server.embedded" in " ".join(one.cmdline())
+    )
+    return server
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("how", ENDS)
+def test_nothing_is_left_of_a_farm(tmp_path: Path, how: str) -> None:
+    """However `helios-job up` ends, the processes of its jobs end within seconds, those that wait for its API too."""
+    farm = Farm(tmp_path / "home")
+    try:
+        (tmp_path / "notes").mkdir()
+        words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
+        farm.ask("submit", write_job(tmp_path, make_job([5] * 2, extra=words)))
+        until(lambda: list((tmp_path / "notes").iterdir()))
+        family = psutil.Process(farm.process.pid).children(recursive=True)
+        assert any("prefect.engine" in " ".join(process.cmdline()) for process in family)
+        ENDS[how](farm)
+        until(lambda: not any(map(is_alive, family)), seconds=60)  # six hours, if they waited for the server
+        until(lambda: farm.process.poll() is not None, seconds=60)
+        assert "Traceback" not in "".join(farm.said)
+    finally:
+        farm.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_nothing_is_left_of_a_farm_that_nobody_reads(tmp_path: Path) -> None:
+    """When the reader of its output is gone, as in `helios-job up | head -1`, a farm ends in order."""
+    home = tmp_path / "home"
+    furnish(home)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    script = f"{HELIOS_JOB} up --port {free_port()} 2>&1 | head -3"
+    done = subprocess.run(
+        ["sh", "-c", script], env={**own, **READY, "PREFECT_HOME": str(home)},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.stdout.startswith("Starting Prefect")
+    assert not [one for one in psutil.process_iter() if _has_home(one, home)]
+
+
+def _has_home(process: psutil.Process, home: Path) -> bool:
+    try:
+        return process.environ().get("PREFECT_HOME") == str(home) and is_alive(process)
+    except psutil.Error:
+        return False

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -18,20 +19,21 @@ import pytest
 import yaml
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.server.events.jinja_filters import all_filters
 from prefect.server.utilities.user_templates import register_user_template_filters, render_user_template_sync
 from prefect.settings import PREFECT_UI_URL, temporary_settings
-from prefect.states import Failed, Running
+from prefect.states import Crashed, Failed, Pending, Running
 
 from examples.webhook_receiver.__main__ import is_genuine
 from farm.dead_runs import mark_dead_runs
 from flows.render import render_job
+from tasks.page.webhook import Webhook, with_turn
 from testbed.cloud.processes import ROOT, free_port
 from testbed.http_server import Answer, answering
 from testbed.jobs import make_job, write_job
-from tests.command import until
+from tests.command import helios_job, start_helios_job, until
 from tests.running import eventually, render
 from tests.test_deployment import prefect
 
@@ -242,3 +244,49 @@ async def test_the_automations_of_the_template(tmp_path: Path) -> None:
 
 async def _has_told(got: list[str], text: str) -> bool:
     return any(text in body for body in got)
+
+
+async def test_an_end_that_was_told_and_not_recorded_keeps_its_id(client: PrefectClient) -> None:
+    """What a process told of, and did not live to record, has the same id when the next process tells it."""
+    run = await client.create_flow_run(render_job, parameters={"job": "job.json"}, state=Pending())
+    webhook = Webhook("http://127.0.0.1:1/", b"key", {})
+
+    async def ids() -> set[str]:
+        found = await with_turn(webhook, client, await client.read_flow_run(run.id))
+        return {found.message_id(str(run.id), event) for event in ("completed", "failed", "overdue")}
+
+    first = await ids()
+    states: list[State[None]] = [Running(), Crashed(message="its process died"), Pending(), Running()]
+    for state in states:
+        await client.set_flow_run_state(run.id, state, force=True)
+    assert await ids() == first
+    await client.set_flow_run_state(run.id, Failed(), force=True)
+    assert not await ids() & first  # a person runs it again: these are other events
+
+
+@pytest.mark.slow
+async def test_the_sender_dies_after_it_has_told(
+    client: PrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed the moment its receiver has the event is told of again under the same id."""
+    monkeypatch.setenv("HELIOS_WEBHOOK_SECRET", SECRET)
+    asked: list[tuple[str, str]] = []
+    started: list[subprocess.Popen[str]] = []
+
+    def kill_the_first(_method: str, _path: str, headers: dict[str, str], body: bytes) -> Answer:
+        asked.append((headers["webhook-id"], json.loads(body)["type"]))
+        if len(asked) == 1:
+            started[0].kill()
+        return 200, {}, b""
+
+    with answering(kill_the_first) as url:
+        job = write_job(tmp_path, make_job([5] * 2))
+        started.append(start_helios_job("run", job, "--webhook", f"{url}/"))
+        assert started[0].wait(180) == -signal.SIGKILL
+        until(lambda: '"crashed"' in helios_job("list", "--limit", "1", "--json").stdout)  # it is silent for 45 s
+        (run,) = json.loads(helios_job("list", "--limit", "1", "--json").stdout)
+        assert helios_job("resume", run["runId"]).returncode == 0
+    ids = [message_id for message_id, kind in asked if kind == "job.completed"]
+    assert len(ids) == 2
+    assert len(set(ids)) == 1
+    assert ids[0] not in {message_id for message_id, kind in asked if kind != "job.completed"}
