@@ -18,6 +18,7 @@ from helios.processes.attempt_folder import (
     remove_abandoned,
 )
 from helios.processes.command import DEFAULT_GRACE_SECONDS, run_command
+from helios.processes.command_user import CommandUser
 from helios.processes.environment import clean_environment, named_variables
 from helios.processes.sandbox import open_sandbox
 
@@ -73,6 +74,8 @@ class LocalAdapter:
         """The variables that the configuration names."""
         self._env = {**clean_environment(self._config.pass_env), **self._config.env}
         self._sandbox = open_sandbox(network=self._config.sandbox_network) if self._config.sandbox else None
+        self._user = CommandUser.from_environment()
+        self._named = {**(self._user.environment if self._user else {}), **self._config.env}
         temporary = own_temporary_folder()
         remove_abandoned(temporary)
         self._folders = AttemptFolders(temporary)
@@ -80,11 +83,15 @@ class LocalAdapter:
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
         async with self._folders.attempt() as folder:
+            if self._user is not None:
+                self._user.let_through(folder.parent.parent, folder.parent)
+                self._user.give(folder)
             ended = await run_command(
                 [job.command, *job.args],
-                env={**attempt_environment(folder.parent, folder), **self._env, **job.env},
+                env={**attempt_environment(folder.parent, folder), **self._env, **self._named, **job.env},
                 cwd=job.cwd,
                 wrapper=self._wrapper(folder, job),
+                user=self._user,
                 timeout_seconds=job.timeout_seconds,
                 stall_seconds=job.stall_seconds,
                 output_file=Path(job.cwd or ".", job.output_file) if job.output_file else None,

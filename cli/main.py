@@ -18,6 +18,7 @@ from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from cli.failures import told
 from cli.say import say
 from helios.garbage import spare_loading
+from helios.processes.own_memory import hide_memory
 from helios.system_errors import shortened
 from helios.variables import misspelt
 
@@ -35,6 +36,7 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
     warnings.filterwarnings("ignore", message="Failed to load profiles")  # as does one for this
+    hide_memory()
     spare_loading()
     _open_closed_streams()
     _end_with_terminal()

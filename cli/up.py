@@ -1,6 +1,7 @@
 """`helios-job up`: a whole farm on this machine, until Ctrl-C."""
 
 import asyncio
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from cli.say import say
 from farm.setup import LIMITS, POOL, QUEUES, deploy, describe_deployments, make_pool
 from farm.worker import work
 from helios.errors import RequestError
+from helios.variables import ALLOW_INLINE
 
 if TYPE_CHECKING:
     from farm.server.credentials import ServerAccess
@@ -47,6 +49,7 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
         _say_what_is_where(own, asyncio.run(describe_deployments()), has_worker=not no_worker)
         if no_worker:
             return 0
+        os.environ.setdefault(ALLOW_INLINE, "yes" if own else "no")  # its own server lets in its user alone
         asyncio.run(work(POOL, limit, say=say))
     say("Stopped")
     return 0

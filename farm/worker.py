@@ -17,7 +17,10 @@ from uuid import UUID
 import psutil
 
 from farm.errors import ServerStartError
+from helios.errors import RequestError
+from helios.variables import ALLOW_INLINE
 from tasks.prefect_api import own_server
+from tasks.request.inline import allows_inline
 from tasks.run.termination import called_once_unread
 
 ASK_AGAIN_SECONDS = 5.0
@@ -58,6 +61,7 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
                 return [] if self.is_stopping else await super().get_and_submit_flow_runs()
 
             async def run(self, flow_run: Any, configuration: Any, task_status: Any = None) -> Any:
+                _check_variables(flow_run)
                 self._underway.add(flow_run.id)
                 try:
                     return await super().run(flow_run, configuration, task_status)
@@ -129,6 +133,20 @@ async def _look_around(pool: str, say: Callable[[str], None]) -> None:
         with suppress(ObjectNotFound):  # the pool is made with its first worker
             for run in await mark_missed_runs(client, pool):
                 say(f"{run.name} ({run.id}) was missed: no worker was there")
+
+
+def _check_variables(flow_run: Any) -> None:
+    """Refuse a run that says by itself how its process is started: it could be any command, in any environment.
+
+    Raises:
+        RequestError: It does, and this worker takes nothing of the kind from callers.
+    """
+    names = ", ".join(sorted(flow_run.job_variables or {}))
+    if names and not allows_inline():
+        raise RequestError(
+            f"This worker takes no job variables from a run ({names}); put them into the deployment, or set "
+            f"{ALLOW_INLINE}=yes where the worker is started"
+        )
 
 
 async def _end_jobs() -> None:

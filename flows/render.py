@@ -19,6 +19,7 @@ from helios.errors import ExpectedError, HeliosError, RequestError
 from helios.garbage import calm_collector
 from helios.media.sound_order import SoundTracks
 from helios.models.report import JobReport
+from helios.processes.own_memory import hide_memory
 from helios.system_errors import expected
 from tasks.join import merge as merge_task
 from tasks.join import stitch as stitch_task
@@ -35,6 +36,7 @@ from tasks.render_all import render_all
 from tasks.request.as_deployed import as_deployed
 from tasks.request.audit_order import LEAST_PSNR
 from tasks.request.complete import complete
+from tasks.request.inline import check_inline
 from tasks.request.made_up_name import is_made_up
 from tasks.request.overwrite import check_overwrite
 from tasks.request.prepare import PreparedJob, prepare
@@ -52,6 +54,7 @@ from tasks.run.supervision import leave_suspension_to_supervisor
 from tasks.run.termination import WORKERS_RUN, sigterm_cancels
 
 if WORKERS_RUN in os.environ:  # a process of this flow alone, whose engine is about to name the run in its log
+    hide_memory()
     log.keep_terminals_plain()
     own_server.end_with_server()
 
@@ -124,6 +127,8 @@ async def render_job(
                 api = RunApi(client, logger)
                 await check_server(client, logger)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))
+                if WORKERS_RUN in os.environ:
+                    await check_inline(client, own_run)
                 request = await _fill_in(request, own_run, api)
                 handed = await read_hand_overs(client, own_run, request.hand_overs)
                 await _heed_interruption(handed, own_run, api)

@@ -5,6 +5,10 @@ from collections.abc import Callable, Collection, Mapping
 PREFIX = "HELIOS_"
 WEBHOOK_SECRET = f"{PREFIX}WEBHOOK_SECRET"
 """What a job's webhook is signed with, where the job runs."""
+COMMAND_USER = f"{PREFIX}COMMAND_USER"
+"""As whom commands run, where the worker runs as root."""
+ALLOW_INLINE = f"{PREFIX}ALLOW_INLINE"
+"""Whether a worker of Prefect takes documents and adapter settings that came as parameters of a run."""
 LIKENESS = 0.85
 """Of two names, from 0 to 1: about one letter of ten is another. Other programs, such as the Helios renderer, have
 variables of this prefix too."""

@@ -13,6 +13,7 @@ os.environ["PREFECT_WORKER_QUERY_SECONDS"] = "1"
 os.environ.pop("PREFECT_API_URL", None)
 os.environ.pop("PREFECT_API_AUTH_STRING", None)
 os.environ["SVT_LOG"] = "1"
+os.environ["HELIOS_ALLOW_INLINE"] = "yes"  # workers of the tests' server take documents from the tests
 # Some tests run a task outside a flow.
 os.environ["PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW"] = "ignore"
 

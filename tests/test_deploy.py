@@ -16,7 +16,9 @@ from helios.worker.settings import WorkerSettings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
 COMPOSE = DEPLOY / "compose" / "compose.yaml"
-VARIABLES = {f"HELIOS_{field.name.upper()}" for field in fields(WorkerSettings)} | {"HELIOS_WORKER_NAME"}
+VARIABLES = {f"HELIOS_{field.name.upper()}" for field in fields(WorkerSettings)} | {
+    "HELIOS_WORKER_NAME", "HELIOS_COMMAND_USER", "HELIOS_ALLOW_INLINE",
+}  # fmt: skip
 
 
 def has_compose() -> bool:

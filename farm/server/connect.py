@@ -16,6 +16,7 @@ from prefect.settings.legacy import Setting
 from farm.errors import ServerStartError
 from farm.server.configured import check_configured
 from farm.server.credentials import ServerAccess, find_farm, plain_client
+from farm.server.database import damage, prepared
 from farm.server.process import bound_socket, start_server, stop_server
 from tasks.prefect_api.own_server import own_server
 from tasks.prefect_api.tls import NOBODY, has_no_tls
@@ -54,17 +55,20 @@ def prefect_server(*, port: int | None = None) -> Iterator[ServerAccess | None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     listener = bound_socket(port or 0)
     access = ServerAccess.make(listener.getsockname()[1])
-    with log.open("wb") as output:
-        process = start_server(access, listener, log=output)
+    process: subprocess.Popen[bytes] | None = None
     try:
-        _wait_until_up(access, process, log)
+        with prepared():
+            with log.open("wb") as output:
+                process = start_server(access, listener, log=output)
+            _wait_until_up(access, process, log)
         with own_server(process.pid), _client_of(access.url, access.client_settings):
             yield access
             # Events and log lines on their way need the server: without it, Prefect's clients try for a minute.
             APILogWorker.drain_all(timeout=DRAIN_SECONDS)
             EventsWorker.drain_all(timeout=DRAIN_SECONDS)
     finally:
-        stop_server(process)
+        if process is not None:
+            stop_server(process)
 
 
 @contextmanager
@@ -104,7 +108,10 @@ def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: 
             time.sleep(0.05)
     code = process.poll()
     failed = f"did not start within {START_SECONDS:g} s" if code is None else f"ended with code {code} as it started"
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+    text = log.read_text(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()][-3:]
+    if (advice := damage(text)) is not None:
+        lines.append(advice)
     if (free := shutil.disk_usage(log.parent).free) < LEAST_BYTES:
         lines.append(f"The disk of {log.parent} has {free // 1024} kB free; free some, or set PREFECT_HOME to a folder "
                      "of another disk")  # fmt: skip

@@ -21,6 +21,7 @@ import uvicorn
 from farm.server.middleware import LoopbackMiddleware
 from farm.server.sqlite_cursors import close_failed_cursors
 from helios.garbage import calm_collector, spare_loading
+from helios.processes.own_memory import hide_memory
 
 APP = "prefect.server.api.server"
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
@@ -35,6 +36,8 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Serve at the socket until standard input closes."""
+    hide_memory()
+    os.umask(0o077)  # what Prefect keeps, such as its database, is for no other user of the machine
     auth = os.environ.get(AUTH)
     if not auth:
         sys.exit(f"A server without a credential is open to every program of this machine: set {AUTH} to user:password")

@@ -10,6 +10,7 @@ from helios.adapter import OutputSink
 from helios.errors import CommandStalledError, CommandTimeoutError, RequestError
 from helios.models.worker import WorkerResult
 from helios.processes.command_output import CommandOutput
+from helios.processes.command_user import CommandUser
 from helios.processes.environment import clean_environment
 from helios.processes.guardian import Started
 from helios.processes.start import start_command
@@ -33,6 +34,7 @@ async def run_command(
     env: Mapping[str, str] | None = None,
     cwd: str | Path | None = None,
     wrapper: Sequence[str] = (),
+    user: CommandUser | None = None,
     timeout_seconds: float | None = None,
     stall_seconds: float | None = None,
     output_file: Path | None = None,
@@ -49,6 +51,7 @@ async def run_command(
         env: Its whole environment; when None, what `clean_environment` selects of this process's.
         cwd: Its working directory.
         wrapper: Words of a program that runs the command and ends with it, such as those of a sandbox.
+        user: As whom it runs; None for this process's user.
         timeout_seconds: It is stopped when it runs longer; None for no limit.
         stall_seconds: It is stopped when it prints nothing, and its output file does not grow, for this long; or None.
         output_file: The file that is to grow.
@@ -67,7 +70,7 @@ async def run_command(
     environment = {**(clean_environment() if env is None else env), **tree.environment}
     try:
         try:
-            await _begin(tree, start_command(argv, environment, cwd, output, wrapper=wrapper))
+            await _begin(tree, start_command(argv, environment, cwd, output, wrapper=wrapper, user=user))
             async with asyncio.timeout(timeout_seconds):
                 await _end(output, argv[0], stall_seconds=stall_seconds, output_file=output_file)
         except TimeoutError:

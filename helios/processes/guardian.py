@@ -21,10 +21,16 @@ from typing import Any
 
 from helios.errors import WorkerUnavailableError
 from helios.processes import guardian_process
+from helios.processes.attempt_folder import VARIABLE as FOLDER
+from helios.processes.command_user import CommandUser
 from helios.processes.guardian_process import HEADER
+from helios.processes.tree import MARKER
 
 STOP_SECONDS = 10.0
 """How long this process waits at its end for the guardian, which ends the commands that are left."""
+VARIABLES = frozenset({"PATH", "LANG", "LD_LIBRARY_PATH", MARKER, FOLDER})
+"""What the guardian gets of this process's environment: what an interpreter needs, and the marks by which processes
+that run for an attempt are found. It is the parent of every command, and has no credential."""
 
 
 class StartRefusedError(OSError):
@@ -76,8 +82,9 @@ class GuardianClient:
         with theirs:
             program = [sys.executable, "-I", "-S", guardian_process.__file__, str(theirs.fileno())]
             self._process = subprocess.Popen(
-                program, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-            )
+                program, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True,
+                env={name: value for name, value in os.environ.items() if name in VARIABLES},
+            )  # fmt: skip
         self._lock = threading.Lock()
         self._ids = itertools.count()
         self._orders: dict[int, _Order] = {}
@@ -98,6 +105,7 @@ class GuardianClient:
         env: Mapping[str, str],
         cwd: str | Path | None,
         output: tuple[int, int],
+        user: CommandUser | None = None,
         on_exit: Callable[[int | None], None],
     ) -> Started:
         """Start a command, in a session of its own.
@@ -108,6 +116,7 @@ class GuardianClient:
             env: Its whole environment.
             cwd: Its working directory.
             output: Files for its standard output and error; the caller's stay open.
+            user: As whom it runs; None for this process's user.
             on_exit: Called in the event loop with its exit code; with None if the guardian died before it.
 
         Returns:
@@ -119,7 +128,14 @@ class GuardianClient:
         """
         loop = asyncio.get_running_loop()
         order = _Order(loop, loop.create_future(), on_exit)
-        words = {"argv": list(argv), "executable": executable, "env": dict(env), "cwd": str(cwd) if cwd else None}
+        words: dict[str, Any] = {
+            "argv": list(argv),
+            "executable": executable,
+            "env": dict(env),
+            "cwd": str(cwd) if cwd else None,
+        }
+        if user is not None:
+            words["user"] = {"user": user.uid, "group": user.gid, "extra_groups": user.groups}
         with self._lock:
             number = next(self._ids)
             body = json.dumps({"id": number, **words}).encode()

@@ -38,14 +38,15 @@ REPORT_BYTES = 4000
 PRCTL = ctypes.CDLL(None).prctl
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+PR_SET_DUMPABLE = 4
 
 
 class Guardian:
     """Carries out orders from one socket until its other end is closed.
 
-    An order is a JSON object `{"id", "argv", "executable", "env", "cwd"}`. Answers are `{"id", "pid"}` or
-    `{"id", "errno", "strerror"}`, and later, for each that was started, `{"id", "exit"}`. With the pid comes the
-    warden's: `{"id", "pid", "warden"}`.
+    An order is a JSON object `{"id", "argv", "executable", "env", "cwd"}`, with `"user"` for another user. Answers are
+    `{"id", "pid"}` or `{"id", "errno", "strerror"}`, and later, for each that was started, `{"id", "exit"}`. With the
+    pid comes the warden's: `{"id", "pid", "warden"}`.
     """
 
     def __init__(self, orders: socket.socket) -> None:
@@ -201,6 +202,7 @@ def _ward(order: dict, stdout: int, stderr: int, *, report: int, guardian: int) 
                 start_new_session=True,
                 # No file of this process is inheritable (PEP 446).
                 close_fds=False,
+                **order.get("user", {}),
             )
         except (OSError, ValueError) as exc:
             code = exc.errno if isinstance(exc, OSError) else None
@@ -290,6 +292,7 @@ def main() -> None:
     orders = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(orders.fileno(), False)
     PRCTL(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    PRCTL(PR_SET_DUMPABLE, 0, 0, 0, 0)  # orders have the variables of all commands
     Guardian(orders).serve()
 
 

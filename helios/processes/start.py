@@ -9,6 +9,7 @@ from pathlib import Path
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
+from helios.processes.command_user import CommandUser
 from helios.processes.guardian import Started, guardian
 
 # The machine lacks a resource that another attempt may find: processes, memory, open files.
@@ -22,6 +23,7 @@ async def start_command(
     output: CommandOutput,
     *,
     wrapper: Sequence[str] = (),
+    user: CommandUser | None = None,
 ) -> Started:
     """Start a command whose output is read; return its process id, or that of the program that wraps it."""
     files: list[int] = []
@@ -34,7 +36,7 @@ async def start_command(
         stdout, stdout_end, stderr, stderr_end = files
         started = await guardian().start(
             words, executable=_find(words[0], env.get("PATH")), env=env, cwd=cwd,
-            output=(stdout_end, stderr_end), on_exit=output.exit,
+            output=(stdout_end, stderr_end), user=user, on_exit=output.exit,
         )  # fmt: skip
         files = [stdout_end, stderr_end]
         await output.connect(stdout, stderr)

@@ -20,6 +20,7 @@ from helios.bounded_json import read_json
 from helios.errors import HeliosError, RequestError, RetryBudget
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.processes.own_memory import hide_memory
 from helios.storage.by_url import storage_root
 from helios.variables import misspelt
 from helios.worker.failures import failure_of
@@ -32,6 +33,7 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 
 def main() -> None:
     """Carry out the command line."""
+    hide_memory()
     words = _parse()
     for line in misspelt(os.environ, lambda: VARIABLES):
         print(f"helios.worker: {line}", file=sys.stderr)  # noqa: T201  the platform's log

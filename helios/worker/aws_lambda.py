@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from helios.job.attempts import write_answer
 from helios.models.invocation import ChunkAnswer
+from helios.processes.own_memory import hide_memory
 from helios.variables import misspelt
 from helios.worker.failures import failure_of
 from helios.worker.http import status_of
@@ -22,6 +23,7 @@ class LambdaContext(Protocol):
         ...
 
 
+hide_memory()  # the function's credentials are in its environment
 _runtime: WorkerRuntime | None = None
 
 

@@ -139,6 +139,8 @@ class Rendering:
     async def _command(self, chunk: RenderJobChunk, space: Workspace, log: CommandLog) -> WorkerResult:
         from helios.processes.command import run_command
 
+        if self._settings.user is not None:
+            space.give_to(self._settings.user)
         timeout, left = self._request.timeout_seconds, self._clock.left()
         own = None if left is None else left - self._settings.reserve_seconds
         if own is not None and own < SHORTEST_SECONDS:
@@ -152,6 +154,7 @@ class Rendering:
                 chunk.argv,
                 env=self._environment(space),
                 cwd=space.files,
+                user=self._settings.user,
                 timeout_seconds=own if is_own else timeout,
                 stall_seconds=self._request.stall_seconds,
                 output_file=space.files / chunk.output_file,
@@ -168,7 +171,9 @@ class Rendering:
 
     def _environment(self, space: Workspace) -> dict[str, str]:
         """The command's environment: variables of the job, of the deployment, and those that programs need."""
-        return {**clean_environment(self._settings.command_env, own=space.environment), **self._request.env}
+        user = self._settings.user.environment if self._settings.user else {}
+        own = {**user, **space.environment}
+        return {**clean_environment(self._settings.command_env, own=own), **self._request.env}
 
     async def _verify(
         self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace, *, level: VerifyLevel

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from helios.errors import RequestError
 from helios.job.source import is_url
+from helios.processes.command_user import CommandUser
 from helios.storage.urls import is_storage_url, is_within
-from helios.variables import PREFIX
+from helios.variables import COMMAND_USER, PREFIX
 from helios.web_urls import is_below
 
 Number = TypeVar("Number", int, float)
@@ -41,6 +42,8 @@ class WorkerSettings:
     """HELIOS_CHUNK_BYTES: free disk that an output needs; estimated from its pixels when empty."""
     log_bytes: int = 64 * 1024 * 1024
     """HELIOS_LOG_BYTES: the most that is kept of a command's output."""
+    user: CommandUser | None = None
+    """HELIOS_COMMAND_USER: as whom commands run, of a worker that runs as root."""
     name: str = ""
     """HELIOS_WORKER_NAME: the worker's name in answers; the platform's name of the function or service when empty."""
     instance: str = ""
@@ -79,6 +82,7 @@ class WorkerSettings:
             cancel_poll_seconds=_number(given, "cancel_poll_seconds", cls.cancel_poll_seconds, float),
             chunk_bytes=None if chunk_bytes < 0 else chunk_bytes,
             log_bytes=_number(given, "log_bytes", cls.log_bytes, int),
+            user=CommandUser.from_environment(environment),
             name=given.get("worker_name") or named or os.uname().nodename,
             instance=environment.get("AWS_LAMBDA_LOG_STREAM_NAME")
             or environment.get("CLOUD_RUN_EXECUTION")
@@ -103,8 +107,9 @@ class WorkerSettings:
 
 
 VARIABLES = frozenset(
-    {f"{PREFIX}{one.name.upper()}" for one in fields(WorkerSettings)} - {f"{PREFIX}NAME", f"{PREFIX}INSTANCE"}
-    | {f"{PREFIX}WORKER_NAME"}
+    {f"{PREFIX}{one.name.upper()}" for one in fields(WorkerSettings)}
+    - {f"{PREFIX}NAME", f"{PREFIX}INSTANCE", f"{PREFIX}USER"}
+    | {f"{PREFIX}WORKER_NAME", COMMAND_USER}
 )
 """Every variable that a worker reads."""
 

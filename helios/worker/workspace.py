@@ -1,10 +1,12 @@
 """A fresh folder for each attempt on a worker: input files, output, log and temporary files."""
 
+import os
 from pathlib import Path
 from types import TracebackType
 
 from helios.errors import WorkerUnavailableError
 from helios.processes.attempt_folder import LockedFolder, attempt_environment, remove_abandoned
+from helios.processes.command_user import CommandUser
 
 SPACES = "workspaces"
 
@@ -40,6 +42,11 @@ class Workspace(LockedFolder):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.remove()
+
+    def give_to(self, user: CommandUser) -> None:
+        """Let another user write to the command's folders."""
+        user.let_through(self.path)
+        user.give(self.temporary, *(Path(folder) for folder, _, _ in os.walk(self.files)))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +161,7 @@ def _has_told_nobody(farm: Farm, family: list[psutil.Process]) -> None:
     assert secret not in (farm.home / "helios-job-server.log").read_text()
 
 
-ENDS = {
+ENDS: dict[str, Callable[[Farm], None]] = {
     "killed": lambda farm: farm.process.kill(),
     "its terminal is closed": lambda farm: os.killpg(farm.process.pid, signal.SIGHUP),
     "its server is killed": lambda farm: _server_of(farm).kill(),

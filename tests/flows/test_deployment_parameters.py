@@ -19,7 +19,9 @@ from tasks.request.made_up_name import is_made_up
 from tasks.request.parameters import PARAMETERS
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
+from tests.command import start_helios_job
 from tests.running import eventually, report_of
+from tests.test_deployment import make_deployment
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
@@ -144,3 +146,67 @@ def test_the_form_s_fields_stay_what_they_are() -> None:
     """Taking null changes nothing of the form: a number stays a number, with its bounds."""
     field = render_job.parameters.model_dump()["properties"]["retries"]
     assert (field["type"], field["minimum"], field["maximum"], field["default"]) == ("integer", 0, 100, 2)
+
+
+def _hostile(folder: Path) -> dict[str, dict[str, Any]]:
+    """Parameters by which a caller would run a command of theirs, which leaves the file `ran`."""
+    theirs = make_job([5])
+    theirs["chunks"][0]["command"] = f"sh -c 'touch {folder}/ran'"
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    return {
+        "a document": {"job": theirs},
+        "settings": {"adapter": {"type": "local", "env": {"BASH_ENV": "/tmp/theirs", "LD_PRELOAD": "/tmp/theirs.so"}}},
+        "settings of the merge": {"merge_adapter": {"type": "local", "pass_env": ["PREFECT_API_AUTH_STRING"]}},
+        "a document from elsewhere": {"job": str(write_job(elsewhere, theirs))},
+    }
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_what_callers_may_give(
+    client: PrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    """A worker that is not told to takes neither documents nor settings of callers; what its deployment says, it does.
+
+    Where they are allowed, the document's command runs, which proves the attack.
+    """
+    monkeypatch.setattr("flows.render.WORKERS_RUN", "PATH")  # as in a process that a worker has started
+    monkeypatch.setenv("HELIOS_ALLOW_INLINE", "yes" if allowed else "no")
+    own = {"type": "local", "grace_seconds": 1.0}
+    deployment = await deploy(client, tmp_path, adapter=own, job_dir=str(tmp_path / "document"))
+    if not allowed:
+        monkeypatch.setenv("HELIOS_JOB_PREFIXES", str(tmp_path / "document"))
+    for what, parameters in _hostile(tmp_path).items():
+        if allowed and what != "a document":
+            continue
+        run = await client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        state = await carry_out(client, run)
+        assert state.is_failed()
+        assert ("This worker takes no" in (state.message or "")) == (not allowed), what
+    assert (tmp_path / "ran").exists() == allowed
+    (tmp_path / "ran").unlink(missing_ok=True)
+    state = await carry_out(client, await client.create_flow_run_from_deployment(deployment))
+    assert state.is_completed(), state.message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allowed", ["yes", "no"])
+async def test_how_a_run_s_process_is_started(client: PrefectClient, tmp_path: Path, allowed: str) -> None:
+    """Job variables of a caller, which can name the command that a worker starts, are refused unless allowed."""
+    pool = f"shared-{allowed}"
+    deployment = await make_deployment(f"shared-{allowed}", pool=pool)
+    run = await client.create_flow_run_from_deployment(
+        deployment, parameters={"job": "none.json"}, job_variables={"command": f"touch {tmp_path}/ran"}
+    )
+    worker = start_helios_job("worker", "--pool", pool, env={"HELIOS_ALLOW_INLINE": allowed})
+
+    async def has_ended() -> bool:
+        state = (await client.read_flow_run(run.id)).state
+        return (tmp_path / "ran").exists() or (state is not None and state.is_final())
+
+    try:
+        await eventually(has_ended)
+        assert (tmp_path / "ran").exists() == (allowed == "yes")
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=120)
