@@ -19,7 +19,7 @@ RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEM
 # Containers often forbid it. Here hundreds of processes would each compile 2,000 modules, for four seconds, again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults bad-pictures check bench bench-quick format clean
+.PHONY: help demo demo-lambda demo-cloud-run test test-slow faults bad-pictures audit check bench bench-quick format clean
 
 help:
 	@echo "make demo            render the example video"
@@ -29,6 +29,7 @@ help:
 	@echo "make test-slow       run the tests that take minutes"
 	@echo "make faults          render 1,000 jobs while things die (an hour); ARGS='--jobs 50' for fewer"
 	@echo "make bad-pictures    make bad outputs of 47 kinds, and see which are caught (half an hour)"
+	@echo "make audit           look the exact versions up in the database of known vulnerabilities"
 	@echo "make check           format, lint, types, import rules"
 	@echo "make bench           measure, in 40 minutes; make bench-quick in five"
 	@echo "make format          put the code into shape"
@@ -84,6 +85,10 @@ faults: $(INSTALLED)
 
 bad-pictures: $(INSTALLED)
 	@$(BIN)/python -m faults.pictures $(ARGS)
+
+# Asks pypi.org, by uv's uvx, for every package that the images install; fails if one is vulnerable, or not known there.
+audit:
+	for list in deploy/*/requirements.txt; do uvx pip-audit --strict --require-hashes --disable-pip --requirement $$list || exit 1; done
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -68,10 +68,10 @@ def test_the_image_can_be_built_from_the_checkout(folder: str) -> None:
     root = DEPLOY.parent
     text = (DEPLOY / folder / "Dockerfile").read_text()
     copied_by(DEPLOY / folder / "Dockerfile")
-    extras = re.search(r"^ARG EXTRAS=(.*)$", text, re.M)
+    extras = re.search(r"'/tmp/helios\[(.*)\]'", text)
     assert extras is not None
     project = (root / "pyproject.toml").read_text()
-    for extra in [*extras[1].split(","), *(["service"] if folder == "gcp" else [])]:
+    for extra in extras[1].split(","):
         assert f"\n{extra} = [" in project
 
 
@@ -82,6 +82,7 @@ def test_the_image_of_compose_has_what_its_commands_import(tmp_path: Path) -> No
         if source.is_dir():
             shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
         else:
+            place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, place)
     own = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
     script = (
@@ -108,6 +109,10 @@ def test_compose_builds_once_and_runs_nothing_as_root() -> None:
     assert re.search(r"^USER (?!root|0)\w+$", dockerfile, re.M)
     worker = services["worker"]
     assert re.sub(r":\?[^}]*", "", worker["user"]) == "${FARM_UID}:${FARM_GID}"
+    assert all(service["cap_drop"] == ["ALL"] for service in services.values())
+    assert services["database"]["user"] == "postgres"
+    assert worker["environment"]["HELIOS_ALLOW_INLINE"] == "no"
+    assert worker["environment"]["HELIOS_JOB_PREFIXES"] == "${RENDERS}"
     (jobs,) = worker["volumes"]
     assert (jobs["source"], jobs["target"], worker["working_dir"]) == ("${RENDERS}",) * 3
     # Prefect makes its UI's files when it starts, by default where only root can write.
@@ -196,4 +201,43 @@ def test_the_script_is_sound(tmp_path: Path) -> None:
     assert "gs://my-bucket/farm" in filled
     assert "helios-worker@my-project.iam.gserviceaccount.com" in filled
     assert '"job": "projects/my-project/locations/europe-west1/jobs/helios-worker"' in done.stdout
-    assert (tmp_path / "calls").read_text().count("add-iam-policy-binding") == 4
+    calls = (tmp_path / "calls").read_text()
+    assert calls.count("add-iam-policy-binding") == 4
+    # The orchestrator can start the job, and not change its image; its role is brought up to date.
+    assert "roles/run.developer" not in calls
+    (permissions,) = set(re.findall(r"iam roles update heliosOrchestrator.*--permissions=(\S+)", calls))
+    assert {"run.jobs.run", "run.jobs.runWithOverrides", "run.executions.cancel"} < set(permissions.split(","))
+    assert not any(word in permissions for word in ("create", "update", "delete", "setIamPolicy"))
+
+
+def test_nobody_reaches_beyond_the_prefix() -> None:
+    """On AWS, the worker and the orchestrator may touch and list objects below the prefix, and no others."""
+
+    class Loader(yaml.SafeLoader):
+        """Takes CloudFormation's tags for their texts."""
+
+    Loader.add_multi_constructor("!", lambda loader, _, node: str(node.value))
+    resources = yaml.load((DEPLOY / "aws" / "template.yaml").read_text(), Loader)["Resources"]  # noqa: S506
+    (of_worker,) = (one["PolicyDocument"] for one in resources["WorkerRole"]["Properties"]["Policies"])
+    for policy in (of_worker, resources["OrchestratorPolicy"]["Properties"]["PolicyDocument"]):
+        rights = {statement["Sid"]: statement for statement in policy["Statement"]}
+        assert rights["Objects"]["Resource"] == "${Bucket.Arn}/${Prefix}/*"
+        assert rights["Listing"]["Condition"] == {"StringLike": {"s3:prefix": "${Prefix}/*"}}
+        assert not [one for one in rights.values() if "s3" in str(one["Action"]) and one["Resource"] == "*"]
+
+
+def test_images_can_be_pinned_by_digest(tmp_path: Path) -> None:
+    """The script adds a registry's digests to every image, and brings them up to date; a stand-in is the registry."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    docker = tmp_path / "docker"
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    for digit in "ab":
+        docker.write_text(f"#!/bin/sh\necho sha256:{digit * 64}\n")
+        docker.chmod(0o755)
+        subprocess.run([tmp_path / "deploy" / "pin_images.sh"], env=env, check=True, capture_output=True)
+        for path in sorted((tmp_path / "deploy").rglob("Dockerfile")):
+            (image,) = re.findall(r"^FROM (\S+)$", path.read_text(), re.M)
+            assert re.fullmatch(rf"[^@]+:[^@]+@sha256:{digit * 64}", image)
+        assert f"image: postgres:17@sha256:{digit * 64}" in (tmp_path / "deploy/compose/compose.yaml").read_text()
+    docker.write_text("#!/bin/sh\necho no such image\n")
+    assert subprocess.run([tmp_path / "deploy" / "pin_images.sh"], env=env, capture_output=True).returncode == 1

@@ -52,13 +52,16 @@ def newest(python: str) -> str:
 
 def packages(dockerfile: str) -> set[str]:
     """The extras of this project that a Dockerfile installs."""
-    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", dockerfile, re.M))
     installed = re.findall(r"pip install.*?\[([^\]]*)\]", dockerfile, re.S)
     assert installed, "no `pip install …[EXTRAS]` found: teach `packages` how this Dockerfile installs the project"
-    named = ",".join(installed)
-    for name, value in arguments.items():
-        named = named.replace(f"${{{name}}}", value)
-    return set(named.split(","))
+    return set(",".join(installed).split(","))
+
+
+def by_tag(image: str) -> str:
+    """An image's name without the digest that deploy/pin_images.sh adds."""
+    name, _, digest = image.partition("@")
+    assert re.fullmatch("|sha256:[0-9a-f]{64}", digest), image
+    return name
 
 
 def closure(extras: set[str], *, python: str) -> Iterator[Distribution]:
@@ -114,7 +117,7 @@ def test_the_pinned_packages_have_wheels_for_the_base_image(path: Path) -> None:
     text = path.read_text()
     images = re.findall(r"^FROM\s+(?:--\S+\s+)*(\S+)", text, re.M)
     assert images
-    for image in images:
+    for image in map(by_tag, images):
         assert image in BASES, (
             f"{path}: the base image {image} is unknown; add its glibc (`docker run IMAGE ldd --version`) and Python "
             f"version to BASES in {Path(__file__).name}, with the source of both"
@@ -129,6 +132,25 @@ def test_nothing_is_compiled_in_an_image(path: Path) -> None:
     assert "--only-binary :all:" in path.read_text()
 
 
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_image_takes_no_bytes_but_the_recorded_ones(path: Path) -> None:
+    """An image installs what its list names, with digests; the list has all packages, as constraints.txt has them."""
+    text, found = path.read_text(), (path.parent / "requirements.txt").read_text()
+    assert f"COPY deploy/{path.parent.name}/requirements.txt /tmp/requirements.txt" in text
+    assert "--require-hashes --only-binary :all: --requirement /tmp/requirements.txt" in text
+    for install in re.findall(r"pip install(.*)", text):
+        assert "--require-hashes" in install or "--no-deps --no-build-isolation" in install
+    entry = r"^([a-z0-9-]+)==(\S+)(?: \\\n    --hash=sha256:[0-9a-f]{64})+$"
+    listed = dict(re.findall(entry, found, re.M))
+    assert len(listed) == len(re.findall(r"^[a-z0-9-]+==", found, re.M)) > 0  # each has a digest
+    pins = set(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "constraints.txt").read_text(), re.M))
+    assert set(listed.items()) <= pins
+    (image,) = map(by_tag, re.findall(r"^FROM (\S+)", text, re.M))
+    needed = {canonicalize_name(one.name) for one in closure(packages(text), python=BASES[image].python)}
+    assert needed - {"helios-render"} <= set(listed)
+    assert "hatchling" in listed  # what builds the project is recorded, too
+
+
 def test_every_image_that_is_named_is_known() -> None:
     """Every image that a manifest starts is made here, is a known base, or has none of this project's packages."""
     named = [
@@ -138,7 +160,7 @@ def test_every_image_that_is_named_is_known() -> None:
     ]
     assert named
     for file, image in named:
-        assert image in OTHERS | BUILT_HERE | set(BASES), (
+        assert by_tag(image) in OTHERS | BUILT_HERE | set(BASES), (
             f"{file}: the image {image} is unknown; add it to BASES in {Path(__file__).name} with its glibc and Python "
             "version if packages of this project are installed in it, otherwise to OTHERS"
         )

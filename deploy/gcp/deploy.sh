@@ -13,7 +13,7 @@ export CLOUDSDK_CORE_PROJECT=$project CLOUDSDK_RUN_REGION=$region
 worker=helios-worker@$project.iam.gserviceaccount.com
 image=$region-docker.pkg.dev/$project/helios/worker:$(git rev-parse --short HEAD)
 
-gcloud services enable run.googleapis.com artifactregistry.googleapis.com iamcredentials.googleapis.com
+gcloud services enable run.googleapis.com artifactregistry.googleapis.com iamcredentials.googleapis.com iam.googleapis.com
 
 echo "The bucket: closed to the public, and what jobs leave is removed after 7 days."
 gcloud storage buckets describe "gs://$bucket" >/dev/null 2>&1 ||
@@ -39,7 +39,14 @@ fill deploy/gcp/job.yaml | gcloud run jobs replace -
 
 echo "The orchestrator may call the service, run the job, and touch the bucket's objects."
 gcloud run services add-iam-policy-binding helios-worker --member="$orchestrator" --role=roles/run.invoker >/dev/null
-gcloud run jobs add-iam-policy-binding helios-worker --member="$orchestrator" --role=roles/run.developer >/dev/null
+# roles/run.developer could put another image into the job. This role can start it, watch it and stop it.
+role=projects/$project/roles/heliosOrchestrator
+permissions=run.jobs.get,run.jobs.run,run.jobs.runWithOverrides,run.executions.get,run.executions.list,run.executions.cancel
+permissions+=,run.tasks.get,run.tasks.list,run.operations.get
+gcloud iam roles describe heliosOrchestrator --project="$project" >/dev/null 2>&1 && action=update || action=create
+gcloud iam roles "$action" heliosOrchestrator --project="$project" --title="Runs chunks of helios-render" \
+    --permissions="$permissions" --stage=GA --quiet >/dev/null
+gcloud run jobs add-iam-policy-binding helios-worker --member="$orchestrator" --role="$role" >/dev/null
 gcloud storage buckets add-iam-policy-binding "gs://$bucket" --member="$orchestrator" --role=roles/storage.objectUser >/dev/null
 
 url=$(gcloud run services describe helios-worker --format='value(status.url)')
