@@ -34,6 +34,8 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 def main() -> None:
     """Carry out the command line."""
     hide_memory()
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal; nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     words = _parse()
     for line in misspelt(os.environ, lambda: VARIABLES):
         print(f"helios.worker: {line}", file=sys.stderr)  # noqa: T201  the platform's log

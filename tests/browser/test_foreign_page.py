@@ -93,6 +93,33 @@ def test_a_foreign_page(access: ServerAccess, browser: Browser) -> None:
     assert not {name for name in _flow_names(access) if name.startswith("attack")}
 
 
+def test_a_name_that_points_here(access: ServerAccess, browser: Browser) -> None:
+    """A page whose own name was made to point to this machine (DNS rebinding) reads and writes nothing there."""
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--host-resolver-rules=MAP evil.test 127.0.0.1",
+    ]
+    theirs = f"http://evil.test:{access.port}"
+    rebound = browser.browser_type.launch(executable_path=str(CHROMIUM), args=flags)
+    try:
+        page = rebound.new_page()
+        answer = page.goto(f"{access.ui}/api/health")
+        assert answer is not None
+        assert answer.status == 200
+        answer = page.goto(f"{theirs}/api/health")
+        assert answer is not None
+        assert answer.status == 400
+        got = page.evaluate(ATTACK, theirs)  # from a page of that name: nothing but the server keeps it out
+        assert got.pop("socket") == ""
+        assert len(got) == 7
+        assert all(text.startswith("Use this server as 127.0.0.1:") for text in got.values())
+    finally:
+        rebound.close()
+    assert not {name for name in _flow_names(access) if name.startswith("attack")}
+
+
 def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> None:
     """Without a link Prefect asks for a password; with it both UIs load data; a used link helps no other browser."""
     made = httpx.post(f"{access.url}/flows/", json={"name": "shown-in-the-ui"}, headers=client_headers())
