@@ -14,7 +14,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
-from helios.errors import HeliosError, RetryBudget, file_system_error
+from helios.errors import HeliosError, RequestError, RetryBudget, file_system_error
 from helios.job.own_file import is_shared, make_own
 from helios.job.shell_signs import describe_shell_signs
 from helios.media.accepted_file import StitchInput
@@ -174,7 +174,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
     assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
     run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
     with run.outputs.held(run.identity.own_place(job.output, "rehearsal")) as temporary:
-        await asyncio.to_thread(
+        warnings = await asyncio.to_thread(
             rehearse,
             StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
             job.output,
@@ -183,6 +183,10 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
             delivery=job.delivery,
             temporary=temporary,
         )
+    for warning in warnings:
+        get_run_logger().warning("%s", warning)
+    if job.is_strict and warnings:
+        raise RequestError(f"Warnings are failures here (--strict): {warnings[0]}")
 
 
 def _log_of(run: Run, record: ChunkRecord) -> Path:

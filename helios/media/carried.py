@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from av.audio.stream import AudioStream
@@ -74,17 +74,49 @@ class Track:
             )
         stream.disposition = Disposition(self.disposition)
 
-    def missing_in(self, other: Track) -> Iterator[str]:
+    def missing_in(self, other: Track) -> Iterator[Unsaid]:
         """Name what stands here, and not in the other."""
-        if self.title != other.title:
-            yield f"title {self.title!r}"
+        if self.title not in {"", other.title}:
+            yield Unsaid(f"title {self.title!r}", track=replace(SILENT, title=self.title))
         if other.language not in {self.language, QUICKTIME_LANGUAGES.get(self.language)} and self.language != "und":
-            yield f"language {self.language}"
+            yield Unsaid(f"language {self.language}", track=replace(SILENT, language=self.language))
         # A container whose only track has no mark takes it for the default.
         for flag in Disposition:
             if self.disposition & ~other.disposition & flag & ~Disposition.default:
-                yield f"mark {(flag.name or '').replace('_', ' ')}"
-        yield from _missing(self.tags, other.tags)
+                what = f"mark {(flag.name or '').replace('_', ' ')}"
+                yield Unsaid(what, track=replace(SILENT, disposition=int(flag)))
+        for tag in Unsaid.of_tags(self.tags, other.tags):
+            yield Unsaid(tag.what, track=replace(SILENT, tags=tag.tags))
+
+
+SILENT = Track(title="", language="und", disposition=0, tags={})
+"""A track about which nothing is said."""
+
+
+@dataclass(frozen=True)
+class Unsaid:
+    """One thing that a file was to say, and does not."""
+
+    what: str
+    """For people: `language deu of the video`."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """It alone, where it is said about the file."""
+    track: Track | None = None
+    """It alone, where it is said about a track."""
+    is_sound: bool = False
+    """Whether that is a track of sound."""
+
+    @classmethod
+    def of_tags(cls, tags: Mapping[str, str], others: Mapping[str, str]) -> Iterator[Unsaid]:
+        """Tags that are not among others, whose names may be written in capitals."""
+        there = _lower(others)
+        for key, value in tags.items():
+            if there.get(key.lower()) != value:
+                yield cls(f"tag {key}", tags={key: value})
+
+    def about(self, track: str) -> Unsaid:
+        """Say which track is meant: `video` or `sound`."""
+        return replace(self, what=f"{self.what} of the {track}", is_sound=track == "sound")
 
 
 @dataclass(frozen=True)
@@ -125,7 +157,9 @@ class Said:
             facts=facts,
             color=(context.color_range, context.color_primaries, context.color_trc, context.colorspace),
             timecode=next((code for code in timecodes if code), ""),
-            others=tuple(_kind(one) for one in others if "timecode" not in _lower(one.metadata)),
+            others=tuple(
+                _kind(one) for one in others if "timecode" not in _lower(one.metadata) and not _has_chapters(one)
+            ),
             created=_lower(file.metadata).get("creation_time", ""),
             brand=file.metadata.get("major_brand", ""),
         )
@@ -142,11 +176,11 @@ class Said:
             lost.append(f"time code {self.timecode} (found: {other.timecode or 'none'})")
         return lost
 
-    def missing_in(self, other: Said) -> list[str]:
+    def missing_in(self, other: Said) -> list[Unsaid]:
         """Name what else stands here and not in the other: names, languages, marks, tags. Sound is not looked at."""
         return [
-            *(f"{what} of the video" for what in self.video.missing_in(other.video)),
-            *_missing(self.tags, other.tags),
+            *(one.about("video") for one in self.video.missing_in(other.video)),
+            *Unsaid.of_tags(self.tags, other.tags),
         ]
 
 
@@ -197,6 +231,11 @@ def tag_for(source: VideoStream, container: str) -> str | None:
     return None
 
 
+def _has_chapters(stream: Stream) -> bool:
+    """Whether this is the track in which MP4 and MOV keep the titles of chapters: FFmpeg shows it as data."""
+    return stream.type == "data" and 0 < stream.frames == len(stream.container.chapters())
+
+
 def _kind(stream: Stream) -> str:
     return "cover picture" if stream.disposition & Disposition.attached_pic else stream.type
 
@@ -212,8 +251,3 @@ def _kept(tags: Mapping[str, str]) -> dict[str, str]:
         for key, value in tags.items()
         if key.lower() not in OF_ONE_FILE and not key.lower().startswith("_statistics")
     }
-
-
-def _missing(tags: Mapping[str, str], others: Mapping[str, str]) -> Iterator[str]:
-    there = _lower(others)
-    yield from (f"tag {key}" for key, value in tags.items() if there.get(key.lower()) != value)

@@ -31,21 +31,42 @@ class Chapter:
         return bool(title) and title == before.tags.get("title") and abs(self.start - before.end) < NEAR
 
 
-def chapters_of(file: InputContainer, *, at: Fraction, seconds: Fraction) -> list[Chapter]:
+def chapters_of(file: InputContainer, *, at: Fraction, seconds: Fraction | None) -> list[Chapter]:
     """A chunk's chapters in the joined video's time.
 
     Args:
         file: The open chunk.
         at: Where it begins in the joined video, in seconds.
-        seconds: Its length. What lies after its end is left out.
+        seconds: Its length. What lies after its end is left out. None for a file of any length.
     """
     found = []
     for chapter in file.chapters():
         tick = chapter["time_base"] or TICK
-        start, end = max(chapter["start"] * tick, Fraction(0)), min(chapter["end"] * tick, seconds)
+        start, end = max(chapter["start"] * tick, Fraction(0)), chapter["end"] * tick
+        end = end if seconds is None else min(end, seconds)
         if start < end:
             found.append(Chapter(at + start, at + end, chapter["metadata"]))
     return found
+
+
+def lost_chapters(wanted: Sequence[Chapter], found: Sequence[Chapter]) -> list[str]:
+    """Name what a file that was to have chapters does not have of them: `chapters (3, found: 0)`."""
+    if len(found) < len(wanted):
+        return [f"chapters ({len(wanted)}, found: {len(found)})"]
+    lost = []
+    for mine, its in zip(wanted, found, strict=False):
+        title, other = mine.tags.get("title", ""), its.tags.get("title", "")
+        if abs(mine.start - its.start) > NEAR:
+            lost.append(f"chapter {title!r} at {float(mine.start):.3f} s (found: {float(its.start):.3f} s)")
+        if title not in {"", other}:
+            lost.append(f"chapter {title!r} (found: {other!r})")
+        there = {key.lower(): value for key, value in its.tags.items()}
+        lost += [
+            f"tag {key} of chapter {title!r}"
+            for key, value in mine.tags.items()
+            if key != "title" and there.get(key.lower()) != value
+        ]
+    return lost
 
 
 def extend(chapters: list[Chapter], more: Sequence[Chapter]) -> None:

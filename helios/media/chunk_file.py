@@ -107,9 +107,14 @@ class ChunkFile:
         """What the file says about itself and its tracks."""
         return Said.of(self._container, self.video, self.audio, facts=self.parameters.facts)
 
-    def chapters(self, *, at: Fraction) -> list[Chapter]:
-        """The file's chapters, in the time of a video in which it begins `at` that many seconds."""
-        return chapters_of(self._container, at=at, seconds=self.frames / self.fps)
+    def chapters(self, *, at: Fraction = Fraction(0), are_cut: bool = True) -> list[Chapter]:
+        """The file's chapters, in the time of a video in which it begins `at` that many seconds.
+
+        Args:
+            at: Seconds.
+            are_cut: Whether they end with the file.
+        """
+        return chapters_of(self._container, at=at, seconds=self.frames / self.fps if are_cut else None)
 
     def packets(self) -> Iterator[tuple[Packet[Stream], int | None]]:
         """Read the file once, in the order of its packets.

@@ -2,30 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
-
-import av
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from helios.errors import RequestError
 from helios.media.boxes import outer_boxes
-from helios.media.carried import OF_ONE_FILE, Said, Track
+from helios.media.carried import OF_ONE_FILE, SILENT, Said, Track
 from helios.media.containers import CONTAINERS, container_of
-from helios.media.stream_facts import UNOFFICIAL, StreamFacts
+from helios.media.places import INDEX_IN_FRONT, Places
+from helios.media.stream_facts import UNOFFICIAL
 from helios.models.delivery import CREATION_TIME, KEYFRAME, LANGUAGE, NO_DELIVERY, Delivery
 
 BOXED = {"mp4", "mov"}
 """Containers of boxes: they alone have fragments and brands."""
-INDEX_IN_FRONT = "faststart"
-"""Has MP4 and MOV begin with their index, so that players begin before they have the whole file. FFmpeg moves the
-data once the index is known."""
 FRAGMENTED = "frag_keyframe+empty_moov+delay_moov+default_base_moof"
 """The index stands in front as well, but is written when the first fragment is whole (delay_moov): only then is it
 known by how much showing runs behind decoding, and how much of the sound's begin is the encoder's."""
-PROBE_ENCODERS = {"webm": "libvpx"}
-"""Of the one frame with which a container is tried; MPEG-4 elsewhere."""
 SECOND = len("2026-11-26T12:00:00")
 
 
@@ -90,7 +81,7 @@ def check_delivery(output: Path, delivery: Delivery) -> None:
         raise RequestError(
             f"The metadata {own[0]} (--metadata) describe how a file was written, and can't be chosen; leave them out"
         )
-    if delivery != NO_DELIVERY and (lost := list(_unkept(delivery, _probe(container, delivery)))):
+    if delivery != NO_DELIVERY and (lost := list(_unkept(delivery, _tried(container, delivery)))):
         raise RequestError(
             f"{output.name}: {container} has no place for the metadata {', '.join(lost)} (--metadata); "
             f"{'leave them out' if container == 'matroska' else 'a .mkv has, for text of any name'}"
@@ -143,19 +134,9 @@ def _unkept(delivery: Delivery, found: Said) -> Iterator[str]:
             yield f"{key} {value!r}{f' (it would be {its!r})' if its else ''}"
 
 
-def _probe(container: str, delivery: Delivery) -> Said:
+def _tried(container: str, delivery: Delivery) -> Said:
     """What a file of one frame says that was written with these settings."""
-    file, options = BytesIO(), muxer_options(delivery, container)
-    if options.get("movflags") == INDEX_IN_FRONT:
-        del options["movflags"]  # FFmpeg opens the file's name again to move the data
-    with av.open(file, "w", format=container, container_options=options) as output:
-        stream = output.add_stream(PROBE_ENCODERS.get(container, "mpeg4"), rate=25)
-        assert isinstance(stream, VideoStream)  # noqa: S101  narrows the type: it is a video encoder
-        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        output.metadata.update({key: value for key, value in delivery.metadata.items() if value and key != LANGUAGE})
-        if LANGUAGE in delivery.metadata:
-            Track("", delivery.metadata[LANGUAGE], 0, {}).put_on(stream)
-        output.mux(stream.encode(VideoFrame(64, 64, "yuv420p")))
-        output.mux(stream.encode(None))
-    with av.open(BytesIO(file.getvalue()), "r") as written:
-        return Said.of(written, written.streams.video[0], None, facts=StreamFacts())
+    return Places(container, muxer_options(delivery, container)).said(
+        tags={key: value for key, value in delivery.metadata.items() if value and key != LANGUAGE},
+        video=replace(SILENT, language=delivery.metadata[LANGUAGE]) if LANGUAGE in delivery.metadata else None,
+    )

@@ -14,14 +14,15 @@ from av.video.stream import VideoStream
 
 from helios.errors import OutputError, RequestError
 from helios.media.accepted_file import StitchInput
-from helios.media.carried import MATROSKA, Said, Track, add_video
-from helios.media.chapters import Chapter, extend, write_chapters
+from helios.media.carried import MATROSKA, Said, Track, Unsaid, add_video, tag_for
+from helios.media.chapters import Chapter, extend, lost_chapters, write_chapters
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container, container_of
 from helios.media.delivery import check_delivered, muxer_options, say
 from helios.media.joined_sound import JoinedSound
 from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, PacketParameters, VideoParameters
+from helios.media.places import Places
 from helios.media.sound_order import SoundOrder
 from helios.models.delivery import LANGUAGE, NO_DELIVERY, Delivery
 
@@ -63,8 +64,9 @@ class Join:
         self._sound_format = chunk.audio_parameters or sound
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
+        self._places = Places(name, muxer_options(delivery, name))
         self._output: OutputContainer = av.open(
-            str(path.absolute()), "w", format=name, container_options=muxer_options(delivery, name)
+            str(path.absolute()), "w", format=name, container_options=dict(self._places.options)
         )
         with ExitStack() as opened:
             opened.callback(self._output.close)
@@ -72,6 +74,7 @@ class Join:
             if self.said.created:
                 self._output.metadata["creation_time"] = self.said.created
             self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps)
+            self._tag = tag_for(chunk.video, name)
             self.sound = JoinedSound(
                 self._output,
                 video=output,
@@ -112,13 +115,17 @@ class Join:
         self._frames += part.frames
 
     def append_first_frame(self, chunk: ChunkFile) -> None:
-        """Append a chunk's first frame, with as much silence: enough to have everything opened that will be used."""
+        """Append a chunk's first frame, with as much silence: enough to have everything opened that will be used.
+
+        A file of one frame keeps chapters that a longer one has no place for, so that they are tried apart.
+        """
         for packet, index in chunk.packets():
             if index is not None:
                 self._write(packet, frame=0, decoded=0)
                 break
         self._frames = 1
         self.sound.begin()
+        self._warn(self.first.name, self._places.lost_chapters(chunk.chapters()))
 
     def finish(self) -> None:
         """Write what encoders hold, and the container's index."""
@@ -137,40 +144,65 @@ class Join:
         packet.duration = 1
         self._output.mux_one(packet)
 
-    def check_said(self, found: Said, *, output: Path) -> None:
-        """Make sure that the finished file says about its pictures what the first chunk says, and is what was ordered.
+    def check_said(self, joined: ChunkFile, *, output: Path) -> None:
+        """Make sure that the finished file says what the first chunk and the sound file say, and is what was ordered.
+
+        What its container has no place for, and no player needs for the pictures, becomes a warning.
+
+        Args:
+            joined: The file.
+            output: The name that it will have.
 
         Raises:
-            RequestError: Its container has no place for something.
+            RequestError: Its container has no place for something that the pictures need, or something was lost that
+                it has a place for.
         """
-        check_delivered(self._path, found, self._delivery, output=output)
-        if lost := self.said.lost_in(found):
+        check_delivered(self._path, joined.said, self._delivery, output=output)
+        found, tag = joined.said, joined.video.codec_tag
+        lost = self.said.lost_in(found)
+        # Matroska has names of its own for most codecs.
+        if tag.strip("\0 ") or self._output.format.name not in MATROSKA:
+            lost += [f"name {self._tag} of the codec (found: {tag})"] if self._tag not in {None, tag} else []
+        if lost:
             raise RequestError(
                 f"{output.name} can't say what {self.first.name} says about its pictures: {', '.join(lost)}; "
                 "write the video into another container (--output NAME.mkv), or render the chunks without it"
             )
+        sound_from = self._order.file.name if self._order.file else self.first.name
+        self._heed(self.first.name, self.said.missing_in(found), joined.chapters(are_cut=False), output=output)
+        self._heed(sound_from, self._unheard(joined), self._chapters, output=output)
+        if others := self.said.others:
+            self.warnings.append(f"{self.first.name} has further tracks, which are left out: {', '.join(others)}")
 
-    def missing_in(self, joined: ChunkFile) -> list[str]:
-        """Warnings about what the first chunk and the sound file say, and the finished file does not."""
-        missing = self.said.missing_in(joined.said)
-        if (found := len(joined.chapters(at=Fraction(0)))) < len(self._chapters):
-            missing.append(f"chapters ({len(self._chapters)}, found: {found})")
-        unheard = [
-            f"{what} of the sound"
+    def _unheard(self, joined: ChunkFile) -> list[Unsaid]:
+        return [
+            missing.about("sound")
             for mine, its in zip(self.sound.tracks, joined.sounds, strict=True)
             if mine is not None
-            for what in mine.missing_in(Track.of(its))
+            for missing in mine.missing_in(Track.of(its))
         ]
-        sources = {self.first.name: missing}
-        sources.setdefault(self._order.file.name if self._order.file else self.first.name, []).extend(unheard)
-        warnings = [
-            f"{name} has what the {self._path.suffix} file has no place for: {', '.join(what)}"
-            for name, what in sources.items()
-            if what
-        ]
-        if others := self.said.others:
-            warnings.append(f"{self.first.name} has further tracks, which are left out: {', '.join(others)}")
-        return warnings
+
+    def _heed(self, source: str, missing: list[Unsaid], chapters: list[Chapter], *, output: Path) -> None:
+        """Warn of what there is no place for; refuse a video that lost something else."""
+        lost = [one.what for one in missing if self._places.has(one)]
+        homeless = [one.what for one in missing if one.what not in lost]
+        if gone := lost_chapters(self._chapters, chapters):
+            unkept = self._places.lost_chapters(self._chapters)
+            lost += [what for what in gone if what not in unkept]
+            homeless += [what for what in gone if what in unkept]
+        if lost:
+            raise RequestError(
+                f"{output.name} lost what {source} says, and {self._places.container} has a place for: "
+                f"{', '.join(lost)}. This is a fault of helios-render: please report it; another kind of file "
+                "(--output NAME.mkv) may keep it"
+            )
+        self._warn(source, homeless)
+
+    def _warn(self, source: str, homeless: list[str]) -> None:
+        if homeless:
+            self.warnings.append(
+                f"{source} has what the {self._path.suffix} file has no place for: {', '.join(homeless)}"
+            )
 
     def _check_fits(self, chunk: ChunkFile, part: StitchInput) -> None:
         if PacketParameters.of(chunk.video) != self._packet_parameters:

@@ -28,7 +28,7 @@ def rehearse(
     order: SoundOrder = CHUNKS_OWN,
     delivery: Delivery = NO_DELIVERY,
     temporary: Path,
-) -> None:
+) -> tuple[str, ...]:
     """Join the first frame of a chunk with a moment of silence, read the result back, and remove it.
 
     Args:
@@ -38,6 +38,9 @@ def rehearse(
         order: The sound that is wanted.
         delivery: Fragments, brand and metadata.
         temporary: Where to write meanwhile, in the video's folder.
+
+    Returns:
+        What the video will lack of what the chunk says, as warnings.
 
     Raises:
         RequestError: No chunk of this kind can be joined into this video.
@@ -55,17 +58,18 @@ def rehearse(
                 join.append_first_frame(chunk)
                 join.finish()
         with ChunkFile(temporary, fps=fps, frames=1, most_sounds=max(len(join.sound.tracks), 1)) as joined:
-            join.check_said(joined.said, output=output)
+            join.check_said(joined, output=output)
         try:
             own = _first_picture(part.path)
         except (av.FFmpegError, ValueError):
-            return  # this chunk is damaged, which says nothing of its kind
+            return tuple(join.warnings)  # this chunk is damaged, which says nothing of its kind
         with write_errors(output, what):
             if _first_picture(temporary) != own:
                 raise RequestError(
                     f"{output.name} can't be made of these chunks: {what} shows other pictures in it; write another "
                     "kind of file, or render the chunks with another codec"
                 )
+        return tuple(join.warnings)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -151,8 +151,7 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
             pass
         if len(joined.sounds) != expected:
             raise OutputError(f"{path.name} has {len(joined.sounds)} sound tracks; expected {expected}")
-        join.check_said(joined.said, output=output)
-        join.warnings += join.missing_in(joined)
+        join.check_said(joined, output=output)
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
 

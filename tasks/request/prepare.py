@@ -88,6 +88,8 @@ class PreparedJob:
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
     input_rules: InputRules
     """What the chunks are rendered from."""
+    is_strict: bool = False
+    """Whether warnings are failures."""
     last_chunk: str | None = None
     """How the last chunk may differ from the plan; None for not at all."""
     level: VerifyLevel = DEFAULT_LEVEL
@@ -167,6 +169,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         site=site,
         limit=limit_name(request.adapter),
         input_rules=_input_rules(request, spec, adapter, directory=directory.path, written=written),
+        is_strict=request.strict,
         last_chunk=request.last_chunk,
         level=request.level(spec),
         audit=request.audit_order,

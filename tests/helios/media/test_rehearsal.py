@@ -8,13 +8,17 @@ import av
 import pytest
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.stream import Disposition
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.media.accepted_file import StitchInput
+from helios.media.chunk_file import ChunkFile
 from helios.media.file_sound import open_tracks
+from helios.media.joining import Join
 from helios.media.rehearsal import rehearse
-from helios.media.sound_order import SoundOrder, SoundTracks
+from helios.media.sound_order import CHUNKS_OWN, SoundOrder, SoundTracks
 from helios.media.stitching import FfmpegStitcher
+from helios.models.delivery import Delivery
 from testbed.video import Clip, read_numbers, tone, write_clip
 
 FPS = Fraction(30)
@@ -141,3 +145,74 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """A place where nothing can be written is the environment's fault."""
     with pytest.raises(WorkerUnavailableError, match="can't be written: No such file"):
         try_out(chunk(tmp_path / "c0.mp4", Clip()), tmp_path / "nowhere" / "video.mp4")
+
+
+def test_what_the_video_will_lack_is_told_by_the_rehearsal(tmp_path: Path) -> None:
+    """Words, marks and chapters that the container has no place for are warnings with the first chunk."""
+    plain = write_clip(tmp_path / "plain.mp4", Clip(), start=0, count=6)
+    path = tmp_path / "c0.mkv"
+    with av.open(str(plain)) as one, av.open(str(path), "w") as two:
+        stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        stream.metadata.update(title="Kamera", language="deu")
+        stream.disposition = Disposition.original | Disposition.comment
+        two.metadata.update(title="Film", SCENE="4")
+        two.set_chapters(
+            [{"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {"title": "A"}}]
+        )
+        for packet in one.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                two.mux(packet)
+    part = StitchInput(path, 6, "chunk 0")
+    said = {
+        suffix: rehearse(part, tmp_path / f"v{suffix}", fps=FPS, temporary=tmp_path / f".v{suffix}")
+        for suffix in (".mp4", ".mov", ".mkv")
+    }
+    begin = "chunk 0 has what the {} file has no place for: "
+    assert said == {
+        ".mp4": (begin.format(".mp4") + "mark original of the video, tag SCENE",),
+        ".mov": (begin.format(".mov") + "mark original of the video, mark comment of the video, tag SCENE",),
+        ".mkv": (),
+    }
+    for suffix, warnings in said.items():
+        assert FfmpegStitcher().stitch([part], tmp_path / f"v{suffix}", fps=FPS).warnings == warnings
+    fragmented = rehearse(part, tmp_path / "v.mp4", fps=FPS, delivery=Delivery(fragments="keyframe"),
+                          temporary=tmp_path / ".v.mp4")  # fmt: skip
+    assert fragmented == (
+        begin.format(".mp4") + "chapters (1, found: 0)",
+        begin.format(".mp4") + "mark original of the video, tag SCENE",
+    )
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+@pytest.mark.parametrize("kind", ["title", "language", "mark", "tag", "chapter"])
+def test_what_was_lost_although_there_is_a_place_is_an_error(tmp_path: Path, suffix: str, kind: str) -> None:
+    """A finished file that lacks something that its container can hold is refused."""
+    if (suffix, kind) == (".mov", "mark"):
+        return  # it has no place for marks
+    plain, path = write_clip(tmp_path / f"plain{suffix}", Clip(), start=0, count=6), tmp_path / f"c0{suffix}"
+    with av.open(str(plain)) as one, av.open(str(path), "w") as two:
+        stream = two.add_stream_from_template(one.streams.video[0], opaque=True)
+        stream.metadata.update({"title": {"title": "Kamera"}, "language": {"language": "fra"}}.get(kind, {}))
+        stream.disposition = Disposition.comment if kind == "mark" else Disposition.default
+        two.metadata.update({"artist": "Ich"} if kind == "tag" else {})
+        if kind == "chapter":
+            mark = {"id": 1, "start": 0, "end": 200, "time_base": Fraction(1, 1000), "metadata": {"title": "A"}}
+            two.set_chapters([mark])  # type: ignore[list-item]
+        for packet in one.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                two.mux(packet)
+    part, output = StitchInput(path, 6, "chunk 0"), tmp_path / f"v{suffix}"
+    with ChunkFile(path, fps=FPS, frames=6) as first:
+        with Join(output, output=output, fps=FPS, first=part, chunk=first, order=CHUNKS_OWN) as join:
+            join.append(part, first)
+            join.finish()
+        with ChunkFile(output, fps=FPS, frames=6) as joined:
+            join.check_said(joined, output=output)
+        assert join.warnings == []
+        with (
+            ChunkFile(plain, fps=FPS, frames=6) as without,
+            pytest.raises(RequestError, match=rf"v{suffix} lost what chunk 0 says, and .* has a place for: {kind}"),
+        ):
+            join.check_said(without, output=output)
