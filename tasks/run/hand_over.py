@@ -1,11 +1,13 @@
 """Give a deployment's run whose worker or process died to another worker, which goes on from the accepted chunks.
 
-Prefect's server does it, by two automations, so that it needs no living process of this project:
+Prefect's server does it, by three automations, so that it needs no living process of this project:
 
 - A run that has begun says once that it may be handed over. If it then crashes, whoever noticed that, the server
   schedules it again, and forgets what the run said. So each hand-over takes a process that has begun: a worker that
   crashes every run that it takes gets a run once, and not for ever.
 - A run that a worker took, and whose process never began, is scheduled again after `START_SILENT_SECONDS`.
+- One that was scheduled so `MOST_NOT_BEGUN` times, and then again, is crashed instead, so that a run that no worker can
+  begin does not go round for ever. A process that begins counts both kinds of hand-over.
 
 A process that may have lived on, and the next one, can't both have the job: its lock decides (`tasks.run.lock`).
 """
@@ -32,6 +34,12 @@ HANDED_OVER = "HandedOver"
 READY = "helios-render.run.may-be-handed-over"
 FOR_DEAD = "helios-render: runs to be handed over"
 FOR_SILENT = "helios-render: runs that did not begin"
+FOR_NEVER_BEGUN = "helios-render: runs that no worker begins"
+MOST_NOT_BEGUN = 3
+"""How often a run is handed over that no worker begins. The server does not know a run's parameter `hand_overs`, which
+a process that has begun reads; this is its default."""
+NOT_BEGUN = "A worker took it, and did not begin"
+"""How the message of such a hand-over begins."""
 LONGEST_RUN = timedelta(days=60)
 """A run that began longer ago is not handed over."""
 _TAKEN = ("Pending", "Submitting", "InfrastructurePending")
@@ -85,9 +93,15 @@ def say_ready(run_id: str) -> None:
     emit_event(event=READY, resource={"prefect.resource.id": f"prefect.flow-run.{run_id}"})
 
 
-async def ensure_hand_overs(client: PrefectClient) -> None:
-    """Have each automation on the server, once: with two, a run would be handed over twice."""
-    await asyncio.gather(*(_ensure(client, automation) for automation in (_for_dead(), _for_silent())))
+async def ensure_hand_overs(client: PrefectClient, *, silent_seconds: int = START_SILENT_SECONDS) -> None:
+    """Have each automation on the server, once: with two, a run would be handed over twice.
+
+    Args:
+        client: Prefect's client.
+        silent_seconds: How long a worker that took a run may take to begin; at least 10. For automations that are new.
+    """
+    wanted = (_for_dead(), _for_silent(silent_seconds), _for_never_begun())
+    await asyncio.gather(*(_ensure(client, automation) for automation in wanted))
 
 
 async def _ensure(client: PrefectClient, automation: AutomationCore) -> None:
@@ -119,7 +133,7 @@ def _for_dead() -> AutomationCore:
     )
 
 
-def _for_silent() -> AutomationCore:
+def _for_silent(seconds: int) -> AutomationCore:
     trigger = EventTrigger(
         posture=Posture.Proactive,
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -131,14 +145,40 @@ def _for_silent() -> AutomationCore:
         after={f"prefect.flow-run.{state}" for state in _TAKEN},
         expect={f"prefect.flow-run.{state}" for state in _GONE_ON},
         threshold=1,
-        within=timedelta(seconds=START_SILENT_SECONDS),
+        within=timedelta(seconds=seconds),
     )
     return AutomationCore(
         name=FOR_SILENT,
         description="Gives render jobs that a worker took and did not begin to another worker. Made by helios-render; "
         "made again if it is deleted: disable it to have no hand-overs.",
         trigger=trigger,
-        actions=[_schedule(f"A worker took it, and did not begin within {START_SILENT_SECONDS} s")],
+        actions=[_schedule(f"{NOT_BEGUN} within {seconds} s")],
+    )
+
+
+def _for_never_begun() -> AutomationCore:
+    trigger = EventTrigger(
+        posture=Posture.Reactive,
+        match=ResourceSpecification(
+            {
+                "prefect.resource.id": "prefect.flow-run.*",
+                "prefect.state-message": f"{NOT_BEGUN}*",
+            }
+        ),
+        for_each={"prefect.resource.id"},
+        expect={f"prefect.flow-run.{HANDED_OVER}"},
+        threshold=MOST_NOT_BEGUN + 1,
+        within=LONGEST_RUN,
+    )
+    message = (
+        f"{MOST_NOT_BEGUN + 1} workers took it, and none began. Look at their logs and at the work pool; then retry it"
+    )
+    return AutomationCore(
+        name=FOR_NEVER_BEGUN,
+        description="Ends render jobs that workers take again and again, and that none begins. Made by helios-render; "
+        "made again if it is deleted.",
+        trigger=trigger,
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=message)],
     )
 
 

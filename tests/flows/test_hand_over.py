@@ -7,10 +7,20 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
-from prefect.states import Cancelling, Crashed, Paused, Running, Scheduled
+from prefect.states import Cancelling, Crashed, Paused, Pending, Running, Scheduled
 
 from farm.here import start_flow
-from tasks.run.hand_over import FOR_DEAD, FOR_SILENT, HANDED_OVER, ensure_hand_overs, read_hand_overs, say_ready
+from tasks.run.hand_over import (
+    FOR_DEAD,
+    FOR_NEVER_BEGUN,
+    FOR_SILENT,
+    HANDED_OVER,
+    MOST_NOT_BEGUN,
+    NOT_BEGUN,
+    ensure_hand_overs,
+    read_hand_overs,
+    say_ready,
+)
 from testbed.jobs import make_job, write_job
 from tests.running import eventually, report_of
 
@@ -70,11 +80,36 @@ async def test_the_server_hands_a_run_over_once_for_each_time_it_may(client: Pre
     assert state.is_crashed()
 
 
+async def test_a_run_that_no_worker_begins_ends(client: PrefectClient, tmp_path: Path) -> None:
+    """What workers took and did not begin is handed over as often as other runs, and then crashed; others are not."""
+    await ensure_hand_overs(client)
+    run, other = await a_run(client, tmp_path), await a_run(client, tmp_path)
+    for _ in range(MOST_NOT_BEGUN):
+        await pass_through(client, run, Pending(), Scheduled(name=HANDED_OVER, message=f"{NOT_BEGUN} within 300 s"))
+        await pass_through(client, other, Pending(), Scheduled(name=HANDED_OVER, message=f"{NOT_BEGUN} within 300 s"))
+    for _ in range(MOST_NOT_BEGUN):  # of a run whose workers died
+        await pass_through(client, other, Running(), handed_over())
+    await pass_through(client, run, Pending(), Scheduled(name=HANDED_OVER, message=f"{NOT_BEGUN} within 300 s"))
+
+    async def is_crashed() -> bool:
+        state = (await client.read_flow_run(run.id)).state
+        return state is not None and state.is_crashed()
+
+    await eventually(is_crashed)
+    found = (await client.read_flow_run(run.id)).state
+    assert found is not None
+    assert "4 workers took it, and none began" in (found.message or "")
+    state = (await client.read_flow_run(other.id)).state
+    assert state is not None
+    assert state.name == HANDED_OVER
+    assert (await read_hand_overs(client, other, 10)).done == 2 * MOST_NOT_BEGUN, "both kinds count"
+
+
 async def test_the_automations_are_made_once(client: PrefectClient) -> None:
     """Each automation is on the server once, however often runs ask for it, also disabled."""
     for _ in range(2):
         await ensure_hand_overs(client)
-        for name in (FOR_DEAD, FOR_SILENT):
+        for name in (FOR_DEAD, FOR_SILENT, FOR_NEVER_BEGUN):
             assert len(await client.read_automations_by_name(name)) == 1
 
 
