@@ -50,6 +50,8 @@ class CopiedSound:
         """Where the packets that were copied end, in samples."""
         self._frame_bytes = _frame_bytes(source)
         skipped, _ = skipped_samples(first)
+        # FFmpeg counts what HE-AAC skips by the lower rate of its core, and its time stamps by seconds.
+        skipped = -first.pts if skipped and first.pts is not None and first.pts < 0 else skipped
         if output.format.name in MATROSKA and skipped and not source.stream.codec_context.delay:
             with _with_delay(source, skipped) as like:
                 self._stream = output.add_stream_from_template(like.streams.audio[0], opaque=True)

@@ -257,3 +257,67 @@ def test_damaged_sound(tmp_path: Path) -> None:
     parts[2] = accepted(parts[2].path, parts[2].frames, parts[2].name)
     with pytest.raises(OutputError, match=r"c2.mkv is damaged: its sound at 0.\d+ s can't be decoded"):
         join(parts, tmp_path / "video.mkv")
+
+
+SBR_DELAY = 481
+"""Samples of AAC's core by which the decoder of HE-AAC is late (ISO 14496-3, subpart 4: its filter bank); encoders
+count it in the run-in that they state."""
+
+
+def as_he_aac(plain: Path, path: Path, *, is_implicit: bool) -> Path:
+    """Copy a file whose AAC has half the rate as HE-AAC without a note above it: each packet says that there is SBR.
+
+    Explicitly, its header says the doubled rate as well; implicitly, only a decoder finds out.
+    """
+    with av.open(str(plain)) as one, av.open(str(path), "w") as two:
+        streams = [two.add_stream_from_template(stream, opaque=True) for stream in one.streams]
+        sound = next(stream for stream in streams if isinstance(stream, AudioStream))
+        # AudioSpecificConfig: AAC LC, 24 kHz, mono; and SBR, 24 kHz, mono, 48 kHz, AAC LC.
+        sound.codec_context.extradata = bytes.fromhex("1308" if is_implicit else "2b098800")
+        for packet in one.demux():
+            if packet.size == 0:
+                continue
+            if packet.stream.type == "audio":
+                assert packet.pts is not None
+                bits = f"{int.from_bytes(bytes(packet)):b}".zfill(8 * packet.size)
+                end = bits.rindex("111")  # the end of the packet's elements; before it goes a fill element with SBR
+                bits = f"{bits[:end]}110" + "0010" + "1101" + 12 * "0" + "111"
+                bits += "0" * (-len(bits) % 8)
+                new: av.Packet[AudioStream] = av.Packet(int(bits, 2).to_bytes(len(bits) // 8))  # type: ignore[assignment]
+                new.pts = new.dts = packet.pts - SBR_DELAY
+                new.duration, new.time_base, new.is_keyframe = packet.duration, packet.time_base, True
+                new.stream = sound
+                two.mux(new)
+            else:
+                packet.stream = streams[packet.stream_index]
+                two.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("is_implicit", [False, True])
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_he_aac(tmp_path: Path, suffix: str, is_implicit: bool) -> None:
+    """Sound whose rate doubles when it is decoded, as its header or its packets say, is joined to the sample."""
+    kind = Kind(suffix=suffix, rate=24_000, cut=-2_048)
+    whole, parts = make_chunks(tmp_path, kind)
+    for number, part in enumerate(parts):
+        path = as_he_aac(part.path, tmp_path / f"he{number}{suffix}", is_implicit=is_implicit)
+        parts[number] = accepted(path, part.frames, part.name)
+    join(parts, tmp_path / "video.mkv")
+    with av.open(str(tmp_path / "video.mkv")) as video:
+        assert video.streams.audio[0].codec_context.sample_rate == 48_000
+    found = decoded(tmp_path / "video.mkv")  # left and right in turn: mono HE-AAC may become stereo at any packet
+    assert len(found) == 4 * len(whole)
+    expect_exact(whole, found[::4], rate=24_000, is_smooth=False)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_he_aac_is_copied_to_its_place(tmp_path: Path, suffix: str) -> None:
+    """The run-in of a sound file in HE-AAC is as long in the video's container."""
+    whole, (part,) = make_chunks(tmp_path, Kind(rate=24_000, cut=-2_048), sizes=(60,))
+    music_file = as_he_aac(part.path, tmp_path / "he.mp4", is_implicit=False)
+    picture = accepted(write_clip(tmp_path / "c.mp4", Clip(fps=FPS), start=0, count=60), 60, "chunk 0")
+    output = tmp_path / f"video{suffix}"
+    join([picture], output, SoundOrder(file=music_file, codec=SoundCodec.COPY))
+    found = decoded(output)[::2]
+    assert lag(whole, found[: len(whole)]) == 0
