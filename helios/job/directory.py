@@ -11,6 +11,7 @@ from pathlib import Path
 
 from helios.errors import RequestError
 from helios.job.held_path import held_path
+from helios.job.one_name import check_names
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec
 
@@ -107,6 +108,8 @@ class JobDirectory:
     def check_writable(self, outputs: Iterable[Path]) -> None:
         """Refuse outputs in folders in which nothing can be written, or where nobody else's files can be moved.
 
+        Outputs whose names the file system does not tell apart are refused, too.
+
         Blocking: it tries to write.
 
         Raises:
@@ -125,6 +128,7 @@ class JobDirectory:
                     "rights, or give another job directory (--job-dir)"
                 ) from None
         _check_sticky(outputs)
+        check_names(dict.fromkeys(outputs), mark=ATTEMPT)
 
     def held(self, path: Path, *, make: bool = False) -> AbstractContextManager[Path]:
         """Within a block, a path to the same file through its folder's handle; see `helios.job.held_path`."""
