@@ -27,6 +27,7 @@ from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
+from tasks.request.output_name import plain_name
 from tasks.request.read_files import own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.site import Site, shares_disk, site_of
@@ -187,7 +188,7 @@ class _Video:
     """The stitched video: where it is written on this machine, and its address in storage if it goes there."""
 
     def __init__(self, request: RenderRequest, spec: JobSpec, directory: JobDirectory) -> None:
-        wanted = request.output_file
+        wanted = None if request.output_file is None else plain_name(request.output_file)
         self.url = wanted if wanted is not None and is_storage_url(wanted) else None
         self.path: Path | None = None
         if not request.is_joined:
@@ -273,9 +274,9 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
         if any(output == directory.output(chunk.output_file) for chunk in spec.chunks):
             raise RequestError(f"The output file {output} is also a chunk's output; name another one")
     container_of(output)
-    if output.is_dir():
-        raise RequestError(f"The output file {output} is a directory; name a file in it")
     try:
+        if output.is_dir():
+            raise RequestError(f"The output file {output} is a directory; name a file in it")
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise RequestError(f"The folder {output.parent} can't be made: {exc.strerror}; name another output") from None

@@ -228,7 +228,8 @@ class RenderRequest:
         if output is None or not self.is_joined:
             self._refuse_settings_without_video()
             return
-        check_placeholders(output)
+        if self.output_file is not None:  # a document's name is a name
+            check_placeholders(self.output_file)
         name = Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
         check_delivery(name, delivery)
         sound.check(name)

@@ -21,7 +21,7 @@ from farm.missed_runs import MISSED, mark_missed_runs
 from flows.render import render_job
 from helios.errors import RequestError
 from tasks.prefect_api.states import to_be_resumed
-from tasks.request.output_name import complete_name
+from tasks.request.output_name import complete_name, plain_name
 from tasks.request.scheduled_time import SCHEDULE, scheduled_time
 from testbed.jobs import make_job, write_job
 from tests.command import said
@@ -38,6 +38,18 @@ def test_placeholders() -> None:
     with pytest.raises(RequestError, match=r"'\{data\}.mp4' has a placeholder \{data\} that is not known; there are "
                                            r"\{date\}, \{time\}"):  # fmt: skip
         complete_name("{data}.mp4", when)
+    with pytest.raises(RequestError, match=r"For a name with braces in it, write them twice: \{\{data\}\}"):
+        complete_name("{data}.mp4", when)
+    assert plain_name(complete_name("{{date}} {date} {{x}} {.mp4", when)) == "{date} 2026-03-07 {x} {.mp4"
+
+
+async def test_braces_that_belong_to_a_name(tmp_path: Path) -> None:
+    """Braces that are written twice stand in the video's name, and so does what a job document says."""
+    job = make_job([5], outputFile="scene {final}.mp4")
+    _, report = await render(tmp_path, job)
+    assert report.output == str(tmp_path / "scene {final}.mp4")
+    _, report = await render(tmp_path, job, output_file="take {{1}}.mp4")
+    assert report.output == str(tmp_path / "take {1}.mp4")
 
 
 async def test_the_date_is_in_the_video_s_name(tmp_path: Path) -> None:
