@@ -12,9 +12,8 @@ from helios.models.worker import WorkerResult
 from helios.processes.command_output import CommandOutput
 from helios.processes.command_user import CommandUser
 from helios.processes.environment import clean_environment
-from helios.processes.guardian import Started
 from helios.processes.start import start_command
-from helios.processes.tree import ProcessTree
+from helios.processes.tree import ProcessTree, Started
 
 DEFAULT_GRACE_SECONDS = 5.0
 """Between SIGTERM and SIGKILL."""

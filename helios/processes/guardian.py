@@ -24,7 +24,7 @@ from helios.processes import guardian_process
 from helios.processes.attempt_folder import VARIABLE as FOLDER
 from helios.processes.command_user import CommandUser
 from helios.processes.guardian_process import HEADER
-from helios.processes.tree import MARKER
+from helios.processes.tree import MARKER, Started
 
 STOP_SECONDS = 10.0
 """How long this process waits at its end for the guardian, which ends the commands that are left."""
@@ -35,16 +35,6 @@ that run for an attempt are found. It is the parent of every command, and has no
 
 class StartRefusedError(OSError):
     """The command could not be started; errno says why, as far as the system did."""
-
-
-@dataclass(frozen=True)
-class Started:
-    """A command that was started."""
-
-    pid: int
-    """Its process id."""
-    warden: int
-    """Process id of its parent, which lives as long as any descendant of the command does."""
 
 
 @dataclass

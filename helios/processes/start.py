@@ -10,7 +10,8 @@ from pathlib import Path
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
 from helios.processes.command_user import CommandUser
-from helios.processes.guardian import Started, guardian
+from helios.processes.guardian import guardian
+from helios.processes.tree import Started
 
 # The machine lacks a resource that another attempt may find: processes, memory, open files.
 _SHORTAGES = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ETXTBSY}

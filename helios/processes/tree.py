@@ -12,10 +12,9 @@ import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import psutil
-
-from helios.processes.guardian import Started
 
 MARKER = "HELIOS_PROCESS_TREE"
 """Environment variable that every process of a tree carries."""
@@ -54,6 +53,16 @@ async def end_commands_of(owner: str) -> int:
             break
         await asyncio.sleep(POLL_SECONDS)
     return len(killed)
+
+
+@dataclass(frozen=True)
+class Started:
+    """A command that was started."""
+
+    pid: int
+    """Its process id."""
+    warden: int
+    """Process id of its parent, which lives as long as any descendant of the command does."""
 
 
 class ProcessTree:

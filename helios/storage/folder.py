@@ -10,12 +10,12 @@ import hashlib
 import os
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import obstore
 
@@ -23,6 +23,7 @@ from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 from helios.storage.digest import HashedParts
 from helios.storage.local_folder import path_of, remove_empty_folders
+from helios.storage.persistent import persistent
 from helios.storage.stores import (
     CredentialProvider,
     ObjectExistsError,
@@ -34,7 +35,6 @@ from helios.storage.stores import (
 )
 from helios.storage.urls import check_key, is_within, join_url, split_url
 
-P = ParamSpec("P")
 T = TypeVar("T")
 PIECE_BYTES = 1024 * 1024
 """A download is hashed and written in pieces of this size."""
@@ -52,23 +52,6 @@ _TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer"
 _CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
-PAUSES_SECONDS = (0.2, 1.0, 3.0)
-"""Before an operation is tried again as a whole: obstore does not repeat a transfer that broke in the middle."""
-
-
-def _persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Try an operation again while its server is away."""
-
-    @wraps(method)
-    async def tried(*args: P.args, **kwargs: P.kwargs) -> T:
-        for pause in PAUSES_SECONDS:
-            try:
-                return await method(*args, **kwargs)
-            except WorkerUnavailableError:
-                await asyncio.sleep(pause)
-        return await method(*args, **kwargs)
-
-    return tried
 
 
 class Storage:
@@ -108,7 +91,7 @@ class Storage:
         own, key = split_url(self.url)[1], split_url(url)[1]
         return check_key(key[len(own) :].lstrip("/"))
 
-    @_persistent
+    @persistent
     async def upload(self, path: Path, key: str, *, expected: str | None = None) -> Artifact:
         """Store a file, in parts where it is large; replaces what is there when it is whole.
 
@@ -136,7 +119,7 @@ class Storage:
         digest, size = await _in(_TRANSFERS, put)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
-    @_persistent
+    @persistent
     async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
         """Fetch a file; it appears under its name when it is whole and has the expected digest.
 
@@ -170,7 +153,7 @@ class Storage:
             temporary.unlink(missing_ok=True)
         return arrived
 
-    @_persistent
+    @persistent
     async def digest(self, key: str) -> tuple[str, int]:
         """An object's SHA-256 in hexadecimal, and its size in bytes, by reading all of it.
 
@@ -196,7 +179,7 @@ class Storage:
                 size += take(piece)
         return digest.hexdigest(), size
 
-    @_persistent
+    @persistent
     async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
         """A small object's content; None where there is none.
 
@@ -217,7 +200,7 @@ class Storage:
 
         return await _in(_CALLS, get)
 
-    @_persistent
+    @persistent
     async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
         """Store a small object in one atomic step.
 
@@ -255,7 +238,7 @@ class Storage:
         with suppress(RequestError):
             await self.delete(trial)
 
-    @_persistent
+    @persistent
     async def size(self, key: str) -> int | None:
         """An object's size in bytes; None where there is none."""
 
@@ -283,7 +266,7 @@ class Storage:
             for entry in batch:
                 yield entry
 
-    @_persistent
+    @persistent
     async def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
         with suppress(FileNotFoundError):

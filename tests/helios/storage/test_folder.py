@@ -25,7 +25,7 @@ from testbed.cloud.google import Google
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses between the tries of an operation whose server is away."""
-    monkeypatch.setattr("helios.storage.folder.PAUSES_SECONDS", (0.05, 0.05))
+    monkeypatch.setattr("helios.storage.persistent.PAUSES_SECONDS", (0.05, 0.05))
 
 
 @pytest.fixture
