@@ -53,7 +53,9 @@ def no_video(job: PreparedJob) -> str | None:
 def completed(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobReport]:
     """The state of a job that is done: its message says where the video is, and what it is."""
     report = _report(run, RunState.COMPLETED, duration_ms=duration_ms)
-    log.info("Done: %d frames in %d chunks in %.1f s%s", report.frames, len(report.chunks),
+    # What a merge command made is not known where no video of it was found, nor how many frames that has.
+    frames = "" if report.merged and report.video is None else f"{report.frames} frames in "
+    log.info("Done: %s%d chunks in %.1f s%s", frames, len(report.chunks),
              report.duration_ms / 1000, f": {report.output}" if report.output else "")  # fmt: skip
     took = duration(report.duration_ms / 1000)
     if (message := no_video(run.identity.job)) is not None:
