@@ -25,8 +25,8 @@ from helios.processes.environment import clean_environment
 from helios.processes.reader_process import HEADER, LENGTH, START
 
 Result = TypeVar("Result")
-MODULES = ("helios.media.verify", "helios.media.copies", "helios.media.comparison")
-"""What the readers import beforehand."""
+MODULES = ("helios.media.verify",)
+"""What the readers import beforehand; an audit imports numpy, when there is one."""
 LOOK_SECONDS = 0.05
 """Between two looks at whether a reader is to stop."""
 START_SECONDS = 120.0
@@ -34,6 +34,15 @@ START_SECONDS = 120.0
 STOP_SECONDS = 5.0
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Numpy's: forks have none of them."""
+
+
+def prepare_readers() -> None:
+    """Start what readers need, so that it is there when the first output is.
+
+    Raises:
+        WorkerUnavailableError: It can't be started.
+    """
+    _readers.start()
 
 
 async def run_apart(

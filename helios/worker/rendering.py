@@ -102,7 +102,9 @@ class Rendering:
             check_tree(folder.keys, chunk.output_file)
             self._check_disk(needed + folder.bytes)
             await folder.fetch(space.files)
-        (space.files / chunk.output_file).parent.mkdir(parents=True, exist_ok=True)
+        output = space.files / chunk.output_file
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.unlink(missing_ok=True)  # an input file of its name would be taken for the output of an idle command
         return chunk, spec
 
     async def _bundle(self, url: str) -> AssetBundle:

@@ -10,6 +10,7 @@ from helios.job.directory import JobDirectory
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
+from helios.processes.reader import prepare_readers
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from tasks.site.site import Attempt, Order
@@ -42,7 +43,8 @@ class LocalSite:
     async def open(
         self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
     ) -> list[str]:
-        """Do nothing: the disk is ready."""
+        """Start what is going to verify outputs; the disk is ready."""
+        prepare_readers()
         return []
 
     async def order(self, attempt: Attempt) -> Order:

@@ -26,7 +26,7 @@ from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 from testbed.http_server import Answer, answering
 from testbed.jobs import make_job
-from testbed.video import read_numbers
+from testbed.video import Clip, read_numbers, write_clip
 from tests.command import until
 from tests.helios.worker.stored import store_command, store_job, store_script
 
@@ -467,6 +467,19 @@ async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage)
     empty = store_job(storage, {**document, "assetsUrl": join_url(storage.url, "nothing")})
     answer = await runtime.run(request_for(empty))
     assert "no input files below" in str(answer.error)
+
+
+async def test_an_input_file_with_the_output_s_name(runtime: WorkerRuntime, storage: Storage, tmp_path: Path) -> None:
+    """An input file that is called like the output is not taken for it when the command writes nothing."""
+    scene = tmp_path / "scene"
+    scene.mkdir()
+    write_clip(scene / "out.mp4", Clip(), start=0, count=1)
+    job = store_command(storage, "true")
+    document = json.loads(path_of(str(job.job_url)).read_text())
+    url = store_job(storage, {**document, "assetsUrl": await bundle_of(scene, storage)})
+    answer = await runtime.run(request_for(url))
+    assert answer.artifact is None
+    assert "out.mp4 was not written" in str(answer.error)
 
 
 async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storage: Storage) -> None:
