@@ -57,7 +57,9 @@ def main() -> None:
     except BrokenPipeError:
         code = EXIT_FAILED  # nobody reads what is printed
         _leave_output()
-    except Exception as exc:  # noqa: BLE001  no traceback reaches a user
+    except SystemExit:
+        raise
+    except BaseException as exc:  # noqa: BLE001  no traceback reaches a user; Prefect's signals are no Exceptions
         line, code = told(exc)
         _say_last(f"helios-job: {line}")
     sys.exit(code)

@@ -31,6 +31,8 @@ def explain(error: BaseException) -> str | None:
         return _explain_setting(error)
     if type(error).__name__ == "TOMLDecodeError":
         return f"A file of Prefect's settings is no TOML ({error}); mend profiles.toml in PREFECT_HOME (~/.prefect)"
+    if type(error).__name__ == "Abort":
+        return str(error)  # Prefect's signal of a run that goes on in another process, which was resumed at once
     return _explain_answer(error)
 
 

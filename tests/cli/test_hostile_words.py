@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from prefect.exceptions import Abort
 
 from cli.failures import told
 from cli.say import say
@@ -137,6 +138,11 @@ def test_errors_of_the_system(error: Callable[[], object], says: str) -> None:
     assert isinstance(found, BaseException)
     assert says in str(expected(found))
     assert expected(KeyError("x")) is None
+
+
+def test_the_loser_of_two_resumes() -> None:
+    """A run that another process goes on with is told in a line: Prefect's signal for that is no Exception."""
+    assert told(Abort("The job 'x' is being rendered")) == ("The job 'x' is being rendered", 1)
 
 
 def test_what_is_printed_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
