@@ -6,11 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +25,6 @@ from tests.command import HELIOS_JOB, helios_job, until
 
 PROGRAMS = find_programs()
 AUTH = "helios:of-this-test"
-OF_LOCAL = {"deployments": {"name": {"any_": ["local"]}}}
-"""The runs of a deployment that has no schedule."""
 pytestmark = [
     pytest.mark.skipif(PROGRAMS is None, reason="needs Debian's package postgresql"),
     pytest.mark.slow,
@@ -79,13 +74,6 @@ class Farm:
         """A run's status."""
         found: dict[str, Any] = json.loads(self.ask("status", run, "--json"))
         return found
-
-    def api(self, verb: str, path: str, body: object = None) -> Any:
-        """Ask the server's API."""
-        user, _, password = AUTH.partition(":")
-        answer = httpx.request(verb, f"{self.url}{path}", json=body, auth=(user, password), timeout=60)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
 
     def _answers(self) -> bool:
         assert self.server.poll() is None, (self.folder / "server.log").read_text()
@@ -139,82 +127,6 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
                 assert len(set(rendered)) == 8
                 assert len(rendered) <= 9
             assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make mount namespaces")
-def test_checkouts_at_other_paths(tmp_path: Path) -> None:
-    """Workers that see the checkout elsewhere, and nothing at its old path, carry on each other's runs.
-
-    The run is started by an automation that sends null for what the deployment says, and by Prefect's command line.
-    """
-    assert PROGRAMS is not None
-    with postgres(PROGRAMS) as database:
-        processes: list[subprocess.Popen[bytes]] = []
-        with ended(processes):
-            farm = Farm(database, tmp_path)
-            processes.append(farm.server)
-            farm.ask("up", "--no-worker")
-            workers = [_worker_elsewhere(farm, f"worker{number}", tmp_path / f"co{number}") for number in range(2)]
-            processes += workers
-            deployment = farm.api("GET", "/deployments/name/render-job/local")["id"]
-            folder = _slow_job(tmp_path / "job", chunks=4).parent
-            says = {
-                "adapter": "local",
-                "job": str(folder / "job.json"),
-                "output_file": "deployed.mp4",
-                "concurrency": 1,
-            }
-            farm.api("PATCH", f"/deployments/{deployment}", {"parameters": says})
-            # Prefect's server itself refuses null for a number or a yes or no, and says so.
-            nulls = dict.fromkeys(["output_file", "job_dir", "adapter", "concurrency", "audio_file", "metadata"])
-            action = {"type": "run-deployment", "source": "selected", "deployment_id": deployment, "parameters": nulls}
-            trigger = {"type": "event", "posture": "Reactive", "expect": ["test.go"], "threshold": 1, "within": 0}
-            farm.api("POST", "/automations/", {"name": "go", "trigger": trigger, "actions": [action]})
-            until(lambda: _has_begun(farm, folder), seconds=300)
-            (busy,) = [worker for worker in workers if worker.pid in _busy(workers)]
-            busy.send_signal(signal.SIGKILL)
-            busy.wait()
-            until(lambda: (folder / "deployed.mp4").exists(), seconds=300)
-            assert read_numbers(folder / "deployed.mp4") == list(range(20))
-            rendered = [note.name.partition("-")[0] for note in (folder / "notes").iterdir()]
-            assert (len(set(rendered)), len(rendered)) == (4, 5), "the chunk in flight is rendered twice"
-            (run,) = farm.api("POST", "/flow_runs/filter", OF_LOCAL)
-            assert run["parameters"]["output_file"] == "deployed.mp4"
-            other = _slow_job(tmp_path / "other", chunks=2)
-            words = ["--param", "output_file=null", "--param", "adapter=null", "--param", f"job={other}", "--watch"]
-            prefect = Path(sys.executable).with_name("prefect")
-            done = subprocess.run([prefect, "deployment", "run", "render-job/local", *words],
-                                  env={**farm.environment, "PREFECT_HOME": str(tmp_path / "client")}, cwd=tmp_path,
-                                  capture_output=True, timeout=300, check=False)  # fmt: skip
-            assert done.returncode == 0, done.stdout + done.stderr
-            assert read_numbers(tmp_path / "other" / "deployed.mp4") == list(range(10))
-
-
-def _worker_elsewhere(farm: Farm, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
-    """A worker in a mount namespace of its own: the checkout is at another path, and has no flow at this one."""
-    (empty := farm.folder / "empty").mkdir(exist_ok=True)
-    checkout.mkdir()
-    script = (
-        f"mount --bind {ROOT} {checkout} && mount --bind {empty} {ROOT}/flows && cd {checkout} && "
-        f"exec {HELIOS_JOB} worker --pool helios --limit 1"
-    )
-    return farm.start(name, "unshare", "--mount", "sh", "-c", script, PYTHONPATH=str(checkout))
-
-
-def _has_begun(farm: Farm, folder: Path) -> bool:
-    """Whether a second chunk is being rendered; sets the automation off while it has no run."""
-    if not farm.api("POST", "/flow_runs/filter", OF_LOCAL):
-        event = {"event": "test.go", "resource": {"prefect.resource.id": "test"}, "id": str(uuid.uuid4()),
-                 "occurred": datetime.now(UTC).isoformat()}  # fmt: skip
-        farm.api("POST", "/events", [event])
-        time.sleep(5)  # else it is set off again before its run is there
-    return len(list((folder / "notes").iterdir())) == 2
-
-
-def _slow_job(folder: Path, *, chunks: int) -> Path:
-    (folder / "notes").mkdir(parents=True)
-    words = ["--notes", str(folder / "notes"), "--misbehave", "slow:3"]
-    return write_job(folder, make_job([5] * chunks, extra=words))
 
 
 def _submit(farm: Farm, folder: Path) -> str:
