@@ -42,6 +42,8 @@ SHIFT_LEAST, COLOUR_SHIFT_LEAST = 1.0, 2.5
 SHIFT_FACTOR = 3.0
 """… and this many times the largest change inside both chunks. Good jobs had up to 2.8 where the change was above 0.2
 levels, and pictures went on."""
+SHIFT_SHARE = 0.45
+"""… and brightness by this share of all that changes: in a texture that moves, encoding shifts it by a fifth."""
 EVERYWHERE = 0.4
 """A jump is usual if the median of those at other seams is this share of it: the last frames of starved chunks drift
 away from what their first frames show, by 0.7 to 1.5 levels at every seam (x264, crf 34)."""
@@ -124,7 +126,8 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
         return None
     shift, colour = shifts(before.last[-1], after.first[0])
     inside, colour_inside = max(each.shift for each in steps), max(each.colour_shift for each in steps)
-    is_jump = abs(shift) >= max(SHIFT_LEAST, SHIFT_FACTOR * inside)
+    least = max(SHIFT_LEAST, SHIFT_SHARE * distance(before.last[-1], after.first[0]))
+    is_jump = abs(shift) >= max(least, SHIFT_FACTOR * inside)
     is_colour_jump = abs(colour) >= max(COLOUR_SHIFT_LEAST, SHIFT_FACTOR * colour_inside)
     if not (is_jump or is_colour_jump) or not _go_on(before, after):
         return None

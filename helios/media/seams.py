@@ -60,7 +60,7 @@ class Seam:
     colour_shift: float
     """That of the plane of chroma that changes more."""
     rough: tuple[int, ...]
-    """How suddenly each block changes there; empty where a chunk has a single frame."""
+    """By how much each block jumps there (`_sudden`); empty where a chunk has a single frame."""
     bands: tuple[float, ...]
     """The size of that in each row of blocks, and last in the whole picture, in levels; empty likewise."""
     events: tuple[Event, ...]
@@ -68,7 +68,7 @@ class Seam:
     loose: tuple[Event, ...]
     """All of them, also those around which motion is not steady."""
     is_blink: bool = False
-    """Whether only one frame beside it is another picture."""
+    """Whether only one frame beside it is another picture, or the last frame before it is held."""
     sound_break: float = 0.0
     """How much worse sound goes on there than beside it; 0 where one has none."""
 
@@ -81,23 +81,38 @@ def measure(before: Piece, after: Piece) -> Seam:
     broken = sound_break(one, two) if one and two else 0.0
     if min(len(before.last), len(after.first)) < 2:
         return Seam(before, after, step, *shift, (), (), (), (), sound_break=broken)
-    rough = roughness(*before.last[-2:], *after.first[:2])
+    four = (*before.last[-2:], *after.first[:2])
+    rough = roughness(*four)
+    jump = _sudden(rough, four)
     evenness, here = Evenness(), len(before.last[-3:])
     for picture in (*before.last[-3:], *after.first[:3]):
         evenness.add(picture)
     evenness.finish()
+    loose = tuple((kind, frame - here) for kind, frame in evenness.all)
     return Seam(
         before,
         after,
         step,
         *shift,
-        rough=tuple(rough),
-        bands=tuple(band_sizes(rough)),
+        rough=tuple(jump),
+        bands=tuple(band_sizes(jump)),
         events=tuple((kind, frame - here) for kind, found in evenness.found.items() for frame in found),
-        loose=tuple((kind, frame - here) for kind, frame in evenness.all),
-        is_blink=_is_blink(rough, before.last[-3:], after.first[:3]),
+        loose=loose,
+        # Some encoders (SVT-AV1) show a chunk's last frame but one twice: the next chunk catches up.
+        is_blink=("dips", -1) in loose or _is_blink(rough, before.last[-3:], after.first[:3]),
         sound_break=broken,
     )
+
+
+def _sudden(rough: Sequence[int], frames: Sequence[Numbers]) -> list[int]:
+    """What of a roughness is a jump: no more than the step goes beyond those before and after it, in each block.
+
+    Where a fade begins or ends, the steps become larger from one frame on, and stay so: that is rough, and no jump.
+    """
+    return [
+        min(size, max(c - b - max(b - a, d - c), 0)) if size > 0 else max(size, min(c - b - min(b - a, d - c), 0))
+        for size, a, b, c, d in zip(rough, *frames, strict=True)
+    ]
 
 
 def _is_blink(rough: Sequence[int], last: Sequence[Numbers], first: Sequence[Numbers]) -> bool:

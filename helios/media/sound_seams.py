@@ -21,7 +21,7 @@ BESIDE = 64
 """Samples next to a seam in which that is heard."""
 SILENT_SECONDS = 0.01
 """A silence at a seam is at least so long."""
-ODD_SHARE, BREAK_SHARE = 3, 4
+ODD_SHARE, BREAK_SHARE = 3, 10
 """At most one chunk in so many is odd, and one other seam in so many breaks: else the film is made so."""
 
 
