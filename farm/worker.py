@@ -86,6 +86,10 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
 
     with _called_once_told_to_end(stop), suppress(asyncio.CancelledError):
         await serving
+    _check_server()
+
+
+def _check_server() -> None:
     if own_server.is_gone():
         raise ServerStartError(
             "The farm's Prefect server died, and so the farm has ended; helios-job up starts it anew"

@@ -42,8 +42,7 @@ async def run_command(
 ) -> WorkerResult:
     """Run a command without a shell, in a session of its own, and wait for its end.
 
-    When this returns or raises, every process that the command started is gone, also processes that left
-    its session or outlived it.
+    When this returns or raises, every process that it started is gone, also those that left its session or outlived it.
 
     Args:
         argv: Program and arguments.
