@@ -140,7 +140,9 @@ class Rendering:
 
     async def _command(self, chunk: RenderJobChunk, space: Workspace, log: CommandLog) -> WorkerResult:
         from helios.processes.command import run_command
+        from helios.processes.reader import prepare_readers
 
+        prepare_readers()  # they import what they need while the command runs
         if self._settings.user is not None:
             space.give_to(self._settings.user)
         timeout, left = self._request.timeout_seconds, self._clock.left()
