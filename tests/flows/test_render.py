@@ -559,7 +559,7 @@ COPY = "cp 'made before/{}.mp4' film.mp4"
 
 
 @pytest.mark.parametrize(
-    "command", [COPY.format("right"), "sh -c 'cp made*/right.mp4 renders.mkv; cp made*/short.mp4 preview.mp4'"]
+    "command", [COPY.format("right"), "sh -c 'cp made*/right.mp4 renders.mov; cp made*/short.mp4 preview.mp4'"]
 )
 async def test_what_a_merge_command_writes_is_found(tmp_path: Path, command: str) -> None:
     """A merged video is found by the command's words or by its name, and verified."""
