@@ -230,6 +230,7 @@ async def test_700_mb_of_output_do_not_fill_the_memory() -> None:
     assert len(result.stdout) <= 16 * 1024
 
 
+@pytest.mark.slow
 async def test_700_mb_without_a_line_end() -> None:
     """With 700 MB in one line memory stays flat, and the sink gets every byte in bounded pieces."""
     script = "import sys\nfor _ in range(700): sys.stdout.buffer.write(b'x' * 1_000_000)"

@@ -193,6 +193,7 @@ async def test_a_held_back_byte_gets_no_second_place(client: tuple[Service, http
     assert (await http.get("/health")).json()["running"] == 0
 
 
+@pytest.mark.slow
 async def test_half_open_connections_make_room(tmp_path: Path) -> None:
     """A worker with few open files answers while hundreds of connections send nothing, or half of their headers."""
     service = Service(tmp_path, files=256)

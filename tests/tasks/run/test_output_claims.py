@@ -178,9 +178,10 @@ async def test_no_child_has_the_locks(tmp_path: Path) -> None:
             ["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True
         )
         assert "claims" not in listing.stdout
-        assert "claims" in subprocess.run(
-            ["ls", "-l", f"/proc/{os.getpid()}/fd"], capture_output=True, text=True, check=True
-        ).stdout  # fmt: skip
+        own = subprocess.run(  # files that other threads close meanwhile are errors of ls
+            ["ls", "-l", f"/proc/{os.getpid()}/fd"], capture_output=True, text=True, check=False
+        )
+        assert "claims" in own.stdout
 
 
 async def test_a_cancelled_wait_holds_nothing(tmp_path: Path) -> None:
