@@ -39,7 +39,7 @@ WORDS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "nested data": (("run", "job.json", "--webhook", "http://x/", "--webhook-data", DEEP), "at most 32"),
     "a setting without an end": (("run", "job.json", "--adapter-config", "@/dev/zero"), "not JSON"),
     "a huge size": ((*PLAN, *PATTERN, "--size", "9" * 5000 + "x64"), "expected width x height"),
-    "a huge file name": ((*PLAN, "--size", "64x64", "--output-pattern", "{index:0999999999999}"), "no form of a number"),
+    "a huge file name": ((*PLAN, "--size", "64x64", "--output-pattern", "{index:0999999999999}"), "no form"),
     "a plan into a link to itself": ((*PLAN, *PATTERN, "--size", "64x64", "-o", "loop"), "can't be written"),
     "a cache that is a device": (("cache", "show", "/dev/null"), "is not a folder"),
     "a cache that is a link to itself": (("cache", "show", "loop"), "is not a folder"),

@@ -98,7 +98,7 @@ async def test_a_picture_of_30000_by_30000(tmp_path: Path) -> None:
         + b"".join(struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in pieces)
     )
     bounds = reading_bounds(frames=1, width=64, height=64)
-    with pytest.raises(OutputError, match=r"30000×30000 pixels; expected 64×64|no video stream|can't be read"):
+    with pytest.raises(OutputError, match=r"(30000×30000|0×0) pixels; expected 64×64|no video stream|can't be read"):
         await run_apart(verify_output, path, frames=1, bounds=bounds, **ORDER)
 
 
