@@ -12,7 +12,6 @@ from typing import Any
 if sys.stderr.isatty():
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
 
-
 from prefect.client.schemas.objects import FlowRun
 
 from cli.bar import watched

@@ -31,7 +31,6 @@ from tasks.run.progress import LISTENER, Progress
 RECORD_SECONDS = 60.0
 """How long to wait until the last states are in the server's database."""
 LOOK_SECONDS = 0.2
-LOOK_SERVER_SECONDS = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOGGER = logging.getLogger(__name__)
 
@@ -185,8 +184,7 @@ def _cancelled_without_server(flow: "asyncio.Task[Any]") -> Iterator[None]:
     """
 
     async def look() -> None:
-        while not own_server.is_gone():  # noqa: ASYNC110  no event tells of another command's process
-            await asyncio.sleep(LOOK_SERVER_SECONDS)
+        await own_server.until_gone()
         await asyncio.sleep(own_server.LEAVE_SECONDS)
         flow.cancel()
 

@@ -25,7 +25,6 @@ from tasks.run.termination import called_once_unread
 
 ASK_AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 0.1
-LOOK_SERVER_SECONDS = 1.0
 
 
 async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> None:
@@ -119,8 +118,7 @@ def _called_once_told_to_end(stop: Callable[[], Coroutine[Any, Any, None]]) -> I
 
 async def _look_at_server(end: Callable[[], None]) -> None:
     """Call a function once the server that ends with this process is gone."""
-    while not own_server.is_gone():  # noqa: ASYNC110  no event tells of a process that is not this one's child
-        await asyncio.sleep(LOOK_SERVER_SECONDS)
+    await own_server.until_gone()
     end()
 
 

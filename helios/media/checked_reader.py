@@ -45,21 +45,19 @@ class CheckedReader:
         self._digests: list[bytes] = []
         self._block = (-1, b"")
         self._position = 0
-        digest = hashlib.sha256()
-        file.seek(0)
-        first = file.read(KEPT_BYTES + 1)
-        digest.update(first)
-        self.size = len(first)
+        digest, blocks = hashlib.sha256(), list[bytes]()
+        self.size = 0
         """Bytes."""
-        if self.size <= KEPT_BYTES:
-            self._kept = first
-        else:
-            file.seek(0)
-            digest, self.size = hashlib.sha256(), 0
-            while block := file.read(BLOCK_BYTES):
-                digest.update(block)
-                self.size += len(block)
-                self._digests.append(_digest(block))
+        file.seek(0)
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+            self.size += len(block)
+            blocks.append(block)
+            if self.size > KEPT_BYTES:
+                self._digests += map(_digest, blocks)
+                blocks.clear()
+        if not self._digests:
+            self._kept = b"".join(blocks)
         self.sha256 = digest.hexdigest()
         """Digest of all of them, in hexadecimal."""
 

@@ -95,10 +95,8 @@ class Places:
             output.mux(pictures.encode(None))
             if heard is not None:
                 output.mux([*heard.encode(_silence()), *heard.encode(None)])
-            if chapters:
-                write_chapters(
-                    output, chapters
-                )  # after the first frame, as in a join, which learns them chunk by chunk
+            if chapters:  # after the first frame, as in a join, which learns them chunk by chunk
+                write_chapters(output, chapters)
         with av.open(BytesIO(file.getvalue()), "r") as written:
             yield written
 

@@ -89,9 +89,11 @@ def whole(frame: VideoFrame) -> bytes:
 def _frame_at(video: Path, index: int) -> VideoFrame:
     """A frame by its index; decodes from the key frame before it."""
     found = first_frame(video)
+    if index == 0 or found.pts is None:
+        return found
     with open_media(video) as container:
         stream = moving_pictures(container)[0]
-        if index == 0 or found.pts is None or not stream.average_rate or stream.time_base is None:
+        if not stream.average_rate or stream.time_base is None:
             return found
         ticks = 1 / (stream.average_rate * stream.time_base)
         wanted = found.pts + index * ticks - ticks / 2

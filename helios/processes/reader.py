@@ -200,20 +200,23 @@ class _Readers:
 
     def close(self) -> None:
         """End them all."""
-        for reader in self._idle:
-            reader.close()
-        if self._socket is not None and self._process is not None:
-            self._socket.close()
+        self._leave()
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
 
     def forget(self) -> None:
         """In a forked process, leave them to the parent."""
+        self._leave()
+        if self._process is not None:
+            self._process.returncode = 0  # it is not this process's child
+
+    def _leave(self) -> None:
+        """Close this process's ends of their sockets: they end when no process has them any more."""
         for reader in self._idle:
             reader.close()
-        if self._socket is not None and self._process is not None:
+        if self._socket is not None:
             self._socket.close()
-            self._process.returncode = 0  # it is not this process's child
 
     def _started(self) -> socket.socket:
         if self._socket is not None and self._process is not None and self._process.poll() is None:

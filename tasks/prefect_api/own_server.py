@@ -4,6 +4,7 @@ Such a server has a credential that is made anew at each start, so that once its
 its place: there is nothing to wait for.
 """
 
+import asyncio
 import os
 import select
 import signal
@@ -16,6 +17,7 @@ from helios.processes.identity import process_start
 
 VARIABLE = "HELIOS_OWN_SERVER"
 """Set in a process that uses such a server, and in its children: the server's process id, and when it began."""
+LOOK_SECONDS = 1.0
 LEAVE_SECONDS = 8.0
 """How long a flow's process may take to end its commands once its server is gone. The guardian ends what is left."""
 GONE = "The Prefect server of this run, which ends with the command that started it, is gone"
@@ -35,6 +37,12 @@ def is_gone() -> bool:
     """Whether this process has such a server, and the server's process is no more."""
     pid, _, started = os.environ.get(VARIABLE, "").partition(" ")
     return pid.isdigit() and process_start(int(pid)) != started
+
+
+async def until_gone() -> None:
+    """Wait until `is_gone`; for ever in a process without such a server."""
+    while not is_gone():  # noqa: ASYNC110  no event tells of a process that is not this one's child
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def end_with_server() -> None:
