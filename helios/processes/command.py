@@ -74,10 +74,10 @@ async def run_command(
         except TimeoutError:
             await _stop(tree, output, grace_seconds)
             message = f"{argv[0]} ran longer than its timeout of {timeout_seconds:g} s and was stopped"
-            raise CommandTimeoutError(output.explain(message)) from None
+            raise CommandTimeoutError(output.explain_stop(message)) from None
         except CommandStalledError as exc:
             await _stop(tree, output, grace_seconds)
-            raise CommandStalledError(output.explain(str(exc))) from None
+            raise CommandStalledError(output.explain_stop(str(exc))) from None
         except BaseException as exc:
             if tree.leader is not None or not isinstance(exc, RequestError):  # it was started, or may have been
                 await _stop(tree, output, grace_seconds)
@@ -145,8 +145,10 @@ async def _stop(tree: ProcessTree, output: CommandOutput, grace_seconds: float) 
     """End the whole tree and take the rest of the output from the pipes, also when this is cancelled meanwhile."""
 
     async def stop() -> None:
+        output.stopping()
         await tree.end(grace_seconds=grace_seconds)
         await asyncio.wait([output.closed], timeout=DRAIN_SECONDS)
+        output.hand_on_the_rest()
 
     _, cancelled = await _uninterrupted(stop())
     if cancelled is not None:

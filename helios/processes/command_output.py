@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import re
+from collections.abc import Sequence
 from functools import partial
 
 from helios.adapter import OutputSink
@@ -9,6 +11,9 @@ from helios.errors import WorkerUnavailableError
 from helios.models.worker import WorkerResult
 from helios.processes.output import OutputReader
 from helios.processes.telling_lines import has_errors, telling_lines
+
+_WORD_OF_A_SHELL = re.compile(r"^(\S+: line \d+: +\d+ )?(Terminated|Killed)( .*)?$")
+"""What dash and bash print when their child was ended before them."""
 
 
 class CommandOutput:
@@ -26,6 +31,7 @@ class CommandOutput:
         self._pipes: dict[int, asyncio.BaseTransport] = {}
         self._open = set(self.readers)
         self._sink_error: Exception | None = None
+        self._errors_before_stop = ""
 
     async def connect(self, stdout: int, stderr: int) -> None:
         """Take over the reading ends of both pipes."""
@@ -68,12 +74,25 @@ class CommandOutput:
         if self.exited.done() and not self.exited.cancelled():
             self.exited.exception()  # read here, so that asyncio does not warn about a late error
 
+    def stopping(self) -> None:
+        """Note that the command is being stopped: what its shell says of that is not the command's word."""
+        self._errors_before_stop = self.readers[2].tail
+
+    def hand_on_the_rest(self) -> None:
+        """Hand on the unfinished last lines, once nothing else comes."""
+        if self._sink_error is not None:
+            return
+        try:
+            for reader in self.readers.values():
+                reader.close()
+        except Exception as exc:  # noqa: BLE001  whatever the caller's sink raises goes back to the caller
+            self._sink_error = exc
+
     def finish(self) -> None:
-        """Hand on an unfinished last line, and raise what the sink raised after the exit."""
+        """Hand on the unfinished last lines, and raise what the sink raised after the exit."""
+        self.hand_on_the_rest()
         if self._sink_error is not None:
             raise self._sink_error
-        for reader in self.readers.values():
-            reader.close()
 
     def result(self, *, duration_ms: int) -> WorkerResult:
         """How the command ended, once it has."""
@@ -84,21 +103,34 @@ class CommandOutput:
             duration_ms=duration_ms,
         )
 
-    def explain(self, message: str) -> str:
-        """Append the last lines of the output to a message."""
-        return _with_lines(message, self.readers[2].tail, self.readers[1].tail)
+    def explain_stop(self, message: str) -> str:
+        """Append what a stopped command said last, on both streams, to a message.
+
+        How far it came is on one of them, and why it came no further may be on the other.
+        """
+        said = [text for text in (self.readers[1].tail, self._errors()) if text.strip()]
+        chosen = [telling_lines(text, lines=5 if len(said) == 1 else 3) for text in said]
+        found = [line for lines, _ in chosen for line in lines]
+        return _with_lines(message, found, are_last=all(are_last for _, are_last in chosen))
+
+    def _errors(self) -> str:
+        """The end of stderr, without what a shell said of the stop."""
+        tail, before = self.readers[2].tail, self._errors_before_stop
+        kept = before if tail.startswith(before) else ""
+        late = tail[len(kept) :].splitlines(keepends=True)
+        return kept + "".join(line for line in late if not _WORD_OF_A_SHELL.match(line.rstrip()))
 
 
 def explain_exit(name: str, ended: WorkerResult) -> str:
     """Say how a command that failed ended, with the lines of its output that tell why."""
     how = f"exited with code {ended.exit_code}" if ended.exit_code > 0 else f"was ended by signal {-ended.exit_code}"
-    return _with_lines(f"{name} {how}", ended.stderr, ended.stdout)
+    is_silent = not ended.stderr.strip() or (not has_errors(ended.stderr) and has_errors(ended.stdout))
+    found, are_last = telling_lines(ended.stdout if is_silent else ended.stderr)
+    return _with_lines(f"{name} {how}", found, are_last=are_last)
 
 
-def _with_lines(message: str, stderr: str, stdout: str) -> str:
-    """Append the telling lines of a command's output to a message about it."""
-    is_silent = not stderr.strip() or (not has_errors(stderr) and has_errors(stdout))
-    found, are_last = telling_lines(stdout if is_silent else stderr)
+def _with_lines(message: str, found: Sequence[str], *, are_last: bool) -> str:
+    """Append lines of a command's output to a message about it."""
     if not found:
         return f"{message}; it printed nothing"
     return "\n  ".join([f"{message}. Its {'last lines' if are_last else 'lines that matter'}:", *found])

@@ -16,6 +16,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from adapters import limit_name
 from tasks.page.progress_text import obstacles
 from tasks.prefect_api.api import RunApi
+from tasks.run import slots as slots_module
 from tasks.run.progress import LISTENER, ProgressTracker
 from tasks.run.slots import AdapterSlots
 from testbed.jobs import make_job, write_job
@@ -108,9 +109,13 @@ async def test_the_slot_of_a_killed_run(client: PrefectClient, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
 
 
-async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient) -> None:
+async def test_a_slot_stays_with_its_run_and_is_given_back(
+    client: PrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A slot stays with its run from one attempt to the next, and is freed soon after no attempt needs it."""
     name = await make_limit(client, 2)
+    usual = slots_module.IDLE_SECONDS
+    monkeypatch.setattr(slots_module, "IDLE_SECONDS", 600)  # a busy server answers no request within the usual second
     slots = slots_of(client, name)
     async with slots.kept():
         asked = Questions(client)
@@ -121,6 +126,12 @@ async def test_a_slot_stays_with_its_run_and_is_given_back(client: PrefectClient
         assert asked.count == 1
         async with slots.held(), slots.held():
             assert await taken(client, name) == 2
+    assert await taken(client, name) == 0
+    monkeypatch.setattr(slots_module, "IDLE_SECONDS", usual)
+    slots = slots_of(client, name)
+    async with slots.kept():
+        async with slots.held():
+            assert await taken(client, name) == 1
         await eventually(lambda: _is_free(client, name))
         async with slots.held():
             assert await taken(client, name) == 1

@@ -357,9 +357,9 @@ async def test_a_chunk_that_hangs_is_stopped_at_its_timeout(tmp_path: Path, proc
 async def test_a_chunk_that_stalls_is_tried_again(tmp_path: Path) -> None:
     """A stalled chunk is tried again as a failure of its command; the report has both numbers of retries."""
     job = make_job((5,))
-    job["chunks"][0]["command"] = "sh -c 'echo hanging; exec sleep 600'"  # begins within a second on any machine
-    state, report = await render(tmp_path, job, stall_timeout_seconds=1, retries=1)
-    assert "did not change for 1 s, and was stopped. Its last lines:\n  hanging" in (state.message or "")
+    job["chunks"][0]["command"] = "sh -c 'echo hanging; exec sleep 600'"  # begins within a moment on any machine
+    state, report = await render(tmp_path, job, stall_timeout_seconds=3, retries=1)
+    assert "did not change for 3 s, and was stopped. Its last lines:\n  hanging" in (state.message or "")
     assert (report.chunks[0].attempts, report.chunks[0].command_failures) == (2, 2)
     assert report.chunks[0].environment_failures == 0
     assert (report.retries, report.environment_retries) == (1, 5)
