@@ -9,9 +9,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 import pytest
@@ -97,6 +98,43 @@ def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     answer = prefect("deployment", "run", "render-job/local", "--param", f"job={path}", "--watch")
     assert "Flow run finished successfully" in answer
     assert read_numbers(tmp_path / "video.mp4") == list(range(60, 180))
+
+
+def test_nulls_of_automations_and_of_the_command_line(worker: str, tmp_path: Path) -> None:
+    """A run with null for every parameter is as its deployment says, whoever sent it: the server lets it pass.
+
+    What the server lets pass and is no value of its parameter, the run refuses before anything is rendered.
+    """
+    (tmp_path / "work").mkdir()
+    path = write_job(tmp_path, make_job([5] * 2))
+    parameters = {"job": str(path), "adapter": "local", "job_dir": str(tmp_path / "work"),
+                  "output_file": str(tmp_path / "video.mp4"), "overwrite": True}  # fmt: skip
+    local = ask_api("GET", f"{worker}/deployments/name/render-job/local")
+    told = ("flow_id", "entrypoint", "pull_steps", "parameter_openapi_schema", "enforce_parameter_schema")
+    of_pool = {"work_pool_name": "helios", "name": f"nulls-{tmp_path.name}", "parameters": parameters}
+    made = ask_api("POST", f"{worker}/deployments/", {name: local[name] for name in told} | of_pool)
+    nulls = dict.fromkeys(local["parameter_openapi_schema"]["properties"])
+    run_it = {"type": "run-deployment", "source": "selected", "deployment_id": made["id"], "parameters": nulls}
+    on_event = {"type": "event", "posture": "Reactive", "expect": ["films.arrived"], "threshold": 1, "within": 0}
+    ask_api("POST", f"{worker}/automations/", {"name": "films", "trigger": on_event, "actions": [run_it]})
+
+    def has_begun() -> bool:
+        """Whether the automation has made its run; it learns of itself some time after it was made."""
+        event = {"occurred": datetime.now(UTC).isoformat(), "event": "films.arrived", "id": str(uuid4()),
+                 "resource": {"prefect.resource.id": "films"}}  # fmt: skip
+        ask_api("POST", f"{worker}/events", [event])
+        sent: list[Any] = ask_api("POST", f"{worker}/flow_runs/filter", {"deployments": {"id": {"any_": [made["id"]]}}})
+        return bool(sent)
+
+    until(has_begun)
+    until(lambda: (tmp_path / "video.mp4").exists())
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+    words = [word for name in ("job", "output_file", "retries", "strict", "adapter", "audio_tracks", "audit")
+             for word in ("--param", f"{name}=null")]  # fmt: skip
+    name = f"render-job/{made['name']}"
+    assert "Flow run finished successfully" in prefect("deployment", "run", name, *words, "--watch")
+    answer = prefect("deployment", "run", name, "--param", "retries=many", "--watch", check=False)
+    assert "retries" in answer
 
 
 @pytest.mark.slow

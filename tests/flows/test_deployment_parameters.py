@@ -37,7 +37,7 @@ async def deploy(client: PrefectClient, folder: Path, **parameters: Any) -> UUID
         entrypoint="flows/render.py:render_job",
         parameters={"job": str(path)} | parameters,
         parameter_openapi_schema=render_job.parameters.model_dump(),
-        enforce_parameter_schema=True,
+        enforce_parameter_schema=False,  # as prefect.yaml says
     )
 
 
