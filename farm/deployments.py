@@ -5,10 +5,12 @@ from typing import Any
 
 import httpx
 from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.actions import DeploymentFlowRunCreate
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import DeploymentSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.states import Scheduled, to_state_create
 
 from farm.server.answers import describe_answer
 from helios.errors import RequestError
@@ -61,10 +63,12 @@ async def submit_run(
     return FlowRun.model_validate(answer.json())
 
 
-def _order(parameters: Mapping[str, Any], queue: str | None) -> dict[str, Any]:
-    """The body of the request for a run, whose parameters the server checks although the deployment lets it not."""
-    order = {"state": {"type": "SCHEDULED"}, "parameters": dict(parameters), "enforce_parameter_schema": True}
-    return order if queue is None else order | {"work_queue_name": queue}
+def _order(parameters: Mapping[str, Any], queue: str | None) -> DeploymentFlowRunCreate:
+    """The request for a run, whose parameters the server is to check although the deployment does not ask for it."""
+    order = DeploymentFlowRunCreate(
+        state=to_state_create(Scheduled()), parameters=dict(parameters), enforce_parameter_schema=True
+    )
+    return order if queue is None else order.model_copy(update={"work_queue_name": queue})
 
 
 async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:

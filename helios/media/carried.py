@@ -31,10 +31,15 @@ QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "zho": "chi", "ell": "gre", "
 """ISO 639-2's codes whose place FFmpeg has under another code in MOV's table of languages."""
 OF_ONE_FILE = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "vendor_id", "duration"),
-    *("alpha_mode", "stereo_mode", "rotate", "timecode", "name", "title", "language", "handler_name"),
+    *("alpha_mode", "stereo_mode", "rotate", "timecode", "name", "title", "language", "handler_name", "reel_name"),
     *("number_of_frames", "number_of_bytes", "bps"),
 }
 """Tags that describe one file and how it was written, or that are carried in another way."""
+NAMED_BY_PROGRAMS = {
+    "handler_name": ("handle", "core media", "iso media", "apple "),
+    "encoder": ("lavc", "lavf"),
+}
+"""Tags of tracks that programs fill in with names of their own, in which these words stand: they say nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Track:
             title=tags.get("title") or tags.get("name") or "",
             language=tags.get("language", "und"),
             disposition=int(stream.disposition),
-            tags=_kept(stream.metadata),
+            tags=_kept(stream.metadata) | _given_names(tags, is_copied=isinstance(stream, VideoStream)),
         )
 
     def put_on(self, stream: VideoStream | AudioStream) -> None:
@@ -147,16 +152,18 @@ class Said:
         """Read it from an open file."""
         context = video.codec_context
         others = [one for one in file.streams if one not in (video, audio)]
-        timecodes = [
-            _lower(tags).get("timecode") for tags in (video.metadata, *(one.metadata for one in others), file.metadata)
-        ]
+        tagged = [_lower(tags) for tags in (video.metadata, *(one.metadata for one in others), file.metadata)]
+        track = Track.of(video)
+        # MOV has the reel's name beside the time code, in a track of its own.
+        if reel := next((tags["reel_name"] for tags in tagged[:-1] if "reel_name" in tags), None):
+            track = replace(track, tags={**track.tags, "reel_name": reel})
         return cls(
             tags=_kept(file.metadata) | {key: value for key, value in file.metadata.items() if key.lower() == "title"},
-            video=Track.of(video),
+            video=track,
             audio=Track.of(audio) if audio else None,
             facts=facts,
             color=(context.color_range, context.color_primaries, context.color_trc, context.colorspace),
-            timecode=next((code for code in timecodes if code), ""),
+            timecode=next((code for tags in tagged if (code := tags.get("timecode"))), ""),
             others=tuple(
                 _kind(one) for one in others if "timecode" not in _lower(one.metadata) and not _has_chapters(one)
             ),
@@ -243,6 +250,20 @@ def _kind(stream: Stream) -> str:
 def _lower(tags: Mapping[str, str]) -> dict[str, str]:
     """Matroska writes the names of tags in capitals."""
     return {key.lower(): value for key, value in tags.items()}
+
+
+def _given_names(tags: Mapping[str, str], *, is_copied: bool) -> dict[str, str]:
+    """Names that a person, and not a program, gave a track.
+
+    Args:
+        tags: Of the track.
+        is_copied: Whether its packets are copied: what is encoded again has another encoder.
+    """
+    return {
+        key: tags[key]
+        for key, words in NAMED_BY_PROGRAMS.items()
+        if tags.get(key) and not any(word in tags[key].lower() for word in words) and (is_copied or key != "encoder")
+    }
 
 
 def _kept(tags: Mapping[str, str]) -> dict[str, str]:

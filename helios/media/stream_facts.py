@@ -28,6 +28,8 @@ FIELD_ORDERS = {2: "top first", 3: "bottom first", 4: "bottom first (stored seco
 STEREO_MODE, ALPHA_MODE, PROJECTION, COLOUR = 0x53B8, 0x53C0, 0x7670, 0x55B0
 PROJECTION_TYPE, ROLL = 0x7671, 0x7675
 MAX_CLL, MAX_FALL, MASTERING = 0x55BC, 0x55BD, 0x55D0
+CROPPING = (0x54BB, 0x54AA, 0x54CC, 0x54DD)
+"""Matroska's numbers of pixels that are not shown at the top, the bottom, the left and the right."""
 SITING = (0x55B7, 0x55B8)
 """Matroska's horizontal and vertical place of chroma samples: 1 is at the first luma sample, 2 is half-way."""
 LEFT = (1, 2)
@@ -46,6 +48,8 @@ class StreamFacts:
     """Shape of a pixel, width to height."""
     rotation: str = "none"
     """How the picture is to be turned before it is shown: `90°` counter-clockwise, or the matrix that mirrors it."""
+    cropping: tuple[int, ...] = ()
+    """Pixels that are not shown at the top, the bottom, the left and the right, though they are coded."""
     alpha: bool = False
     """Whether the pictures have transparency."""
     field_order: str = "progressive"
@@ -128,6 +132,10 @@ def _from_matroska(track: bytes) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if mapping := child(track, BLOCK_ADDITION_MAPPING):
         found["dolby_vision"] = _dolby_vision(mapping.data)
+    pictures = child(track, VIDEO)
+    numbers_of = {one.id: one.number for one in elements(pictures.data)} if pictures else {}
+    if any(cropping := tuple(numbers_of.get(side, 0) for side in CROPPING)):
+        found["cropping"] = cropping
     if mode := child(track, VIDEO, STEREO_MODE):
         found["stereo_mode"] = mode.number
     kind = child(track, VIDEO, PROJECTION, PROJECTION_TYPE)

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,9 +13,9 @@ from av.container import OutputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from helios.errors import RequestError
+from helios.errors import OutputError, RequestError
 from helios.media.chunk_file import ChunkFile
-from helios.media.ebml import TRACK, VIDEO, elements
+from helios.media.ebml import SEGMENT, TRACK, TRACKS, VIDEO, child, element, elements
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
 from testbed.video import Clip, read_numbers, write_clip
@@ -394,3 +395,63 @@ def test_how_bright_hdr_is(tmp_path: Path, output: str) -> None:
         assert video.said.facts.light_level == said.facts.light_level == (1000, 400)
         assert video.said.facts.mastering_display == pytest.approx(said.facts.mastering_display, abs=1e-4)
         assert len(said.facts.mastering_display) == 10
+
+
+def _named(path: Path, clip: Clip, *, by_person: bool) -> Path:
+    """A chunk whose tracks have names where programs write their own."""
+    plain = write_clip(path.with_stem("plain"), clip, start=0, count=6)
+    with av.open(str(plain)) as one, av.open(str(path), "w") as two:
+        streams = [two.add_stream_from_template(stream, opaque=True) for stream in one.streams]
+        for stream, name in zip(streams, ("Camera A", "Dialogue"), strict=True):
+            stream.metadata["handler_name"] = name if by_person else "Core Media Handler"
+        streams[0].metadata["encoder"] = "Own 2.1" if by_person else "Lavc62.0.0 libx264"
+        if by_person:
+            streams[0].metadata["reel_name"] = "R7"
+        for packet in one.demux():
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                two.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("by_person", [True, False])
+@pytest.mark.parametrize("output", ["video.mp4", "video.mov", "video.mkv", "video.webm"])
+def test_names_that_persons_gave_tracks(tmp_path: Path, output: str, by_person: bool) -> None:
+    """What a person wrote where programs write their own names is kept, or told; what programs wrote is not told."""
+    clip = replace(VP9 if output.endswith("webm") else H264, sample_rate=48_000)
+    chunk = StitchInput(_named(tmp_path / "chunk.mkv", clip, by_person=by_person), 6, "chunk 0")
+    report = FfmpegStitcher().stitch([chunk], tmp_path / output, fps=Fraction(30))
+    if not by_person:
+        assert report.warnings == ()
+        return
+    with av.open(str(tmp_path / output)) as video:
+        said = [{key.lower(): value for key, value in one.metadata.items()} for one in video.streams]
+    assert [one["handler_name"] for one in said[:2]] == ["Camera A", "Dialogue"]
+    for name, value in (("reel_name", "R7"), ("encoder", "Own 2.1")):
+        assert said[0].get(name) == value or f"tag {name} of the video" in "".join(report.warnings)
+
+
+def _cropped(path: Path, *, start: int) -> StitchInput:
+    """A Matroska file of which 16 rows at the top are not to be shown."""
+    data = write_clip(path, H264, start=start, count=6).read_bytes()
+    (segment,) = (one for one in elements(data) if one.id == SEGMENT)
+    head, tracks = {0x114D9B74, 0x1C53BB6B}, child(segment.data, TRACKS, TRACK)  # places in the file, which change
+    assert tracks is not None
+    of_track = [element(one.id, one.data + (element(0x54BB, b"\x10") if one.id == VIDEO else b""))
+                for one in elements(tracks.data)]  # fmt: skip
+    inner = [element(TRACKS, element(TRACK, b"".join(of_track))) if one.id == TRACKS else element(one.id, one.data)
+             for one in elements(segment.data) if one.id not in head]  # fmt: skip
+    path.write_bytes(data[: segment.start] + element(SEGMENT, b"".join(inner)))
+    return StitchInput(path, 6, path.stem)
+
+
+def test_pixels_that_are_not_shown(tmp_path: Path) -> None:
+    """Cropping that stands in the container is kept, and compared."""
+    chunks = [_cropped(tmp_path / f"c{index}.mkv", start=6 * index) for index in range(2)]
+    for output in ("video.mkv", "video.mp4", "video.mov"):
+        stitch(chunks, tmp_path / output)
+        with ChunkFile(tmp_path / output, fps=Fraction(30), frames=12) as video:
+            assert video.said.facts.cropping == (16, 0, 0, 0)
+    whole = StitchInput(write_clip(tmp_path / "whole.mkv", H264, start=6, count=6), 6, "whole")
+    with pytest.raises(OutputError, match=r"whole does not fit c0: cropping \(\) instead of \(16, 0, 0, 0\)"):
+        stitch([chunks[0], whole], tmp_path / "video.mkv")
