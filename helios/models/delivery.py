@@ -102,11 +102,14 @@ class Delivery(WireModel):
     """Settings of the joined video's container; without any, it is an ordinary file that says what its chunks say."""
 
     fragments: Annotated[
-        Fragments | None, BeforeValidator(lambda value: None if value is None else parse_fragments(value))
+        Fragments | None, BeforeValidator(lambda value: None if value in (None, "") else parse_fragments(value))
     ] = None
     """Makes a fragmented MP4 or MOV, for streaming: a fragment for each key frame, or for at least so many seconds.
     Each begins with a key frame."""
-    brand: Annotated[str, AfterValidator(check_brand)] | None = None
+    brand: Annotated[
+        Annotated[str, AfterValidator(check_brand)] | None,
+        BeforeValidator(lambda value: None if value == "" else value),
+    ] = None
     """The major brand of an MP4 or MOV; the container's usual one when empty."""
     metadata: Annotated[dict[str, str], AfterValidator(check_metadata)] = Field(default_factory=dict)
     """Title, comment, … of the file, and the language of its tracks; an empty value leaves out what the chunks say."""

@@ -203,6 +203,9 @@ def test_an_empty_text_is_none() -> None:
     spec = load_job_spec({**make_job(), **dict.fromkeys(names, "")})
     assert spec == load_job_spec(make_job())
     assert [problem.path for problem in problems({**make_job(), "metadata": ""})] == ["metadata"]
+    delivery = JobSpec.model_validate(make_job(delivery={"brand": "", "fragments": ""})).delivery
+    assert delivery is not None
+    assert (delivery.brand, delivery.fragments) == (None, None)
 
 
 def test_an_image_holds_one_frame() -> None:
