@@ -23,6 +23,14 @@ from testbed.postgres import find_programs, postgres
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB, helios_job, until
 
+
+def _can_unshare() -> bool:
+    try:
+        return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 PROGRAMS = find_programs()
 AUTH = "helios:of-this-test"
 pytestmark = [
@@ -127,6 +135,42 @@ def test_two_workers_one_dies(tmp_path: Path) -> None:
                 assert len(set(rendered)) == 8
                 assert len(rendered) <= 9
             assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
+
+
+@pytest.mark.skipif(not _can_unshare(), reason="needs the right to make mount namespaces")
+def test_checkouts_at_other_paths(tmp_path: Path) -> None:
+    """Workers that see the checkout at paths of their own, and no flow at its old one, carry on each other's runs."""
+    assert PROGRAMS is not None
+    with postgres(PROGRAMS) as database:
+        processes: list[subprocess.Popen[bytes]] = []
+        with ended(processes):
+            farm = Farm(database, tmp_path)
+            processes.append(farm.server)
+            farm.ask("up", "--no-worker")
+            workers = [_worker_elsewhere(farm, f"worker{number}", tmp_path / f"checkout{number}") for number in (0, 1)]
+            processes += workers
+            run = _submit(farm, tmp_path / "job")
+            until(lambda: _accepted(tmp_path / "job") > 0, seconds=300)
+            (busy,) = [worker for worker in workers if worker.pid in _busy(workers)]
+            busy.send_signal(signal.SIGKILL)
+            busy.wait()
+            until(lambda: _is_completed(farm, run), seconds=300)
+            assert read_numbers(tmp_path / "job" / "video.mp4") == list(range(40))
+            notes = [note.name.partition("-")[0] for note in (tmp_path / "job" / "notes").iterdir()]
+            assert len(set(notes)) == 8
+            assert len(notes) <= 9
+            assert list((tmp_path / "checkout0").iterdir()) == [], "nothing is there outside the worker's namespace"
+
+
+def _worker_elsewhere(farm: Farm, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
+    """A worker in a mount namespace of its own: the checkout is at another path, and has no flow at this one."""
+    (empty := farm.folder / "empty").mkdir(exist_ok=True)
+    checkout.mkdir()
+    script = (
+        f"mount --bind {ROOT} {checkout} && mount --bind {empty} {ROOT}/flows && cd {checkout} && "
+        f"exec {HELIOS_JOB} worker --pool helios --limit 1"
+    )
+    return farm.start(name, "unshare", "--mount", "sh", "-c", script, PYTHONPATH=str(checkout))
 
 
 def _submit(farm: Farm, folder: Path) -> str:
