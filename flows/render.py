@@ -39,8 +39,9 @@ from tasks.request.complete import complete
 from tasks.request.inline import check_inline
 from tasks.request.made_up_name import is_made_up
 from tasks.request.overwrite import check_overwrite
-from tasks.request.prepare import PreparedJob, prepare
+from tasks.request.prepare import PreparedJob
 from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, HAND_OVERS, RenderRequest
+from tasks.request.sound_file import prepare_job
 from tasks.run.audits import heed_audits
 from tasks.run.errors import JobEndedError
 from tasks.run.hand_over import HandOvers, read_hand_overs
@@ -137,7 +138,7 @@ async def render_job(
                     notify = await with_turn(notify, client, own_run)
                     told = (notify, own_run)
                 request = await complete(request, client, own_run)
-                prepared = await asyncio.to_thread(prepare, request)
+                prepared = await prepare_job(request)
                 await check_overwrite(client, own_run, prepared, overwrite=request.overwrite)
                 calm_collector()
                 # Chunks that are named in the request are rendered anew.
@@ -281,8 +282,7 @@ async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: lo
 
 
 def _describe(job: PreparedJob, in_flight: int) -> str:
-    metadata = job.spec.metadata
-    rate = f"{float(metadata.fps):.6g}"
+    metadata, rate = job.spec.metadata, f"{float(job.spec.metadata.fps):.6g}"
     return (
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
         f"{len(job.chunks)} chunks, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"

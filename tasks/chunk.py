@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
 from helios.errors import HeliosError, RequestError, RetryBudget, file_system_error
+from helios.job.held_join import rehearse_held
 from helios.job.own_file import is_shared, make_own
 from helios.job.shell_signs import describe_shell_signs
 from helios.media.accepted_file import StitchInput
-from helios.media.bounds import reading_bounds
-from helios.media.rehearsal import rehearse
+from helios.media.bounds import MOMENT_SECONDS, reading_bounds, within
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
 from helios.models.report import ChunkResult, ReusedFrom, RunState
@@ -173,16 +174,23 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
     job = run.identity.job
     assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
     run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
-    with run.outputs.held(run.identity.own_place(job.output, "rehearsal")) as temporary:
-        warnings = await asyncio.to_thread(
-            rehearse,
-            StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
+    metadata, temporary = job.spec.metadata, run.identity.own_place(job.output, "rehearsal")
+    try:
+        warnings = await run_apart(
+            rehearse_held,
             job.output,
-            fps=job.spec.metadata.fps,
+            name=f"What {job.output.name} is to be joined from",
+            bounds=within(MOMENT_SECONDS, width=metadata.width, height=metadata.height),
+            root=job.directory.path,
+            temporary=temporary,
+            part=StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
+            fps=metadata.fps,
             order=job.sound,
             delivery=job.delivery,
-            temporary=temporary,
         )
+    finally:
+        with suppress(OSError), run.outputs.held(temporary) as held:  # of a process that was killed
+            held.unlink(missing_ok=True)
     for warning in warnings:
         get_run_logger().warning("%s", warning)
     if job.is_strict and warnings:

@@ -12,12 +12,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError, file_system_error
+from helios.job.held_join import stitch_held
 from helios.job.written_files import VIDEOS, WrittenFiles
 from helios.low_priority import run_low
-from helios.media.accepted_file import check_accepted
-from helios.media.bounds import reading_bounds
+from helios.media.accepted_file import StitchInput, check_accepted
+from helios.media.bounds import joining_bounds, reading_bounds
 from helios.media.merged_file import is_video, verify_merged
-from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput, VideoStitcher
 from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.processes.command_output import explain_exit
@@ -26,8 +26,6 @@ from tasks.request.prepare import VideoUpload
 from tasks.run.ledger import Ledger
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
-
-STITCHER: VideoStitcher = FfmpegStitcher()
 
 
 @task(name="stitch", task_run_name="stitch", persist_result=False, cache_policy=NO_CACHE)
@@ -64,38 +62,37 @@ async def stitch(run: Run) -> OutputReport | State[None]:
 
 
 async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputReport | None:
-    """Stitch in a thread; None if the stitch was cancelled."""
-    stop = threading.Event()
-    with run.outputs.held(run.identity.own_place(output, "stitch")) as temporary:
-        return await _stitched(run, output, inputs, temporary=temporary, stop=stop)
-
-
-async def _stitched(
-    run: Run, output: Path, inputs: list[StitchInput], *, temporary: Path, stop: threading.Event
-) -> OutputReport | None:
-    job = run.identity.job
-    work = asyncio.create_task(
-        asyncio.to_thread(
-            STITCHER.stitch,
-            inputs,
+    """Stitch where that can be ended; None if the stitch was cancelled."""
+    job, place = run.identity.job, run.identity.own_place(output, "stitch")
+    metadata = job.spec.metadata
+    sizes = [part.artifact.bytes for part in inputs if part.artifact is not None]
+    bounds = joining_bounds(
+        frames=sum(part.frames for part in inputs),
+        fps=metadata.fps,
+        width=metadata.width,
+        height=metadata.height,
+        sizes=sizes,
+    )
+    try:
+        return await run_apart(
+            stitch_held,
             output,
-            fps=job.spec.metadata.fps,
+            name=f"What {output.name} is joined from",
+            bounds=bounds,
+            lowered=0,
+            root=job.directory.path,
+            temporary=place,
+            inputs=inputs,
+            fps=metadata.fps,
             order=job.sound,
             sound=run.ledger.sound,
             delivery=job.delivery,
-            temporary=temporary,
-            stop=stop,
         )
-    )
-    try:
-        report = await asyncio.shield(work)
     except asyncio.CancelledError:
-        stop.set()
-        await asyncio.wait([work])
-        if isinstance(work.exception(), StitchCancelledError):
-            return None
-        report = work.result()
-    return report
+        return None
+    finally:
+        with suppress(OSError), run.outputs.held(place) as temporary:  # of a process that was killed
+            temporary.unlink(missing_ok=True)
 
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:

@@ -46,15 +46,21 @@ def prepare_readers() -> None:
 
 
 async def run_apart(
-    function: Callable[..., Result], *args: Any, bounds: Bounds, name: str | None = None, **kwargs: Any
+    function: Callable[..., Result],
+    *args: Any,
+    bounds: Bounds,
+    name: str | None = None,
+    lowered: int = NICE,
+    **kwargs: Any,
 ) -> Result:
-    """Call a function in a process of low priority, which is killed when this is cancelled.
+    """Call a function in a process of its own, which is killed when this is cancelled.
 
     Args:
         function: Of a module's own; what it takes and gives can be pickled.
         args: Handed over; the first is the file that it reads.
         bounds: What it may take.
         name: How errors call the file; by default by its name.
+        lowered: How much lower than this process's its priority is, as nice(1) counts.
         kwargs: Handed over.
 
     Raises:
@@ -64,13 +70,13 @@ async def run_apart(
     """
     order = pickle.dumps((function, args, kwargs))
     _readers.start()  # here, and not in the thread, whose low priority it would have
-    answer: Result = await run_low(_read_apart, order, name or getattr(args[0], "name", str(args[0])), bounds)
+    answer: Result = await run_low(_read_apart, order, name or getattr(args[0], "name", str(args[0])), bounds, lowered)
     return answer
 
 
-def _read_apart(order: bytes, name: str, bounds: Bounds, *, stop: threading.Event) -> Any:
+def _read_apart(order: bytes, name: str, bounds: Bounds, lowered: int, *, stop: threading.Event) -> Any:
     deadline = time.monotonic() + bounds.seconds
-    reader = _readers.take()
+    reader = _readers.take(lowered)
     try:
         reader.send(order, bounds.memory_bytes, stop=stop)
         answer = reader.answer(deadline=deadline, stop=stop)
@@ -94,7 +100,9 @@ def _read_apart(order: bytes, name: str, bounds: Bounds, *, stop: threading.Even
 class _Reader:
     """One process that reads."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket.socket, lowered: int) -> None:
+        self.lowered = lowered
+        """How much its priority is lowered."""
         self._socket = end
         self._pid: int | None = None
         self.is_idle = False
@@ -127,11 +135,13 @@ class _Reader:
         return answer
 
     def end(self) -> None:
-        """Kill it."""
-        self._socket.close()
-        if self._pid is not None:  # else it ends when it looks for an order
-            with suppress(OSError):
+        """Kill it, and wait for its end: what it was writing is not written any more."""
+        with self._socket, suppress(OSError):
+            if self._pid is not None:  # else it ends when it looks for an order
                 os.kill(self._pid, signal.SIGKILL)
+                self._socket.settimeout(STOP_SECONDS)
+                while self._socket.recv(LENGTH.size):
+                    pass
 
     def close(self) -> None:
         """Leave it to itself: it ends."""
@@ -172,20 +182,22 @@ class _Readers:
             except OSError as exc:
                 raise WorkerUnavailableError(f"No process can be started that reads outputs: {exc}") from exc
 
-    def take(self) -> _Reader:
-        """A reader.
+    def take(self, lowered: int) -> _Reader:
+        """A reader of a priority.
 
         Raises:
             WorkerUnavailableError: None can be started.
         """
         with self._lock:
-            if self._idle:
-                return self._idle.pop()
+            for reader in self._idle:
+                if reader.lowered == lowered:
+                    self._idle.remove(reader)
+                    return reader
             ours, theirs = socket.socketpair()
             try:
                 with theirs:
-                    socket.send_fds(self._started(), [START.pack(NICE)], [theirs.fileno()])
-                return _Reader(ours)
+                    socket.send_fds(self._started(), [START.pack(lowered)], [theirs.fileno()])
+                return _Reader(ours, lowered)
             except OSError as exc:
                 ours.close()
                 raise WorkerUnavailableError(f"No process can be started that reads outputs: {exc}") from exc

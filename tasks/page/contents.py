@@ -2,16 +2,18 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from helios.media.stills import contact_sheet, side_by_side
+from helios.errors import HeliosError
+from helios.media.bounds import PICTURE_SECONDS, SHEET_SECONDS, within
+from helios.media.stills import contact_sheet, side_by_side, still
 from helios.models.audit import AuditVerdict
 from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult, OutputReport, RunState
 from helios.models.report_text import duration
+from helios.processes.reader import run_apart
 from tasks.page.chunk_table import MOST_ROWS, chunk_table
 from tasks.page.progress_text import describe
 from tasks.page.timeline import explain, slowest
@@ -132,7 +134,12 @@ def list_findings(ledger: Ledger) -> list[PictureFinding]:
     return [*failed, *ledger.warnings()]
 
 
-def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[PictureFinding, bytes]:
+async def draw_newest(job: PreparedJob, newest: ChunkResult) -> bytes | None:
+    """A chunk's first frame, as a JPEG; None if it can't be read any more, or in time."""
+    return await _drawn(still, newest.path, job=job, seconds=PICTURE_SECONDS)
+
+
+async def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[PictureFinding, bytes]:
     """The two frames of each of the first findings, as a JPEG; without those that can't be read any more."""
     chunks, drawn = {chunk.id: chunk for chunk in job.chunks}, {}
     for finding in findings[:MOST_PAIRS]:
@@ -141,8 +148,8 @@ def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[
             (job.directory.output(chunks[chunk_id].output_file), frame - chunks[chunk_id].start_frame)
             for frame, chunk_id in frames
         ]
-        with suppress(OSError, ValueError):
-            drawn[finding] = side_by_side(*places)
+        if (picture := await _drawn(side_by_side, *places, job=job, seconds=SHEET_SECONDS)) is not None:
+            drawn[finding] = picture
     return drawn
 
 
@@ -158,13 +165,18 @@ def newest_chunk(ledger: Ledger) -> ChunkResult | None:
     return found[1] if found else None
 
 
-def draw_sheet(ledger: Ledger) -> bytes | None:
-    """The contact sheet of all accepted chunks, as a JPEG; None if no chunk can be read."""
+async def draw_sheet(job: PreparedJob, ledger: Ledger) -> bytes | None:
+    """The contact sheet of all accepted chunks, as a JPEG; None if they can't be read any more, or in time."""
     paths: list[Path] = [record.result.path for record in ledger.records.values() if record.result]
+    return await _drawn(contact_sheet, paths, job=job, seconds=SHEET_SECONDS) if paths else None
+
+
+async def _drawn(draw: Callable[..., bytes], *args: Any, job: PreparedJob, seconds: float) -> bytes | None:
+    bounds = within(seconds, width=job.spec.metadata.width, height=job.spec.metadata.height)
     try:
-        return contact_sheet(paths) if paths else None
-    except (OSError, ValueError):
-        return None  # the chunks were removed meanwhile; the video is there
+        return await run_apart(draw, *args, bounds=bounds, name="a chunk")
+    except (HeliosError, OSError, ValueError):
+        return None  # the chunks were removed meanwhile, or take too much: rendering does not depend on pictures
 
 
 def _jpeg(picture: bytes, caption: str) -> str:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
-from helios.media.stills import still
+from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult
 from tasks.page.artifact import RunArtifact
 from tasks.page.contents import (
@@ -22,6 +22,7 @@ from tasks.page.contents import (
     audit_content,
     chunks_content,
     draw_findings,
+    draw_newest,
     draw_sheet,
     list_findings,
     newest_chunk,
@@ -81,13 +82,15 @@ class RunPage:
             (self._artifact(WARNINGS, "markdown"), lambda _now: self._draw_warnings()),
             (self._artifact(AUDIT, "markdown"), lambda _now: audit_content(run.ledger.audits)),
         ]
-        self._still: tuple[ChunkResult, bytes] | None = None
+        self._still: tuple[ChunkResult, bytes | None] | None = None
+        self._findings: list[PictureFinding] = []
+        self._compared: dict[PictureFinding, bytes] = {}
         self._sheet: asyncio.Task[bytes | None] | None = None
         self._is_over = False
 
     def begin_sheet(self) -> None:
         """Draw the contact sheet, beside the join: all chunks are there."""
-        self._sheet = asyncio.create_task(asyncio.to_thread(draw_sheet, self._run.ledger))
+        self._sheet = asyncio.create_task(draw_sheet(self._run.identity.job, self._run.ledger))
 
     async def follow(self, over: asyncio.Event) -> None:
         """Write what has changed, until `over` is set."""
@@ -106,7 +109,9 @@ class RunPage:
         """Write everything as it is at the end; several times where the server is busy, since nothing follows."""
         self._is_over = True
         if self._sheet is not None:
-            await self._sheet
+            if self._run.ledger.video is None:
+                self._sheet.cancel()
+            await asyncio.wait([self._sheet])
         left = [(self._progress, progress_content(self._run.progress.now)), *await self._draw()]
         for pause in (*LAST_PAUSES_SECONDS, 0.0):
             are_written = await asyncio.gather(*(artifact.write(content) for artifact, content in left))
@@ -134,6 +139,7 @@ class RunPage:
 
     async def _draw(self) -> list[tuple[RunArtifact, Content]]:
         """The current contents of the other artifacts."""
+        await self._read_pictures()
         drawn = []
         for artifact, draw in self._others:
             try:
@@ -145,21 +151,25 @@ class RunPage:
                 drawn.append((artifact, content))
         return drawn
 
+    async def _read_pictures(self) -> None:
+        """Have the pictures made that are shown: of files that may be hostile, in processes that can be ended."""
+        job, ledger = self._run.identity.job, self._run.ledger
+        newest = None if self._is_over and ledger.video is not None else newest_chunk(ledger)
+        if newest is not None and (self._still is None or self._still[0] is not newest):
+            self._still = newest, await draw_newest(job, newest)
+        # At the end alone: what one chunk has, and no other, is known when all are there.
+        if self._is_over and (findings := list_findings(ledger)):
+            self._findings, self._compared = findings, await draw_findings(job, findings)
+
     def _draw_video(self) -> Content:
-        ledger = self._run.ledger
-        if self._is_over and ledger.video is not None:
-            return video_content(ledger.video, self._sheet.result() if self._sheet is not None else None)
-        newest = newest_chunk(ledger)
-        if newest is None:
-            return {}
-        if self._still is None or self._still[0] is not newest:
-            self._still = newest, still(newest.path)
-        return newest_content(ledger, newest, self._still[1])
+        video = self._run.ledger.video
+        if self._is_over and video is not None:
+            return video_content(video, self._sheet.result() if self._sheet is not None else None)
+        newest, picture = self._still or (None, None)
+        return newest_content(self._run.ledger, newest, picture) if newest is not None and picture is not None else {}
 
     def _draw_warnings(self) -> Content:
-        # At the end alone: what one chunk has, and no other, is known when all are there.
-        findings = list_findings(self._run.ledger) if self._is_over else []
-        return warnings_content(findings, draw_findings(self._run.identity.job, findings)) if findings else {}
+        return warnings_content(self._findings, self._compared) if self._findings else {}
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -14,7 +14,6 @@ from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
 from helios.job.own_outputs import check_outputs_are_not_read
 from helios.media.containers import container_of
-from helios.media.joined_sound import check_sound_file
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
@@ -292,6 +291,4 @@ def _sound(request: RenderRequest, directory: JobDirectory, output: Path | None)
     path = directory.path / order.file.expanduser()
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise RequestError(f"The sound file {path} is no regular file; name one with sound (--audio)")
-    order = replace(order, file=path)
-    check_sound_file(order, output)
-    return order
+    return replace(order, file=path)
