@@ -1,14 +1,21 @@
 """Two jobs in one folder, and chunks that other programs change: no video has another job's frames."""
 
 import asyncio
+import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Pending
 
+from farm.here import start_flow
 from flows.render import render_job
 from testbed.jobs import make_job, write_job
 from testbed.video import Clip, read_numbers, write_clip
@@ -162,3 +169,91 @@ async def test_outputs_that_would_replace_what_is_read(tmp_path: Path) -> None:
     state = await render_job(str(tmp_path / "job.json"), return_state=True)
     assert "own files would be written there" in (state.message or "")
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("moment", ["request", "rehearsal"])
+async def test_a_sound_file_without_end(tmp_path: Path, moment: str) -> None:
+    """A run that reads a sparse sound file of 400 GB ends when it is cancelled, and leaves no reader and no file."""
+    sound, job = tmp_path / "sound.mp3", make_job((5, 5), name="c{index}")
+    if moment == "request":
+        sound.touch()
+        os.truncate(sound, 400 * 10**9)
+    else:
+        _write_mp3(sound)
+        command = shlex.split(job["chunks"][0]["command"])
+        swap = f'"$@" && truncate -s 0 {sound} && truncate -s 400000000000 {sound}'
+        job["chunks"][0]["command"] = shlex.join(["sh", "-c", swap, "swap", *command])
+    path = write_job(tmp_path, job)
+    asked = {"job": str(path), "audio_file": str(sound), "output_file": "video.mp4", "concurrency": 1}
+    async with get_client() as client:
+        run = await client.create_flow_run(render_job, parameters=asked, state=Pending())
+        running = asyncio.create_task(start_flow(run, run.parameters))
+        await eventually(lambda: _is_read(sound))
+        running.cancel()
+        await asyncio.wait([running])
+    assert not await _is_read(sound)
+    assert leftovers(tmp_path) == []
+    assert not (tmp_path / "video.mp4").exists()
+
+
+def _write_mp3(path: Path) -> None:
+    """A second of silence: 42 empty frames of 417 bytes (MPEG-1, layer III, 128 kbit/s)."""
+    path.write_bytes(42 * (bytes.fromhex("fffb9000") + bytes(413)))
+
+
+async def _is_read(path: Path) -> bool:
+    """Whether a process below this one, and not this one, has a file open that is 400 GB long."""
+    if path.stat().st_size < 10**9:
+        return False
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if str(path) in {file.path for file in child.open_files()}:
+                return True
+    return False
+
+
+KILLS = """
+import os, sys
+from pathlib import Path
+import psutil
+try:
+    Path("once").touch(exist_ok=False)
+except FileExistsError:
+    sys.exit()
+OURS = "reader_process", "guardian_process"
+while True:
+    found = psutil.Process(int(sys.argv[1])).children(recursive=True)
+    found = {p: str(p.cmdline()) for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE}
+    found = {p: name for p, name in found.items() if any(our in name for our in OURS)}
+    if all(any(our in name for name in found.values()) for our in OURS):
+        break
+Path("killed").write_text(" ".join(str(p.pid) for p in found))
+for process in found:
+    process.kill()
+"""
+
+
+async def test_a_command_that_kills_what_reads_and_guards(tmp_path: Path) -> None:
+    """A command that kills readers, wardens and guardian costs attempts; the video is right, and nothing is left."""
+    job = make_job((5, 5, 5), name="c{index}", outputFile="video.mp4")
+    (tmp_path / "kills.py").write_text(KILLS)
+    command = shlex.split(job["chunks"][1]["command"])
+    kills = f'{sys.executable} kills.py {os.getpid()}; exec "$@"'
+    job["chunks"][1]["command"] = shlex.join(["sh", "-c", kills, "kills", *command])
+    state, _ = await render(tmp_path, job, environment_retries=5, retries=3)
+    assert len((tmp_path / "killed").read_text().split()) >= 2
+    assert state.is_completed(), state.message
+    assert read_numbers(tmp_path / "video.mp4") == list(range(15))
+    assert leftovers(tmp_path) == []
+    await eventually(_nothing_of(tmp_path))
+
+
+def _nothing_of(folder: Path) -> Callable[[], Any]:
+    async def nothing() -> bool:
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.cwd() == str(folder):
+                    return False
+        return True
+
+    return nothing
