@@ -26,7 +26,7 @@ from tasks.join import stitch as stitch_task
 from tasks.page.overdue import overdue_notice
 from tasks.page.page import keep_page_updated
 from tasks.page.webhook import Webhook, open_webhook, with_turn
-from tasks.prefect_api import log, own_server
+from tasks.prefect_api import log, own_server, record_format
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
@@ -74,7 +74,7 @@ def _run_name() -> str:
     flow_run_name=_run_name,
     description="Render a video's chunks on workers, verify every output, and join them into one exact video.",
     persist_result=True,
-    result_serializer="json",
+    result_serializer=record_format.RecordFormat(),
 )
 async def render_job(
     job: parameters.Job,

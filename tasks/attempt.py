@@ -9,7 +9,7 @@ from pathlib import Path
 from prefect import get_run_logger
 
 from helios.errors import CommandError
-from helios.job.held_path import LinkedFolderError, make_folder
+from helios.job.held_path import LinkedFolderError
 from helios.job.own_outputs import SetAside
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -35,7 +35,7 @@ def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_wor
     identity, directory = run.identity, run.identity.job.directory
     output = directory.output(record.chunk.output_file)
     if output.parent != directory.path:
-        make_folder(output.parent, root=directory.path)
+        run.outputs.make_folder(output.parent)
     return Attempt(
         chunk=record.chunk,
         position=record.position,

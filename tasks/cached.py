@@ -6,7 +6,6 @@ from contextlib import suppress
 from prefect import get_run_logger
 
 from helios.errors import HeliosError
-from helios.job.held_path import make_folder
 from helios.models.report import ChunkResult, ReusedFrom
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact
@@ -21,7 +20,7 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
     output = identity.job.directory.output(chunk.output_file)
     place = identity.place(output, f"{chunk.id}-cached")
     try:
-        make_folder(output.parent, root=identity.job.directory.path)
+        run.outputs.make_folder(output.parent)
         with run.outputs.held(place) as held:
             if (entry := await run.cache.fetch(chunk, held)) is None:
                 return False

@@ -29,6 +29,7 @@ from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact
 from helios.processes.reader import run_apart
 from tasks.attempt import describe, render_once
+from tasks.prefect_api.record_format import RecordFormat
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
@@ -52,7 +53,7 @@ def _record_key(_context: TaskRunContext, parameters: dict[str, Any]) -> str:
     name="render-chunk",
     task_run_name="chunk-{chunk_id}",
     persist_result=True,
-    result_serializer="json",
+    result_serializer=RecordFormat(),
     cache_policy=CacheKeyFnPolicy(cache_key_fn=_record_key),
     retry_condition_fn=retry_if_due,
 )

@@ -105,7 +105,12 @@ def replace_json(path: Path, document: Any) -> None:
 
 def note_held(path: Path) -> AbstractContextManager[Path]:
     """A note's path through its folder's handle: `JOB DIRECTORY/.helios/inputs/NAME`."""
-    return held_path(path, root=path.parents[FOLDER.count("/") + 1], make=True)
+    return held_path(path, root=note_root(path), make=True)
+
+
+def note_root(path: Path) -> Path:
+    """The job directory of a note."""
+    return path.parents[FOLDER.count("/") + 1]
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -10,12 +10,16 @@ the folder's own name, nothing is written anywhere else.
 import errno
 import os
 import stat
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _HANDLES = "/proc/self/fd"
+MOST_OPEN = 16
+"""Folders that a run keeps open; a process has a thousand handles at least."""
 
 
 class LinkedFolderError(OSError):
@@ -41,6 +45,79 @@ def held_path(path: Path, *, root: Path, make: bool = False) -> Iterator[Path]:
         yield path
         return
     folder = open_folder(path.parent, root=root, make=make)
+    try:
+        with _through(folder, path) as held:
+            yield held
+    finally:
+        os.close(folder)
+
+
+class HeldFolders:
+    """Folders below one job directory that stay open, so that a file in them costs no opened folder.
+
+    A folder that is open already is used while its path leads to it, and no step of that path is a link. Else the path
+    is opened anew, step by step, as `held_path` does each time.
+
+    Args:
+        root: The job directory, without links in its path.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._lock = threading.Lock()
+        self._open: dict[Path, _OpenFolder] = {}
+
+    @contextmanager
+    def held_path(self, path: Path, *, make: bool = False) -> Iterator[Path]:
+        """As the function `held_path`."""
+        if self._root not in path.parents:
+            yield path
+            return
+        folder = self._folder(path.parent, make=make)  # open for as long as this block has it
+        with _through(folder.handle, path) as held:
+            yield held
+
+    def make_folder(self, path: Path) -> None:
+        """As the function `make_folder`."""
+        if path == self._root or self._root in path.parents:
+            self._folder(path, make=True)
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+
+    def _folder(self, path: Path, *, make: bool) -> "_OpenFolder":
+        with self._lock:
+            folder = self._open.pop(path, None)
+            if folder is None or not folder.is_at(path, self._root):
+                folder = _OpenFolder(open_folder(path, root=self._root, make=make))
+            self._open[path] = folder
+            if len(self._open) > MOST_OPEN:
+                del self._open[next(iter(self._open))]  # the one that was not used for longest
+            return folder
+
+
+class _OpenFolder:
+    """A folder that is open for as long as this object is in use."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self._found = os.fstat(handle)  # no other folder has this inode while it is open
+        weakref.finalize(self, os.close, handle)
+
+    def is_at(self, path: Path, root: Path) -> bool:
+        """Whether a path leads here, from the job directory on without links."""
+        try:
+            for step in [*reversed(path.parents[: len(path.parts) - len(root.parts)]), path]:
+                found = os.lstat(step)
+                if not stat.S_ISDIR(found.st_mode):
+                    return False
+        except OSError:
+            return False
+        return os.path.samestat(found, self._found)
+
+
+@contextmanager
+def _through(folder: int, path: Path) -> Iterator[Path]:
+    """A path to a file through its folder's handle; errors within the block name the file's own path."""
     through = f"{_HANDLES}/{folder}"
     try:
         yield Path(through, path.name)
@@ -50,8 +127,6 @@ def held_path(path: Path, *, root: Path, make: bool = False) -> Iterator[Path]:
             if isinstance(named, str) and named.startswith(f"{through}/"):
                 setattr(exc, attribute, str(path.parent) + named[len(through) :])
         raise
-    finally:
-        os.close(folder)
 
 
 def open_folder(path: Path, *, root: Path, make: bool = False) -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.errors import RequestError
-from helios.job.held_path import held_path, open_own
+from helios.job.held_path import HeldFolders, held_path, open_own
 from helios.models.paths import OWN_FOLDER
 
 NOTES = f"{OWN_FOLDER}/outputs.jsonl"
@@ -67,6 +67,7 @@ class OwnOutputs:
         self._notes = directory / NOTES
         self._known: dict[str, list[int]] | None = None
         self._file: int | None = None
+        self._folders = HeldFolders(directory)
 
     def note(self, output: Path) -> None:
         """Write down that a file is an output that was accepted. A note that is lost costs a file moved aside."""
@@ -106,7 +107,15 @@ class OwnOutputs:
 
     def held(self, path: Path, *, make: bool = False) -> AbstractContextManager[Path]:
         """Within a block, a path to the same file through its folder's handle; see `helios.job.held_path`."""
-        return held_path(path, root=self._directory, make=make)
+        return self._folders.held_path(path, make=make)
+
+    def make_folder(self, path: Path) -> None:
+        """Make an output's folder, and those above it.
+
+        Raises:
+            OSError: As `held`.
+        """
+        self._folders.make_folder(path)
 
     def _opened(self) -> int:
         """The file of notes, open to append to it: opened once, since each chunk has a note."""

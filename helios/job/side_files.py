@@ -20,7 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from helios.job.file_digests import FOLDER, FileState, file_clock_ns, note_held, read_json, replace_json
+from helios.job.file_digests import FOLDER, FileState, file_clock_ns, note_root, read_json, replace_json
+from helios.job.held_path import HeldFolders
 
 ALIVE_SECONDS = 1.0
 """Between two signs of life."""
@@ -87,8 +88,9 @@ class SideFiles:
         return self.is_of_a_run(state.changed_ns) or self._side.get(name) == state.changed_ns
 
     def _show_life(self, over: threading.Event) -> None:
+        folders = HeldFolders(note_root(self._file))
         while not over.wait(ALIVE_SECONDS):
-            with suppress(OSError), note_held(self._file) as held:
+            with suppress(OSError), folders.held_path(self._file, make=True) as held:
                 os.utime(held, follow_symlinks=False)
 
 

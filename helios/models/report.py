@@ -1,4 +1,7 @@
-"""What a job came to: the result of the flow run, and what `helios-job run --json` prints."""
+"""What a job came to: the result of the flow run, and what `helios-job run --json` prints.
+
+Records leave out fields that have their defaults: a default, once released, stays what it is.
+"""
 
 from enum import StrEnum
 from pathlib import Path

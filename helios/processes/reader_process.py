@@ -53,11 +53,11 @@ def _serve(orders: socket.socket) -> None:
     orders.sendall(START.pack(os.getpid()))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_AS)
+    size = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)  # read anew for each order
     while header := _read(orders, HEADER.size):
         length, memory_bytes = HEADER.unpack(header)
         order = _read(orders, length)
-        with open("/proc/self/statm", "rb") as file:
-            limit = int(file.read().split()[0]) * resource.getpagesize() + memory_bytes
+        limit = int(os.pread(size, 100, 0).split()[0]) * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
         data = _carry_out(order)
         orders.sendall(LENGTH.pack(len(data)))

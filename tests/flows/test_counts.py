@@ -16,10 +16,10 @@ PER_CHUNK = {
     "requests": 0.02,  # its states travel as events
     "events": 3.1,  # pending, running, completed
     "results": 1.02,  # the record of its acceptance
-    "opens": 6.2,  # two hold the output's folder, so that nothing leads its file elsewhere
-    "bytes": 1800.0,  # a fifth of them say what it read, who rendered it, and that its file is ours
+    "opens": 3.1,  # its record, and two that Python counts for the ends of its command's pipes
+    "bytes": 1325.0,  # two thirds are its record, which says what it read and who rendered it
 }
-"""Upper bounds for each chunk; measured were 0, 3, 1, 6.1 and 1672."""
+"""Upper bounds for each chunk; measured were 0, 3, 1, 3.0 and 1243."""
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
 from helios.job.file_digests import replace_json
-from helios.job.held_path import LinkedFolderError, held_path, make_folder, open_own
+from helios.job.held_path import MOST_OPEN, HeldFolders, LinkedFolderError, held_path, make_folder, open_own
 from helios.job.own_outputs import OwnOutputs, check_outputs_are_not_read
 
 
@@ -114,3 +114,46 @@ def test_an_output_with_the_name_of_a_file_that_is_read(root: Path) -> None:
     with pytest.raises(RequestError, match="named input"):
         check_outputs_are_not_read([root / "none"], missing)
     check_outputs_are_not_read([root / "other.mp4"], {"the job document": [root / "job.json"], **missing})
+
+
+@pytest.mark.parametrize("which", ["a", "a/b"])
+def test_a_folder_that_stayed_open_and_was_swapped(root: Path, which: str) -> None:
+    """A folder that was used before is refused once its path has a link, and what replaced it is used if it is real."""
+    folders, file = HeldFolders(root), root / "a" / "b" / "c.mp4"
+    with folders.held_path(file) as held:
+        held.write_text("first")
+    swap(root / which)
+    with pytest.raises(LinkedFolderError), folders.held_path(file):
+        pass
+    (_elsewhere(root / "a") / "b").mkdir()
+    with pytest.raises(LinkedFolderError), folders.held_path(file):
+        pass
+    (root / which).unlink()
+    with folders.held_path(file, make=True) as held:
+        held.write_text("second")
+    assert file.read_text() == "second"
+    assert not list(_elsewhere(root / "a").rglob("*.mp4"))
+
+
+def test_a_link_to_the_very_folder_that_is_open(root: Path) -> None:
+    """A folder that was moved, and has a link in its old place, is refused although it is the same folder."""
+    folders = HeldFolders(root)
+    folders.make_folder(root / "a" / "b")
+    (root / "a").rename(root / "moved")
+    (root / "a").symlink_to("moved")
+    with pytest.raises(LinkedFolderError), folders.held_path(root / "a" / "b" / "c.mp4"):
+        pass
+
+
+def test_many_folders_stay_open_for_as_long_as_they_are_in_use(root: Path) -> None:
+    """A run keeps few folders open, and none is closed while a block uses it."""
+    folders, before = HeldFolders(root), len(os.listdir("/proc/self/fd"))
+    with folders.held_path(root / "first" / "file", make=True) as first:
+        for number in range(3 * MOST_OPEN):
+            with folders.held_path(root / str(number) / "file", make=True) as held:
+                held.write_text(str(number))
+        first.write_text("first")
+    assert (root / "first" / "file").read_text() == "first"
+    assert len(os.listdir("/proc/self/fd")) <= before + MOST_OPEN
+    del folders
+    assert len(os.listdir("/proc/self/fd")) == before
