@@ -44,7 +44,9 @@ class RemoteContract(AdapterContract):
     async def test_hands_on_the_whole_output_of_a_job_that_stalls(self, adapter: WorkerAdapter) -> None:
         """A stalled job's log is stored, like that of every command that ran, and reaches the sink to the last line."""
         seen: list[str] = []
-        job = self.python(f"import time\nfor n in range({LINES}): print('line', n, flush=True)\ntime.sleep(600)")
+        # A shell begins within a moment; an interpreter takes seconds on a busy machine.
+        words = ("sh", "-c", f"seq -f 'line %g' 0 {LINES - 1}; exec sleep 600")
+        job = store_command(self.adapter_in_use.storage, *words)
         with pytest.raises(CommandStalledError, match="for 3 s, and was stopped"):
             await adapter.execute(
                 job.model_copy(update={"stall_seconds": 3.0}), on_output=lambda _stream, line: seen.append(line)
@@ -98,10 +100,24 @@ class TestCloudRun(RemoteContract):
         return create_adapter(google.service_config)[1]
 
 
+@pytest.mark.slow
 class TestCloudRunJob(RemoteContract):
-    """Tasks of executions."""
+    """Tasks of executions: the same worker; the test below, test_faults.py and tests/flows/test_remote.py use them."""
 
     @pytest.fixture
     def adapter(self, google: Google) -> WorkerAdapter:
         """gRPC, processes, Cloud Storage."""
         return create_adapter(google.job_config)[1]
+
+
+async def test_a_task_hands_on_exit_code_and_lines(google: Google) -> None:
+    """What a task of a Cloud Run job's execution answers is what its command said, and how that ended."""
+    adapter = create_adapter(google.job_config)[1]
+    assert isinstance(adapter, StorageAdapter)
+    seen: list[tuple[str, str]] = []
+    job = store_command(adapter.storage, "sh", "-c", "echo one; echo two >&2; exit 3")
+    result = await adapter.execute(job, on_output=lambda *line: seen.append(line))
+    assert result.exit_code == 3
+    assert sorted(seen) == [("stderr", "two"), ("stdout", "one")]
+    with pytest.raises(RequestError, match="helios-no-such-program"):
+        await adapter.execute(store_command(adapter.storage, "helios-no-such-program"))

@@ -119,7 +119,6 @@ def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> N
     queues = {queue["name"]: queue["priority"] for queue in farm.api("/work_pools/helios/queues/filter")}
     assert sorted(queues, key=lambda name: queues[name]) == ["urgent", "default", "background"]
     until(lambda: farm.api("/flow_runs/filter"))  # the nightly render's runs
-    assert "planned for " in farm.ask("list", "--planned")
     assert farm.ask("list") == ""
     _lets_other_commands_in(farm)
     run = farm.ask("submit", write_job(tmp_path, make_job([5] * 3)), "--output", tmp_path / "video.mp4").strip()
@@ -149,7 +148,7 @@ def _lets_other_commands_in(farm: Farm) -> None:
     configured = {**farm.environment, "PREFECT_API_URL": f"http://localhost:{farm.port}/api"}
     done = helios_job("list", "--planned", env=configured)
     assert (done.returncode, "planned for" in done.stdout) == (0, True), done.stderr
-    assert farm.new_link() not in {farm.link, farm.new_link()}
+    assert farm.new_link() != farm.link
 
 
 def _has_told_nobody(farm: Farm, family: list[psutil.Process]) -> None:

@@ -45,10 +45,9 @@ async def test_a_document_beside_its_video_s_folder(tmp_path: Path) -> None:
         RenderRequest(str(document), job_dir=str(tmp_path)).check()
 
 
-# The test above renders "numbered" too, and tests/flows/test_render.py chunks like those of "seven-chunks".
-@pytest.mark.parametrize(
-    "name", ["start-frame", *(pytest.param(name, marks=pytest.mark.slow) for name in ("numbered", "seven-chunks"))]
-)
+# The test above renders "numbered" too, and tests/flows/test_render.py chunks like those of the two others.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["start-frame", "numbered", "seven-chunks"])
 async def test_an_emitted_document(tmp_path: Path, name: str) -> None:
     """The document's own merge command makes its video; the chunks stitched by us have the same frames."""
     program = tmp_path / "bin" / "helios"

@@ -234,6 +234,8 @@ async def test_workers_elsewhere(job: Job, amazon: Aws) -> None:
     assert reused(await job.render(adapter=amazon.config)) == [False] * 4
 
 
+# tests/cli/test_control.py kills a run too, and the test of side files above has what commands write.
+@pytest.mark.slow
 def test_a_killed_run_is_resumed(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """After SIGKILL in the middle of commands that write side files, what was accepted is reused."""
     (tmp_path / "notes").mkdir()

@@ -383,11 +383,11 @@ async def test_no_more_chunks_at_a_time_than_asked_for(tmp_path: Path) -> None:
 
 async def test_a_flood_of_output(tmp_path: Path) -> None:
     """Output of any size is written to the log file, and the chunk is accepted."""
-    job = make_job((5,), extra=["--misbehave", "flood:50"])
+    job = make_job((5,), extra=["--misbehave", "flood:10"])
     state, report = await render(tmp_path, job)
     assert state.is_completed(), state.message
     (log,) = (tmp_path / ".helios" / "logs" / report.run_id).iterdir()
-    assert log.stat().st_size == 50_000_000
+    assert log.stat().st_size == 10_000_000
 
 
 async def test_a_container_that_can_t_take_the_chunks_is_refused_at_the_first(tmp_path: Path) -> None:

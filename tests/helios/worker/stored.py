@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shlex
 import sys
 import uuid
@@ -14,6 +15,7 @@ from helios.models.worker import WorkerJob
 from helios.storage.folder import Storage
 from helios.storage.urls import join_url
 from testbed.jobs import make_job
+from testbed.prefect_home import SHARED
 
 T = TypeVar("T")
 SCRIPT = Path(__file__).parents[3] / "testbed" / "programs" / "script.py"
@@ -43,4 +45,5 @@ def store_command(storage: Storage, *words: str, timeout_seconds: float | None =
 
 def store_script(storage: Storage, script: str, *args: str, timeout_seconds: float | None = None) -> WorkerJob:
     """Store a job whose one chunk writes its output and runs a Python script."""
-    return store_command(storage, sys.executable, str(SCRIPT), script, *args, timeout_seconds=timeout_seconds)
+    words = (sys.executable, str(SCRIPT), os.environ.get(SHARED, ""), script, *args)
+    return store_command(storage, *words, timeout_seconds=timeout_seconds)
