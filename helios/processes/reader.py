@@ -31,6 +31,8 @@ LOOK_SECONDS = 0.05
 """Between two looks at whether a reader is to stop."""
 START_SECONDS = 120.0
 """The first one imports FFmpeg's libraries first."""
+READERS_TRIED = 3
+"""A reader that ends without an answer is replaced: a command of the same user may have killed it."""
 STOP_SECONDS = 5.0
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """Numpy's: forks have none of them."""
@@ -68,33 +70,38 @@ async def run_apart(
         OutputError: Reading the file takes longer, or more memory.
         WorkerUnavailableError: There is no such process on this machine.
     """
-    order = pickle.dumps((function, args, kwargs))
-    _readers.start()  # here, and not in the thread, whose low priority it would have
-    answer: Result = await run_low(_read_apart, order, name or getattr(args[0], "name", str(args[0])), bounds, lowered)
-    return answer
-
-
-def _read_apart(order: bytes, name: str, bounds: Bounds, lowered: int, *, stop: threading.Event) -> Any:
+    order, name = pickle.dumps((function, args, kwargs)), name or getattr(args[0], "name", str(args[0]))
     deadline = time.monotonic() + bounds.seconds
+    for _ in range(READERS_TRIED):
+        _readers.start()  # here, and not in the thread, whose low priority it would have
+        try:
+            went_well, found = await run_low(_ask_reader, order, name, bounds, lowered, deadline)
+        except OSError:  # the end of its socket
+            continue
+        if isinstance(found, MemoryError):
+            break
+        if not went_well:
+            raise found
+        answer: Result = found
+        return answer
+    most = f"{bounds.memory_bytes // 2**20} MiB"
+    raise OutputError(f"{name} can't be read: its reader died, or would take more than {most} of memory")
+
+
+def _ask_reader(
+    order: bytes, name: str, bounds: Bounds, lowered: int, deadline: float, *, stop: threading.Event
+) -> tuple[bool, Any]:
+    """What a reader answers: whether it went well, and what it found or raised; OSError where it died."""
     reader = _readers.take(lowered)
     try:
         reader.send(order, bounds.memory_bytes, stop=stop)
-        answer = reader.answer(deadline=deadline, stop=stop)
+        return reader.answer(deadline=deadline, stop=stop)
     except TimeoutError:
         raise OutputError(f"{name} can't be read to its end within {bounds.seconds:.0f} s: it was given up") from None
     except InterruptedError:
         raise WorkerUnavailableError(f"Reading {name} was stopped") from None
-    except OSError:  # the end of its socket
-        answer = (False, MemoryError())  # what else ends it is a fault in the code that reads
     finally:
         _readers.give_back(reader)
-    went_well, found = answer
-    if isinstance(found, MemoryError):
-        most = f"{bounds.memory_bytes // 2**20} MiB"
-        raise OutputError(f"{name} can't be read: its reader died, or would take more than {most} of memory")
-    if not went_well:
-        raise found
-    return found
 
 
 class _Reader:
@@ -189,7 +196,7 @@ class _Readers:
             WorkerUnavailableError: None can be started.
         """
         with self._lock:
-            for reader in self._idle:
+            for reader in reversed(self._idle):  # the last one used is the warmest
                 if reader.lowered == lowered:
                     self._idle.remove(reader)
                     return reader

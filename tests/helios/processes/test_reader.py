@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -121,3 +122,17 @@ def test_readers_end_with_the_process_that_they_read_for(tmp_path: Path) -> None
     process.kill()
     process.wait()
     until(lambda: not psutil.pid_exists(pid) and not (readers and readers.is_running()))
+
+
+def die_once(folder: Path) -> str:
+    try:
+        (folder / "died").touch(exist_ok=False)
+    except FileExistsError:
+        return "read"
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+async def test_a_reader_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    """What kills a reader is not the file's fault: another one reads it."""
+    assert await run_apart(die_once, tmp_path, bounds=BOUNDS) == "read"
