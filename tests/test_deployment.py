@@ -174,6 +174,7 @@ def test_prefect_s_own_retry_is_a_resume(worker: str, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(15))
 
 
+@pytest.mark.slow
 def test_a_worker_whose_checkout_lies_elsewhere(prefect_api: str, tmp_path: Path) -> None:
     """A worker carries out runs of a deployment in its own checkout, also where another one was deployed from."""
     other = tmp_path / "checkout"

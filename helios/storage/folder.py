@@ -147,9 +147,9 @@ class Storage:
                 )
             temporary.replace(path)
         finally:
-            # Cancelled, the thread may be at it still, for a piece.
             stop.set()
-            work.add_done_callback(lambda _: temporary.unlink(missing_ok=True))
+            if not work.done():  # cancelled, the thread may be at it still, for a piece
+                work.add_done_callback(lambda _: _remove(temporary))
             temporary.unlink(missing_ok=True)
         return arrived
 
@@ -291,6 +291,11 @@ class Storage:
                 obstore.delete(self._store, keys)
 
         await _in(_CALLS, delete)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # the caller's handle of its folder may be gone
+        path.unlink()
 
 
 def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:

@@ -171,7 +171,7 @@ async def test_outputs_that_would_replace_what_is_read(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["request", "rehearsal"])
+@pytest.mark.parametrize("moment", [pytest.param("request", marks=pytest.mark.slow), "rehearsal"])
 async def test_a_sound_file_without_end(tmp_path: Path, moment: str) -> None:
     """A run that reads a sparse sound file of 400 GB ends when it is cancelled, and leaves no reader and no file."""
     sound, job = tmp_path / "sound.mp3", make_job((5, 5), name="c{index}")
