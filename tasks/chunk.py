@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,8 +189,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
             delivery=job.delivery,
         )
     finally:
-        with suppress(OSError), run.outputs.held(temporary) as held:  # of a process that was killed
-            held.unlink(missing_ok=True)
+        run.outputs.remove_unfinished(temporary)
     for warning in warnings:
         get_run_logger().warning("%s", warning)
     if job.is_strict and warnings:

@@ -91,8 +91,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
     except asyncio.CancelledError:
         return None
     finally:
-        with suppress(OSError), run.outputs.held(place) as temporary:  # of a process that was killed
-            temporary.unlink(missing_ok=True)
+        run.outputs.remove_unfinished(place)
 
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:

@@ -117,6 +117,11 @@ class OwnOutputs:
         """
         self._folders.make_folder(path)
 
+    def remove_unfinished(self, place: Path) -> None:
+        """Remove what a process that was killed has left at a place of its own, if it is there."""
+        with suppress(OSError), self.held(place) as held:
+            held.unlink(missing_ok=True)
+
     def _opened(self) -> int:
         """The file of notes, open to append to it: opened once, since each chunk has a note."""
         if self._file is None:

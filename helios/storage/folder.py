@@ -22,7 +22,7 @@ import obstore
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 from helios.storage.digest import HashedParts
-from helios.storage.local_folder import path_of, remove_empty_folders
+from helios.storage.local_folder import path_of, remove_empty_folders, remove_file
 from helios.storage.persistent import persistent
 from helios.storage.stores import (
     CredentialProvider,
@@ -149,7 +149,7 @@ class Storage:
         finally:
             stop.set()
             if not work.done():  # cancelled, the thread may be at it still, for a piece
-                work.add_done_callback(lambda _: _remove(temporary))
+                work.add_done_callback(lambda _: remove_file(temporary))
             temporary.unlink(missing_ok=True)
         return arrived
 
@@ -291,11 +291,6 @@ class Storage:
                 obstore.delete(self._store, keys)
 
         await _in(_CALLS, delete)
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # the caller's handle of its folder may be gone
-        path.unlink()
 
 
 def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:

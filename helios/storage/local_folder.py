@@ -43,3 +43,9 @@ def remove_unfinished(folder: Path, *, older_than_seconds: float) -> int:
                 os.unlink(entry.path)
                 removed += 1
     return removed
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it can be found: the handle that its path goes through may be closed."""
+    with suppress(OSError):
+        path.unlink()
