@@ -106,60 +106,62 @@ def ended(processes: list["subprocess.Popen[bytes]"]) -> Iterator[None]:
                 process.wait()
 
 
-def test_two_workers_one_dies(tmp_path: Path) -> None:
-    """Jobs spread over both workers; a dead worker's job goes on at the other, and no accepted chunk is repeated."""
+@contextmanager
+def several_workers(folder: Path) -> Iterator[tuple[Farm, str, list["subprocess.Popen[bytes]"]]]:
+    """A farm on a PostgreSQL database; the database, and the processes to be ended after the block."""
     assert PROGRAMS is not None
     with postgres(PROGRAMS) as database:
         processes: list[subprocess.Popen[bytes]] = []
         with ended(processes):
-            farm = Farm(database, tmp_path)
+            farm = Farm(database, folder)
             processes.append(farm.server)
-            assert "none here; helios-job worker is one, of the pool helios" in farm.ask("up", "--no-worker")
-            workers = [
-                farm.start(f"worker{number}", HELIOS_JOB, "worker", "--pool", "helios", "--limit", "1")
-                for number in range(2)
-            ]
-            processes += workers
-            runs = [_submit(farm, tmp_path / f"job{number}") for number in range(3)]
-            # Each worker has a job, and two jobs have an accepted chunk.
-            until(lambda: len(_busy(workers)) == 2 and sum(_accepted(tmp_path / f"job{n}") > 0 for n in range(3)) >= 2)
-            workers[0].send_signal(signal.SIGKILL)
-            workers[0].wait()
-            for run in runs:
-                until(partial(_is_completed, farm, run), seconds=300)
-            for number in range(3):
-                folder = tmp_path / f"job{number}"
-                assert read_numbers(folder / "video.mp4") == list(range(40))
-                rendered = [note.name.partition("-")[0] for note in (folder / "notes").iterdir()]
-                # The chunk that was in flight when the worker died is rendered twice.
-                assert len(set(rendered)) == 8
-                assert len(rendered) <= 9
-            assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
+            yield farm, database, processes
+
+
+def test_two_workers_one_dies(tmp_path: Path) -> None:
+    """Jobs spread over both workers; a dead worker's job goes on at the other, and no accepted chunk is repeated."""
+    with several_workers(tmp_path) as (farm, database, processes):
+        assert "none here; helios-job worker is one, of the pool helios" in farm.ask("up", "--no-worker")
+        workers = [
+            farm.start(f"worker{number}", HELIOS_JOB, "worker", "--pool", "helios", "--limit", "1")
+            for number in range(2)
+        ]
+        processes += workers
+        runs = [_submit(farm, tmp_path / f"job{number}") for number in range(3)]
+        # Each worker has a job, and two jobs have an accepted chunk.
+        until(lambda: len(_busy(workers)) == 2 and sum(_accepted(tmp_path / f"job{n}") > 0 for n in range(3)) >= 2)
+        workers[0].send_signal(signal.SIGKILL)
+        workers[0].wait()
+        for run in runs:
+            until(partial(_is_completed, farm, run), seconds=300)
+        for number in range(3):
+            folder = tmp_path / f"job{number}"
+            assert read_numbers(folder / "video.mp4") == list(range(40))
+            rendered = [note.name.partition("-")[0] for note in (folder / "notes").iterdir()]
+            # The chunk that was in flight when the worker died is rendered twice.
+            assert len(set(rendered)) == 8
+            assert len(rendered) <= 9
+        assert asyncio.run(_recorded(database)).get("COMPLETED") == 3
 
 
 @pytest.mark.skipif(not _can_unshare(), reason="needs the right to make mount namespaces")
 def test_checkouts_at_other_paths(tmp_path: Path) -> None:
     """Workers that see the checkout at paths of their own, and no flow at its old one, carry on each other's runs."""
-    assert PROGRAMS is not None
-    with postgres(PROGRAMS) as database:
-        processes: list[subprocess.Popen[bytes]] = []
-        with ended(processes):
-            farm = Farm(database, tmp_path)
-            processes.append(farm.server)
-            farm.ask("up", "--no-worker")
-            workers = [_worker_elsewhere(farm, f"worker{number}", tmp_path / f"checkout{number}") for number in (0, 1)]
-            processes += workers
-            run = _submit(farm, tmp_path / "job")
-            until(lambda: _accepted(tmp_path / "job") > 0, seconds=300)
-            (busy,) = [worker for worker in workers if worker.pid in _busy(workers)]
-            busy.send_signal(signal.SIGKILL)
-            busy.wait()
-            until(lambda: _is_completed(farm, run), seconds=300)
-            assert read_numbers(tmp_path / "job" / "video.mp4") == list(range(40))
-            notes = [note.name.partition("-")[0] for note in (tmp_path / "job" / "notes").iterdir()]
-            assert len(set(notes)) == 8
-            assert len(notes) <= 9
-            assert list((tmp_path / "checkout0").iterdir()) == [], "nothing is there outside the worker's namespace"
+    with several_workers(tmp_path) as (farm, _, processes):
+        farm.ask("up", "--no-worker")
+        workers = [_worker_elsewhere(farm, f"worker{number}", tmp_path / f"checkout{number}") for number in (0, 1)]
+        processes += workers
+        run = _submit(farm, tmp_path / "job")
+        until(lambda: _accepted(tmp_path / "job") > 0, seconds=300)
+        (busy,) = [worker for worker in workers if worker.pid in _busy(workers)]
+        busy.send_signal(signal.SIGKILL)
+        busy.wait()
+        until(lambda: _is_completed(farm, run), seconds=300)
+        assert read_numbers(tmp_path / "job" / "video.mp4") == list(range(40))
+        notes = [note.name.partition("-")[0] for note in (tmp_path / "job" / "notes").iterdir()]
+        assert len(set(notes)) == 8
+        assert len(notes) <= 9
+        assert list((tmp_path / "checkout0").iterdir()) == [], "nothing is there outside the worker's namespace"
 
 
 def _worker_elsewhere(farm: Farm, name: str, checkout: Path) -> "subprocess.Popen[bytes]":
