@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from adapters.aws_lambda import AwsLambdaConfig
 from adapters.cloud_run import CloudRunConfig
 from adapters.cloud_run_job import CloudRunJobConfig
+from adapters.farm_config import FarmConfig
 from adapters.local import LocalAdapterConfig
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError, SpecError
@@ -25,13 +26,14 @@ BUILT_IN = {
     "aws-lambda": "adapters.aws_lambda:AwsLambdaAdapter",
     "cloud-run": "adapters.cloud_run:CloudRunAdapter",
     "cloud-run-job": "adapters.cloud_run_job:CloudRunJobAdapter",
+    "farm": "adapters.farm:FarmAdapter",
     "local": "adapters.local:LocalAdapter",
 }
 """Name: module and class. An adapter's SDK, which takes up to a second to import, is imported when it is created."""
 
 AdapterChoice = str | Mapping[str, Any] | BaseModel
 """An adapter's name, for its default configuration; or a configuration with the name as `type`."""
-AdapterConfig = LocalAdapterConfig | AwsLambdaConfig | CloudRunConfig | CloudRunJobConfig
+AdapterConfig = LocalAdapterConfig | FarmConfig | AwsLambdaConfig | CloudRunConfig | CloudRunJobConfig
 """The configurations of the built-in adapters. A plain union: Prefect's UI draws a tab for each."""
 
 __all__ = [

@@ -20,6 +20,7 @@ from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.storage.folder import Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
@@ -86,7 +87,9 @@ class AwsLambdaAdapter(RemoteAdapter):
         super().__init__(
             config,
             place=f"the function {config.function}",
-            credentials=Boto3CredentialProvider(self.session, ttl=KEYS_FOR) if on_s3 else None,
+            storage=Storage(
+                config.storage, credentials=Boto3CredentialProvider(self.session, ttl=KEYS_FOR) if on_s3 else None
+            ),
         )
         self.client = self.session.client(
             "lambda",

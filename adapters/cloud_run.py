@@ -15,6 +15,7 @@ from helios.diagnosis import Finding, find
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.job.attempts import MAX_ANSWER_BYTES, AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.storage.folder import Storage
 
 MARGIN_SECONDS = 30
 """How much longer than the service's own limit an answer is waited for, as a whole."""
@@ -50,7 +51,9 @@ class CloudRunAdapter(RemoteAdapter):
         super().__init__(
             config,
             place=f"the service {config.service_url}",
-            credentials=storage_credentials(config.storage, config.service_account_key),
+            storage=Storage(
+                config.storage, credentials=storage_credentials(config.storage, config.service_account_key)
+            ),
         )
         self.config = config
         """Which service."""

@@ -13,6 +13,7 @@ from adapters.remote import RemoteAdapter, RemoteAdapterConfig
 from helios.diagnosis import Finding, find
 from helios.job.attempts import AttemptRecord
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.storage.folder import Storage
 
 JOB = "^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 
@@ -52,7 +53,9 @@ class CloudRunJobAdapter(RemoteAdapter):
         super().__init__(
             config,
             place=f"the Cloud Run job {config.job.rsplit('/', 1)[1]}",
-            credentials=storage_credentials(config.storage, config.service_account_key),
+            storage=Storage(
+                config.storage, credentials=storage_credentials(config.storage, config.service_account_key)
+            ),
         )
         plain = bool(config.endpoint and config.endpoint.startswith("http://"))
         self.executions = Executions(

@@ -19,7 +19,7 @@ from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.output import TAIL_BYTES
 from helios.storage.folder import SMALL_BYTES, Storage
-from helios.storage.stores import CredentialProvider, StorageSettings
+from helios.storage.stores import StorageSettings
 
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
@@ -32,13 +32,15 @@ def _from_url(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-class RemoteAdapterConfig(BaseModel):
-    """The settings that every adapter over artifact storage has."""
+GivenStorage = Annotated[StorageSettings, BeforeValidator(_from_url)]
+"""A storage's URL, or its settings."""
+
+
+class RemoteSettings(BaseModel):
+    """The settings that every adapter has whose workers are elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    storage: Annotated[StorageSettings, BeforeValidator(_from_url)]
-    """Where jobs, input files and outputs are kept: a URL (`s3://BUCKET/PREFIX`), or its settings."""
     assets: tuple[str, ...] | None = None
     """Glob patterns of the job's input files, relative to the job directory. Empty: all files but outputs."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -52,6 +54,13 @@ class RemoteAdapterConfig(BaseModel):
     `helios-` and the adapter's name; no bound where there is none of that name."""
     answer_wait_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
     """When the connection to a worker is lost, how long to look for its recorded answer before rendering again."""
+
+
+class RemoteAdapterConfig(RemoteSettings):
+    """The settings of an adapter that needs artifact storage."""
+
+    storage: GivenStorage
+    """Where jobs, input files and outputs are kept: a URL (`s3://BUCKET/PREFIX`), or its settings."""
 
 
 class AnswerLostError(WorkerUnavailableError):
@@ -75,15 +84,13 @@ class RemoteAdapter:
     Args:
         config: Its configuration.
         place: How messages call the worker: `the function render`.
-        credentials: For the storage, where its settings hold none.
+        storage: Where jobs and outputs are kept.
     """
 
-    def __init__(
-        self, config: RemoteAdapterConfig, *, place: str, credentials: CredentialProvider | None = None
-    ) -> None:
+    def __init__(self, config: RemoteSettings, *, place: str, storage: Storage) -> None:
         self._remote = config
         self._place = place
-        self.storage = Storage(config.storage, credentials=credentials)
+        self.storage = storage
         """Where jobs and outputs are kept."""
         self.assets = config.assets
         """Glob patterns of input files."""

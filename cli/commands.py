@@ -40,6 +40,12 @@ COMMANDS = {
         "worker",
         "Carry out runs of deployments on this machine until SIGTERM or Ctrl-C, which end its jobs too.",
     ),
+    "farm": ("cli.farm", "farm", "An own farm: several machines that render chunks of one job."),
+    "node": (
+        "cli.node",
+        "node",
+        "Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.",
+    ),
     "env": ("cli.env", "env", "Print the settings of the farm that is up, for a shell to take over."),
     "doctor": (
         "cli.doctor",

@@ -77,3 +77,23 @@ class StorageAdapter(WorkerAdapter, Protocol):
     def keep_objects(self) -> bool:
         """Whether what the job left in storage stays there after its success."""
         ...
+
+
+@runtime_checkable
+class ConnectedAdapter(WorkerAdapter, Protocol):
+    """An adapter that holds connections. A run opens it before it does anything else with it, and closes it at its end.
+
+    An adapter that was not opened is opened by its first job.
+    """
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            HeliosError: It can't.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give up the connections; jobs that are still running are called off."""
+        ...

@@ -9,6 +9,8 @@ COMMAND_USER = f"{PREFIX}COMMAND_USER"
 """As whom commands run, where the worker runs as root."""
 ALLOW_INLINE = f"{PREFIX}ALLOW_INLINE"
 """Whether a worker of Prefect takes documents and adapter settings that came as parameters of a run."""
+FARM = f"{PREFIX}FARM"
+"""The join token of an own farm, where it is given neither to the node nor to the adapter."""
 LIKENESS = 0.85
 """Of two names, from 0 to 1: about one letter of ten is another. Other programs, such as the Helios renderer, have
 variables of this prefix too."""

@@ -90,6 +90,10 @@ def open_store(settings: StorageSettings, credentials: CredentialProvider | None
                 retry_config=cast(Any, RETRIES),
                 credential_provider=credentials,
             )
+        case "farm":
+            raise RequestError(
+                f"{settings.url} is a folder that a flow gives out to the nodes of its farm; only such a node reads it"
+            )
         case _:
             return GCSStore(
                 bucket,

@@ -1,10 +1,13 @@
-"""Addresses in artifact storage: `file://`, `s3://` and `gs://`, compared and joined part by part."""
+"""Addresses in artifact storage: `file://`, `s3://` and `gs://`, compared and joined part by part.
+
+`farm://HOST:PORT` is a folder on the machine of a flow, which gives it out to the nodes of its farm while it runs.
+"""
 
 from urllib.parse import quote, unquote, urlsplit
 
 from helios.errors import RequestError
 
-SCHEMES = ("file", "s3", "gs")
+SCHEMES = ("file", "s3", "gs", "farm")
 
 
 def is_storage_url(text: str) -> bool:

@@ -1,0 +1,261 @@
+"""Workers that are nodes of an own farm: `helios.own_farm` has their side."""
+
+import asyncio
+import os
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from adapters.farm_config import FarmConfig
+from adapters.farm_placement import Bench, choose_node, why_none
+from adapters.remote import AnswerLostError, RemoteAdapter
+from helios.diagnosis import Finding, find
+from helios.errors import Failure, RequestError, WorkerUnavailableError
+from helios.job.attempts import AttemptRecord, read_answer
+from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.own_farm.certificates import farm_security
+from helios.own_farm.engine import CONNECT_SECONDS, is_refusal, set_up_engine
+from helios.own_farm.join_token import find_token
+from helios.own_farm.node_state import NodeState, read_nodes
+from helios.own_farm.served_storage import FolderServer, ServedStorage, prepare_folder
+from helios.own_farm.work import render
+from helios.storage.folder import Storage
+from helios.worker.runtime import package_version
+
+LOOK_SECONDS = 0.5
+"""How old what is known of the nodes may be. Nodes report each 0.5 s or so."""
+REMEMBERED_SECONDS = 30.0
+"""How long a chunk that has ended is still known to be ours, in a node's late report."""
+
+
+class FarmAdapter(RemoteAdapter):
+    """Hands each chunk to a node that has a slot free.
+
+    Args:
+        config: Which farm, and how files get there and back.
+
+    Raises:
+        RequestError: There is no join token.
+    """
+
+    config_type: ClassVar[type[BaseModel]] = FarmConfig
+
+    def __init__(self, config: FarmConfig) -> None:
+        set_up_engine()
+        self.config = config
+        """Which farm."""
+        self._token = find_token(config.join.get_secret_value() if config.join else None)
+        self._security = farm_security(self._token.secret)
+        self._folder = config.folder or _default_folder()
+        storage: Storage = Storage(config.storage) if config.storage else ServedStorage(self._folder, "127.0.0.1:1")
+        super().__init__(config, place=f"the farm at {self._token.host}:{self._token.port}", storage=storage)
+        self._client: Any = None
+        self._server: FolderServer | None = None
+        self._opening = asyncio.Lock()
+        self._nodes: list[NodeState] = []
+        self._looked = float("-inf")
+        self._in_flight: Counter[str] = Counter()
+        self._own: dict[str, float] = {}
+        self._bench = Bench()
+        self._freed = asyncio.Condition()
+
+    async def open(self) -> None:
+        """Connect to the scheduler, and begin to hand out files where there is no storage.
+
+        Raises:
+            RequestError: The farm has another secret.
+            WorkerUnavailableError: There is no scheduler at the token's address.
+        """
+        async with self._opening:
+            if self._client is None:
+                self._client = await self._connect()
+            if self._server is None and isinstance(self.storage, ServedStorage):
+                await self._serve(self.storage)
+
+    async def aclose(self) -> None:
+        """Give up the connections; nodes end what they still render for this flow."""
+        async with self._opening:
+            client, self._client = self._client, None
+            server, self._server = self._server, None
+            if client is not None:
+                await client.close()
+            if server is not None:
+                await server.close()
+
+    async def nodes(self) -> list[NodeState]:
+        """The farm's nodes, for a caller that renders nothing."""
+        self._client = await self._connect()
+        try:
+            return await self._look()
+        finally:
+            await self.aclose()
+
+    async def diagnose(self) -> AsyncIterator[Finding]:
+        """Look at the scheduler, the nodes, the storage and a round trip."""
+        try:
+            await self.open()
+        except (RequestError, WorkerUnavailableError) as exc:
+            yield Finding("scheduler", False, str(exc))
+            return
+        try:
+            async for finding in super().diagnose():
+                yield finding
+        finally:
+            await self.aclose()
+
+    async def _look_around(self) -> AsyncIterator[Finding]:
+        yield await find("nodes", self._try_nodes)
+
+    async def _try_nodes(self) -> str:
+        nodes = await self._look()
+        if reason := why_none(nodes, requires=self.config.requires, version=package_version()):
+            raise WorkerUnavailableError(f"{self._place}: {reason}")
+        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time"
+
+    async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        client = await self._connected()
+        async with self._slot(record.url) as node:
+            key = f"helios-{uuid.uuid4().hex}"
+            future = client.submit(
+                render, request.model_dump_json(exclude_none=True), key,
+                key=key, workers=[node.address], allow_other_workers=False, retries=0,
+            )  # fmt: skip
+            try:
+                answer = read_answer(await self._result(future, node), source=f"What {node.name} returned")
+            except AnswerLostError:
+                self._bench.count(node.name, failed=True, now=time.monotonic())
+                raise
+            finally:
+                future.release()
+            failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
+            self._bench.count(node.name, failed=failed, now=time.monotonic())
+            return answer
+
+    async def _result(self, future: Any, node: NodeState) -> str:
+        """What a node answered.
+
+        Raises:
+            AnswerLostError: The node or the scheduler is gone.
+        """
+        from distributed import KilledWorker
+        from distributed.client import FutureCancelledError
+
+        try:
+            return str(await future)
+        except KilledWorker:
+            raise AnswerLostError(f"The node {node.name} is gone, with the chunk that it rendered") from None
+        except FutureCancelledError:
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise AnswerLostError(f"{self._place} is gone, with the chunks that its nodes rendered") from None
+
+    @asynccontextmanager
+    async def _slot(self, attempt: str) -> AsyncIterator[NodeState]:
+        """A free slot of a node that can take the chunk, within the block.
+
+        Raises:
+            WorkerUnavailableError: No node could take it, even if it were idle.
+        """
+        node = await self._free_node()
+        self._in_flight[node.address] += 1
+        self._own[attempt] = float("inf")
+        try:
+            yield node
+        finally:
+            self._in_flight[node.address] -= 1
+            self._own[attempt] = time.monotonic()
+            async with self._freed:
+                self._freed.notify()
+
+    async def _free_node(self) -> NodeState:
+        started, version, requires = time.monotonic(), package_version(), self.config.requires
+        while True:
+            nodes, now = await self._look(), time.monotonic()
+            found = choose_node(
+                nodes, requires=requires, version=version, in_flight=self._in_flight, own=self._own, bench=self._bench,
+                now=now,
+            )  # fmt: skip
+            if found is not None:
+                return found
+            reason = why_none(nodes, requires=requires, version=version)
+            if reason is None:
+                started = now
+            elif now - started >= self.config.node_wait_seconds:
+                raise WorkerUnavailableError(f"{self._place}: {reason}")
+            async with self._freed:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
+
+    async def _look(self) -> list[NodeState]:
+        """The nodes, as the scheduler knows them."""
+        if time.monotonic() - self._looked >= LOOK_SECONDS:
+            self._looked = time.monotonic()
+            client = await self._connected()
+            try:
+                self._nodes = read_nodes(await client.scheduler.identity(n_workers=-1))
+            except (OSError, TimeoutError):
+                self._nodes = []
+            known = {node.address for node in self._nodes}
+            for address in [one for one in self._in_flight if one not in known and not self._in_flight[one]]:
+                del self._in_flight[address]
+            for url in [url for url, ended in self._own.items() if time.monotonic() - ended > REMEMBERED_SECONDS]:
+                del self._own[url]
+        return self._nodes
+
+    async def _connected(self) -> Any:
+        """The client, once its scheduler is there.
+
+        Raises:
+            WorkerUnavailableError: It has been away for too long.
+        """
+        if self._client is None:
+            await self.open()
+        deadline = time.monotonic() + self.config.scheduler_wait_seconds
+        while self._client is not None and self._client.status != "running":
+            if self._client.status == "closed":
+                await self.aclose()
+                await self.open()
+            elif time.monotonic() >= deadline:
+                raise WorkerUnavailableError(f"{self._place} has been away for {self.config.scheduler_wait_seconds:g} s")
+            await asyncio.sleep(0.1)
+        return self._client
+
+    async def _connect(self) -> Any:
+        from distributed import Client
+
+        deadline = time.monotonic() + self.config.scheduler_wait_seconds
+        while True:
+            try:
+                return await Client(
+                    self._token.address, asynchronous=True, security=self._security, set_as_default=False,
+                    timeout=CONNECT_SECONDS, name="helios-flow",
+                )  # fmt: skip
+            except (OSError, TimeoutError) as exc:
+                if is_refusal(exc):
+                    raise RequestError(f"{self._place} has another secret than the join token; take the token that "
+                                       "helios-job farm start prints there") from None  # fmt: skip
+                if time.monotonic() >= deadline:
+                    raise WorkerUnavailableError(
+                        f"{self._place} can't be reached; start it (helios-job farm start), or correct the join token"
+                    ) from None
+                await asyncio.sleep(1)
+
+    async def _serve(self, storage: ServedStorage) -> None:
+        from distributed.utils import get_ip
+
+        prepare_folder(self._folder)
+        server = FolderServer(self._folder, self._security)
+        host = self.config.host or get_ip(self._token.host.strip("[]"), self._token.port)
+        storage.url = f"farm://{await server.open(host)}"
+        self._server = server
+
+
+def _default_folder() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/tmp", ".cache")  # noqa: S108
+    return Path(cache, "helios", "farm")

@@ -1,0 +1,34 @@
+"""The settings of an own farm; apart from the adapter, so that Prefect's form can show them without Dask."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, SecretStr
+
+from adapters.remote import GivenStorage, RemoteSettings
+
+Tag = Annotated[str, Field(pattern=r"^[\w.+-]{1,64}$")]
+"""A word that a machine's owner gives it: `blender-4.2`, `gpu`."""
+
+
+class FarmConfig(RemoteSettings):
+    """Render chunks on the nodes of an own farm (`helios-job farm start`, `helios-job node`)."""
+
+    model_config = ConfigDict(title="farm")
+
+    type: Literal["farm"] = "farm"
+    join: SecretStr | None = None
+    """The farm's join token; that of HELIOS_FARM, or of the farm that was started on this machine, when empty."""
+    storage: GivenStorage | None = None
+    """What flow and nodes all reach: a bucket, or `file:///FOLDER` on a shared disk. When empty, this machine hands out
+    input files itself, and takes in outputs, while the job runs."""
+    folder: Path | None = None
+    """Where this machine keeps the files that it hands out; below ~/.cache/helios when empty."""
+    host: str | None = None
+    """The address by which nodes reach this machine, where it hands out files; found by itself when empty."""
+    requires: frozenset[Tag] = frozenset()
+    """Tags that a node must have to get a chunk of this job."""
+    node_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
+    """How long a chunk waits for a node that can take it to join, before that counts as a failure of the environment."""
+    scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+    """How long to wait for a scheduler that is away."""

@@ -1,0 +1,47 @@
+"""Dask as a farm uses it: its settings, and how its errors are read."""
+
+import logging
+import ssl
+from typing import Any
+
+SILENCE_SECONDS = 15
+"""A node that says nothing for so long is given up, and what it rendered is rendered elsewhere."""
+CONNECT_SECONDS = 10
+"""For a connection between two parts of a farm."""
+
+SETTINGS: dict[str, Any] = {
+    # An adapter never repeats a chunk by itself: the flow counts attempts.
+    "distributed.scheduler.allowed-failures": 0,
+    # The adapter chooses the node of each chunk.
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.worker-ttl": f"{SILENCE_SECONDS}s",
+    "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+    "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",
+    "distributed.comm.require-encryption": True,
+    # What profiles and watches Python code costs an idle node two per cent of a CPU.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.admin.tick.limit": "1h",
+}
+
+
+def set_up_engine() -> None:
+    """Set Dask's settings in this process, and let it log nothing below an error."""
+    import dask.config
+
+    dask.config.set(SETTINGS)
+    import distributed  # noqa: F401  it sets up its loggers when it is imported
+
+    for name in ("distributed", "distributed.worker", "distributed.scheduler", "distributed.core", "distributed.client",
+                 "distributed.comm", "distributed.nanny", "tornado.application"):  # fmt: skip
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def is_refusal(exc: BaseException) -> bool:
+    """Whether a connection failed since the other side is of another farm: one of the certificates was refused."""
+    seen: BaseException | None = exc
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError) or "CERTIFICATE_VERIFY_FAILED" in str(seen) or "unknown ca" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

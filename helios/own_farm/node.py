@@ -1,0 +1,203 @@
+"""A node: one machine's place in a farm, until it is stopped. It comes back by itself when its scheduler does."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from helios.errors import RequestError
+from helios.own_farm.certificates import farm_security
+from helios.own_farm.engine import is_refusal, set_up_engine
+from helios.own_farm.join_token import JoinToken
+from helios.own_farm.node_state import METRIC
+from helios.own_farm.peer_storage import PeerStorage
+from helios.own_farm.work import NodeWork, become
+from helios.processes.own_memory import hide_memory
+from helios.storage.by_url import OTHER_STORES
+from helios.worker.runtime import WorkerRuntime
+from helios.worker.settings import WorkerSettings
+
+AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0)
+"""Between tries to join; the last one repeats."""
+CANCEL_POLL_SECONDS = 1.0
+"""How often a chunk looks into storage whether its flow has called it off."""
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What a machine's owner decides."""
+
+    slots: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    """Chunks at a time."""
+    tags: frozenset[str] = frozenset()
+    """What the machine can do."""
+    name: str = field(default_factory=socket.gethostname)
+    """The machine's name on the farm."""
+    host: str | None = None
+    """The address by which the others reach this machine; found by the way to the scheduler when None."""
+    port: int = 0
+    """Where the node listens; any free port when 0."""
+    drain_seconds: float = 600.0
+    """How long chunks may go on after SIGTERM."""
+
+
+TAG = re.compile(r"[\w.+-]{1,64}")
+
+
+def node_settings(
+    *, slots: int | None, tags: Collection[str], name: str | None, host: str | None, port: int | None,
+    drain_seconds: float = 600.0,
+) -> NodeSettings:  # fmt: skip
+    """Settings of which None means the usual.
+
+    Raises:
+        RequestError: A tag or the name is none.
+    """
+    for word in [*tags, *([name] if name is not None else [])]:
+        if not TAG.fullmatch(word):
+            raise RequestError(f"{word!r} can't be a tag or a name; expected letters, digits, '.', '-', '+' and '_', "
+                               "at most 64")  # fmt: skip
+    if slots is not None and slots < 1:
+        raise RequestError(f"{slots} slots are none; expected 1 or more")
+    given = {"slots": slots, "name": name, "host": host, "port": port}
+    known: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    return NodeSettings(tags=frozenset(tags), drain_seconds=drain_seconds, **known)
+
+
+class Node:
+    """Keeps a machine in a farm.
+
+    Args:
+        token: Which farm.
+        settings: What its owner decides.
+        say: Takes the lines of its console.
+    """
+
+    def __init__(self, token: JoinToken, settings: NodeSettings, *, say: Callable[[str], None]) -> None:
+        self._token = token
+        self._settings = settings
+        self._say = say
+        worker = WorkerSettings.from_environment(trusted=True)
+        worker = replace(worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS)
+        # Two nodes on one machine have one name there, and a name of their own on the farm.
+        name = f"{settings.name}-{os.getpid()}"
+        self._work = NodeWork(WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags)
+        self._stopping = asyncio.Event()
+        self._worker: Any = None
+
+    async def run(self) -> None:
+        """Be a node until SIGTERM or SIGINT: chunks that run are finished first; a second signal ends them.
+
+        Raises:
+            RequestError: The farm has another secret.
+        """
+        hide_memory()
+        set_up_engine()
+        become(self._work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal)
+        stopping = asyncio.create_task(self._stopping.wait())
+        tries = 0
+        with tempfile.TemporaryDirectory(prefix="helios-node-") as folder:
+            while not self._stopping.is_set():
+                member = asyncio.create_task(self._be_member(folder))
+                await asyncio.wait([member, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if not member.done():
+                    await self._drain()
+                    await self._leave()
+                    await asyncio.wait([member])
+                    break
+                tries = 0 if member.result() else tries + 1
+                pause = AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)]
+                await asyncio.wait([stopping], timeout=pause)
+        stopping.cancel()
+        self._say("The node has left the farm")
+
+    def _on_signal(self) -> None:
+        if not self._stopping.is_set():
+            self._work.draining = True
+            self._stopping.set()
+        else:
+            self._work.runtime.stop()
+
+    async def _be_member(self, folder: str) -> bool:
+        """Join, and wait for the scheduler's end; whether the node was in the farm."""
+        from distributed import Worker
+
+        try:
+            self._worker = self._work.worker = await Worker(
+                self._token.address,
+                nthreads=self._settings.slots,
+                name=self._work.name,
+                host=self._settings.host,
+                port=self._settings.port,
+                protocol="tls",
+                security=farm_security(self._token.secret),
+                memory_limit=0,
+                local_directory=folder,
+                metrics={METRIC: self._work.state},
+                dashboard=False,
+                dashboard_address="127.0.0.1:0",
+                death_timeout=10,
+            )
+        except (OSError, TimeoutError, RuntimeError, ValueError) as exc:
+            if is_refusal(exc):
+                raise RequestError(
+                    f"The farm at {self._token.host}:{self._token.port} has another secret than this join token; take "
+                    "the token that `helios-job farm start` prints there"
+                ) from None
+            self._say(f"No farm at {self._token.host}:{self._token.port} yet ({_words(exc)}); trying again")
+            return False
+        pool = self._worker.rpc
+        OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool)
+        tags = f", tags {', '.join(sorted(self._settings.tags))}" if self._settings.tags else ""
+        self._say(
+            f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "
+            f"{self._settings.slots} chunks at a time{tags}"
+        )
+        await self._worker.finished()
+        if not self._stopping.is_set():
+            self._say("The farm's scheduler is gone; trying again until it is back")
+        return True
+
+    async def _drain(self) -> None:
+        """Take nothing new, and let what runs finish within its time."""
+        from distributed.core import Status
+
+        if self._worker is not None and self._worker.status is Status.running:
+            self._worker.status = Status.paused
+        if not self._work.running:
+            return
+        self._say(f"Stopping: {len(self._work.running)} chunks finish first; stop once more to end them")
+        deadline = asyncio.get_running_loop().time() + self._settings.drain_seconds
+        while self._work.running and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.1)
+        if self._work.running:
+            self._work.runtime.stop()
+            while self._work.running:
+                await asyncio.sleep(0.1)
+
+    async def _leave(self) -> None:
+        if self._worker is not None:
+            await asyncio.sleep(0.2)  # the last answer is on its way
+            await self._worker.close(nanny=False, reason="the node was stopped")
+
+
+def systemd_unit(command: str) -> str:
+    """A unit file that keeps a node running on this machine, for `systemctl --user` or the system's."""
+    return "\n".join([
+        "[Unit]", "Description=Node of a Helios render farm", "After=network-online.target", "",
+        "[Service]", f"ExecStart={command}", "Restart=always", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=660",
+        f"WorkingDirectory={Path.home()}", "", "[Install]", "WantedBy=default.target", "",
+    ])  # fmt: skip
+
+
+def _words(exc: BaseException) -> str:
+    return " ".join(str(exc).split())[:120] or type(exc).__name__

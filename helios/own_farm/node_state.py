@@ -1,0 +1,70 @@
+"""What a node says of itself with each heartbeat: read by adapters, which choose among nodes, and by people."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+METRIC = "helios"
+"""Name of the entry in a Dask worker's metrics."""
+
+
+class RunningChunk(BaseModel):
+    """What a node renders now."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    attempt: str
+    """The attempt's URL."""
+    job: str = ""
+    """The job, as its folder in storage is called."""
+    chunk: str = ""
+    """The chunk, likewise."""
+    seconds: float = 0
+    """Since it began."""
+
+
+class NodeState(BaseModel):
+    """A node."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    """Its name, which no other node of the farm has."""
+    address: str
+    """Dask's address of it."""
+    version: str
+    """Of the package that it runs."""
+    protocol: int
+    """What its worker speaks."""
+    slots: Annotated[int, Field(ge=1)]
+    """Chunks that it renders at a time."""
+    tags: frozenset[str] = frozenset()
+    """What it can do, as its owner named it."""
+    running: tuple[RunningChunk, ...] = ()
+    """What it renders now."""
+    rendered: int = 0
+    """Chunks that it has rendered since it started."""
+    failed: int = 0
+    """Chunks that failed there since it started."""
+    draining: bool = False
+    """It takes no chunks any more."""
+    silent_seconds: float = 0
+    """Since it was last heard of."""
+
+
+def read_nodes(identity: Mapping[str, Any]) -> list[NodeState]:
+    """The nodes in what a scheduler says of itself; members that are no nodes of ours are left out.
+
+    Args:
+        identity: Of the scheduler: `distributed.Scheduler.identity`.
+    """
+    nodes = []
+    # By the scheduler's clock, whose time now is not in its answer: that of the last heartbeat is close to it.
+    now = max((float(worker.get("last_seen") or 0) for worker in identity["workers"].values()), default=0.0)
+    for address, worker in identity["workers"].items():
+        said = (worker.get("metrics") or {}).get(METRIC)
+        if isinstance(said, dict):
+            silent = max(0.0, now - float(worker.get("last_seen") or now))
+            nodes.append(NodeState.model_validate({**said, "address": address, "silent_seconds": silent}))
+    return sorted(nodes, key=lambda node: node.name)

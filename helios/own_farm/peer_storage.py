@@ -1,0 +1,122 @@
+"""The node's side of a folder that a flow serves: artifact storage under `farm://HOST:PORT`."""
+
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from helios.errors import Failure, OutputError, WorkerUnavailableError
+from helios.models.worker import Artifact
+from helios.own_farm.served_storage import PIECE_BYTES
+from helios.storage.folder import SMALL_BYTES, Storage
+from helios.storage.stores import StorageSettings, StoredObject
+from helios.storage.urls import check_key
+
+
+class PeerStorage(Storage):
+    """The folder of a flow; see `helios.storage.folder.Storage` for each operation.
+
+    Args:
+        url: `farm://HOST:PORT`.
+        pool: Dask's pool of connections of this node, which has the farm's certificate.
+    """
+
+    def __init__(self, url: str, pool: Any) -> None:
+        self.settings = StorageSettings(url=url)
+        self.url = url
+        """The folder's URL."""
+        self._peer = pool(f"tls://{url.removeprefix('farm://').rstrip('/')}")
+
+    def at(self, url: str) -> Storage:
+        """Another folder: one of another store has nothing to do with this one."""
+        return Storage(StorageSettings(url=url))
+
+    async def _ask(self, operation: str, **given: Any) -> Any:
+        try:
+            answer = await getattr(self._peer, operation)(**given)
+        except (OSError, TimeoutError) as exc:
+            raise WorkerUnavailableError(f"The flow's machine at {self.url} can't be reached: {exc}") from exc
+        if "missing" in answer:
+            raise FileNotFoundError(2, "No such object", str(given.get("key")))
+        if "kind" in answer:
+            raise Failure(answer["kind"]).error(str(answer["message"]))
+        return answer["value"]
+
+    async def upload(self, path: Path, key: str, *, expected: str | None = None) -> Artifact:
+        """Store a file in pieces."""
+        digest, size = hashlib.sha256(), 0
+        upload = await self._ask("storage_begin", key=check_key(key))
+        try:
+            with path.open("rb") as file:
+                while piece := file.read(PIECE_BYTES):
+                    digest.update(piece)
+                    size += len(piece)
+                    await self._ask("storage_put", upload=upload, data=piece)
+            if expected not in (None, digest.hexdigest()):
+                raise OutputError(f"{path} was changed since it was verified. Another process writes to it")
+        except BaseException:
+            with suppress(WorkerUnavailableError):
+                await self._ask("storage_end", upload=upload, sha256=None)
+            raise
+        await self._ask("storage_end", upload=upload, sha256=digest.hexdigest())
+        return Artifact(url=self.url_of(key), bytes=size, sha256=digest.hexdigest())
+
+    async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
+        """Fetch a file in pieces; it appears when it is whole."""
+        temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
+        try:
+            digest, size = await self._receive_into(check_key(key), temporary)
+            if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
+                raise WorkerUnavailableError(f"{self.url_of(key)} arrived damaged, or was replaced")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
+
+    async def _receive_into(self, key: str, path: Path) -> tuple[str, int]:
+        digest, size = hashlib.sha256(), 0
+        with path.open("wb") as file:
+            while piece := await self._ask("storage_piece", key=key, offset=size):
+                digest.update(piece)
+                size += file.write(piece)
+        return digest.hexdigest(), size
+
+    async def digest(self, key: str) -> tuple[str, int]:
+        """An object's digest and size."""
+        digest, size = hashlib.sha256(), 0
+        while piece := await self._ask("storage_piece", key=check_key(key), offset=size):
+            digest.update(piece)
+            size += len(piece)
+        return digest.hexdigest(), size
+
+    async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
+        """A small object's content; None where there is none."""
+        data = await self._ask("storage_read", key=check_key(key), limit=limit)
+        return None if data is None else bytes(data)
+
+    async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
+        """Store a small object in one atomic step."""
+        return bool(await self._ask("storage_write", key=check_key(key), data=data, once=once))
+
+    async def size(self, key: str) -> int | None:
+        """An object's size in bytes; None where there is none."""
+        size: int | None = await self._ask("storage_size", key=check_key(key))
+        return size
+
+    async def entries(self, folder: str = "") -> AsyncIterator[StoredObject]:
+        """Every object below a folder."""
+        for key, size, modified in await self._ask("storage_list", folder=folder):
+            yield StoredObject(key, size, datetime.fromtimestamp(modified, UTC))
+
+    async def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        await self._ask("storage_delete", keys=[check_key(key)])
+
+    async def delete_folder(self, folder: str) -> int:
+        """Remove everything below a folder; how many objects that were."""
+        keys = [entry.key async for entry in self.entries(check_key(folder))]
+        await self._ask("storage_delete", keys=keys)
+        return len(keys)

@@ -1,0 +1,76 @@
+"""The scheduler of a farm: a process that knows its nodes. It renders nothing and holds no files."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from helios.errors import RequestError
+from helios.own_farm.certificates import farm_security
+from helios.own_farm.engine import set_up_engine
+from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
+from helios.processes.own_memory import hide_memory
+
+
+def farm_token(host: str | None, port: int, *, new_secret: bool = False) -> JoinToken:
+    """The token of the farm that this user starts here: the kept secret, with the address of this machine.
+
+    Args:
+        host: This machine's name or address, as nodes reach it; found by the way to other machines when None.
+        port: The scheduler's.
+        new_secret: Draw a new secret in any case.
+    """
+    secret = None
+    if not new_secret:
+        with suppress(OSError, RequestError):
+            secret = parse_token(kept_token_path().read_text()).secret
+    if host is None:
+        from distributed.utils import get_ip
+
+        host = str(get_ip())
+    return parse_token(JoinToken(host, port, secret or draw_secret()).text)
+
+
+async def serve_farm(
+    token: JoinToken, *, listen: str = "", dashboard: str | None = None, on_ready: Callable[[], None]
+) -> None:
+    """Be a farm's scheduler until SIGTERM or SIGINT.
+
+    Args:
+        token: Its address, as nodes reach it, and its secret.
+        listen: The address of this machine on which it listens; all of them when empty.
+        dashboard: Where Dask's dashboard is shown, such as `127.0.0.1:8787`; None for nowhere.
+        on_ready: Called once nodes can join.
+
+    Raises:
+        RequestError: Its port is taken, or the address is not this machine's.
+    """
+    hide_memory()
+    set_up_engine()
+    from distributed import Scheduler
+
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopped.set)
+    scheduler = Scheduler(
+        host=listen or None,
+        port=token.port,
+        protocol="tls",
+        contact_address=token.address,
+        security=farm_security(token.secret),
+        dashboard=dashboard is not None,
+        dashboard_address=dashboard or "127.0.0.1:0",
+    )
+    try:
+        await scheduler
+    except OSError as exc:
+        raise RequestError(
+            f"The farm's scheduler can't listen on port {token.port} ({exc.strerror or exc}); stop what has it, or name "
+            "another one (--port)"
+        ) from None
+    try:
+        on_ready()
+        await stopped.wait()
+    finally:
+        await scheduler.close(reason="the farm was stopped")

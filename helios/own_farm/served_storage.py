@@ -1,0 +1,184 @@
+"""A folder of a flow's machine as artifact storage for the nodes of its farm, for studios without a bucket.
+
+The flow serves the folder while it runs; a node reads and writes it over Dask's connections, in pieces, so that neither
+side holds a whole file in memory. `peer_storage.py` is the node's side, and lists the operations.
+"""
+
+import hashlib
+import shutil
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.own_farm.engine import set_up_engine
+from helios.storage.folder import Storage
+from helios.storage.stores import StorageSettings
+from helios.storage.urls import check_key
+from helios.system_errors import expected
+
+PIECE_BYTES = 4 * 1024 * 1024
+"""What travels in one message."""
+INCOMING = ".incoming"
+"""Folder of files that have not arrived whole."""
+
+
+class ServedStorage(Storage):
+    """A local folder whose URLs are those by which nodes reach it.
+
+    Args:
+        folder: The folder; made if it is not there.
+        address: `HOST:PORT` of the server, as nodes reach it.
+    """
+
+    def __init__(self, folder: Path, address: str) -> None:
+        super().__init__(StorageSettings(url=folder.absolute().as_uri()))
+        self.url = f"farm://{address}"
+        """The folder's URL for nodes."""
+
+    def at(self, url: str) -> Storage:
+        """Another folder: a part of this one has this one's server."""
+        return Storage(StorageSettings(url=url))
+
+
+@dataclass
+class _Arriving:
+    """A file on its way."""
+
+    path: Path
+    file: BinaryIO
+    key: str
+    digest: Any = field(default_factory=hashlib.sha256)
+    size: int = 0
+
+
+class FolderServer:
+    """Serves one folder to the members of a farm.
+
+    Args:
+        folder: The folder.
+        security: Dask's security settings: who has no certificate of the farm reads and writes nothing.
+    """
+
+    def __init__(self, folder: Path, security: Any) -> None:
+        set_up_engine()
+        from distributed.core import Server
+
+        self._folder = folder
+        self._local = Storage(StorageSettings(url=folder.absolute().as_uri()))
+        self._security = security
+        self._arriving: dict[str, _Arriving] = {}
+        self._server = Server(
+            {
+                "storage_read": self._answering(self._read),
+                "storage_write": self._answering(self._write),
+                "storage_size": self._answering(self._size),
+                "storage_list": self._answering(self._list),
+                "storage_delete": self._answering(self._delete),
+                "storage_piece": self._answering(self._piece),
+                "storage_begin": self._answering(self._begin),
+                "storage_put": self._answering(self._put),
+                "storage_end": self._answering(self._end),
+            },
+            connection_args=security.get_connection_args("client"),
+        )
+
+    async def open(self, host: str) -> str:
+        """Begin to serve; `HOST:PORT` for nodes.
+
+        Args:
+            host: The address of this machine by which nodes reach it.
+        """
+        await self._server
+        await self._server.listen(f"tls://{host}:0", **self._security.get_listen_args("scheduler"))
+        return str(self._server.address).removeprefix("tls://")
+
+    async def close(self) -> None:
+        """Serve no more; what had not arrived whole is removed."""
+        await self._server.close()
+        for arriving in self._arriving.values():
+            arriving.file.close()
+            arriving.path.unlink(missing_ok=True)
+        self._arriving.clear()
+
+    def _answering(self, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[dict[str, Any]]]:
+        """An operation whose errors travel as words, and not as pickled objects."""
+
+        async def answer(comm: object = None, **given: Any) -> dict[str, Any]:
+            try:
+                return {"value": await work(**given)}
+            except FileNotFoundError:
+                return {"missing": True}
+            except HeliosError as exc:
+                return {"kind": exc.failure.value, "message": str(exc)}
+            except OSError as exc:
+                found = expected(exc) or WorkerUnavailableError(f"The flow's machine: {exc}")
+                return {"kind": found.failure.value, "message": str(found)}
+
+        return answer
+
+    async def _read(self, key: str, limit: int) -> bytes | None:
+        return await self._local.read(key, limit=limit)
+
+    async def _write(self, key: str, data: bytes, once: bool) -> bool:
+        return await self._local.write(key, bytes(data), once=once)
+
+    async def _size(self, key: str) -> int | None:
+        return await self._local.size(key)
+
+    async def _list(self, folder: str) -> list[tuple[str, int, float]]:
+        return [(one.key, one.bytes, one.modified.timestamp()) async for one in self._local.entries(folder)]
+
+    async def _delete(self, keys: list[str]) -> None:
+        for key in keys:
+            await self._local.delete(key)
+
+    async def _piece(self, key: str, offset: int) -> bytes:
+        with (self._folder / check_key(key)).open("rb") as file:
+            file.seek(offset)
+            return file.read(PIECE_BYTES)
+
+    async def _begin(self, key: str) -> str:
+        name = uuid.uuid4().hex
+        path = self._folder / INCOMING / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._arriving[name] = _Arriving(path, path.open("xb"), check_key(key))
+        return name
+
+    async def _put(self, upload: str, data: bytes) -> None:
+        arriving = self._arriving.get(upload)
+        if arriving is None:
+            raise WorkerUnavailableError("The flow knows nothing of this file; it is sent again")
+        arriving.file.write(data)
+        arriving.digest.update(data)
+        arriving.size += len(data)
+
+    async def _end(self, upload: str, sha256: str | None) -> None:
+        arriving = self._arriving.pop(upload, None)
+        if arriving is None:
+            raise WorkerUnavailableError("The flow knows nothing of this file; it is sent again")
+        arriving.file.close()
+        if arriving.digest.hexdigest() != sha256:
+            arriving.path.unlink(missing_ok=True)
+            if sha256 is None:  # the sender gave up
+                return
+            raise WorkerUnavailableError(f"{arriving.key} arrived with another digest than it was sent with")
+        target = self._folder / arriving.key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        arriving.path.replace(target)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder for its user alone, and remove what an earlier flow did not receive whole.
+
+    Raises:
+        RequestError: It can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as exc:
+        raise RequestError(f"The folder {folder} for files of farm jobs can't be made ({exc.strerror}); name another "
+                           "one (folder in the adapter's settings)") from None  # fmt: skip
+    shutil.rmtree(folder / INCOMING, ignore_errors=True)

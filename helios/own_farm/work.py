@@ -1,0 +1,121 @@
+"""What a node carries out for an adapter: one chunk, by the worker's runtime."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from helios.errors import WorkerUnavailableError
+from helios.job.attempts import write_answer
+from helios.models.invocation import PROTOCOL, ChunkAnswer
+from helios.worker.failures import failure_of
+from helios.worker.runtime import WorkerRuntime, package_version, read_request
+
+LOOK_SECONDS = 0.5
+"""How often a chunk looks whether it is still wanted. Dask never stops a task that runs: neither a cancel nor the
+flow's death ends it."""
+
+
+@dataclass
+class NodeWork:
+    """The chunks of this process."""
+
+    runtime: WorkerRuntime
+    """Renders them."""
+    name: str
+    """The node's name."""
+    slots: int
+    """Chunks at a time."""
+    tags: frozenset[str]
+    """What the node can do."""
+    draining: bool = False
+    """Nothing new is taken."""
+    running: dict[str, float] = field(default_factory=dict)
+    """The attempts' URLs, and when they began (monotonic)."""
+    rendered: int = 0
+    """How many were rendered."""
+    failed: int = 0
+    """How many failed."""
+    worker: Any = None
+    """The `distributed.Worker` that they came through."""
+
+    def state(self, _worker: object = None) -> dict[str, Any]:
+        """What heartbeats carry; see `helios.own_farm.node_state.NodeState`."""
+        now = time.monotonic()
+        return {
+            "name": self.name,
+            "version": package_version(),
+            "protocol": PROTOCOL,
+            "slots": self.slots,
+            "tags": sorted(self.tags),
+            "running": [{**_names(url), "attempt": url, "seconds": now - since} for url, since in self.running.items()],
+            "rendered": self.rendered,
+            "failed": self.failed,
+            "draining": self.draining,
+        }
+
+    async def carry_out(self, request_text: str, key: str) -> ChunkAnswer:
+        """Render a chunk; end its command as soon as Dask says that nobody waits for it any more."""
+        request = read_request(request_text)
+        if self.draining:
+            raise WorkerUnavailableError(f"The node {self.name} is stopping, and takes no chunks")
+        url = request.attempt_url or request.job_path
+        self.running[url] = time.monotonic()
+        work = asyncio.create_task(self.runtime.run(request))
+        try:
+            while not (await asyncio.wait([work], timeout=LOOK_SECONDS))[0]:
+                if not self._is_wanted(key):
+                    raise WorkerUnavailableError("Nobody waits for the chunk any more")
+            answer = work.result()
+        finally:
+            self.running.pop(url, None)
+            work.cancel()
+            await asyncio.wait([work])
+        if not request.probe:
+            self.rendered += answer.exit_code == 0
+            self.failed += answer.exit_code != 0
+        return answer
+
+    def _is_wanted(self, key: str) -> bool:
+        """Whether the scheduler is there and still counts on the task; `state.tasks` is no public name of Dask's."""
+        if self.worker.status.name not in {"running", "paused", "init"}:
+            return False
+        task = self.worker.state.tasks.get(key)
+        return task is not None and task.state == "executing"
+
+
+_HERE: list[NodeWork] = []
+"""The node of this process: Dask calls a function by its name, and gives it no object of ours."""
+
+
+def become(work: NodeWork) -> None:
+    """Make this process's node known to the functions that Dask calls."""
+    _HERE[:] = [work]
+
+
+async def render(request: str, key: str) -> str:
+    """Render a chunk on the node of this process: the one function that adapters ask for.
+
+    Args:
+        request: A `ChunkRequest` as JSON.
+        key: Dask's key of this very task.
+
+    Returns:
+        A `ChunkAnswer` as JSON, whatever went wrong.
+    """
+    try:
+        if not _HERE:
+            raise WorkerUnavailableError("This Dask worker is no node of a farm; start it with helios-job node")
+        answer = await _HERE[0].carry_out(request, key)
+    except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
+        answer = ChunkAnswer.failed(failure_of(exc))
+    return write_answer(answer).decode()
+
+
+def _names(url: str) -> dict[str, str]:
+    """The job and the chunk of an attempt's URL: …/jobs/JOB/TOKEN/chunk-7/attempt-1."""
+    parts = url.split("/")
+    if "jobs" in parts[:-4]:
+        place = parts.index("jobs")
+        return {"job": parts[place + 1], "chunk": parts[-2]}
+    return {}
