@@ -155,8 +155,8 @@ class Node:
                 ) from None
             self._say(f"No farm at {self._token.host}:{self._token.port} yet ({_words(exc)}); trying again")
             return False
-        pool = self._worker.rpc
-        OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool)
+        pool, loop = self._worker.rpc, asyncio.get_running_loop()
+        OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool, loop=loop)
         tags = f", tags {', '.join(sorted(self._settings.tags))}" if self._settings.tags else ""
         self._say(
             f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "

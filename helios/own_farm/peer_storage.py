@@ -1,5 +1,6 @@
 """The node's side of a folder that a flow serves: artifact storage under `farm://HOST:PORT`."""
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -22,12 +23,15 @@ class PeerStorage(Storage):
     Args:
         url: `farm://HOST:PORT`.
         pool: Dask's pool of connections of this node, which has the farm's certificate.
+        loop: The event loop to which these belong; the running one when None.
     """
 
-    def __init__(self, url: str, pool: Any) -> None:
+    def __init__(self, url: str, pool: Any, *, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.settings = StorageSettings(url=url)
         self.url = url
         """The folder's URL."""
+        # A document is read in a thread with an event loop of its own; Dask's connections belong to the node's.
+        self._loop = asyncio.get_running_loop() if loop is None else loop
         self._peer = pool(f"tls://{url.removeprefix('farm://').rstrip('/')}")
 
     def at(self, url: str) -> Storage:
@@ -35,8 +39,12 @@ class PeerStorage(Storage):
         return Storage(StorageSettings(url=url))
 
     async def _ask(self, operation: str, **given: Any) -> Any:
+        asking = getattr(self._peer, operation)(**given)
         try:
-            answer = await getattr(self._peer, operation)(**given)
+            if asyncio.get_running_loop() is self._loop:
+                answer = await asking
+            else:
+                answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
         except (OSError, TimeoutError) as exc:
             raise WorkerUnavailableError(f"The flow's machine at {self.url} can't be reached: {exc}") from exc
         if "missing" in answer:
