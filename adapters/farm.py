@@ -222,7 +222,9 @@ class FarmAdapter(RemoteAdapter):
                 await self.aclose()
                 await self.open()
             elif time.monotonic() >= deadline:
-                raise WorkerUnavailableError(f"{self._place} has been away for {self.config.scheduler_wait_seconds:g} s")
+                raise WorkerUnavailableError(
+                    f"{self._place} has been away for {self.config.scheduler_wait_seconds:g} s"
+                )
             await asyncio.sleep(0.1)
         return self._client
 

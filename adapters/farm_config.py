@@ -29,6 +29,6 @@ class FarmConfig(RemoteSettings):
     requires: frozenset[Tag] = frozenset()
     """Tags that a node must have to get a chunk of this job."""
     node_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
-    """How long a chunk waits for a node that can take it to join, before that counts as a failure of the environment."""
+    """How long a chunk waits for a node that can take it, before that counts as a failure of the environment."""
     scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long to wait for a scheduler that is away."""

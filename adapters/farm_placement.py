@@ -71,11 +71,13 @@ def why_none(nodes: Sequence[NodeState], *, requires: Collection[str], version: 
     if any(_can_take(node, requires, version) for node in nodes):
         return None
     if not nodes:
-        return "the farm has no nodes; run the line that helios-job farm start printed on the machines that are to render"
+        return (
+            "the farm has no nodes; run the line that helios-job farm start printed on the machines that are to render"
+        )
     if others := [node for node in nodes if node.version != version]:
         names = ", ".join(f"{node.name} ({node.version})" for node in others[:5])
         return f"nodes of another version than this one, {version}: {names}; install the same version on all machines"
-    if missing := sorted(set(requires) - set.union(*(set(node.tags) for node in nodes))):
+    if missing := sorted(set(requires) - {tag for node in nodes for tag in node.tags}):
         return f"no node has the tag {missing[0]}; start one with --tag {missing[0]}, or leave it out of requires"
     if all(node.draining for node in nodes):
         return "every node is being stopped; start one"

@@ -64,7 +64,9 @@ def status(join: str | None, as_json: bool) -> int:
     say(f"{len(nodes)} nodes, {slots} chunks at a time, {sum(len(node.running) for node in nodes)} now")
     for one in nodes:
         tags = f"  tags {', '.join(sorted(one.tags))}" if one.tags else ""
-        state = "stopping" if one.draining else f"silent for {one.silent_seconds:.0f} s" if one.silent_seconds > 3 else ""
+        state = (
+            "stopping" if one.draining else f"silent for {one.silent_seconds:.0f} s" if one.silent_seconds > 3 else ""
+        )
         say(f"{one.name}  {len(one.running)} of {one.slots}  rendered {one.rendered}, failed {one.failed}  "
             f"version {one.version}{tags}  {state}".rstrip())  # fmt: skip
         for chunk in one.running:

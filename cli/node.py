@@ -39,9 +39,7 @@ def node(
         words = [str(Path(sys.argv[0]).absolute()), "node", token.text, *(f"--tag {tag}" for tag in tags)]
         say(systemd_unit(" ".join([*words, *([f"--slots {slots}"] if slots else [])])))
         return 0
-    settings: NodeSettings = node_settings(
-        slots=slots, tags=tags, name=name, host=host, port=port, drain_seconds=drain
-    )
+    settings: NodeSettings = node_settings(slots=slots, tags=tags, name=name, host=host, port=port, drain_seconds=drain)
     asyncio.run(Node(token, settings, say=say).run())
     return 0
 

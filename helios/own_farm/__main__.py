@@ -26,7 +26,9 @@ def _say(line: str) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m helios.own_farm", description=__doc__)
-    parser.add_argument("token", metavar="JOIN-TOKEN", nargs="?", help="what farm start printed; $HELIOS_FARM if not given")
+    parser.add_argument(
+        "token", metavar="JOIN-TOKEN", nargs="?", help="what farm start printed; $HELIOS_FARM if not given"
+    )
     parser.add_argument("--slots", type=int, help="chunks at a time; the number of CPUs if not given")
     parser.add_argument("--tag", action="append", default=[], help="what this machine can do; may be repeated")
     parser.add_argument("--name", help="its name on the farm; the host's if not given")

@@ -43,9 +43,7 @@ def member_certificates(secret: bytes) -> tuple[str, str, str]:
     return _pem(authority), _pem(own), private.decode()
 
 
-def _certificate(
-    key: Ed25519PublicKey, *, signed_by: Ed25519PrivateKey, is_authority: bool
-) -> x509.Certificate:
+def _certificate(key: Ed25519PublicKey, *, signed_by: Ed25519PrivateKey, is_authority: bool) -> x509.Certificate:
     raw = key.public_bytes_raw()
     issuer = _name(signed_by.public_key(), "authority")
     usage = x509.KeyUsage(

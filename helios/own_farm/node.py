@@ -7,6 +7,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -176,13 +177,11 @@ class Node:
         if not self._work.running:
             return
         self._say(f"Stopping: {len(self._work.running)} chunks finish first; stop once more to end them")
-        deadline = asyncio.get_running_loop().time() + self._settings.drain_seconds
-        while self._work.running and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.1)
-        if self._work.running:
-            self._work.runtime.stop()
-            while self._work.running:
-                await asyncio.sleep(0.1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds):
+                await self._work.idle.wait()
+        self._work.runtime.stop()
+        await self._work.idle.wait()
 
     async def _leave(self) -> None:
         if self._worker is not None:

@@ -66,8 +66,8 @@ async def serve_farm(
         await scheduler
     except OSError as exc:
         raise RequestError(
-            f"The farm's scheduler can't listen on port {token.port} ({exc.strerror or exc}); stop what has it, or name "
-            "another one (--port)"
+            f"The farm's scheduler can't listen on port {token.port} ({exc.strerror or exc}); stop what has it, or "
+            "name another one (--port)"
         ) from None
     try:
         on_ready()

@@ -36,8 +36,13 @@ class NodeWork:
     """How many were rendered."""
     failed: int = 0
     """How many failed."""
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while nothing runs."""
     worker: Any = None
     """The `distributed.Worker` that they came through."""
+
+    def __post_init__(self) -> None:
+        self.idle.set()
 
     def state(self, _worker: object = None) -> dict[str, Any]:
         """What heartbeats carry; see `helios.own_farm.node_state.NodeState`."""
@@ -61,6 +66,7 @@ class NodeWork:
             raise WorkerUnavailableError(f"The node {self.name} is stopping, and takes no chunks")
         url = request.attempt_url or request.job_path
         self.running[url] = time.monotonic()
+        self.idle.clear()
         work = asyncio.create_task(self.runtime.run(request))
         try:
             while not (await asyncio.wait([work], timeout=LOOK_SECONDS))[0]:
@@ -68,9 +74,11 @@ class NodeWork:
                     raise WorkerUnavailableError("Nobody waits for the chunk any more")
             answer = work.result()
         finally:
-            self.running.pop(url, None)
             work.cancel()
             await asyncio.wait([work])
+            self.running.pop(url, None)
+            if not self.running:
+                self.idle.set()
         if not request.probe:
             self.rendered += answer.exit_code == 0
             self.failed += answer.exit_code != 0

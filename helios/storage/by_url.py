@@ -1,7 +1,6 @@
 """Find and read objects by their whole URL, with credentials of the standard chain."""
 
 import asyncio
-
 from collections.abc import Callable
 
 from helios.errors import RequestError

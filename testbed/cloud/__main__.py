@@ -1,7 +1,8 @@
-"""Run a command with a cloud around it: `python -m testbed.cloud aws|google COMMAND …`.
+"""Run a command with a cloud, or an own farm, around it: `python -m testbed.cloud aws|google|farm COMMAND …`.
 
 The command finds the cloud by its environment: storage and services by the variables of their SDKs, and the
 adapters' configurations as HELIOS_AWS_LAMBDA_CONFIG, HELIOS_CLOUD_RUN_CONFIG and HELIOS_CLOUD_RUN_JOB_CONFIG.
+The farm has three nodes, and HELIOS_FARM_CONFIG; one of them is killed while it renders.
 """
 
 import json
@@ -9,6 +10,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from testbed.cloud.aws import aws
@@ -25,6 +28,16 @@ def main() -> int:
             with google_cloud() as google:
                 configs = {"CLOUD_RUN": google.service_config, "CLOUD_RUN_JOB": google.job_config}
                 return _run(command, google.environment, configs)
+        case ["farm", *command] if command:
+            from testbed.cloud.own_farm import own_farm
+
+            with TemporaryDirectory(prefix="helios-demo-farm-") as folder, own_farm(Path(folder), nodes=3) as farm:
+                with farm.killing("node-1") as killed:
+                    code = _run(command, {}, {"FARM": farm.config})
+                print(
+                    "node-1 was killed while it rendered" if killed.is_set() else "node-1 was not killed: it was idle"
+                )
+                return code
         case _:
             sys.exit(__doc__)
 

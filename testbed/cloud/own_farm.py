@@ -4,14 +4,24 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from helios.own_farm.join_token import JoinToken, draw_secret
 from testbed.cloud.processes import ROOT, free_port
+
+SCHEDULER = """
+import asyncio, sys
+from helios.own_farm.join_token import parse_token
+from helios.own_farm.scheduler import serve_farm
+asyncio.run(serve_farm(parse_token(sys.argv[1]), on_ready=lambda: print("ready", flush=True)))
+"""
 
 
 @dataclass
@@ -34,15 +44,16 @@ class OwnFarm:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, and wait until nodes can join."""
-        code = ("import asyncio, sys\nfrom helios.own_farm.join_token import parse_token\n"
-                "from helios.own_farm.scheduler import serve_farm\n"
-                "asyncio.run(serve_farm(parse_token(sys.argv[1]), on_ready=lambda: print('ready', flush=True)))")  # fmt: skip
-        self.scheduler = self._start([sys.executable, "-c", code, self.token.text], "scheduler", {})
+        if self.scheduler is not None:
+            _end(self.scheduler)
+        self.scheduler = self._start([sys.executable, "-c", SCHEDULER, self.token.text], "scheduler", {})
         assert self.scheduler.stdout is not None
         assert self.scheduler.stdout.readline() == "ready\n"
 
     def start_node(self, name: str, *, slots: int = 2, tags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Start a node, and wait until it has joined."""
+        if earlier := self.nodes.pop(name, None):
+            _end(earlier)
         own = self.folder / name
         own.mkdir(exist_ok=True)
         words = [sys.executable, "-m", "helios.own_farm", self.token.text, "--slots", str(slots), "--name", name]
@@ -57,18 +68,39 @@ class OwnFarm:
                 return process
         raise AssertionError(f"the node {name} ended: {(self.folder / f'{name}.log').read_text()}")
 
+    def commands(self, node: str) -> list[psutil.Process]:
+        """The commands that a node runs now: processes in its folder that are not the node's own."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(self.folder / node):
+                    found.append(process)
+        return found
+
+    @contextmanager
+    def killing(self, node: str) -> Iterator[threading.Event]:
+        """Kill a node as soon as it renders; the event says whether it was. Its commands end by themselves."""
+        killed, over = threading.Event(), threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.1):
+                if self.commands(node):
+                    self.nodes[node].kill()
+                    killed.set()
+                    return
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            yield killed
+        finally:
+            over.set()
+            watcher.join()
+
     def close(self) -> None:
         """End every process."""
         for process in [*self.nodes.values(), *([self.scheduler] if self.scheduler else [])]:
-            for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
-                if process.poll() is None:
-                    process.send_signal(number)
-                    try:
-                        process.wait(5)
-                    except subprocess.TimeoutExpired:
-                        continue
-            if process.stdout is not None:
-                process.stdout.close()
+            _end(process)
 
     def _start(self, words: list[str], name: str, variables: dict[str, str]) -> subprocess.Popen[str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
@@ -78,6 +110,16 @@ class OwnFarm:
                 words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT,
                 env=environment, start_new_session=True,
             )  # fmt: skip
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is None:
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 @contextmanager
