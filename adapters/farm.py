@@ -34,6 +34,10 @@ REMEMBERED_SECONDS = 30.0
 """How long a chunk that has ended is still known to be ours, in a node's late report."""
 
 
+class _NodeLeftError(Exception):
+    """What is known of the nodes was older than a node's end."""
+
+
 class FarmAdapter(RemoteAdapter):
     """Hands each chunk to a node that has a slot free.
 
@@ -119,35 +123,44 @@ class FarmAdapter(RemoteAdapter):
         return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time"
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
-        client = await self._connected()
-        async with self._slot(record.url) as node:
-            key = f"helios-{uuid.uuid4().hex}"
-            future = client.submit(
-                render, request.model_dump_json(exclude_none=True), key,
-                key=key, workers=[node.address], allow_other_workers=False, retries=0,
-            )  # fmt: skip
-            try:
-                answer = read_answer(await self._result(future, node), source=f"What {node.name} returned")
-            except AnswerLostError:
-                self._bench.count(node.name, failed=True, now=time.monotonic())
-                raise
-            finally:
-                future.release()
-            failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
-            self._bench.count(node.name, failed=failed, now=time.monotonic())
-            return answer
+        while True:
+            async with self._slot(record.url) as node:
+                with suppress(_NodeLeftError):
+                    return await self._render_on(node, request)
 
-    async def _result(self, future: Any, node: NodeState) -> str:
+    async def _render_on(self, node: NodeState, request: ChunkRequest) -> ChunkAnswer:
         """What a node answered.
 
         Raises:
-            AnswerLostError: The node or the scheduler is gone.
+            AnswerLostError: The node or the scheduler is gone, and so is the chunk.
+            _NodeLeftError: The node had left before the chunk reached it.
         """
+        client = await self._connected()
+        key = f"helios-{uuid.uuid4().hex}"
+        future = client.submit(
+            render, request.model_dump_json(exclude_none=True), key,
+            key=key, workers=[node.address], allow_other_workers=False, retries=0,
+        )  # fmt: skip
+        try:
+            answer = read_answer(await self._result(future, node), source=f"What {node.name} returned")
+        except AnswerLostError:
+            self._bench.count(node.name, failed=True, now=time.monotonic())
+            raise
+        finally:
+            future.release()
+        failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
+        self._bench.count(node.name, failed=failed, now=time.monotonic())
+        return answer
+
+    async def _result(self, future: Any, node: NodeState) -> str:
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
+        from distributed.scheduler import NoValidWorkerError
 
         try:
             return str(await future)
+        except NoValidWorkerError:
+            raise _NodeLeftError from None
         except KilledWorker:
             raise AnswerLostError(f"The node {node.name} is gone, with the chunk that it rendered") from None
         except FutureCancelledError:

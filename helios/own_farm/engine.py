@@ -6,6 +6,8 @@ from typing import Any
 
 SILENCE_SECONDS = 15
 """A node that says nothing for so long is given up, and what it rendered is rendered elsewhere."""
+ABSENCE_SECONDS = 1
+"""A chunk that was given to a node which has left is given back after so long."""
 CONNECT_SECONDS = 10
 """For a connection between two parts of a farm."""
 
@@ -15,6 +17,8 @@ SETTINGS: dict[str, Any] = {
     # The adapter chooses the node of each chunk.
     "distributed.scheduler.work-stealing": False,
     "distributed.scheduler.worker-ttl": f"{SILENCE_SECONDS}s",
+    # A chunk for a node that left just before would wait for it for ever, in silence.
+    "distributed.scheduler.no-workers-timeout": f"{ABSENCE_SECONDS}s",
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",
     "distributed.comm.require-encryption": True,

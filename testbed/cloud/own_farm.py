@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,9 +33,9 @@ class OwnFarm:
     """How to join it."""
     folder: Path
     """For nodes' folders and consoles."""
-    scheduler: subprocess.Popen[str] | None = None
+    scheduler: subprocess.Popen[bytes] | None = None
     """The scheduler's process."""
-    nodes: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     """The nodes' processes, by name."""
 
     @property
@@ -46,27 +47,25 @@ class OwnFarm:
         """Start the scheduler, and wait until nodes can join."""
         if self.scheduler is not None:
             _end(self.scheduler)
-        self.scheduler = self._start([sys.executable, "-c", SCHEDULER, self.token.text], "scheduler", {})
-        assert self.scheduler.stdout is not None
-        assert self.scheduler.stdout.readline() == "ready\n"
+        self.scheduler = self._start([sys.executable, "-c", SCHEDULER, self.token.text], "scheduler", {}, until="ready")
 
-    def start_node(self, name: str, *, slots: int = 2, tags: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    def start_node(self, name: str, *, slots: int = 2, tags: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         """Start a node, and wait until it has joined."""
         if earlier := self.nodes.pop(name, None):
             _end(earlier)
         own = self.folder / name
         own.mkdir(exist_ok=True)
         words = [sys.executable, "-m", "helios.own_farm", self.token.text, "--slots", str(slots), "--name", name]
-        process = self._start(
+        self.nodes[name] = self._start(
             [*words, *(word for tag in tags for word in ("--tag", tag))], name,
             {"HELIOS_FOLDER": str(own), "HELIOS_GRACE_SECONDS": "1", "HELIOS_COMMAND_ENV": "PYTHONPATH"},
+            until="has joined",
         )  # fmt: skip
-        self.nodes[name] = process
-        assert process.stdout is not None
-        while line := process.stdout.readline():
-            if "has joined" in line:
-                return process
-        raise AssertionError(f"the node {name} ended: {(self.folder / f'{name}.log').read_text()}")
+        return self.nodes[name]
+
+    def console(self, name: str) -> str:
+        """What a node, or the `scheduler`, has printed."""
+        return (self.folder / f"{name}.log").read_text()
 
     def commands(self, node: str) -> list[psutil.Process]:
         """The commands that a node runs now: processes in its folder that are not the node's own."""
@@ -102,24 +101,29 @@ class OwnFarm:
         for process in [*self.nodes.values(), *([self.scheduler] if self.scheduler else [])]:
             _end(process)
 
-    def _start(self, words: list[str], name: str, variables: dict[str, str]) -> subprocess.Popen[str]:
+    def _start(self, words: list[str], name: str, variables: dict[str, str], *, until: str) -> subprocess.Popen[bytes]:
+        """Start a process, and wait until it has printed a text."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
         environment.pop("HELIOS_FARM", None)
-        with (self.folder / f"{name}.log").open("ab") as errors:
-            return subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT,
-                env=environment, start_new_session=True,
+        with (self.folder / f"{name}.log").open("ab") as console:
+            already = console.tell()
+            process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stdout=console, stderr=console, cwd=ROOT, env=environment,
+                start_new_session=True,
             )  # fmt: skip
+        while until not in self.console(name)[already:]:
+            if process.poll() is not None:
+                raise AssertionError(f"{name} ended: {self.console(name)[already:]}")
+            time.sleep(0.05)
+        return process
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(5)
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 @contextmanager

@@ -78,12 +78,8 @@ async def test_a_node_is_drained(farm: OwnFarm, farm_adapter: FarmAdapter) -> No
     flag = farm.folder / "go on"
     script = f"import os, time\nprint('on it', flush=True)\nwhile not os.path.exists({str(flag)!r}): time.sleep(0.05)"
     task = asyncio.create_task(farm_adapter.execute(store_script(farm_adapter.storage, script)))
-    nodes = []
-    async with asyncio.timeout(60):
-        while not (nodes := [node for node in await farm_adapter._look() if node.running]):
-            await asyncio.sleep(0.2)
-    (node,) = nodes
-    name = node.name.rpartition("-")[0]
+    await until(lambda: commands(farm))
+    name = commands(farm)[0]
     farm.nodes[name].send_signal(signal.SIGTERM)
     async with asyncio.timeout(60):
         while not any(one.draining for one in await farm_adapter._look()):
