@@ -26,6 +26,8 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.admin.tick.limit": "1h",
+    # Pages that anybody on the machine could read.
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -39,6 +41,15 @@ def set_up_engine() -> None:
     for name in ("distributed", "distributed.worker", "distributed.scheduler", "distributed.core", "distributed.client",
                  "distributed.comm", "distributed.nanny", "tornado.application"):  # fmt: skip
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def close_http(part: Any) -> None:
+    """Close the HTTP server that each part of Dask's has, also where it has no page to show.
+
+    Args:
+        part: A `distributed.Scheduler` or `distributed.Worker` that has started.
+    """
+    part.http_server.stop()
 
 
 def is_refusal(exc: BaseException) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
-from helios.own_farm.engine import is_refusal, set_up_engine
+from helios.own_farm.engine import close_http, is_refusal, set_up_engine
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_state import METRIC
 from helios.own_farm.peer_storage import PeerStorage
@@ -156,6 +156,7 @@ class Node:
                 ) from None
             self._say(f"No farm at {self._token.host}:{self._token.port} yet ({_words(exc)}); trying again")
             return False
+        close_http(self._worker)
         pool, loop = self._worker.rpc, asyncio.get_running_loop()
         OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool, loop=loop)
         tags = f", tags {', '.join(sorted(self._settings.tags))}" if self._settings.tags else ""

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
-from helios.own_farm.engine import set_up_engine
+from helios.own_farm.engine import close_http, set_up_engine
 from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
 from helios.processes.own_memory import hide_memory
 
@@ -69,6 +69,8 @@ async def serve_farm(
             f"The farm's scheduler can't listen on port {token.port} ({exc.strerror or exc}); stop what has it, or "
             "name another one (--port)"
         ) from None
+    if dashboard is None:
+        close_http(scheduler)
     try:
         on_ready()
         await stopped.wait()
