@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 import uuid
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from adapters.farm_config import FarmConfig
-from adapters.farm_placement import Bench, choose_node, why_none
+from adapters.farm_placement import Bench, FarmView, choose_node, why_none
 from adapters.remote import AnswerLostError, RemoteAdapter
 from helios.diagnosis import Finding, find
 from helios.errors import Failure, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.requires import Requires
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import CONNECT_SECONDS, is_refusal, set_up_engine
 from helios.own_farm.join_token import find_token
@@ -30,6 +31,8 @@ from helios.worker.runtime import package_version
 
 LOOK_SECONDS = 0.5
 """How old what is known of the nodes may be. Nodes report each 0.5 s or so."""
+LEAST_AT_ONCE = 10
+"""Chunks that a flow gives to a farm at a time, even where it has few slots yet."""
 REMEMBERED_SECONDS = 30.0
 """How long a chunk that has ended is still known to be ours, in a node's late report."""
 
@@ -64,10 +67,15 @@ class FarmAdapter(RemoteAdapter):
         self._opening = asyncio.Lock()
         self._nodes: list[NodeState] = []
         self._looked = float("-inf")
-        self._in_flight: Counter[str] = Counter()
+        self._in_flight: defaultdict[str, list[Requires]] = defaultdict(list)
         self._own: dict[str, float] = {}
         self._bench = Bench()
         self._freed = asyncio.Condition()
+
+    @property
+    def concurrency(self) -> int:
+        """Twice what the nodes take that are there now, so that some may join; see `helios.adapter.PlacingAdapter`."""
+        return max(LEAST_AT_ONCE, 2 * sum(node.slots for node in self._nodes))
 
     async def open(self) -> None:
         """Connect to the scheduler, and begin to hand out files where there is no storage.
@@ -81,6 +89,7 @@ class FarmAdapter(RemoteAdapter):
                 self._client = await self._connect()
             if self._server is None and isinstance(self.storage, ServedStorage):
                 await self._serve(self.storage)
+        await self._look()
 
     async def aclose(self) -> None:
         """Give up the connections; nodes end what they still render for this flow."""
@@ -118,13 +127,13 @@ class FarmAdapter(RemoteAdapter):
 
     async def _try_nodes(self) -> str:
         nodes = await self._look()
-        if reason := why_none(nodes, requires=self.config.requires, version=package_version()):
+        if reason := why_none(nodes, self.config.requires, version=package_version()):
             raise WorkerUnavailableError(f"{self._place}: {reason}")
         return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time"
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         while True:
-            async with self._slot(record.url) as node:
+            async with self._slot(request, record.url) as node:
                 with suppress(_NodeLeftError):
                     return await self._render_on(node, request)
 
@@ -169,34 +178,33 @@ class FarmAdapter(RemoteAdapter):
             raise AnswerLostError(f"{self._place} is gone, with the chunks that its nodes rendered") from None
 
     @asynccontextmanager
-    async def _slot(self, attempt: str) -> AsyncIterator[NodeState]:
+    async def _slot(self, request: ChunkRequest, attempt: str) -> AsyncIterator[NodeState]:
         """A free slot of a node that can take the chunk, within the block.
 
         Raises:
             WorkerUnavailableError: No node could take it, even if it were idle.
         """
-        node = await self._free_node()
-        self._in_flight[node.address] += 1
+        requires = self.config.requires | request.requires
+        node = await self._free_node(requires, avoid=request.avoid_worker)
+        self._in_flight[node.address].append(requires)
         self._own[attempt] = float("inf")
         try:
             yield node
         finally:
-            self._in_flight[node.address] -= 1
+            self._in_flight[node.address].remove(requires)
             self._own[attempt] = time.monotonic()
             async with self._freed:
                 self._freed.notify()
 
-    async def _free_node(self) -> NodeState:
-        started, version, requires = time.monotonic(), package_version(), self.config.requires
+    async def _free_node(self, requires: Requires, *, avoid: str | None) -> NodeState:
+        started, version = time.monotonic(), package_version()
         while True:
             nodes, now = await self._look(), time.monotonic()
-            found = choose_node(
-                nodes, requires=requires, version=version, in_flight=self._in_flight, own=self._own, bench=self._bench,
-                now=now,
-            )  # fmt: skip
+            view = FarmView(nodes, version, self._in_flight, self._own, self._bench)
+            found = choose_node(view, requires, now=now, avoid=avoid)
             if found is not None:
                 return found
-            reason = why_none(nodes, requires=requires, version=version)
+            reason = why_none(nodes, requires, version=version)
             if reason is None:
                 started = now
             elif now - started >= self.config.node_wait_seconds:

@@ -1,14 +1,16 @@
 """The settings of an own farm; apart from the adapter, so that Prefect's form can show them without Dask."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
 from adapters.remote import GivenStorage, RemoteSettings
+from helios.models.requires import NOTHING, Requires
 
-Tag = Annotated[str, Field(pattern=r"^[\w.+-]{1,64}$")]
-"""A word that a machine's owner gives it: `blender-4.2`, `gpu`."""
+
+def _from_tags(value: Any) -> Any:
+    return {"tags": value} if isinstance(value, list | tuple | set | frozenset) else value
 
 
 class FarmConfig(RemoteSettings):
@@ -26,8 +28,9 @@ class FarmConfig(RemoteSettings):
     """Where this machine keeps the files that it hands out; below ~/.cache/helios when empty."""
     host: str | None = None
     """The address by which nodes reach this machine, where it hands out files; found by itself when empty."""
-    requires: frozenset[Tag] = frozenset()
-    """Tags that a node must have to get a chunk of this job."""
+    requires: Annotated[Requires, BeforeValidator(_from_tags)] = NOTHING
+    """What a node must have to get a chunk of this job, beside what its document requires: tags alone, or tags, GPUs
+    and memory."""
     node_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """How long a chunk waits for a node that can take it, before that counts as a failure of the environment."""
     scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0

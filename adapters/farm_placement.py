@@ -3,7 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from helios.models.requires import Requires
 from helios.own_farm.node_state import NodeState
+from helios.sizes import write_size
 
 FAILURES = 3
 """A node is benched after so many failures of its environment in a row."""
@@ -35,54 +37,93 @@ class Bench:
         return self.until.get(name, 0.0) > now
 
 
-def choose_node(
-    nodes: Sequence[NodeState],
-    *,
-    requires: Collection[str],
-    version: str,
-    in_flight: Mapping[str, int],
-    own: Collection[str],
-    bench: Bench,
-    now: float,
-) -> NodeState | None:
+@dataclass(frozen=True)
+class FarmView:
+    """What one flow knows of its farm."""
+
+    nodes: Sequence[NodeState]
+    """All nodes."""
+    version: str
+    """What a node must run."""
+    in_flight: Mapping[str, Sequence[Requires]]
+    """What this flow's chunks take, by the address of the node that has them."""
+    own: Collection[str]
+    """The attempts of this flow, so that they are not counted twice in what a node says that it runs."""
+    bench: Bench
+    """Nodes to leave alone."""
+
+
+def choose_node(view: FarmView, requires: Requires, *, now: float, avoid: str | None = None) -> NodeState | None:
     """The node with the most free slots that can take a chunk; None if there is none now.
 
     Args:
-        nodes: All nodes.
-        requires: Tags that the node must have.
-        version: What it must run.
-        in_flight: This flow's chunks by the node's address.
-        own: The attempts of this flow, so that they are not counted twice in what a node says that it runs.
-        bench: Nodes to leave alone.
+        view: What is known.
+        requires: What the chunk requires.
         now: The time, in the bench's clock.
+        avoid: The worker that should not have it, as results name it: it gets the chunk where no other is free.
     """
 
     def free(node: NodeState) -> int:
-        others = sum(chunk.attempt not in own for chunk in node.running)
-        return node.slots - others - in_flight.get(node.address, 0)
+        given = view.in_flight.get(node.address, ())
+        others = [chunk for chunk in node.running if chunk.attempt not in view.own]
+        gpus = node.gpus - sum(one.gpus for one in given) - sum(chunk.gpus for chunk in others)
+        memory = node.memory - sum(one.memory for one in given) - sum(chunk.memory for chunk in others)
+        if gpus < requires.gpus or (requires.memory and memory < requires.memory):
+            return 0
+        return node.slots - len(given) - len(others)
 
-    able = [node for node in nodes if _can_take(node, requires, version) and not bench.holds(node.name, now=now)]
-    best = max(able, key=lambda node: (free(node), node.name), default=None)
-    return best if best is not None and free(best) > 0 else None
+    able = [node for node in view.nodes if not _lacks(node, requires, view.version)]
+    ready = [node for node in able if node.is_open and not view.bench.holds(node.name, now=now) and free(node) > 0]
+    return max(ready, key=lambda node: (node.rendered_by != avoid, free(node), node.name), default=None)
 
 
-def why_none(nodes: Sequence[NodeState], *, requires: Collection[str], version: str) -> str | None:
+def why_none(nodes: Sequence[NodeState], requires: Requires, *, version: str) -> str | None:
     """Why no node could take a chunk even if all were idle, and what to do; None if one could."""
-    if any(_can_take(node, requires, version) for node in nodes):
-        return None
+    able = [node for node in nodes if not _lacks(node, requires, version)]
     if not nodes:
         return (
             "the farm has no nodes; run the line that helios-job farm start printed on the machines that are to render"
         )
+    if able and any(node.is_open for node in able):
+        return None
+    if able:
+        hours = sorted({node.hours for node in able})
+        return f"every node that could render it takes chunks from {' or '.join(hours)} alone; wait, or start another"
     if others := [node for node in nodes if node.version != version]:
         names = ", ".join(f"{node.name} ({node.version})" for node in others[:5])
         return f"nodes of another version than this one, {version}: {names}; install the same version on all machines"
-    if missing := sorted(set(requires) - {tag for node in nodes for tag in node.tags}):
+    if missing := sorted(set(requires.tags) - {tag for node in nodes for tag in node.tags}):
         return f"no node has the tag {missing[0]}; start one with --tag {missing[0]}, or leave it out of requires"
     if all(node.draining for node in nodes):
         return "every node is being stopped; start one"
-    return f"no node has all of these tags: {', '.join(sorted(requires))}; start one that has"
+    return _too_small(nodes, requires) or (
+        f"no node has all of this together: {_in_words(requires)}; start one that has, or require less"
+    )
 
 
-def _can_take(node: NodeState, requires: Collection[str], version: str) -> bool:
-    return node.version == version and not node.draining and node.tags.issuperset(requires)
+def _too_small(nodes: Sequence[NodeState], requires: Requires) -> str | None:
+    most_gpus, most_memory = max(node.gpus for node in nodes), max(node.memory for node in nodes)
+    if requires.gpus > most_gpus:
+        return f"no node has {requires.gpus} GPUs, the most are {most_gpus}; start one that has (--gpus)"
+    if requires.memory > most_memory:
+        return (
+            f"no node has {write_size(requires.memory)} of memory, the most are {write_size(most_memory)}; start a "
+            "larger one (--memory)"
+        )
+    return None
+
+
+def _lacks(node: NodeState, requires: Requires, version: str) -> bool:
+    return (
+        node.version != version
+        or node.draining
+        or not node.tags.issuperset(requires.tags)
+        or node.gpus < requires.gpus
+        or node.memory < requires.memory
+    )
+
+
+def _in_words(requires: Requires) -> str:
+    words = [f"the tag {tag}" for tag in sorted(requires.tags)]
+    words += [f"{requires.gpus} GPUs"] if requires.gpus else []
+    return ", ".join([*words, *([f"{write_size(requires.memory)} of memory"] if requires.memory else [])])

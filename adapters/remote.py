@@ -120,6 +120,8 @@ class RemoteAdapter:
                     timeout_seconds=job.timeout_seconds,
                     stall_seconds=job.stall_seconds,
                     verify=job.verify,
+                    requires=job.requires,
+                    avoid_worker=job.avoid_worker,
                 )
             answer = await self._carry_out(request, record)
         if on_output is not None:

@@ -10,11 +10,11 @@ import click
 from cli.exit_codes import EXIT_FAILED
 from cli.say import say
 from helios.errors import RequestError
+from helios.sizes import write_size
 from helios.storage import cache_upkeep
 from helios.storage.folder import Storage
 from helios.storage.local_folder import path_of
 from helios.storage.output_cache import OutputCache, cache_url
-from helios.storage.sizes import write_size
 from helios.storage.stores import StorageSettings
 
 T = TypeVar("T")

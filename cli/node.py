@@ -1,6 +1,7 @@
 """`helios-job node`: this machine renders for an own farm."""
 
 import asyncio
+import shlex
 import sys
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from helios.errors import RequestError
 @click.argument("join_token", metavar="[JOIN-TOKEN]", required=False)
 @click.option("--slots", type=click.IntRange(1, 1024), help="Chunks at a time. [default: the number of CPUs]")
 @click.option("--tag", "tags", multiple=True, help="What this machine can do, for jobs that require it; repeatable.")
+@click.option("--gpus", type=click.IntRange(0, 64), help="How many GPUs it has. [default: found by itself]")
+@click.option("--memory", metavar="SIZE", help="What chunks may require together. [default: all of its memory]")
+@click.option("--hours", metavar="HH:MM-HH:MM", help="When it takes chunks, such as 19:00-07:00. [default: always]")
 @click.option("--name", help="The machine's name on the farm. [default: the host's name]")
 @click.option("--host", help="The address by which the others reach this machine. [default: found by itself]")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where it listens. [default: any free port]")
@@ -21,8 +25,8 @@ from helios.errors import RequestError
               help="Seconds for which chunks may go on after SIGTERM.")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a systemd unit that keeps the node running, and end.")
 def node(
-    join_token: str | None, slots: int | None, tags: tuple[str, ...], name: str | None, host: str | None, port: int,
-    drain: float, systemd: bool,
+    join_token: str | None, slots: int | None, tags: tuple[str, ...], gpus: int | None, memory: str | None,
+    hours: str | None, name: str | None, host: str | None, port: int, drain: float, systemd: bool,
 ) -> int:  # fmt: skip
     """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C.
 
@@ -35,11 +39,17 @@ def node(
     except ImportError as exc:
         raise needs_extra(exc) from exc
     token = find_token(join_token)
+    settings: NodeSettings = node_settings(
+        slots=slots, tags=tags, name=name, host=host, port=port, gpus=gpus, memory=memory, hours=hours,
+        drain_seconds=drain,
+    )  # fmt: skip
     if systemd:
-        words = [str(Path(sys.argv[0]).absolute()), "node", token.text, *(f"--tag {tag}" for tag in tags)]
-        say(systemd_unit(" ".join([*words, *([f"--slots {slots}"] if slots else [])])))
+        given = {"slots": slots, "gpus": gpus, "memory": memory, "hours": hours, "name": name, "host": host,
+                 "port": port or None, "drain": drain}  # fmt: skip
+        options = [f"--{option}={value}" for option, value in given.items() if value is not None]
+        words = [str(Path(sys.argv[0]).absolute()), "node", *options, *(f"--tag={tag}" for tag in tags)]
+        say(systemd_unit(shlex.join(words), token, drain_seconds=drain))
         return 0
-    settings: NodeSettings = node_settings(slots=slots, tags=tags, name=name, host=host, port=port, drain_seconds=drain)
     asyncio.run(Node(token, settings, say=say).run())
     return 0
 

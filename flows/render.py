@@ -201,13 +201,13 @@ async def _heed_interruption(handed: HandOvers, run: FlowRun, api: RunApi) -> No
 async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     """Render and join; return the state that has the report, or that says why there is no video."""
     run, logger, started = session.run, session.api.log, time.monotonic()
-    in_flight = request.concurrency or run.site.concurrency
-    logger.info("%s", _describe(run.identity.job, in_flight))
     try:
         async with session.supervised(), keep_page_updated(run, session.api) as page, run.cache.kept():
             if removed := await asyncio.to_thread(run.identity.remove_leftovers):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_site(run, session.api)
+            in_flight = request.concurrency or run.site.concurrency
+            logger.info("%s", _describe(run.identity.job, in_flight))
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             tell_reused(run.ledger, logger)

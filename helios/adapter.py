@@ -97,3 +97,13 @@ class ConnectedAdapter(WorkerAdapter, Protocol):
     async def aclose(self) -> None:
         """Give up the connections; jobs that are still running are called off."""
         ...
+
+
+@runtime_checkable
+class PlacingAdapter(WorkerAdapter, Protocol):
+    """An adapter that chooses among workers that differ: it heeds `WorkerJob.requires`."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many chunks to give it at a time, where nobody names a number: what its workers take, and a few more."""
+        ...

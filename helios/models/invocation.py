@@ -22,6 +22,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
+from helios.models.requires import Requires
 from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 from helios.web_urls import MAX_URL
@@ -63,6 +64,10 @@ class ChunkRequest(_Tolerant):
     """When the platform will end the worker, where the worker can't know it itself."""
     verify: KnownLevel = None
     """How thoroughly the output is verified; as the job document says when empty."""
+    requires: Requires | None = None
+    """What the chunk takes of the worker while it renders; nothing in particular when empty."""
+    avoid_worker: str | None = None
+    """The worker that should not render it, for whoever chooses one."""
     probe: bool = False
     """Render nothing; report the worker's identity, and try the storage."""
     protocol: int = PROTOCOL

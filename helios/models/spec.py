@@ -16,6 +16,7 @@ from helios.models.delivery import Delivery
 from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
 from helios.models.paths import InputPattern, OutputPath, levels_above
+from helios.models.requires import NOTHING, Requires
 from helios.models.verification import VerifyLevel
 from helios.web_urls import MAX_URL
 
@@ -84,6 +85,8 @@ class RenderJobChunk(WireModel):
     """Runs in the job directory."""
     inputs: Patterns | None = None
     """Glob patterns of the files that the command reads; the job's when empty. Files that its words name count too."""
+    requires: Requires | None = None
+    """What the worker must have, beside what the job requires."""
 
     @property
     def end_frame(self) -> int:
@@ -151,6 +154,8 @@ class JobSpec(WireModel):
     revision: Revision | None = None
     """A version of whatever else the frames are rendered from; with another one, all chunks are rendered again. For
     requests that do not say it."""
+    requires: Requires | None = None
+    """What a worker must have to render any of the chunks."""
 
     @model_validator(mode="before")
     @classmethod
@@ -189,6 +194,10 @@ class JobSpec(WireModel):
         if problems:
             raise SpecRefusedError(problems)
         return self
+
+    def required_by(self, chunk: RenderJobChunk) -> Requires:
+        """What a chunk requires of its worker, by itself and as one of the job's."""
+        return (self.requires or NOTHING) | chunk.requires
 
     def to_document(self) -> dict[str, Any]:
         """The spec as the JSON object that it is read from, without empty fields."""

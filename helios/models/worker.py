@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
+from helios.models.requires import Requires
 from helios.models.spec import MAX_SECONDS
 from helios.models.verification import VerifyLevel, known_level
 
@@ -46,6 +47,8 @@ class WorkerJob(WireModel):
     avoid_worker: str | None = None
     """The worker that should not run this, as its `WorkerResult.rendered_by` named it: a hint, for adapters that can
     choose a worker. The others ignore it."""
+    requires: Requires | None = None
+    """What the worker must have, for adapters that can choose a worker. The others ignore it."""
 
 
 class Artifact(WireModel):

@@ -13,7 +13,8 @@ def main() -> None:
     """Carry out the command line."""
     words = _parse()
     try:
-        settings = node_settings(slots=words.slots, tags=words.tag, name=words.name, host=words.host, port=words.port)
+        settings = node_settings(slots=words.slots, tags=words.tag, name=words.name, host=words.host,
+                                 port=words.port, gpus=words.gpus, memory=words.memory, hours=words.hours)  # fmt: skip
         asyncio.run(Node(find_token(words.token), settings, say=_say).run())
     except HeliosError as exc:
         print(f"helios node: {exc}", file=sys.stderr)  # noqa: T201  its console
@@ -31,6 +32,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--slots", type=int, help="chunks at a time; the number of CPUs if not given")
     parser.add_argument("--tag", action="append", default=[], help="what this machine can do; may be repeated")
+    parser.add_argument("--gpus", type=int, help="how many GPUs it has; found if not given")
+    parser.add_argument("--memory", metavar="SIZE", help="what chunks may require together; all of it if not given")
+    parser.add_argument("--hours", metavar="HH:MM-HH:MM", help="when it takes chunks; always if not given")
     parser.add_argument("--name", help="its name on the farm; the host's if not given")
     parser.add_argument("--host", help="the address by which the others reach this machine")
     parser.add_argument("--port", type=int, help="where it listens; any free port if not given")

@@ -12,15 +12,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import close_http, is_refusal, set_up_engine
+from helios.own_farm.gpus import GpuPool, gpu_names
+from helios.own_farm.hours import Hours, parse_hours
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_state import METRIC
 from helios.own_farm.peer_storage import PeerStorage
 from helios.own_farm.work import NodeWork, become
 from helios.processes.own_memory import hide_memory
+from helios.sizes import parse_size
 from helios.storage.by_url import OTHER_STORES
+from helios.variables import FARM
 from helios.worker.runtime import WorkerRuntime
 from helios.worker.settings import WorkerSettings
 
@@ -38,6 +44,12 @@ class NodeSettings:
     """Chunks at a time."""
     tags: frozenset[str] = frozenset()
     """What the machine can do."""
+    gpus: tuple[str, ...] = ()
+    """Its GPUs, as `helios.own_farm.gpus` names them."""
+    memory: int = field(default_factory=lambda: psutil.virtual_memory().total)
+    """Bytes of memory that chunks may require together."""
+    hours: Hours | None = None
+    """When it takes chunks; always when None."""
     name: str = field(default_factory=socket.gethostname)
     """The machine's name on the farm."""
     host: str | None = None
@@ -53,12 +65,12 @@ TAG = re.compile(r"[\w.+-]{1,64}")
 
 def node_settings(
     *, slots: int | None, tags: Collection[str], name: str | None, host: str | None, port: int | None,
-    drain_seconds: float = 600.0,
+    gpus: int | None = None, memory: str | None = None, hours: str | None = None, drain_seconds: float = 600.0,
 ) -> NodeSettings:  # fmt: skip
     """Settings of which None means the usual.
 
     Raises:
-        RequestError: A tag or the name is none.
+        RequestError: A tag, the name, the memory or the hours are none; or there are fewer GPUs.
     """
     for word in [*tags, *([name] if name is not None else [])]:
         if not TAG.fullmatch(word):
@@ -66,9 +78,13 @@ def node_settings(
                                "at most 64")  # fmt: skip
     if slots is not None and slots < 1:
         raise RequestError(f"{slots} slots are none; expected 1 or more")
-    given = {"slots": slots, "name": name, "host": host, "port": port}
+    given = {
+        "slots": slots, "name": name, "host": host, "port": port,
+        "memory": None if memory is None else parse_size(memory),
+        "hours": None if hours is None else parse_hours(hours),
+    }  # fmt: skip
     known: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return NodeSettings(tags=frozenset(tags), drain_seconds=drain_seconds, **known)
+    return NodeSettings(tags=frozenset(tags), gpus=gpu_names(gpus), drain_seconds=drain_seconds, **known)
 
 
 class Node:
@@ -88,7 +104,10 @@ class Node:
         worker = replace(worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS)
         # Two nodes on one machine have one name there, and a name of their own on the farm.
         name = f"{settings.name}-{os.getpid()}"
-        self._work = NodeWork(WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags)
+        self._work = NodeWork(
+            WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags, gpus=GpuPool(settings.gpus),
+            memory=settings.memory, hours=settings.hours,
+        )  # fmt: skip
         self._stopping = asyncio.Event()
         self._worker: Any = None
 
@@ -159,11 +178,8 @@ class Node:
         close_http(self._worker)
         pool, loop = self._worker.rpc, asyncio.get_running_loop()
         OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool, loop=loop)
-        tags = f", tags {', '.join(sorted(self._settings.tags))}" if self._settings.tags else ""
-        self._say(
-            f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "
-            f"{self._settings.slots} chunks at a time{tags}"
-        )
+        self._say(f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "
+                  f"{describe(self._settings)}")  # fmt: skip
         await self._worker.finished()
         if not self._stopping.is_set():
             self._say("The farm's scheduler is gone; trying again until it is back")
@@ -190,11 +206,20 @@ class Node:
             await self._worker.close(nanny=False, reason="the node was stopped")
 
 
-def systemd_unit(command: str) -> str:
+def describe(settings: NodeSettings) -> str:
+    """What a node offers, for people."""
+    tags = f", tags {', '.join(sorted(settings.tags))}" if settings.tags else ""
+    gpus = f", {len(settings.gpus)} GPUs" if settings.gpus else ""
+    hours = f", from {settings.hours.begin:%H:%M} to {settings.hours.end:%H:%M}" if settings.hours else ""
+    return f"{settings.slots} chunks at a time{gpus}{tags}{hours}"
+
+
+def systemd_unit(command: str, token: JoinToken, *, drain_seconds: float) -> str:
     """A unit file that keeps a node running on this machine, for `systemctl --user` or the system's."""
     return "\n".join([
         "[Unit]", "Description=Node of a Helios render farm", "After=network-online.target", "",
-        "[Service]", f"ExecStart={command}", "Restart=always", "RestartSec=5", "KillMode=mixed", "TimeoutStopSec=660",
+        "[Service]", f"ExecStart={command}", f"Environment={FARM}={token.text}",
+        "Restart=always", "RestartSec=5", "KillMode=mixed", f"TimeoutStopSec={drain_seconds + 60:.0f}",
         f"WorkingDirectory={Path.home()}", "", "[Install]", "WantedBy=default.target", "",
     ])  # fmt: skip
 

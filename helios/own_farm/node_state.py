@@ -22,6 +22,10 @@ class RunningChunk(BaseModel):
     """The chunk, likewise."""
     seconds: float = 0
     """Since it began."""
+    gpus: int = 0
+    """GPUs that it has for itself."""
+    memory: int = 0
+    """Bytes of memory that it said it needs."""
 
 
 class NodeState(BaseModel):
@@ -41,6 +45,16 @@ class NodeState(BaseModel):
     """Chunks that it renders at a time."""
     tags: frozenset[str] = frozenset()
     """What it can do, as its owner named it."""
+    gpus: int = 0
+    """How many GPUs it has."""
+    memory: int = 0
+    """Bytes of memory that it has."""
+    rendered_by: str = ""
+    """How results name it: `helios.models.worker.WorkerResult.rendered_by`."""
+    hours: str = ""
+    """When it takes chunks, such as `19:00-07:00`; always when empty."""
+    is_open: bool = True
+    """Whether these hours have come."""
     running: tuple[RunningChunk, ...] = ()
     """What it renders now."""
     rendered: int = 0

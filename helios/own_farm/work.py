@@ -3,17 +3,28 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from helios.errors import WorkerUnavailableError
 from helios.job.attempts import write_answer
-from helios.models.invocation import PROTOCOL, ChunkAnswer
+from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest
+from helios.models.requires import NOTHING
+from helios.own_farm.gpus import GpuPool
+from helios.own_farm.hours import Hours
 from helios.worker.failures import failure_of
 from helios.worker.runtime import WorkerRuntime, package_version, read_request
 
 LOOK_SECONDS = 0.5
 """How often a chunk looks whether it is still wanted. Dask never stops a task that runs: neither a cancel nor the
 flow's death ends it."""
+
+
+@dataclass(frozen=True)
+class _Running:
+    request: ChunkRequest
+    since: float
+    """Monotonic."""
 
 
 @dataclass
@@ -28,10 +39,16 @@ class NodeWork:
     """Chunks at a time."""
     tags: frozenset[str]
     """What the node can do."""
+    gpus: GpuPool = field(default_factory=lambda: GpuPool(()))
+    """The node's GPUs."""
+    memory: int = 0
+    """Bytes of memory that chunks may require together."""
+    hours: Hours | None = None
+    """When chunks are taken; always when None."""
     draining: bool = False
     """Nothing new is taken."""
-    running: dict[str, float] = field(default_factory=dict)
-    """The attempts' URLs, and when they began (monotonic)."""
+    running: dict[str, _Running] = field(default_factory=dict)
+    """By the attempts' URLs."""
     rendered: int = 0
     """How many were rendered."""
     failed: int = 0
@@ -46,18 +63,26 @@ class NodeWork:
 
     def state(self, _worker: object = None) -> dict[str, Any]:
         """What heartbeats carry; see `helios.own_farm.node_state.NodeState`."""
-        now = time.monotonic()
         return {
             "name": self.name,
             "version": package_version(),
             "protocol": PROTOCOL,
             "slots": self.slots,
             "tags": sorted(self.tags),
-            "running": [{**_names(url), "attempt": url, "seconds": now - since} for url, since in self.running.items()],
+            "gpus": len(self.gpus.names),
+            "memory": self.memory,
+            "rendered_by": self.runtime.identity.rendered_by or "",
+            "hours": "" if self.hours is None else str(self.hours),
+            "is_open": self.is_open(),
+            "running": [_describe(url, running) for url, running in self.running.items()],
             "rendered": self.rendered,
             "failed": self.failed,
             "draining": self.draining,
         }
+
+    def is_open(self) -> bool:
+        """Whether its hours, if it has any, have come."""
+        return self.hours is None or self.hours.hold(datetime.now().astimezone())
 
     async def carry_out(self, request_text: str, key: str) -> ChunkAnswer:
         """Render a chunk; end its command as soon as Dask says that nobody waits for it any more."""
@@ -65,9 +90,9 @@ class NodeWork:
         if self.draining:
             raise WorkerUnavailableError(f"The node {self.name} is stopping, and takes no chunks")
         url = request.attempt_url or request.job_path
-        self.running[url] = time.monotonic()
+        self.running[url] = _Running(request, time.monotonic())
         self.idle.clear()
-        work = asyncio.create_task(self.runtime.run(request))
+        work = asyncio.create_task(self._render(request))
         try:
             while not (await asyncio.wait([work], timeout=LOOK_SECONDS))[0]:
                 if not self._is_wanted(key):
@@ -83,6 +108,10 @@ class NodeWork:
             self.rendered += answer.exit_code == 0
             self.failed += answer.exit_code != 0
         return answer
+
+    async def _render(self, request: ChunkRequest) -> ChunkAnswer:
+        async with self.gpus.taken((request.requires or NOTHING).gpus) as variables:
+            return await self.runtime.run(request.model_copy(update={"env": {**request.env, **variables}}))
 
     def _is_wanted(self, key: str) -> bool:
         """Whether the scheduler is there and still counts on the task; `state.tasks` is no public name of Dask's."""
@@ -118,6 +147,12 @@ async def render(request: str, key: str) -> str:
     except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
         answer = ChunkAnswer.failed(failure_of(exc))
     return write_answer(answer).decode()
+
+
+def _describe(url: str, running: _Running) -> dict[str, Any]:
+    requires = running.request.requires or NOTHING
+    taken = {"gpus": requires.gpus, "memory": requires.memory}
+    return {**_names(url), **taken, "attempt": url, "seconds": time.monotonic() - running.since}
 
 
 def _names(url: str) -> dict[str, str]:

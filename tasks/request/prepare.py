@@ -21,9 +21,9 @@ from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.processes.environment import TEMPORARY
+from helios.sizes import parse_size
 from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
-from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.output_name import plain_name

@@ -18,9 +18,9 @@ from helios.media.sound_order import SoundOrder, SoundTracks, known_sound_codec,
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel, known_level
+from helios.sizes import parse_size
 from helios.storage.local_folder import path_of
 from helios.storage.output_cache import cache_url
-from helios.storage.sizes import parse_size
 from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block

@@ -16,9 +16,9 @@ from helios.errors import HeliosError
 from helios.job.content_key import content_key
 from helios.models.report import ChunkResult
 from helios.models.spec import RenderJobChunk
+from helios.sizes import write_size
 from helios.storage.cache_upkeep import trim
 from helios.storage.output_cache import CacheEntry, OutputCache
-from helios.storage.sizes import write_size
 from tasks.prefect_api.log import RunLogger
 from tasks.run.identity import RunIdentity
 from tasks.run.inputs import RunInputs

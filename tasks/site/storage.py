@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from adapters import create_adapter
-from helios.adapter import StorageAdapter, WorkerAdapter
+from helios.adapter import PlacingAdapter, StorageAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
@@ -44,8 +44,7 @@ class StorageSite:
     def __init__(
         self, adapter: StorageAdapter, *, spec: JobSpec, directory: JobDirectory, written: Collection[Path]
     ) -> None:
-        self.concurrency = REMOTE_CONCURRENCY
-        """A fixed number: the workers are not this machine's CPUs."""
+        self._adapter = adapter
         self._spec = spec
         if spec.assets_url is not None:
             check_assets_url(spec.assets_url)
@@ -59,6 +58,11 @@ class StorageSite:
             self._assets = select_assets(directory.path, patterns=adapter.assets, outputs=written)
         self._folder = ""
         self._has_document: set[int] = set()
+
+    @property
+    def concurrency(self) -> int:
+        """What the adapter knows of its workers, else a fixed number: they are not this machine's CPUs."""
+        return self._adapter.concurrency if isinstance(self._adapter, PlacingAdapter) else REMOTE_CONCURRENCY
 
     @property
     def merge_adapter(self) -> WorkerAdapter:
@@ -101,6 +105,7 @@ class StorageSite:
             attempt=attempt.number,
             verify=attempt.level,
             avoid_worker=attempt.avoid_worker,
+            requires=self._spec.required_by(attempt.chunk),
         )
         return Order(job, attempt.private)
 
@@ -158,8 +163,8 @@ class StorageSite:
         key = f"{self._folder}/chunk-{chunk.id}/job.json"
         if chunk.id not in self._has_document:
             metadata = self._spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
-            # A worker of an earlier version would refuse the field `inputs`.
-            own = chunk.model_copy(update={"inputs": None, **self._place(chunk)})
+            # A worker of an earlier version would refuse these fields.
+            own = chunk.model_copy(update={"inputs": None, "requires": None, **self._place(chunk)})
             spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(own,), assets_url=self._assets_url)
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
             self._has_document.add(chunk.id)

@@ -54,7 +54,7 @@ def test_third_parties_add_adapters(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (info / "entry_points.txt").write_text("[helios.adapters]\nstudio = studio:Studio\nbroken = no_such_module:X\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     try:
-        assert adapter_names() == ["aws-lambda", "broken", "cloud-run", "cloud-run-job", "local", "studio"]
+        assert adapter_names() == ["aws-lambda", "broken", "cloud-run", "cloud-run-job", "farm", "local", "studio"]
         name, adapter = create_adapter({"type": "studio", "host": "render-1"})
         assert (name, adapter.config.host) == ("studio", "render-1")  # type: ignore[attr-defined]
         with pytest.raises(RequestError, match="'broken' can't be loaded: No module named 'no_such_module'"):

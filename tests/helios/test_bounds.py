@@ -19,7 +19,7 @@ from helios.errors import MOST_PROBLEMS, HeliosError, RequestError, SpecError
 from helios.job.planning import plan_job
 from helios.job.source import parse_job_spec
 from helios.models.command_line import MAX_COMMAND, split_command
-from helios.storage.sizes import parse_size
+from helios.sizes import parse_size
 from tasks.request.request import RenderRequest
 from testbed.jobs import make_job, write_job
 

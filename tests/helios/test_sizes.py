@@ -3,7 +3,7 @@
 import pytest
 
 from helios.errors import RequestError
-from helios.storage.sizes import parse_size, write_size
+from helios.sizes import parse_size, write_size
 
 
 @pytest.mark.parametrize(
