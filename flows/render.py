@@ -15,7 +15,6 @@ from prefect.exceptions import ParameterTypeError, Pause
 from prefect.runtime import flow_run
 
 from flows import parameters
-from helios.adapter import ConnectedAdapter
 from helios.errors import ExpectedError, HeliosError, RequestError
 from helios.garbage import calm_collector
 from helios.media.sound_order import SoundTracks
@@ -230,15 +229,13 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             raise
         return failed(run, found, logger, duration_ms=_since(started))
     finally:
-        if isinstance(run.identity.job.adapter, ConnectedAdapter):
-            await run.identity.job.adapter.aclose()
+        await run.site.close()
     return completed(run, logger, duration_ms=_since(started))
 
 
 async def _open_site(run: Run, api: RunApi) -> None:
     identity = run.identity
-    if isinstance(identity.job.adapter, ConnectedAdapter):
-        await identity.job.adapter.open()
+    await run.limits.check()
     for line in await run.site.open(
         identity.key,
         identity.token,

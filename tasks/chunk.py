@@ -77,7 +77,7 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         return Completed(name="Cached", message="Taken from the cache of outputs", data=record.result)
     asked = run.progress.seconds
     try:
-        async with run.slots.held(), run.control.underway():
+        async with run.limits.held(record.chunk), run.control.underway():
             times = ledger.begin_attempt(record, asked)
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
             level = logging.DEBUG if record.attempts == 1 else logging.INFO

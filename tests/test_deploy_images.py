@@ -106,7 +106,7 @@ def misfits(base: Base, extras: set[str]) -> list[str]:
     for package in closure(extras, python=base.python):
         if (glibc := needed_glibc(package)) > base.glibc:
             found.append(f"{package.name} {package.version} needs glibc {glibc[0]}.{glibc[1]}")
-        if not SpecifierSet(package.metadata.get("Requires-Python") or "").contains(newest(base.python)):
+        if not SpecifierSet(str(package.metadata.json.get("requires_python") or "")).contains(newest(base.python)):
             found.append(f"{package.name} {package.version} is not for Python {base.python}")
     return found
 

@@ -12,8 +12,8 @@ from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
 from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
+from tasks.run.limits import RunLimits
 from tasks.run.progress import ProgressTracker
-from tasks.run.slots import AdapterSlots
 from tasks.run.task_states import TaskStates
 
 
@@ -56,10 +56,8 @@ class Run:
         """Further files that commands named after their outputs."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
-        self.slots = AdapterSlots(
-            api, job.limit, run_id=identity.run_id, gate=self.control.gate, progress=self.progress
-        )
-        """Slots of the adapter's limit over all jobs."""
+        self.limits = RunLimits(api, job, run_id=identity.run_id, control=self.control, progress=self.progress)
+        """Slots of the limits over all jobs: the adapter's, and those of licences."""
         self.log_lines = LineBudget()
         """Lines of commands that may still go into Prefect's log."""
 

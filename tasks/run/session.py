@@ -148,7 +148,7 @@ async def run_session(
             run = Run(identity, api, inputs=inputs, cancel=cancel)
             session = RunSession(run, lock, accepted, api)
             with inputs.in_use():
-                async with run.slots.kept():
+                async with run.limits.kept():
                     yield session
         await session.recorded()
     finally:

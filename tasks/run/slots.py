@@ -1,6 +1,6 @@
-"""Bound the attempts on one adapter over all jobs, by slots of a global concurrency limit in Prefect.
+"""Bound attempts over all jobs, by slots of a global concurrency limit in Prefect: an adapter's, or a licence's.
 
-The adapter's configuration names the limit; where no limit of that name exists, nothing is limited. A slot is on lease:
+Where no limit of its name exists, nothing is limited. A slot is on lease:
 the slot of a process that died is free after a minute. A slot stays with its run from one attempt to the next, for a
 minute at most, so that short chunks do not pay for it each time, and other jobs get their turn; see
 docs/decisions/slots-stay-with-a-run.md.
@@ -41,8 +41,8 @@ class _Slot:
     idle_since: float = 0.0
 
 
-class AdapterSlots:
-    """The slots that one run holds.
+class LimitSlots:
+    """The slots of one limit that one run holds.
 
     Args:
         api: Prefect's API; its log says when the limit can't be kept.
@@ -70,6 +70,7 @@ class AdapterSlots:
         self._held: list[_Slot] = []
         self._idle: list[_Slot] = []
         self._waiting = 0
+        self._told = False
         self._asking = asyncio.Lock()
         self._not_before = 0.0
         self._failures = 0
@@ -202,7 +203,9 @@ class AdapterSlots:
 
     def _tell(self) -> None:
         waiting = self._waiting if self._is_limited else 0
-        self._progress.note(waiting_chunks=waiting, limit=self._name if waiting else "")
+        if waiting or self._told:  # else another limit of the run may have something to tell
+            self._progress.note(waiting_chunks=waiting, limit=self._name if waiting else "")
+        self._told = waiting > 0
 
 
 def _pause(failures: int) -> float:

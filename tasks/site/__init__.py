@@ -35,4 +35,4 @@ def site_of(
     """
     if isinstance(adapter, StorageAdapter):
         return StorageSite(adapter, spec=spec, directory=directory, written=written)
-    return LocalSite(adapter, directory=directory, source=source)
+    return LocalSite(adapter, spec=spec, directory=directory, source=source)

@@ -7,12 +7,13 @@ from pathlib import Path
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
-from helios.models.spec import RenderJobChunk
+from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.reader import prepare_readers
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
+from tasks.site.requirements import unheeded
 from tasks.site.site import Attempt, Order
 
 
@@ -21,13 +22,15 @@ class LocalSite:
 
     Args:
         adapter: Runs the commands.
+        spec: The job document.
         directory: The job directory.
         source: Path or URL of the job document; None when it was given as an object.
     """
 
-    def __init__(self, adapter: WorkerAdapter, *, directory: JobDirectory, source: str | None) -> None:
+    def __init__(self, adapter: WorkerAdapter, *, spec: JobSpec, directory: JobDirectory, source: str | None) -> None:
         self.merge_adapter = adapter
         """Runs the job's own merge command too: the outputs are where it runs."""
+        self._spec = spec
         self._directory = directory
         self._source = source
 
@@ -45,7 +48,7 @@ class LocalSite:
     ) -> list[str]:
         """Start what is going to verify outputs; the disk is ready."""
         prepare_readers()
-        return []
+        return unheeded(self.merge_adapter, self._spec)
 
     async def order(self, attempt: Attempt) -> Order:
         """Let the command write into the attempt's own file, or, where it names none, into the output itself."""
@@ -63,6 +66,7 @@ class LocalSite:
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,
             avoid_worker=attempt.avoid_worker,
+            requires=self._spec.required_by(attempt.chunk),
         )
         return Order(job, place)
 
@@ -78,6 +82,9 @@ class LocalSite:
     async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Do nothing: the command wrote the output here, and nothing has decoded it."""
         return VerifyLevel.CONTAINER
+
+    async def close(self) -> None:
+        """Do nothing: nothing was opened."""
 
     async def clean(self, key: str, *, always: bool = False) -> int:
         """Do nothing: there are outputs alone."""

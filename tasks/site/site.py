@@ -114,6 +114,10 @@ class Site(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Give up what `open` took hold of; also where it failed, or was not called."""
+        ...
+
     async def clean(self, key: str, *, always: bool = False) -> int:
         """Remove what a job's runs left at the site beside its outputs on this machine.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from adapters import create_adapter
-from helios.adapter import PlacingAdapter, StorageAdapter, WorkerAdapter
+from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
@@ -22,6 +22,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
+from tasks.site.requirements import unheeded
 from tasks.site.site import Attempt, Order
 
 REMOTE_CONCURRENCY = 10
@@ -79,8 +80,10 @@ class StorageSite:
     ) -> list[str]:
         """Call off the workers of dead runs, and upload the input files that storage does not have."""
         on_upload()
+        if isinstance(self._adapter, ConnectedAdapter):
+            await self._adapter.open()
         self._folder = f"{_job_folder(key)}/{token}"
-        lines = []
+        lines = unheeded(self._adapter, self._spec)
         if called_off := await self._call_off_earlier(_job_folder(key)):
             lines.append(f"{called_off} workers of a stopped run were called off")
         lines += self._assets.left_out
@@ -129,6 +132,11 @@ class StorageSite:
         except FileNotFoundError:
             raise WorkerUnavailableError(f"The output {artifact.url} is not in storage any more") from None
         return ended.verified or VerifyLevel.CONTAINER
+
+    async def close(self) -> None:
+        """Close the adapter's connections."""
+        if isinstance(self._adapter, ConnectedAdapter):
+            await self._adapter.aclose()
 
     async def clean(self, key: str, *, always: bool = False) -> int:
         """Remove the folder of the job's runs, unless its objects are to be kept."""

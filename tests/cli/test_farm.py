@@ -41,17 +41,27 @@ def test_from_one_line_to_a_video(tmp_path: Path, prefect_api: str) -> None:
     """The line that `farm start` prints is all that a node needs; the job finds the farm by itself."""
     env = {"XDG_CONFIG_HOME": str(tmp_path / "config"), "XDG_CACHE_HOME": str(tmp_path / "cache"), "HELIOS_FARM": ""}
     job = tmp_path / "job.json"
-    job.write_text(json.dumps(make_job([3, 3])))
+    document = make_job([3, 3], name="c{index}")
+    document["chunks"][1] |= {
+        "requires": {"gpus": 1, "tags": ["x"], "memory": "1 MB"},
+        "command": f"sh -c 'test $CUDA_VISIBLE_DEVICES = 1 && {document['chunks'][1]['command']}'",
+    }
+    job.write_text(json.dumps(document))
     start = console("farm", "start", "--host", "127.0.0.1", "--port", str(free_port()), env=env, until="--adapter farm")
     with start as printed:
         found = re.search(r"helios-job node (\S+)\n", printed)
         assert found is not None
         kept = tmp_path / "config" / "helios" / "farm-token"
         assert kept.stat().st_mode & 0o777 == 0o600
-        with console("node", found[1], "--slots", "2", "--name", "studio", "--tag", "x", env=env, until="has joined"):
+        node = console(
+            "node", found[1], "--slots=2", "--name=studio", "--tag=x", "--gpus=1", until="has joined",
+            env={**env, "CUDA_VISIBLE_DEVICES": "1"},
+        )  # fmt: skip
+        with node as printed:
+            assert "2 chunks at a time, 1 GPUs, tags x" in printed
             status = here("farm", "status", "--json", env=env)
-            (node,) = json.loads(status.stdout)
-            assert (node["name"].rpartition("-")[0], node["slots"], node["tags"]) == ("studio", 2, ["x"])
+            (one,) = json.loads(status.stdout)
+            assert (one["name"].rpartition("-")[0], one["slots"], one["tags"], one["gpus"]) == ("studio", 2, ["x"], 1)
             done = helios_job(
                 "run", job, "--adapter", "farm", "--output", tmp_path / "video.mp4", env={**os.environ, **env}
             )
@@ -79,7 +89,9 @@ def test_no_farm(tmp_path: Path) -> None:
 def test_a_unit_for_systemd(tmp_path: Path) -> None:
     """The unit starts the node with its token."""
     token = JoinToken("studio", 8786, b"s" * 32).text
-    done = here("node", token, "--systemd", "--tag", "gpu", env={"XDG_CONFIG_HOME": str(tmp_path)})
-    assert f"node {token} --tag gpu" in done.stdout
+    done = here("node", token, "--systemd", "--tag", "gpu", "--hours", "19:00-07:00",
+                env={"XDG_CONFIG_HOME": str(tmp_path)})  # fmt: skip
+    assert "node --hours=19:00-07:00 --drain=600.0 --tag=gpu" in done.stdout
+    assert f"Environment=HELIOS_FARM={token}" in done.stdout, "a command's words can be read by everybody"
     assert "Restart=always" in done.stdout
     assert parse_token(token).secret == b"s" * 32

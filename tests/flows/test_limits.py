@@ -18,7 +18,7 @@ from tasks.page.progress_text import obstacles
 from tasks.prefect_api.api import RunApi
 from tasks.run import slots as slots_module
 from tasks.run.progress import LISTENER, ProgressTracker
-from tasks.run.slots import AdapterSlots
+from tasks.run.slots import LimitSlots
 from testbed.jobs import make_job, write_job
 from tests.command import helios_job, start_helios_job
 from tests.running import eventually, render
@@ -57,11 +57,11 @@ class Questions:
         await eventually(is_reached)
 
 
-def slots_of(client: PrefectClient, name: str) -> AdapterSlots:
+def slots_of(client: PrefectClient, name: str) -> LimitSlots:
     gate = asyncio.Event()
     gate.set()
     api = RunApi(client, getLogger(__name__))
-    return AdapterSlots(api, name, run_id=str(uuid.uuid4()), gate=gate, progress=ProgressTracker(10, 10))
+    return LimitSlots(api, name, run_id=str(uuid.uuid4()), gate=gate, progress=ProgressTracker(10, 10))
 
 
 async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> None:
@@ -86,6 +86,32 @@ async def test_two_jobs_share_a_limit(client: PrefectClient, tmp_path: Path) -> 
     assert [report.state for report in reports] == ["completed", "completed"], [report.error for report in reports]
     assert any(note.endswith(f" for a slot of the limit {name}") for note in told), told
     assert await taken(client, name) == 0
+
+
+async def test_a_licence_is_held_while_its_chunk_renders(client: PrefectClient, tmp_path: Path) -> None:
+    """Chunks that require a licence wait for one of its slots, the others don't; the adapter has no limit here."""
+    name = await make_limit(client, 1)
+    script = tmp_path / "alone.py"
+    script.write_text(
+        "import os, sys, time, pathlib; here = pathlib.Path('notes', str(os.getpid())); here.touch(); "
+        "there = len(list(here.parent.iterdir())); time.sleep(0.3); here.unlink(); sys.exit(there - 1)"
+    )
+    (tmp_path / "notes").mkdir()
+    job = make_job([2] * 4, name="c{index}")
+    for chunk in job["chunks"][:3]:
+        chunk["requires"] = {"licences": [name]}
+        chunk["command"] = f"sh -c '{chunk['command']} && {sys.executable} alone.py'"
+    _, report = await render(tmp_path, job, concurrency=4)
+    assert report.state == "completed", report.error
+    assert await taken(client, name) == 0
+
+
+async def test_a_licence_that_has_no_limit(tmp_path: Path) -> None:
+    """Nothing would be limited: refused before anything runs, with the command that makes the limit."""
+    _, report = await render(tmp_path, make_job([2], requires={"licences": ["no such"]}))
+    assert report.state == "failed"
+    assert "prefect gcl create 'no such' --limit NUMBER" in (report.error or "")
+    assert report.chunks[0].attempts == 0
 
 
 @pytest.mark.slow

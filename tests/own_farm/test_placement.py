@@ -32,7 +32,7 @@ def chosen(
 ) -> str | None:  # fmt: skip
     view = FarmView(nodes, "1", given.get("in_flight", {}), given.get("own", ()), bench or Bench())
     found = choose_node(view, requires, now=now, avoid=avoid)
-    return found and found.name
+    return None if found is None else found.name
 
 
 def running(attempt: str, **given: Any) -> RunningChunk:
