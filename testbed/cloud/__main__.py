@@ -2,7 +2,8 @@
 
 The command finds the cloud by its environment: storage and services by the variables of their SDKs, and the
 adapters' configurations as HELIOS_AWS_LAMBDA_CONFIG, HELIOS_CLOUD_RUN_CONFIG and HELIOS_CLOUD_RUN_JOB_CONFIG.
-The farm has three nodes, and HELIOS_FARM_CONFIG; one of them is killed while it renders.
+The farm has three nodes with folders of their own, in network namespaces with addresses of their own where the
+machine allows it, and HELIOS_FARM_CONFIG; one of them is killed while it renders.
 """
 
 import json
@@ -29,17 +30,24 @@ def main() -> int:
                 configs = {"CLOUD_RUN": google.service_config, "CLOUD_RUN_JOB": google.job_config}
                 return _run(command, google.environment, configs)
         case ["farm", *command] if command:
-            from testbed.cloud.own_farm import own_farm
-
-            with TemporaryDirectory(prefix="helios-demo-farm-") as folder, own_farm(Path(folder), nodes=3) as farm:
-                with farm.killing("node-1") as killed:
-                    code = _run(command, {}, {"FARM": farm.config})
-                print(
-                    "node-1 was killed while it rendered" if killed.is_set() else "node-1 was not killed: it was idle"
-                )
-                return code
+            return _run_on_farm(command)
         case _:
             sys.exit(__doc__)
+
+
+def _run_on_farm(command: list[str]) -> int:
+    from testbed.cloud.own_farm import own_farm
+
+    with (
+        TemporaryDirectory(prefix="helios-demo-farm-") as folder,
+        own_farm(Path(folder), nodes=3, apart=lambda line: print(line, flush=True)) as farm,
+    ):
+        if farm.network is not None:
+            print(f"node-0, node-1 and node-2 are on {', '.join(farm.network.addresses.values())}", flush=True)
+        with farm.killing("node-1") as killed:
+            code = _run(command, {}, {"FARM": farm.config})
+        print("node-1 was killed while it rendered" if killed.is_set() else "node-1 was not killed: it was idle")
+        return code
 
 
 def _run(command: list[str], environment: Mapping[str, str], configs: Mapping[str, dict[str, Any]]) -> int:

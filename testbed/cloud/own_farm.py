@@ -1,4 +1,7 @@
-"""A real farm on this machine: a scheduler and nodes, each a process of its own with a folder of its own."""
+"""A real farm on this machine: a scheduler and nodes, each a process of its own with a folder of its own.
+
+Nodes have addresses of their own, in network namespaces, where the caller wants that and the machine allows it.
+"""
 
 import os
 import signal
@@ -6,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 import psutil
 
 from helios.own_farm.join_token import JoinToken, draw_secret
+from testbed.cloud.network import Network, NoNetworkError, a_network
 from testbed.cloud.processes import ROOT, free_port
 
 SCHEDULER = """
@@ -33,10 +37,14 @@ class OwnFarm:
     """How to join it."""
     folder: Path
     """For nodes' folders and consoles."""
+    network: Network | None = None
+    """The nodes' network; None where they share this machine's loopback device."""
     scheduler: subprocess.Popen[bytes] | None = None
     """The scheduler's process."""
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     """The nodes' processes, by name."""
+    _read: dict[str, int] = field(default_factory=dict)
+    """How much of a console has been looked at, by the process's name."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -47,21 +55,45 @@ class OwnFarm:
         """Start the scheduler, and wait until nodes can join."""
         if self.scheduler is not None:
             _end(self.scheduler)
-        self.scheduler = self._start([sys.executable, "-c", SCHEDULER, self.token.text], "scheduler", {}, until="ready")
+        self.scheduler = self._start([sys.executable, "-c", SCHEDULER, self.token.text], "scheduler", {})
+        self._await("scheduler", self.scheduler, "ready")
 
-    def start_node(self, name: str, *, slots: int = 2, tags: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        """Start a node, and wait until it has joined."""
+    def start_node(
+        self, name: str, *, slots: int = 2, tags: tuple[str, ...] = (), variables: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> subprocess.Popen[bytes]:  # fmt: skip
+        """Start a node, and wait until it has joined.
+
+        Args:
+            name: Its name; a node of this name that runs is ended first.
+            slots: Chunks at a time.
+            tags: What it can do.
+            variables: More of its environment.
+            wait: Whether to wait; `await_node` can do that later, when others have been started too.
+        """
         if earlier := self.nodes.pop(name, None):
             _end(earlier)
         own = self.folder / name
         own.mkdir(exist_ok=True)
         words = [sys.executable, "-m", "helios.own_farm", self.token.text, "--slots", str(slots), "--name", name]
+        if self.network is not None:
+            self.network.join(name)
+            words = [*self.network.words(name), *words]
+        given = {"HELIOS_FOLDER": str(own), "HELIOS_GRACE_SECONDS": "1", "HELIOS_COMMAND_ENV": "PYTHONPATH"}
         self.nodes[name] = self._start(
-            [*words, *(word for tag in tags for word in ("--tag", tag))], name,
-            {"HELIOS_FOLDER": str(own), "HELIOS_GRACE_SECONDS": "1", "HELIOS_COMMAND_ENV": "PYTHONPATH"},
-            until="has joined",
-        )  # fmt: skip
+            [*words, *(word for tag in tags for word in ("--tag", tag))], name, {**given, **(variables or {})}
+        )
+        if wait:
+            self.await_node(name)
         return self.nodes[name]
+
+    def await_node(self, name: str) -> None:
+        """Wait until a node says that it has joined; once more after it was away."""
+        self._await(name, self.nodes[name], "has joined")
+
+    def stop_node(self, name: str) -> None:
+        """End a node for good."""
+        _end(self.nodes.pop(name))
 
     def console(self, name: str) -> str:
         """What a node, or the `scheduler`, has printed."""
@@ -75,6 +107,18 @@ class OwnFarm:
                 if Path(process.cwd()).is_relative_to(self.folder / node):
                     found.append(process)
         return found
+
+    def all_of(self, node: str) -> list[psutil.Process]:
+        """Every process of a node: its own, its guardian's, its commands'."""
+        own = psutil.Process(self.nodes[node].pid)
+        found = {process.pid: process for process in [own, *own.children(recursive=True), *self.commands(node)]}
+        return list(found.values())
+
+    def signal_all(self, node: str, number: signal.Signals) -> None:
+        """Send a signal to every process of a node at once, as if the machine had it."""
+        for process in self.all_of(node):
+            with suppress(psutil.Error):
+                process.send_signal(number)
 
     @contextmanager
     def killing(self, node: str) -> Iterator[threading.Event]:
@@ -101,21 +145,23 @@ class OwnFarm:
         for process in [*self.nodes.values(), *([self.scheduler] if self.scheduler else [])]:
             _end(process)
 
-    def _start(self, words: list[str], name: str, variables: dict[str, str], *, until: str) -> subprocess.Popen[bytes]:
-        """Start a process, and wait until it has printed a text."""
+    def _start(self, words: list[str], name: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
         environment.pop("HELIOS_FARM", None)
         with (self.folder / f"{name}.log").open("ab") as console:
-            already = console.tell()
-            process = subprocess.Popen(
+            self._read[name] = console.tell()
+            return subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=console, stderr=console, cwd=ROOT, env=environment,
                 start_new_session=True,
             )  # fmt: skip
-        while until not in self.console(name)[already:]:
+
+    def _await(self, name: str, process: subprocess.Popen[bytes], text: str) -> None:
+        """Wait until a process has printed a text, once more than it was waited for."""
+        while (found := self.console(name).find(text, self._read[name])) < 0:
             if process.poll() is not None:
-                raise AssertionError(f"{name} ended: {self.console(name)[already:]}")
+                raise AssertionError(f"{name} ended: {self.console(name)[self._read[name] :]}")
             time.sleep(0.05)
-        return process
+        self._read[name] = found + len(text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -127,18 +173,30 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextmanager
-def own_farm(folder: Path, *, nodes: int = 2, slots: int = 2) -> Iterator[OwnFarm]:
+def own_farm(
+    folder: Path, *, nodes: int = 2, slots: int = 2, apart: Callable[[str], None] | None = None
+) -> Iterator[OwnFarm]:
     """Run a farm within the block.
 
     Args:
         folder: For what its processes write.
         nodes: How many, called node-0, node-1, …
         slots: Chunks at a time on each.
+        apart: Give nodes addresses of their own, or say here why that can't be, and let them share this machine's.
     """
-    farm = OwnFarm(JoinToken("127.0.0.1", free_port(), draw_secret()), folder)
     with ExitStack() as stack:
+        network = None
+        if apart is not None:
+            try:
+                network = stack.enter_context(a_network())
+            except NoNetworkError as exc:
+                apart(f"Nodes have no addresses of their own: {exc}")
+        host = network.host if network is not None else "127.0.0.1"
+        farm = OwnFarm(JoinToken(host, free_port(), draw_secret()), folder, network)
         stack.callback(farm.close)
         farm.start_scheduler()
         for number in range(nodes):
-            farm.start_node(f"node-{number}", slots=slots)
+            farm.start_node(f"node-{number}", slots=slots, wait=False)
+        for number in range(nodes):
+            farm.await_node(f"node-{number}")
         yield farm
