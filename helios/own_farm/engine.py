@@ -8,6 +8,9 @@ SILENCE_SECONDS = 15
 """A node that says nothing for so long is given up, and what it rendered is rendered elsewhere."""
 ABSENCE_SECONDS = 1
 """A chunk that was given to a node which has left is given back after so long."""
+LOOK_SECONDS = 1.0
+"""Between two looks of the scheduler at which nodes say nothing. By default Dask looks every `SILENCE_SECONDS`, and so
+would give a node up after twice that time."""
 CONNECT_SECONDS = 10
 """For a connection between two parts of a farm."""
 
