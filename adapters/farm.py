@@ -1,18 +1,16 @@
 """Workers that are nodes of an own farm: `helios.own_farm` has their side."""
 
 import asyncio
-import os
 import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from adapters.farm_config import FarmConfig
+from adapters.farm_config import FarmConfig, default_folder
 from adapters.farm_placement import Bench, FarmView, choose_node, why_none
 from adapters.remote import AnswerLostError, RemoteAdapter
 from helios.diagnosis import Finding, find
@@ -59,7 +57,7 @@ class FarmAdapter(RemoteAdapter):
         """Which farm."""
         self._token = find_token(config.join.get_secret_value() if config.join else None)
         self._security = farm_security(self._token.secret)
-        self._folder = config.folder or _default_folder()
+        self._folder = config.folder or default_folder()
         storage: Storage = Storage(config.storage) if config.storage else ServedStorage(self._folder, "127.0.0.1:1")
         super().__init__(config, place=f"the farm at {self._token.host}:{self._token.port}", storage=storage)
         self._client: Any = None
@@ -70,7 +68,11 @@ class FarmAdapter(RemoteAdapter):
         self._in_flight: defaultdict[str, list[Requires]] = defaultdict(list)
         self._own: dict[str, float] = {}
         self._bench = Bench()
-        self._freed = asyncio.Condition()
+        self._waiting: dict[str, asyncio.Task[Any]] = {}
+        self._freed = asyncio.Event()
+        self._turns: defaultdict[Requires, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._none_since: dict[Requires, float] = {}
+        self._away_since: float | None = None
 
     @property
     def concurrency(self) -> int:
@@ -137,6 +139,12 @@ class FarmAdapter(RemoteAdapter):
                 with suppress(_NodeLeftError):
                     return await self._render_on(node, request)
 
+    async def _call_off(self, record: AttemptRecord) -> None:
+        if (waiting := self._waiting.get(record.url)) is not None:
+            waiting.cancel()  # no node knows of it
+            return
+        await super()._call_off(record)
+
     async def _render_on(self, node: NodeState, request: ChunkRequest) -> ChunkAnswer:
         """What a node answered.
 
@@ -152,9 +160,6 @@ class FarmAdapter(RemoteAdapter):
         )  # fmt: skip
         try:
             answer = read_answer(await self._result(future, node), source=f"What {node.name} returned")
-        except AnswerLostError:
-            self._bench.count(node.name, failed=True, now=time.monotonic())
-            raise
         finally:
             future.release()
         failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
@@ -171,6 +176,7 @@ class FarmAdapter(RemoteAdapter):
         except NoValidWorkerError:
             raise _NodeLeftError from None
         except KilledWorker:
+            self._bench.count(node.name, failed=True, now=time.monotonic())
             raise AnswerLostError(f"The node {node.name} is gone, with the chunk that it rendered") from None
         except FutureCancelledError:
             if (task := asyncio.current_task()) and task.cancelling():
@@ -185,7 +191,12 @@ class FarmAdapter(RemoteAdapter):
             WorkerUnavailableError: No node could take it, even if it were idle.
         """
         requires = self.config.requires | request.requires
-        node = await self._free_node(requires, avoid=request.avoid_worker)
+        if (task := asyncio.current_task()) is not None:
+            self._waiting[attempt] = task
+        try:
+            node = await self._free_node(requires, avoid=request.avoid_worker)
+        finally:
+            self._waiting.pop(attempt, None)
         self._in_flight[node.address].append(requires)
         self._own[attempt] = float("inf")
         try:
@@ -193,31 +204,34 @@ class FarmAdapter(RemoteAdapter):
         finally:
             self._in_flight[node.address].remove(requires)
             self._own[attempt] = time.monotonic()
-            async with self._freed:
-                self._freed.notify()
+            self._freed.set()
 
     async def _free_node(self, requires: Requires, *, avoid: str | None) -> NodeState:
-        started, version = time.monotonic(), package_version()
-        while True:
-            nodes, now = await self._look(), time.monotonic()
-            view = FarmView(nodes, version, self._in_flight, self._own, self._bench)
-            found = choose_node(view, requires, now=now, avoid=avoid)
-            if found is not None:
-                return found
-            reason = why_none(nodes, requires, version=version)
-            if reason is None:
-                started = now
-            elif now - started >= self.config.node_wait_seconds:
-                raise WorkerUnavailableError(f"{self._place}: {reason}")
-            async with self._freed:
+        came, version = time.monotonic(), package_version()
+        # Of the chunks that require the same, the one that came first looks for all: thousands that look cost a CPU.
+        async with self._turns[requires]:
+            while True:
+                self._freed.clear()
+                nodes, now = await self._look(came), time.monotonic()
+                view = FarmView(nodes, version, self._in_flight, self._own, self._bench)
+                found = choose_node(view, requires, now=now, avoid=avoid)
+                if found is not None:
+                    return found
+                reason, none_since = why_none(nodes, requires, version=version), self._none_since.get(requires, now)
+                if reason is None:
+                    self._none_since.pop(requires, None)
+                elif now - max(came, none_since) >= self.config.node_wait_seconds:
+                    raise WorkerUnavailableError(f"{self._place}: {reason}")
+                else:
+                    self._none_since[requires] = none_since
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
 
-    async def _look(self) -> list[NodeState]:
-        """The nodes, as the scheduler knows them."""
+    async def _look(self, came: float | None = None) -> list[NodeState]:
+        """The nodes, as the scheduler knows them, for a chunk that came at this moment."""
         if time.monotonic() - self._looked >= LOOK_SECONDS:
+            client = await self._connected(came)
             self._looked = time.monotonic()
-            client = await self._connected()
             try:
                 self._nodes = read_nodes(await client.scheduler.identity(n_workers=-1))
             except (OSError, TimeoutError):
@@ -229,16 +243,21 @@ class FarmAdapter(RemoteAdapter):
                 del self._own[url]
         return self._nodes
 
-    async def _connected(self) -> Any:
+    async def _connected(self, came: float | None = None) -> Any:
         """The client, once its scheduler is there.
+
+        Args:
+            came: Since when the caller waits; since now when None.
 
         Raises:
             WorkerUnavailableError: It has been away for too long.
         """
         if self._client is None:
             await self.open()
-        deadline = time.monotonic() + self.config.scheduler_wait_seconds
+        came = time.monotonic() if came is None else came
         while self._client is not None and self._client.status != "running":
+            self._away_since = self._away_since or time.monotonic()
+            deadline = max(came, self._away_since) + self.config.scheduler_wait_seconds
             if self._client.status == "closed":
                 await self.aclose()
                 await self.open()
@@ -247,6 +266,7 @@ class FarmAdapter(RemoteAdapter):
                     f"{self._place} has been away for {self.config.scheduler_wait_seconds:g} s"
                 )
             await asyncio.sleep(0.1)
+        self._away_since = None
         return self._client
 
     async def _connect(self) -> Any:
@@ -277,8 +297,3 @@ class FarmAdapter(RemoteAdapter):
         host = self.config.host or get_ip(self._token.host.strip("[]"), self._token.port)
         storage.url = f"farm://{await server.open(host)}"
         self._server = server
-
-
-def _default_folder() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/tmp", ".cache")  # noqa: S108
-    return Path(cache, "helios", "farm")

@@ -1,5 +1,6 @@
 """The settings of an own farm; apart from the adapter, so that Prefect's form can show them without Dask."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,3 +36,9 @@ class FarmConfig(RemoteSettings):
     """How long a chunk waits for a node that can take it, before that counts as a failure of the environment."""
     scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long to wait for a scheduler that is away."""
+
+
+def default_folder() -> Path:
+    """Where a machine keeps the files that it hands out, unless its settings name a folder."""
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/tmp", ".cache")  # noqa: S108
+    return Path(cache, "helios", "farm")
