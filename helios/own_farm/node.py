@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import socket
-import tempfile
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,6 +19,7 @@ from helios.own_farm.engine import close_http, is_refusal, set_up_engine
 from helios.own_farm.gpus import GpuPool, gpu_names
 from helios.own_farm.hours import Hours, parse_hours
 from helios.own_farm.join_token import JoinToken
+from helios.own_farm.node_folder import node_folder
 from helios.own_farm.node_state import METRIC
 from helios.own_farm.peer_storage import PeerStorage
 from helios.own_farm.work import NodeWork, become
@@ -125,7 +125,7 @@ class Node:
             loop.add_signal_handler(number, self._on_signal)
         stopping = asyncio.create_task(self._stopping.wait())
         tries = 0
-        with tempfile.TemporaryDirectory(prefix="helios-node-") as folder:
+        with node_folder(self._work.runtime.settings.folder) as folder:
             while not self._stopping.is_set():
                 member = asyncio.create_task(self._be_member(folder))
                 await asyncio.wait([member, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +147,7 @@ class Node:
         else:
             self._work.runtime.stop()
 
-    async def _be_member(self, folder: str) -> bool:
+    async def _be_member(self, folder: Path) -> bool:
         """Join, and wait for the scheduler's end; whether the node was in the farm."""
         from distributed import Worker
 
@@ -161,7 +161,7 @@ class Node:
                 protocol="tls",
                 security=farm_security(self._token.secret),
                 memory_limit=0,
-                local_directory=folder,
+                local_directory=str(folder),
                 metrics={METRIC: self._work.state},
                 dashboard=False,
                 dashboard_address="127.0.0.1:0",

@@ -19,6 +19,9 @@ from helios.worker.clock import Clock
 from helios.worker.failures import failure_of
 from helios.worker.settings import WorkerSettings
 
+ASSETS = "assets"
+"""The folder of kept input files, in the worker's."""
+
 
 class WorkerRuntime:
     """Renders chunks, one or several at a time, in one process.
@@ -29,7 +32,7 @@ class WorkerRuntime:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
-        self.assets = AssetCache(settings.folder / "assets")
+        self.assets = AssetCache(settings.folder / ASSETS)
         """Kept input files."""
         self.running: set[asyncio.Task[Any]] = set()
         """What runs now."""
