@@ -45,7 +45,7 @@ class PeerStorage(Storage):
                 answer = await asking
             else:
                 answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
-        except (OSError, TimeoutError) as exc:
+        except (OSError, TimeoutError, RuntimeError) as exc:  # the last, of a node that has left its farm
             raise WorkerUnavailableError(f"The flow's machine at {self.url} can't be reached: {exc}") from exc
         if "missing" in answer:
             raise FileNotFoundError(2, "No such object", str(given.get("key")))
