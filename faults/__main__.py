@@ -1,5 +1,6 @@
 """Run the fault bench: `python -m faults [--jobs N] [--seed N] [--first N] [--only FAULT] [--at-once N]`.
 
+`--adapter farm` runs them on own farms of three nodes, and strikes these too (half an hour for 100 jobs).
 `--chunks N` gives every job this many chunks; `--share` runs one job for each fault, as `make test` does.
 """
 
@@ -8,11 +9,12 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from faults.carry_out import carry_out
 from faults.farm import a_farm, possible_faults
 from faults.outcome import Outcome
-from faults.scenario import Fault, Scenario, draw
+from faults.scenario import OF_A_FARM, ON_A_FARM, Fault, Scenario, draw
 from faults.table import describe, make_table
 from faults.trial import Trial, log_of
 
@@ -26,13 +28,15 @@ async def run_all(
     outcomes: list[Outcome] = []
     pending = iter(scenarios)
     started = time.monotonic()
-    async with a_farm(with_cloud=any(scenario.on_lambda for scenario in scenarios)) as farm:
+    with_farms = at_once if any(scenario.on_farm for scenario in scenarios) else 0
+    async with a_farm(with_cloud=any(scenario.on_lambda for scenario in scenarios), own_farms=with_farms) as farm:
 
         async def pull() -> None:
             for scenario in pending:
-                trial = Trial(scenario, farm, patience=patience)
-                async with farm.alone(scenario):
-                    outcome = await carry_out(trial)
+                async with AsyncExitStack() as stack:
+                    own = await stack.enter_async_context(farm.lanes.lane()) if farm.lanes else None
+                    await stack.enter_async_context(farm.alone(scenario))
+                    outcome = await carry_out(Trial(scenario, farm, patience=patience, own_farm=own))
                 outcomes.append(outcome)
                 if not outcome.is_good or verbose:
                     print(describe(outcome), flush=True)
@@ -55,16 +59,19 @@ def main() -> int:
     parser.add_argument("--only", choices=[fault.name for fault in Fault], help="this fault alone")
     parser.add_argument("--at-once", type=int, default=6, help="jobs at a time")
     parser.add_argument("--chunks", type=int, help="of each job")
+    parser.add_argument("--adapter", choices=["farm"], help="every job on an own farm of three nodes")
     parser.add_argument("--share", action="store_true", help="one job for each fault")
     words = parser.parse_args()
     only = Fault[words.only] if words.only else None
-    possible = possible_faults()
-    for fault in sorted(frozenset(Fault) - possible):
+    on_farm, wanted = words.adapter == "farm", frozenset(Fault) - frozenset(OF_A_FARM)
+    wanted = frozenset(ON_A_FARM) if on_farm else wanted
+    possible = possible_faults(on_farm=on_farm) & wanted
+    for fault in sorted(wanted - possible):
         print(f"Not possible here: {fault}")
     seeds = [words.seed] if words.seed is not None else range(words.first, words.first + words.jobs)
-    scenarios = [draw(seed, only=only, possible=possible, chunks=words.chunks) for seed in seeds]
+    scenarios = [draw(seed, only=only, possible=possible, chunks=words.chunks, on_farm=on_farm) for seed in seeds]
     if words.share:
-        scenarios = [draw(seed, only=fault, chunks=8) for seed, fault in enumerate(sorted(possible))]
+        scenarios = [draw(seed, only=fault, chunks=8, on_farm=on_farm) for seed, fault in enumerate(sorted(possible))]
     # The share runs beside other tests, whose load makes strict time limits meaningless.
     patience = SHARE_PATIENCE if words.share else 1.0
     outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30, patience=patience))

@@ -8,6 +8,8 @@ from prefect.client.schemas.filters import TaskRunFilter
 from adapters import create_adapter
 from farm.runs import find_run
 from faults.film import refusals
+from faults.lanes import left_on_nodes, mend
+from faults.launches import is_remote
 from faults.strikes import IN_THE_COMMAND
 from faults.trial import Trial
 from helios.models.report import JobReport, RunState
@@ -37,8 +39,12 @@ async def check(trial: Trial) -> None:
     names = {f"chunk-{index}.mp4" for index in range(len(scenario.lengths))} | {"job.json", "video.mp4", ".helios"}
     if left := sorted({path.name for path in trial.directory.iterdir()} - names):
         outcome.problems.append(f"files left: {left}")
-    if scenario.on_lambda:
+    if is_remote(trial):
         await _check_storage(trial)
+    if trial.own_farm is not None:
+        await mend(trial.own_farm)
+        if left := left_on_nodes(trial.own_farm):
+            outcome.problems.append(f"left on nodes: {left}")
     await _check_states(trial)
 
 
@@ -76,7 +82,6 @@ async def _check_states(trial: Trial) -> None:
 
 
 async def _check_storage(trial: Trial) -> None:
-    assert trial.farm.amazon is not None
     storage = create_adapter(trial.adapter())[1].storage  # type: ignore[attr-defined]
     key = f"seed-{trial.scenario.seed}-" if trial.scenario.has_id else str(trial.run.id if trial.run else "")
     deadline = time.monotonic() + 15

@@ -9,9 +9,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import httpx
@@ -28,6 +28,9 @@ from faults.scenario import Fault, Scenario
 from testbed.cloud.aws import Aws, aws
 from testbed.cloud.processes import ROOT, free_port
 from testbed.prefect_home import furnish
+
+if TYPE_CHECKING:
+    from faults.lanes import Lanes
 
 DISK_MIB = 6
 POOL = "faults"
@@ -94,6 +97,8 @@ class Farm:
         """Prefect's client."""
         self.film = Film(folder / "film")
         """Frames rendered beforehand."""
+        self.lanes: Lanes | None = None
+        """Own farms; None where no job needs them."""
         self._lambda = asyncio.Lock()
         self._worker = asyncio.Lock()
         self._deployment: UUID | None = None
@@ -128,8 +133,13 @@ class Farm:
 
 
 @asynccontextmanager
-async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
-    """Run a farm within the block."""
+async def a_farm(*, with_cloud: bool, own_farms: int = 0) -> AsyncIterator[Farm]:
+    """Run a farm within the block.
+
+    Args:
+        with_cloud: Whether jobs run on Lambda.
+        own_farms: How many jobs run on own farms at a time.
+    """
     folder = Path(tempfile.mkdtemp(prefix="helios-faults-"))
     os.environ["PREFECT_HOME"] = str(folder / "prefect")
     # The bench reads no log lines from the server.
@@ -144,7 +154,14 @@ async def a_farm(*, with_cloud: bool) -> AsyncIterator[Farm]:
         try:
             with temporary_settings({**server.access.client_settings, PREFECT_CLIENT_MAX_RETRIES: 10}):
                 async with get_client() as client:
-                    yield Farm(folder, server, amazon, client)
+                    farm = Farm(folder, server, amazon, client)
+                    with ExitStack() as stack:
+                        if own_farms:
+                            from faults.lanes import lanes
+
+                            farm.lanes = stack.enter_context(lanes(folder, own_farms))
+                            farm.processes.set_forkserver_preload(["faults.runner", "adapters.farm", "distributed"])
+                        yield farm
         finally:
             server.stop()
             for name in server.access.client_environment:
@@ -161,8 +178,12 @@ def _cloud(folder: Path, *, wanted: bool) -> Iterator[Aws | None]:
         yield amazon
 
 
-def possible_faults() -> frozenset[Fault]:
-    """The faults that are possible on this machine: a full disk needs the right to mount a disk."""
+def possible_faults(*, on_farm: bool = False) -> frozenset[Fault]:
+    """The faults that are possible on this machine: a full disk needs the right to mount a disk, a cut network root."""
+    if on_farm:
+        from faults.lanes import can_cut
+
+        return frozenset(Fault) if can_cut() else frozenset(Fault) - {Fault.CUT_NODE}
     probe = Path(tempfile.mkdtemp(prefix="helios-disk-"))
     try:
         return frozenset(Fault) if mount(probe) else frozenset(Fault) - {Fault.DISK_FULL}

@@ -24,6 +24,8 @@ from tasks.run.liveness import START_PATIENCE
 
 MAX_LAUNCHES = 12
 GONE_SECONDS = 5.0
+GONE_ON_NODES_SECONDS = 10.0
+GONE_ON_LAMBDA_SECONDS = 30.0
 LAUNCH_SECONDS = 150.0
 COUNT_SECONDS = 0.3
 """Commands ordered before a death have begun after this time, and count as in flight; deaf commands go on."""
@@ -104,7 +106,7 @@ async def _launch(trial: Trial, planned: Any) -> RunState:
         await _await_gone(trial, stage)
     for chunk in trial.begun_since(before) - trial.recorded():
         trial.due[chunk] += 1
-    if trial.scenario.on_lambda and stage.was_killed:
+    if is_remote(trial) and stage.was_killed:
         trial.slack += trial.scenario.concurrency  # invocations whose command had not begun
     if planned and planned.fault in BETWEEN_RUNS:
         _damage(trial, planned)
@@ -137,16 +139,22 @@ async def _end_of(trial: Trial, stage: Stage) -> None:
 
 async def _await_gone(trial: Trial, stage: Stage) -> None:
     """Wait until no process of the job is left; processes beyond the time limit count as orphans."""
-    is_remote = trial.scenario.on_lambda
     started = time.monotonic()
-    limit = (30.0 if is_remote else GONE_SECONDS) * trial.patience
+    limit = GONE_SECONDS * trial.patience
+    if is_remote(trial):
+        limit = (GONE_ON_NODES_SECONDS if trial.scenario.on_farm else GONE_ON_LAMBDA_SECONDS) * trial.patience
     while left := _left(trial, stage):
         if time.monotonic() - started > limit:
             trial.outcome.orphans += len(left)
             return
         await asyncio.sleep(0.02)
-    if stage.was_killed and not is_remote:
+    if stage.was_killed and not trial.scenario.on_lambda:
         trial.outcome.gone_seconds = max(trial.outcome.gone_seconds, time.monotonic() - stage.ended_at)
+
+
+def is_remote(trial: Trial) -> bool:
+    """Whether the job's commands run elsewhere."""
+    return trial.scenario.on_lambda or trial.scenario.on_farm
 
 
 def _left(trial: Trial, stage: Stage) -> list[psutil.Process]:

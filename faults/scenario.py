@@ -31,11 +31,25 @@ class Fault(StrEnum):
     CLOCK = "the clock jumps"
     CANCEL = "a cancel by the API"
     SIGTERM = "SIGTERM to the flow's process"
+    KILL_NODE = "SIGKILL of a farm's node"
+    KILL_NODE_GUARDIAN = "SIGKILL of a node's guardian"
+    KILL_MACHINE = "SIGKILL of everything on a node's machine"
+    DRAIN_NODE = "SIGTERM to a node: it finishes its chunks"
+    KILL_SCHEDULER = "the farm's scheduler is killed and started"
+    FREEZE_NODE = "SIGSTOP of a whole node for 5 to 40 s"
+    CUT_NODE = "a node's network is cut for 5 to 40 s"
 
 
 ON_LAMBDA = (Fault.EVENT_TWICE, Fault.ANSWER_LOST, Fault.KILL_INSTANCE, Fault.KILL_FLOW, Fault.OUTPUT, Fault.RECORD)
 """Faults of jobs on Lambda."""
-OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE})
+OF_A_FARM = (Fault.KILL_NODE, Fault.KILL_NODE_GUARDIAN, Fault.KILL_MACHINE, Fault.DRAIN_NODE, Fault.KILL_SCHEDULER,
+             Fault.FREEZE_NODE, Fault.CUT_NODE)  # fmt: skip
+"""Faults of jobs on an own farm alone."""
+ON_A_FARM = (*OF_A_FARM, Fault.KILL_FLOW, Fault.KILL_STITCH, Fault.KILL_WORKER, Fault.KILL_CHUNK, Fault.STOP_FLOW,
+             Fault.STOP_CHUNK, Fault.FAIL, Fault.LIE, Fault.OUTPUT, Fault.RECORD, Fault.SERVER, Fault.SERVER_STOP,
+             Fault.CLOCK, Fault.CANCEL, Fault.SIGTERM)  # fmt: skip
+"""Faults of jobs on an own farm."""
+OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE, *OF_A_FARM})
 """Faults that need to meet a chunk's process while it runs."""
 WEIGHTS = {Fault.SERVER: 0.15, Fault.SERVER_STOP: 0.4, Fault.KILL_WORKER: 0.15, Fault.KILL_FLOW: 2.0}
 """Weights with which a fault is drawn, by default 1: faults that take long are rarer."""
@@ -75,6 +89,8 @@ class Scenario:
     """How long each chunk takes."""
     concurrency: int
     on_lambda: bool
+    on_farm: bool
+    """Whether the job runs on an own farm."""
     has_id: bool
     resumed_by_command: bool
     """Whether a resume starts `helios-job resume` instead of a forked process."""
@@ -85,8 +101,9 @@ class Scenario:
 
 
 def draw(
-    seed: int, *, only: Fault | None = None, possible: frozenset[Fault] = frozenset(Fault), chunks: int | None = None
-) -> Scenario:
+    seed: int, *, only: Fault | None = None, possible: frozenset[Fault] = frozenset(Fault), chunks: int | None = None,
+    on_farm: bool = False,
+) -> Scenario:  # fmt: skip
     """Draw the job of a seed.
 
     Args:
@@ -94,14 +111,17 @@ def draw(
         only: Plan this fault, once, instead of drawn faults.
         possible: Faults that can be done on this machine.
         chunks: Number of chunks, instead of a drawn number.
+        on_farm: Run the job on an own farm.
     """
     dice = random.Random(seed)  # noqa: S311  not for secrets
     on_lambda = dice.random() < LAMBDA_SHARE if only is None else only in ON_LAMBDA[:3]
+    on_lambda = on_lambda and not on_farm
     drawn = dice.randint(5, 14) if on_lambda else round(dice.triangular(5, 60, 8))
     count = chunks or drawn
     length = dice.choice(LENGTHS)
     lengths = (length,) * (count - 1) + (dice.randint(1, length),)
-    among = ON_LAMBDA if on_lambda else tuple(fault for fault in Fault if fault not in ON_LAMBDA[:3])
+    among = ON_LAMBDA if on_lambda else tuple(fault for fault in Fault if fault not in (*ON_LAMBDA[:3], *OF_A_FARM))
+    among = ON_A_FARM if on_farm else among
     weights = [WEIGHTS.get(fault, 1.0) for fault in among]
     faults = dice.choices(among, weights, k=dice.choice((1, 1, 2)))
     if only is not None:
@@ -119,9 +139,13 @@ def draw(
         seconds=0.2 if set(faults) & OF_A_PROCESS else dice.choice((0.02, 0.05, 0.1)),
         concurrency=dice.randint(1, 4),
         on_lambda=on_lambda,
+        on_farm=on_farm,
         has_id=dice.random() < 0.5,
         resumed_by_command=dice.random() < 0.04,
-        again=f"--seed {seed}" + (f" --only {only.name}" if only else "") + (f" --chunks {chunks}" if chunks else ""),
+        again=f"--seed {seed}"
+        + (" --adapter farm" if on_farm else "")
+        + (f" --only {only.name}" if only else "")
+        + (f" --chunks {chunks}" if chunks else ""),
         strikes=strikes,
     )
     kept = tuple(strike for strike in strikes if strike.fault in possible)

@@ -84,7 +84,9 @@ class Stage:
         self._watcher = asyncio.create_task(watch())
 
     def _popen(self, program: str, *words: str) -> "subprocess.Popen[bytes]":
-        environment = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "WARNING"}
+        # The bench's own jobs name their adapter's settings.
+        own = {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "WARNING", "HELIOS_ALLOW_INLINE": "yes"}
+        environment = {**os.environ, **own}
         with (self.trial.folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [str(BIN / program), *words], stdout=log, stderr=log, start_new_session=True, env=environment, cwd=ROOT

@@ -12,6 +12,7 @@ import psutil
 from prefect.states import Cancelling
 
 from faults.farm import signal_all
+from faults.farm_strikes import FARM_STRIKES
 from faults.scenario import Fault, Strike
 from faults.stage import Stage
 
@@ -261,4 +262,5 @@ _STRIKES: dict[Fault, Callable[[Stage, Strike], Awaitable[Any]]] = {
     Fault.CLOCK: _clock,
     Fault.CANCEL: _cancel,
     Fault.SIGTERM: _sigterm,
+    **FARM_STRIKES,
 }

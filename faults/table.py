@@ -42,7 +42,7 @@ def describe(outcome: Outcome) -> str:
     """One job in a few lines."""
     scenario = outcome.scenario
     faults = ", ".join(f"{strike.fault} ({outcome.fired[strike.fault]})" for strike in scenario.strikes)
-    place = "Lambda" if scenario.on_lambda else "here"
+    place = "on Lambda" if scenario.on_lambda else "on a farm" if scenario.on_farm else "here"
     state = "good" if outcome.is_good else f"{outcome.wrong_frames} wrong frames, {outcome.orphans} orphans"
     lines = [f"seed {scenario.seed}, {len(scenario.lengths)} chunks {place}, {outcome.launches} launches, "
              f"{outcome.duration_seconds:.1f} s: {faults}: {state}"]  # fmt: skip

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import FlowRun
 from faults.farm import Farm
 from faults.outcome import Outcome
 from faults.scenario import Fault, Scenario
+from testbed.cloud.own_farm import OwnFarm
 
 
 class Trial:
@@ -22,12 +23,16 @@ class Trial:
         scenario: The job and its faults.
         farm: What it runs on.
         patience: Factor of time limits, for a machine under other load.
+        own_farm: The farm of the job's nodes, for a job that runs on one.
     """
 
-    def __init__(self, scenario: Scenario, farm: Farm, *, patience: float = 1.0) -> None:
+    def __init__(
+        self, scenario: Scenario, farm: Farm, *, patience: float = 1.0, own_farm: OwnFarm | None = None
+    ) -> None:
         self.scenario = scenario
         self.patience = patience
         self.farm = farm
+        self.own_farm = own_farm
         self.outcome = Outcome(scenario)
         self.folder = farm.folder / f"seed-{scenario.seed}"
         self.directory = self.folder / "job"
@@ -49,6 +54,8 @@ class Trial:
         """The adapter's configuration."""
         name, _, value = self.mark.partition("=")
         env = {name: value, "PATH": "/usr/bin:/bin"}
+        if self.own_farm is not None:
+            return {**self.own_farm.config, "env": env, "folder": str(self.folder / "handed-out")}
         if not self.scenario.on_lambda:
             return {"type": "local", "env": env, "grace_seconds": 1}
         assert self.farm.amazon is not None

@@ -99,10 +99,6 @@ class OwnFarm:
         """What a node, or the `scheduler`, has printed."""
         return (self.folder / f"{name}.log").read_text()
 
-    def stop_node(self, name: str) -> None:
-        """End a node for good."""
-        _end(self.nodes.pop(name))
-
     def commands(self, node: str) -> list[psutil.Process]:
         """The commands that a node runs now: processes in its folder that are not the node's own."""
         found = []
