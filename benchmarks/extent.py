@@ -83,12 +83,18 @@ class Extent:
     """The video that is rendered a second time."""
     start_chunks: int
     """Number of 720p chunks of the job whose start and end are measured."""
+    farm_chunks: int = 1000
+    """Chunks of the own farm's jobs."""
+    farm_many: bool = True
+    """Whether a farm of many nodes is measured."""
+    farm_outputs: int = 100
+    """Files of 50 MB that come back from a node."""
     left_out: frozenset[str] = frozenset()
     """Suites that run only when they are named."""
 
 
-ABOUT_PREFECT = frozenset({"server-settings", "management"})
-"""Suites that take minutes, and are about Prefect's server and database."""
+ABOUT_PREFECT = frozenset({"server-settings", "management", "farm"})
+"""Suites that take minutes, and are about Prefect's server and database, or about Dask."""
 LARGE = Join(chunks=200, frames=15, is_noise=True)
 
 STANDARD = Extent(
@@ -122,6 +128,9 @@ QUICK = Extent(
     stragglers=20,
     reuse=Reuse(20, 8),
     start_chunks=20,
+    farm_chunks=200,
+    farm_many=False,
+    farm_outputs=10,
     # Chunks of the last two wait, or print hundreds of megabytes: half a minute each, at any size.
     left_out=ABOUT_PREFECT | {"stragglers", "memory"},
 )

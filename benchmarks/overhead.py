@@ -89,7 +89,7 @@ async def _measure(links: Links, running: Server, database: str, *, runs: int) -
     ]
     return Table(
         title=f"{links.chunks:,} chunks of next to nothing, {links.at_once} at a time, {database}",
-        figures=tuple(_with_cost(figure, contestants[figure.name][0]) for figure in figures),
+        figures=tuple(with_cost(figure, contestants[figure.name][0]) for figure in figures),
         reference=TASKS if TASKS in contestants else SMALLER,
         ratio_of=A_CHUNK + WALL,
         columns=tuple(columns),
@@ -117,7 +117,7 @@ def _contestants(links: Links, folder: Path) -> dict[str, tuple[int, Run]]:
     return contestants
 
 
-def _with_cost(figure: Figure, chunks: int) -> Figure:
+def with_cost(figure: Figure, chunks: int) -> Figure:
     """Add the costs of a chunk, in milliseconds and kilobytes."""
     samples = []
     for sample in figure.samples:

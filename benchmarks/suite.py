@@ -8,6 +8,7 @@ from benchmarks import (
     management,
     memory,
     overhead,
+    own_farm,
     real_work,
     reuse,
     server_settings,
@@ -34,6 +35,7 @@ MEASURES = {
     "memory": memory.measure,
     "server-settings": server_settings.measure,
     "management": management.measure,
+    "farm": own_farm.measure,
 }
 
 
