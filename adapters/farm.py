@@ -21,7 +21,7 @@ from helios.models.requires import Requires
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import CONNECT_SECONDS, is_refusal, set_up_engine
 from helios.own_farm.join_token import find_token
-from helios.own_farm.node_state import NodeState, read_nodes
+from helios.own_farm.node_state import NODES, NodeState, read_nodes
 from helios.own_farm.served_storage import FolderServer, ServedStorage, prepare_folder
 from helios.own_farm.work import render
 from helios.storage.folder import Storage
@@ -233,7 +233,7 @@ class FarmAdapter(RemoteAdapter):
             client = await self._connected(came)
             self._looked = time.monotonic()
             try:
-                self._nodes = read_nodes(await client.scheduler.identity(n_workers=-1))
+                self._nodes = read_nodes(await getattr(client.scheduler, NODES)())
             except (OSError, TimeoutError):
                 self._nodes = []
             known = {node.address for node in self._nodes}

@@ -31,11 +31,12 @@ def measure(extent: Extent) -> list[Table]:
     """Measure chunks of next to nothing on 4 and on 64 nodes, an idle farm, and outputs that come back."""
     chunks, runs = extent.farm_chunks, max(1, extent.runs // 2)
     with server() as running, tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with _farm(folder / "few", NODES) as few:
+        folder = Path(name, "job")  # apart from the farms: all files in a job's folder are its input files
+        folder.mkdir()
+        with _farm(Path(name, "few"), NODES) as few:
             tables = [asyncio.run(_chunks(few, running, folder, chunks, runs=runs)), _idle(few)]
             if extent.farm_many:
-                with _farm(folder / "many", MANY) as many:
+                with _farm(Path(name, "many"), MANY) as many:
                     tables.append(asyncio.run(_many(few, many, running, folder, chunks, runs=runs)))
     return [*tables, *measure_transfers(extent.farm_outputs)]
 

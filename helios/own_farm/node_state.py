@@ -1,5 +1,6 @@
 """What a node says of itself with each heartbeat: read by adapters, which choose among nodes, and by people."""
 
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -7,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 METRIC = "helios"
 """Name of the entry in a Dask worker's metrics."""
+NODES = "helios_nodes"
+"""Name of the scheduler's operation that answers with what its nodes said last."""
 
 
 class RunningChunk(BaseModel):
@@ -67,18 +70,24 @@ class NodeState(BaseModel):
     """Since it was last heard of."""
 
 
-def read_nodes(identity: Mapping[str, Any]) -> list[NodeState]:
-    """The nodes in what a scheduler says of itself; members that are no nodes of ours are left out.
+def said_by_nodes(scheduler: Any) -> dict[str, Any]:
+    """What the nodes of a scheduler (`distributed.Scheduler`) said last, without members that are no nodes of ours.
 
-    Args:
-        identity: Of the scheduler: `distributed.Scheduler.identity`.
+    Returns:
+        By the nodes' addresses: when each was last heard of, in seconds before now, and its state.
     """
-    nodes = []
-    # By the scheduler's clock, whose time now is not in its answer: that of the last heartbeat is close to it.
-    now = max((float(worker.get("last_seen") or 0) for worker in identity["workers"].values()), default=0.0)
-    for address, worker in identity["workers"].items():
-        said = (worker.get("metrics") or {}).get(METRIC)
-        if isinstance(said, dict):
-            silent = max(0.0, now - float(worker.get("last_seen") or now))
-            nodes.append(NodeState.model_validate({**said, "address": address, "silent_seconds": silent}))
+    now = time.time()
+    return {
+        address: {"silent": max(0.0, now - worker.last_seen), "state": worker.metrics[METRIC]}
+        for address, worker in scheduler.workers.items()
+        if isinstance(worker.metrics.get(METRIC), dict)
+    }
+
+
+def read_nodes(said: Mapping[str, Any]) -> list[NodeState]:
+    """The nodes in what a scheduler answers to `NODES`."""
+    nodes = [
+        NodeState.model_validate({**node["state"], "address": address, "silent_seconds": node["silent"]})
+        for address, node in said.items()
+    ]
     return sorted(nodes, key=lambda node: node.name)

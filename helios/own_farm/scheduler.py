@@ -9,6 +9,7 @@ from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import LOOK_SECONDS, close_http, set_up_engine
 from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
+from helios.own_farm.node_state import NODES, said_by_nodes
 from helios.processes.own_memory import hide_memory
 
 
@@ -62,6 +63,8 @@ async def serve_farm(
         dashboard=dashboard is not None,
         dashboard_address=dashboard or "127.0.0.1:0",
     )
+    # What adapters ask for twice a second: a tenth of the scheduler's own account of its nodes.
+    scheduler.handlers[NODES] = lambda: said_by_nodes(scheduler)
     scheduler.periodic_callbacks["worker-ttl"].callback_time = LOOK_SECONDS * 1000
     try:
         await scheduler
