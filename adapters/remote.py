@@ -122,6 +122,7 @@ class RemoteAdapter:
                     verify=job.verify,
                     requires=job.requires,
                     avoid_worker=job.avoid_worker,
+                    job_name=job.job_name,
                 )
             answer = await self._carry_out(request, record)
         if on_output is not None:

@@ -1,6 +1,7 @@
 """`helios-job farm`: an own farm's scheduler, and who is in the farm."""
 
 import asyncio
+from functools import partial
 
 import click
 
@@ -18,25 +19,34 @@ def farm() -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=8786, show_default=True, help="Of the scheduler.")
 @click.option("--new-token", is_flag=True, help="Draw a new secret: nodes that have the old one can't come back.")
 @click.option("--dashboard", metavar="HOST:PORT", help="Show Dask's dashboard there, to everybody who can reach it.")
-def start(host: str | None, port: int, new_token: bool, dashboard: str | None) -> int:
+@click.option("--until-eof", is_flag=True, hidden=True)
+def start(host: str | None, port: int, new_token: bool, dashboard: str | None, until_eof: bool) -> int:
     """Start a farm's scheduler, print the line by which machines join, and serve until Ctrl-C.
 
-    The secret is kept for this user, so that a farm that is started again takes back its nodes.
+    The secret is kept for this user, so that a farm that is started again takes back its nodes. Where a Prefect server
+    is configured, or helios-job up runs, its UI has a page of the farm.
     """
     try:
         from helios.own_farm.join_token import keep_token
         from helios.own_farm.scheduler import farm_token, serve_farm
     except ImportError as exc:
         raise needs_extra(exc) from exc
+    from farm.own_farm import PAGE_KEY, keep_page
+    from farm.server.connect import running_server
+
     token = farm_token(host, port, new_secret=new_token)
     path = keep_token(token)
 
     def tell() -> None:
         say(f"The farm is up at {token.host}:{token.port}. On each machine that is to render:")
         say(f"\n  helios-job node {token.text}\n")
+        if ui is not None:
+            say(f"Its page   {ui}/artifacts/key/{PAGE_KEY}")
         say(f"Whoever has this line can run commands on all nodes; it is kept in {path}. Jobs: --adapter farm")
 
-    asyncio.run(serve_farm(token, dashboard=dashboard, on_ready=tell))
+    with running_server() as ui:
+        watch = partial(keep_page, token=token, dashboard=dashboard) if ui is not None else None
+        asyncio.run(serve_farm(token, dashboard=dashboard, on_ready=tell, beside=watch, until_eof=until_eof))
     say("The farm is down; its nodes wait for it")
     return 0
 
@@ -60,15 +70,8 @@ def status(join: str | None, as_json: bool) -> int:
 
         say(json.dumps([node.model_dump(mode="json") for node in nodes], indent=2))
         return 0
-    slots = sum(node.slots for node in nodes)
-    say(f"{len(nodes)} nodes, {slots} chunks at a time, {sum(len(node.running) for node in nodes)} now")
-    for one in nodes:
-        tags = f"  tags {', '.join(sorted(one.tags))}" if one.tags else ""
-        state = (
-            "stopping" if one.draining else f"silent for {one.silent_seconds:.0f} s" if one.silent_seconds > 3 else ""
-        )
-        say(f"{one.name}  {len(one.running)} of {one.slots}  rendered {one.rendered}, failed {one.failed}  "
-            f"version {one.version}{tags}  {state}".rstrip())  # fmt: skip
-        for chunk in one.running:
-            say(f"    {chunk.job or chunk.attempt} {chunk.chunk}  {chunk.seconds:.0f} s")
+    from farm.own_farm import lines
+
+    for line in lines(nodes):
+        say(line)
     return 0

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 @click.command(epilog="Example: helios-job up --port 4200 --limit 2")
 @click.option("--port", default=4200, show_default=True, type=click.IntRange(1, 65535), help="Of the Prefect server.")
 @click.option("--limit", type=click.IntRange(min=1), help="Jobs at a time on this machine. [default: no limit]")
+@click.option("--farm", "with_farm", is_flag=True, help="An own farm's scheduler too, as helios-job farm start.")
 @click.option("--no-worker", is_flag=True, help="Make the deployments on the configured server, and end.")
-def up(port: int, limit: int | None, no_worker: bool) -> int:
+def up(port: int, limit: int | None, with_farm: bool, no_worker: bool) -> int:
     """Start a Prefect server, the deployments and a worker; Ctrl-C stops all of it, running jobs included.
 
     A Prefect server that is configured (PREFECT_API_URL) is used, and left running.
@@ -32,6 +33,8 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
     from farm.server.connect import prefect_server
     from farm.server.credentials import announced_farm, export_client_settings, find_farm
 
+    if with_farm and no_worker:
+        raise RequestError("--farm needs a command that goes on; leave out --no-worker, or run helios-job farm start")
     if PREFECT_API_URL.value() is None:
         if no_worker:
             raise RequestError("--no-worker needs a Prefect server that goes on; name it: PREFECT_API_URL=http://…/api")
@@ -46,6 +49,10 @@ def up(port: int, limit: int | None, no_worker: bool) -> int:
             stack.enter_context(announced_farm(own))
         asyncio.run(make_pool())
         deploy()
+        if with_farm:
+            from farm.own_farm import started_farm
+
+            stack.enter_context(started_farm(say=say))
         _say_what_is_where(own, asyncio.run(describe_deployments()), has_worker=not no_worker)
         if no_worker:
             return 0

@@ -236,13 +236,13 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
 async def _open_site(run: Run, api: RunApi) -> None:
     identity = run.identity
     await run.limits.check()
-    for line in await run.site.open(
+    await run.site.open(
         identity.key,
         identity.token,
+        tell=lambda line: api.log.info("%s", line),
         on_upload=lambda: run.progress.enter(Phase.UPLOADING),
         known=run.inputs.known_files,
-    ):
-        api.log.info("%s", line)
+    )
 
 
 async def _join(session: RunSession) -> None:

@@ -87,6 +87,24 @@ def configured_server() -> Iterator[None]:
 
 
 @contextmanager
+def running_server() -> Iterator[str | None]:
+    """Use a Prefect server within the block if there is one: the configured one, or that of `helios-job up`.
+
+    Yields:
+        The address of its UI; None if there is none.
+
+    Raises:
+        ServerStartError: The configured one can't be used.
+    """
+    url = PREFECT_API_URL.value() or ((running := find_farm()) and running.url)
+    if not url:
+        yield None
+        return
+    with prefect_server():
+        yield str(url).rstrip("/").removesuffix("/api")
+
+
+@contextmanager
 def _client_of(url: str, settings: dict[Setting, Any]) -> Iterator[None]:
     """Have Prefect's clients talk to a server within the block.
 

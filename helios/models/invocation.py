@@ -68,6 +68,8 @@ class ChunkRequest(_Tolerant):
     """What the chunk takes of the worker while it renders; nothing in particular when empty."""
     avoid_worker: str | None = None
     """The worker that should not render it, for whoever chooses one."""
+    job_name: str = ""
+    """The job's name, for people."""
     probe: bool = False
     """Render nothing; report the worker's identity, and try the storage."""
     protocol: int = PROTOCOL

@@ -40,6 +40,8 @@ class WorkerJob(WireModel):
     """The chunk's position in the document at `job_url`."""
     chunk_id: int | None = None
     """The chunk that this renders; empty for a merge."""
+    job_name: str = ""
+    """The job's name, for people."""
     attempt: Annotated[int, Field(ge=1)] = 1
     """Counts the executions of this chunk, from 1."""
     verify: VerifyLevel | None = None

@@ -20,9 +20,9 @@ class RunningChunk(BaseModel):
     attempt: str
     """The attempt's URL."""
     job: str = ""
-    """The job, as its folder in storage is called."""
+    """The job's name."""
     chunk: str = ""
-    """The chunk, likewise."""
+    """The chunk, such as `chunk-7`."""
     seconds: float = 0
     """Since it began."""
     gpus: int = 0
@@ -64,6 +64,8 @@ class NodeState(BaseModel):
     """Chunks that it has rendered since it started."""
     failed: int = 0
     """Chunks that failed there since it started."""
+    mean_seconds: float | None = None
+    """How long these took on average, from the request to the answer; None while there are none."""
     draining: bool = False
     """It takes no chunks any more."""
     silent_seconds: float = 0

@@ -1,15 +1,18 @@
 """The scheduler of a farm: a process that knows its nodes. It renders nothing and holds no files."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import LOOK_SECONDS, close_http, set_up_engine
 from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
-from helios.own_farm.node_state import NODES, said_by_nodes
+from helios.own_farm.node_state import NODES, NodeState, read_nodes, said_by_nodes
 from helios.processes.own_memory import hide_memory
 
 
@@ -32,9 +35,18 @@ def farm_token(host: str | None, port: int, *, new_secret: bool = False) -> Join
     return parse_token(JoinToken(host, port, secret or draw_secret()).text)
 
 
+def _at_eof(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    # Past Python's buffer, whose lock must not be held by a thread when the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    loop.call_soon_threadsafe(stopped.set)
+
+
 async def serve_farm(
-    token: JoinToken, *, listen: str = "", dashboard: str | None = None, on_ready: Callable[[], None]
-) -> None:
+    token: JoinToken, *, listen: str = "", dashboard: str | None = None, on_ready: Callable[[], None],
+    beside: Callable[[Callable[[], list[NodeState]]], Coroutine[Any, Any, None]] | None = None,
+    until_eof: bool = False,
+) -> None:  # fmt: skip
     """Be a farm's scheduler until SIGTERM or SIGINT.
 
     Args:
@@ -42,6 +54,8 @@ async def serve_farm(
         listen: The address of this machine on which it listens; all of them when empty.
         dashboard: Where Dask's dashboard is shown, such as `127.0.0.1:8787`; None for nowhere.
         on_ready: Called once nodes can join.
+        beside: Runs meanwhile, given a function that says which nodes there are; what it raises is its own affair.
+        until_eof: Also end when standard input does, as it does when the process at its other end dies.
 
     Raises:
         RequestError: Its port is taken, or the address is not this machine's.
@@ -75,8 +89,14 @@ async def serve_farm(
         ) from None
     if dashboard is None:
         close_http(scheduler)
+    if until_eof:
+        threading.Thread(target=_at_eof, args=(loop, stopped), daemon=True).start()
+    watching = asyncio.ensure_future(beside(lambda: read_nodes(said_by_nodes(scheduler)))) if beside else None
     try:
         on_ready()
         await stopped.wait()
     finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
         await scheduler.close(reason="the farm was stopped")

@@ -51,6 +51,8 @@ class NodeWork:
     """By the attempts' URLs."""
     rendered: int = 0
     """How many were rendered."""
+    rendering_seconds: float = 0
+    """How long these took together."""
     failed: int = 0
     """How many failed."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,6 +79,7 @@ class NodeWork:
             "running": [_describe(url, running) for url, running in self.running.items()],
             "rendered": self.rendered,
             "failed": self.failed,
+            "mean_seconds": self.rendering_seconds / self.rendered if self.rendered else None,
             "draining": self.draining,
         }
 
@@ -90,7 +93,8 @@ class NodeWork:
         if self.draining:
             raise WorkerUnavailableError(f"The node {self.name} is stopping, and takes no chunks")
         url = request.attempt_url or request.job_path
-        self.running[url] = _Running(request, time.monotonic())
+        since = time.monotonic()
+        self.running[url] = _Running(request, since)
         self.idle.clear()
         work = asyncio.create_task(self._render(request))
         try:
@@ -105,8 +109,11 @@ class NodeWork:
             if not self.running:
                 self.idle.set()
         if not request.probe:
-            self.rendered += answer.exit_code == 0
-            self.failed += answer.exit_code != 0
+            if answer.exit_code == 0:
+                self.rendered += 1
+                self.rendering_seconds += time.monotonic() - since
+            else:
+                self.failed += 1
         return answer
 
     async def _render(self, request: ChunkRequest) -> ChunkAnswer:
@@ -152,13 +159,11 @@ async def render(request: str, key: str) -> str:
 def _describe(url: str, running: _Running) -> dict[str, Any]:
     requires = running.request.requires or NOTHING
     taken = {"gpus": requires.gpus, "memory": requires.memory}
-    return {**_names(url), **taken, "attempt": url, "seconds": time.monotonic() - running.since}
+    names = {"job": running.request.job_name, "chunk": _chunk(url)}
+    return {**names, **taken, "attempt": url, "seconds": time.monotonic() - running.since}
 
 
-def _names(url: str) -> dict[str, str]:
-    """The job and the chunk of an attempt's URL: …/jobs/JOB/TOKEN/chunk-7/attempt-1."""
+def _chunk(url: str) -> str:
+    """The chunk of an attempt's URL: …/chunk-7/attempt-1."""
     parts = url.split("/")
-    if "jobs" in parts[:-4]:
-        place = parts.index("jobs")
-        return {"job": parts[place + 1], "chunk": parts[-2]}
-    return {}
+    return parts[-2] if parts[-1].startswith("attempt-") else ""

@@ -1,4 +1,4 @@
-"""One artifact of a run in Prefect: made when there is something to show, and changed in place from then on."""
+"""One artifact in Prefect: made when there is something to show, and changed in place from then on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,11 +16,11 @@ class RunArtifact:
     Args:
         key: Its key in Prefect.
         kind: Its type in Prefect: progress, table, markdown.
-        run_id: The flow run.
+        run_id: The flow run; None for an artifact of no run.
         api: Prefect's API.
     """
 
-    def __init__(self, key: str, kind: str, *, run_id: UUID, api: RunApi) -> None:
+    def __init__(self, key: str, kind: str, *, run_id: UUID | None, api: RunApi) -> None:
         self.key = key
         """Its key in Prefect."""
         self._kind = kind

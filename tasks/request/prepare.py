@@ -145,7 +145,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
     outputs = _written(spec, directory, video)
     check_outputs_are_not_read(outputs, read_by_name(request, spec, directory))
     written = outputs | own_streams()
-    site = site_of(adapter, spec=spec, source=request.source, directory=directory, written=written)
+    name = request.job_name(spec)
+    site = site_of(adapter, name=name, spec=spec, source=request.source, directory=directory, written=written)
     if request.last_chunk is not None and not shares_disk(adapter):
         raise RequestError(
             "A last chunk of another length can't be had from workers that do not share this machine's disk: they "
@@ -160,7 +161,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         merge = Merge(split_command(spec.merge_command), _merge_adapter(request.merge_adapter, site))
     return PreparedJob(
         spec=spec,
-        name=request.job_name(spec),
+        name=name,
         source=request.source,
         chunks=chunks,
         directory=directory,

@@ -19,12 +19,14 @@ def shares_disk(adapter: WorkerAdapter) -> bool:
 
 
 def site_of(
-    adapter: WorkerAdapter, *, spec: JobSpec, source: str | None, directory: JobDirectory, written: Collection[Path]
-) -> Site:
+    adapter: WorkerAdapter, *, name: str, spec: JobSpec, source: str | None, directory: JobDirectory,
+    written: Collection[Path],
+) -> Site:  # fmt: skip
     """The site of an adapter.
 
     Args:
         adapter: Runs the chunks.
+        name: The job's, for people.
         spec: The job document.
         source: Its path or URL; None when it was given as an object.
         directory: The job directory.
@@ -34,5 +36,5 @@ def site_of(
         RequestError: The input files can't be used.
     """
     if isinstance(adapter, StorageAdapter):
-        return StorageSite(adapter, spec=spec, directory=directory, written=written)
+        return StorageSite(adapter, name=name, spec=spec, directory=directory, written=written)
     return LocalSite(adapter, spec=spec, directory=directory, source=source)

@@ -13,8 +13,8 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.reader import prepare_readers
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
-from tasks.site.requirements import unheeded
-from tasks.site.site import Attempt, Order
+from tasks.site.requirements import tell_unheeded
+from tasks.site.site import Attempt, Order, Tell
 
 
 class LocalSite:
@@ -44,11 +44,11 @@ class LocalSite:
         return Storage(StorageSettings(url=url))
 
     async def open(
-        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
-    ) -> list[str]:
+        self, key: str, token: str, *, tell: Tell, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> None:
         """Start what is going to verify outputs; the disk is ready."""
         prepare_readers()
-        return unheeded(self.merge_adapter, self._spec)
+        tell_unheeded(self.merge_adapter, self._spec, tell)
 
     async def order(self, attempt: Attempt) -> Order:
         """Let the command write into the attempt's own file, or, where it names none, into the output itself."""

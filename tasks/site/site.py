@@ -18,6 +18,9 @@ from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 
+Tell = Callable[[str], None]
+"""Takes a line for the run's log."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -71,18 +74,16 @@ class Site(Protocol):
         ...
 
     async def open(
-        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
-    ) -> list[str]:
+        self, key: str, token: str, *, tell: Tell, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> None:
         """Make ready for one run.
 
         Args:
             key: The job's name in records, the same for all its runs.
             token: Tells this execution from others.
+            tell: Takes a line for the run's log, now and until the site is closed.
             on_upload: Called first, where something may have to be sent to the site.
             known: Digests and sizes of input files that were hashed already, by their names.
-
-        Returns:
-            What was done, a line each, for the run's log.
 
         Raises:
             RequestError: The site can't be used.

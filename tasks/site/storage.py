@@ -22,8 +22,8 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
-from tasks.site.requirements import unheeded
-from tasks.site.site import Attempt, Order
+from tasks.site.requirements import tell_unheeded
+from tasks.site.site import Attempt, Order, Tell
 
 REMOTE_CONCURRENCY = 10
 """Chunks at a time on workers elsewhere: the smallest quota of a new account at Amazon's."""
@@ -34,6 +34,7 @@ class StorageSite:
 
     Args:
         adapter: Runs the commands, and has the storage.
+        name: The job's, for people.
         spec: The job document.
         directory: The job directory.
         written: Files that the job writes: never an input.
@@ -43,9 +44,10 @@ class StorageSite:
     """
 
     def __init__(
-        self, adapter: StorageAdapter, *, spec: JobSpec, directory: JobDirectory, written: Collection[Path]
+        self, adapter: StorageAdapter, *, name: str, spec: JobSpec, directory: JobDirectory, written: Collection[Path]
     ) -> None:
         self._adapter = adapter
+        self._name = name
         self._spec = spec
         if spec.assets_url is not None:
             check_assets_url(spec.assets_url)
@@ -76,24 +78,25 @@ class StorageSite:
         return self._storage.at(url) if shared else Storage(StorageSettings(url=url))
 
     async def open(
-        self, key: str, token: str, *, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
-    ) -> list[str]:
+        self, key: str, token: str, *, tell: Tell, on_upload: Callable[[], None], known: Mapping[str, tuple[str, int]]
+    ) -> None:
         """Call off the workers of dead runs, and upload the input files that storage does not have."""
         on_upload()
         if isinstance(self._adapter, ConnectedAdapter):
             await self._adapter.open()
         self._folder = f"{_job_folder(key)}/{token}"
-        lines = unheeded(self._adapter, self._spec)
+        tell_unheeded(self._adapter, self._spec, tell)
         if called_off := await self._call_off_earlier(_job_folder(key)):
-            lines.append(f"{called_off} workers of a stopped run were called off")
-        lines += self._assets.left_out
+            tell(f"{called_off} workers of a stopped run were called off")
+        for line in self._assets.left_out:
+            tell(line)
         if self._assets.files or self._assets.folders:
             bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage, known=known)
             list_key = f"{self._folder}/assets.json"
             await self._storage.write(list_key, bundle.model_dump_json().encode())
             self._assets_url = self._storage.url_of(list_key)
         url = self._storage.url_of(self._folder)
-        return [*lines, f"{len(self._assets.files)} input files are in storage; the run's folder is {url}"]
+        tell(f"{len(self._assets.files)} input files are in storage; the run's folder is {url}")
 
     async def order(self, attempt: Attempt) -> Order:
         """Write the chunk's own job document before its first attempt, and name it."""
@@ -109,6 +112,7 @@ class StorageSite:
             verify=attempt.level,
             avoid_worker=attempt.avoid_worker,
             requires=self._spec.required_by(attempt.chunk),
+            job_name=self._name,
         )
         return Order(job, attempt.private)
 

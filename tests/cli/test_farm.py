@@ -1,5 +1,6 @@
 """An own farm from the command line: start, join, look, render, stop."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 
+from farm.own_farm import PAGE_KEY
 from helios.own_farm.join_token import JoinToken, parse_token
 from testbed.cloud.processes import free_port
 from testbed.jobs import make_job
@@ -35,6 +39,18 @@ def console(*words: str, env: dict[str, str], until: str) -> Iterator[str]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         process.stdout.close()
+
+
+async def page_of_farm() -> str:
+    """The farm's page in Prefect, once it says that two chunks were rendered."""
+    async with get_client() as client, asyncio.timeout(60):
+        while True:
+            newest = await client.read_latest_artifacts(
+                artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[PAGE_KEY]))
+            )
+            if newest and "| 2 | 2 | 0 |" in str(newest[0].data):
+                return str(newest[0].data)
+            await asyncio.sleep(0.5)
 
 
 def test_from_one_line_to_a_video(tmp_path: Path, prefect_api: str) -> None:
@@ -68,6 +84,8 @@ def test_from_one_line_to_a_video(tmp_path: Path, prefect_api: str) -> None:
             assert done.returncode == 0, done.stderr
             assert read_numbers(tmp_path / "video.mp4") == list(range(6))
             assert "1 nodes, 2 chunks at a time" in here("farm", "status", env=env).stdout
+            page = asyncio.run(page_of_farm())
+            assert re.search(r"\| studio-\d+ \|  \| 2 \| 2 \| 0 \| \d+\.\d \| 1 \| .* \| x \|", page), page
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "host:99999/" + "A" * 43, "host:80/short"])

@@ -34,7 +34,7 @@ def attempt_at(folder: Path, command: str | None = None) -> Attempt:
 
 def local_site(folder: Path) -> Site:
     spec = load_job_spec(make_job())
-    return site_of(LocalAdapter(), spec=spec, source="job.json", directory=JobDirectory(folder), written=())
+    return site_of(LocalAdapter(), name="job", spec=spec, source="job.json", directory=JobDirectory(folder), written=())
 
 
 async def test_a_command_on_this_disk_writes_to_a_file_of_its_own(tmp_path: Path) -> None:
@@ -60,9 +60,10 @@ async def test_workers_elsewhere_get_a_document_and_give_the_output_back(tmp_pat
     (tmp_path / "scene.txt").write_text("an input file")
     adapter = create_adapter(amazon.config)[1]
     spec = load_job_spec(make_job())
-    site = site_of(adapter, spec=spec, source=None, directory=JobDirectory(tmp_path), written=())
+    site = site_of(adapter, name="job", spec=spec, source=None, directory=JobDirectory(tmp_path), written=())
     begun: list[str] = []
-    lines = await site.open("job-1", "token", on_upload=lambda: begun.append("uploading"), known={})
+    lines: list[str] = []
+    await site.open("job-1", "token", tell=lines.append, on_upload=lambda: begun.append("uploading"), known={})
     assert begun == ["uploading"]
     assert lines[-1].startswith("1 input files are in storage; the run's folder is s3://")
     attempt = attempt_at(tmp_path)
@@ -88,7 +89,9 @@ async def test_a_worker_that_states_no_level_has_verified_nothing(tmp_path: Path
     """The output of an earlier version's worker, which states no level, is verified here; so is a later level."""
     storage = Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
     adapter = create_adapter({"type": "cloud-run", "storage": storage.url, "service_url": "http://127.0.0.1:1"})[1]
-    site = site_of(adapter, spec=load_job_spec(make_job()), source=None, directory=JobDirectory(tmp_path), written=())
+    site = site_of(
+        adapter, name="job", spec=load_job_spec(make_job()), source=None, directory=JobDirectory(tmp_path), written=()
+    )
     (tmp_path / "out.mp4").write_bytes(b"output")
     artifact = await storage.upload(tmp_path / "out.mp4", "out.mp4")
     answer = {"exitCode": 0, "artifact": artifact.model_dump(), "timings": {"verifyMs": 5}, "frames": 1}
@@ -108,14 +111,14 @@ async def test_a_document_s_folder_in_the_job_directory(tmp_path: Path) -> None:
     output = directory.output(chunk.output_file)
     assert output == tmp_path / "renders/part 0.mp4"
     attempt = Attempt(chunk, position=0, number=1, output=output, private=output.with_name("own.mp4"))
-    here = site_of(LocalAdapter(), spec=spec, source=None, directory=directory, written=())
+    here = site_of(LocalAdapter(), name="job", spec=spec, source=None, directory=directory, written=())
     order = await here.order(attempt)
     assert (order.job.cwd, order.job.job_dir) == (str(tmp_path / "jobs"), str(tmp_path))
     assert "../renders/own.mp4" in order.job.args
     storage = Storage(StorageSettings(url=(tmp_path / "store").as_uri()))
     adapter = create_adapter({"type": "cloud-run", "storage": storage.url, "service_url": "http://127.0.0.1:1"})[1]
-    site = site_of(adapter, spec=spec, source=None, directory=directory, written=())
-    await site.open("job", "token", on_upload=lambda: None, known={})
+    site = site_of(adapter, name="job", spec=spec, source=None, directory=directory, written=())
+    await site.open("job", "token", tell=print, on_upload=lambda: None, known={})
     document = await storage.read(storage.key_of(str((await site.order(attempt)).job.job_url)), limit=10**6)
     (sent,) = json.loads(document or b"")["chunks"]
     assert sent["outputFile"] == "renders/part 0.mp4"
