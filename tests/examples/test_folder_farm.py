@@ -1,13 +1,16 @@
 """The example of a third party's adapter: installed as its README says, its own tests, and a job that uses it."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from helios import WorkerJob, WorkerUnavailableError
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.command import HELIOS_JOB
@@ -57,6 +60,32 @@ def test_it_keeps_the_contract(installed: dict[str, str], tmp_path: Path, some: 
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
     assert "skipped" not in done.stdout
+
+
+@pytest.mark.slow
+async def test_a_worker_is_killed(installed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its order is a failure of the environment, and the other worker takes the next one."""
+    monkeypatch.syspath_prepend(installed["PYTHONPATH"])
+    package = import_module("folder_farm.adapter")
+    farm = tmp_path / "farm"
+    adapter = package.FolderFarm(package.FolderFarmConfig(folder=farm))
+    words = [sys.executable, "-m", "folder_farm.worker", str(farm)]
+    first = subprocess.Popen(words, env={**os.environ, **installed})
+    task = asyncio.create_task(adapter.execute(WorkerJob(command="sleep", args=("600",))))
+    while not list((farm / "taken").iterdir()):
+        await asyncio.sleep(0.1)
+    first.kill()
+    await asyncio.to_thread(first.wait)
+    with pytest.raises(WorkerUnavailableError, match="said nothing for 15 s"):
+        await asyncio.wait_for(task, 120)
+    second = subprocess.Popen(words, env={**os.environ, **installed})
+    try:
+        result = await asyncio.wait_for(adapter.execute(WorkerJob(command="true")), 120)
+    finally:
+        second.terminate()
+        await asyncio.to_thread(second.wait)
+    assert result.exit_code == 0
+    assert not list((farm / "taken").iterdir())
 
 
 def test_a_job_over_it(prefect_api: str, installed: dict[str, str], tmp_path: Path) -> None:

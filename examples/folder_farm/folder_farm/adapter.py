@@ -2,14 +2,16 @@
 
 import asyncio
 import json
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from folder_farm.orders import POLL_SECONDS, prepare, write
-from helios import Failure, OutputSink, RequestError, WorkerJob, WorkerResult
+from folder_farm.orders import POLL_SECONDS, SILENCE_SECONDS, prepare, write
+from helios import Failure, OutputSink, RequestError, WorkerJob, WorkerResult, WorkerUnavailableError
 
 STOP_SECONDS = 15.0
 """How long a worker may take to stop a cancelled order."""
@@ -23,6 +25,14 @@ class FolderFarmConfig(BaseModel):
     type: Literal["folder-farm"] = "folder-farm"
     folder: Path
     """The shared folder."""
+
+
+def _touched(path: Path) -> int:
+    """When a file was touched, in nanoseconds of its disk's clock; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 class FolderFarm:
@@ -54,9 +64,22 @@ class FolderFarm:
         return WorkerResult.model_validate(answer["result"])
 
     async def _answer(self, name: str) -> dict[str, Any]:
-        path = self._folder / "answers" / f"{name}.json"
-        while not path.exists():  # noqa: ASYNC110  another machine makes it
+        """Wait for an answer, as long as a worker that has taken the order gives a sign of life.
+
+        Raises:
+            WorkerUnavailableError: It gives none; if it comes back, it finds the order called off.
+        """
+        path, taken = self._folder / "answers" / f"{name}.json", self._folder / "taken" / f"{name}.json"
+        touched, since = 0, time.monotonic()
+        while not path.exists():
             await asyncio.sleep(POLL_SECONDS)
+            # The disk's times are compared with each other alone: clocks of machines differ.
+            now = _touched(taken)
+            if now == 0 or now != touched:
+                touched, since = now, time.monotonic()
+            elif time.monotonic() - since > SILENCE_SECONDS:
+                taken.unlink(missing_ok=True)
+                raise WorkerUnavailableError(f"The worker that took the order said nothing for {SILENCE_SECONDS:g} s")
         answer: dict[str, Any] = json.loads(path.read_text())
         path.unlink()
         return answer
@@ -66,8 +89,6 @@ class FolderFarm:
         try:
             (self._folder / "orders" / f"{name}.json").unlink()
         except FileNotFoundError:  # a worker has taken it
-            (self._folder / "cancelled" / name).touch()
-            try:
+            (self._folder / "taken" / f"{name}.json").unlink(missing_ok=True)
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._answer(name), STOP_SECONDS)
-            except TimeoutError:
-                return

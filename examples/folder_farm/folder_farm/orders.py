@@ -1,8 +1,7 @@
 """The protocol between adapter and workers: files in the shared folder.
 
 orders/ID.json      an order that waits; a worker takes it by renaming it
-taken/ID.json       an order that a worker works on
-cancelled/ID        asks the worker to stop the order
+taken/ID.json       an order that a worker works on, which touches it all the time; who removes it calls the order off
 answers/ID.json     how the order ended
 """
 
@@ -13,8 +12,10 @@ from typing import Any
 
 from helios import HeliosError, WorkerJob, WorkerResult
 
-FOLDERS = ("orders", "taken", "cancelled", "answers")
+FOLDERS = ("orders", "taken", "answers")
 POLL_SECONDS = 0.1
+SILENCE_SECONDS = 15.0
+"""A worker that has not touched its order for so long is taken for dead."""
 
 
 def prepare(folder: Path) -> None:

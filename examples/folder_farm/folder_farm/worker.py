@@ -1,7 +1,9 @@
 """The callee's side: `python -m folder_farm.worker FOLDER` takes orders until it is stopped."""
 
 import asyncio
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from folder_farm.orders import POLL_SECONDS, answer_of, prepare, read_order, write
@@ -27,16 +29,17 @@ async def work(folder: Path) -> None:
 async def _carry_out(folder: Path, taken: Path) -> None:
     lines: list[tuple[str, str]] = []
     run = asyncio.create_task(_run(read_order(taken), lines))
-    cancelled = folder / "cancelled" / taken.stem
     while not run.done():
         await asyncio.wait([run], timeout=POLL_SECONDS)
-        if cancelled.exists():
+        try:
+            os.utime(taken)
+        except FileNotFoundError:
             run.cancel()
             await asyncio.wait([run])
-    ended = WorkerUnavailableError("It was cancelled") if run.cancelled() else run.result()
+    ended = WorkerUnavailableError("It was called off") if run.cancelled() else run.result()
     write(folder / "answers" / taken.name, answer_of(ended, lines))
-    cancelled.unlink(missing_ok=True)
-    taken.unlink()
+    with suppress(FileNotFoundError):
+        taken.unlink()
 
 
 async def _run(job: WorkerJob, lines: list[tuple[str, str]]) -> WorkerResult | HeliosError:
