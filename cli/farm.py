@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from uuid import UUID
 
 import click
 
@@ -31,7 +32,7 @@ def start(host: str | None, port: int, new_token: bool, dashboard: str | None, u
         from helios.own_farm.scheduler import farm_token, serve_farm
     except ImportError as exc:
         raise needs_extra(exc) from exc
-    from farm.own_farm import PAGE_KEY, keep_page
+    from farm.own_farm import keep_page
     from farm.server.connect import running_server
 
     token = farm_token(host, port, new_secret=new_token)
@@ -40,15 +41,18 @@ def start(host: str | None, port: int, new_token: bool, dashboard: str | None, u
     def tell() -> None:
         say(f"The farm is up at {token.host}:{token.port}. On each machine that is to render:")
         say(f"\n  helios-job node {token.text}\n")
-        if ui is not None:
-            say(f"Its page   {ui}/artifacts/key/{PAGE_KEY}")
         say(f"Whoever has this line can run commands on all nodes; it is kept in {path}. Jobs: --adapter farm")
 
     with running_server() as ui:
-        watch = partial(keep_page, token=token, dashboard=dashboard) if ui is not None else None
+        told = partial(_tell_page, str(ui))
+        watch = partial(keep_page, token=token, dashboard=dashboard, on_made=told) if ui is not None else None
         asyncio.run(serve_farm(token, dashboard=dashboard, on_ready=tell, beside=watch, until_eof=until_eof))
     say("The farm is down; its nodes wait for it")
     return 0
+
+
+def _tell_page(ui: str, artifact: UUID) -> None:
+    say(f"Its page in Prefect's UI: {ui}/artifacts/artifact/{artifact}")
 
 
 @farm.command()

@@ -5,22 +5,25 @@ import logging
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 
 from helios.errors import RequestError
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_state import NodeState
 from helios.sizes import write_size
 from tasks.page.artifact import RunArtifact
-from tasks.prefect_api.api import RunApi
+from tasks.prefect_api.api import UNREACHABLE, RunApi
 
 PAGE_KEY = "own-farm"
-"""Of the artifact in Prefect: its page is `/artifacts/key/own-farm`."""
+"""Of the artifact in Prefect."""
 LOOK_SECONDS = 5.0
 """Between two looks at the nodes for the page."""
 SLOW = 2.0
@@ -43,7 +46,7 @@ def _words(node: NodeState, middle: float | None) -> Iterator[str]:
     if node.draining:
         yield "stopping"
     if not node.is_open:
-        yield f"takes chunks from {node.hours} alone"
+        yield f"from {node.hours}"
     if middle is not None and node.mean_seconds is not None and node.mean_seconds > SLOW * middle:
         yield "slow"
 
@@ -68,32 +71,51 @@ def page(nodes: Sequence[NodeState], token: JoinToken, *, dashboard: str | None,
         f"# The farm at {token.host}:{token.port}", "",
         f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time. A machine joins by the line that "
         "`helios-job farm start` prints.", "", *link,
-        "| node | renders | slots | rendered | failed | s a chunk | GPUs | memory | tags | version | |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| node | renders | so far | offers |",
+        "|---|---|---|---|",
     ]  # fmt: skip
     for node, state in zip(nodes, states(nodes), strict=True):
         since = [(chunk, now - timedelta(seconds=chunk.seconds)) for chunk in node.running]
         renders = "<br>".join(f"{_plain(_what(chunk))} since {began:%H:%M:%S}" for chunk, began in since)
-        speed = f"{node.mean_seconds:.1f}" if node.mean_seconds is not None else ""
-        cells = [node.name, renders, node.slots, node.rendered, node.failed, speed, node.gpus or "",
-                 write_size(node.memory), ", ".join(sorted(node.tags)), node.version, state]  # fmt: skip
-        text.append(f"| {' | '.join(map(str, cells))} |")
+        speed = f"<br>{node.mean_seconds:.1f} s each" if node.mean_seconds is not None else ""
+        so_far = f"{node.rendered} rendered, {node.failed} failed{speed}"
+        offers = [
+            f"{node.slots} at a time",
+            _gpus(node),
+            write_size(node.memory),
+            _tags(node),
+            f"version {node.version}",
+        ]
+        name = f"{node.name}<br>**{state}**" if state else node.name
+        cells = [name, renders, so_far, "<br>".join(filter(None, offers))]
+        text.append(f"| {' | '.join(cells)} |")
     return "\n".join([*text, "", "Times are UTC."])
 
 
-async def keep_page(look: Callable[[], list[NodeState]], token: JoinToken, *, dashboard: str | None) -> None:
+async def keep_page(
+    look: Callable[[], list[NodeState]], *, token: JoinToken, dashboard: str | None, on_made: Callable[[UUID], None]
+) -> None:
     """Keep the farm's page in Prefect as the farm is, until cancelled.
 
     Args:
         look: The nodes now.
         token: The farm.
         dashboard: Where Dask's dashboard is shown; None for nowhere.
+        on_made: Called once with the artifact's id; an earlier farm's is taken over, so that links to it stay right.
     """
     async with get_client() as client:
         artifact = RunArtifact(PAGE_KEY, "markdown", run_id=None, api=RunApi(client, logging.getLogger(__name__)))
+        with suppress(*UNREACHABLE):
+            key = ArtifactCollectionFilterKey(any_=[PAGE_KEY])
+            if earlier := await client.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter(key=key)):
+                artifact.adopt(earlier[0].latest_id)
+        told = False
         while True:
             text = page(look(), token, dashboard=dashboard, now=datetime.now(UTC))
             await artifact.write({"data": text, "description": "The nodes of an own farm, and what they render"})
+            if artifact.id is not None and not told:
+                told = True
+                on_made(artifact.id)
             await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -106,13 +128,22 @@ def started_farm(*, say: Callable[[str], None]) -> Iterator[None]:
     """
     words = [sys.executable, sys.argv[0], "farm", "start", "--until-eof"]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018  asked for above
-    try:
-        for line in process.stdout:
+    output, is_up, is_over = process.stdout, threading.Event(), threading.Event()
+    assert process.stdin is not None and output is not None  # noqa: S101, PT018  asked for above
+
+    def pass_on() -> None:
+        for line in output:
             say(line.rstrip("\n"))
             if "--adapter farm" in line:
-                break
-        else:
+                is_up.set()
+        is_over.set()
+        is_up.set()
+
+    reader = threading.Thread(target=pass_on)
+    reader.start()
+    try:
+        is_up.wait()
+        if is_over.is_set():
             raise RequestError("The farm did not start")
         yield
     finally:
@@ -121,7 +152,8 @@ def started_farm(*, say: Callable[[str], None]) -> Iterator[None]:
             process.wait(STOP_SECONDS)
         process.kill()
         process.wait()
-        process.stdout.close()
+        reader.join()
+        output.close()
 
 
 def _what(chunk: Any) -> str:

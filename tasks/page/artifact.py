@@ -26,12 +26,13 @@ class RunArtifact:
         self._kind = kind
         self._run_id = run_id
         self._api = api
-        self._id: UUID | None = None
+        self.id: UUID | None = None
+        """Prefect's, once it is made."""
         self._written: Mapping[str, Any] = {}
 
     def adopt(self, artifact_id: UUID) -> None:
         """Go on with an artifact that an earlier process of the run made."""
-        self._id = artifact_id
+        self.id = artifact_id
 
     async def write(self, content: Mapping[str, Any]) -> bool:
         """Send what has changed. Prefect's own functions are not used: they emit an event for each change.
@@ -46,12 +47,12 @@ class RunArtifact:
             return True
         try:
             with one_try():  # the next write is the retry
-                if self._id is None:
+                if self.id is None:
                     wanted = ArtifactCreate(key=self.key, type=self._kind, flow_run_id=self._run_id, **dict(content))
-                    self._id = (await self._api.client.create_artifact(wanted)).id
+                    self.id = (await self._api.client.create_artifact(wanted)).id
                 else:
                     await self._api.client.request(
-                        "PATCH", "/artifacts/{id}", path_params={"id": self._id}, json=dict(content)
+                        "PATCH", "/artifacts/{id}", path_params={"id": self.id}, json=dict(content)
                     )
         except Exception as exc:  # noqa: BLE001  a picture that can't be shown must not end a render, whatever the cause
             self._api.log.debug("%s could not be written: %s", self.key, exc)
