@@ -32,7 +32,7 @@ QUICKTIME_LANGUAGES = {"deu": "ger", "nld": "dut", "zho": "chi", "ell": "gre", "
 OF_ONE_FILE = {
     *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "vendor_id", "duration"),
     *("alpha_mode", "stereo_mode", "rotate", "timecode", "name", "title", "language", "handler_name", "reel_name"),
-    *("number_of_frames", "number_of_bytes", "bps"),
+    *("number_of_frames", "number_of_bytes", "bps", "itunsmpb"),
 }
 """Tags that describe one file and how it was written, or that are carried in another way."""
 NAMED_BY_PROGRAMS = {

@@ -22,6 +22,7 @@ from av.stream import Stream
 
 from helios.errors import OutputError
 from helios.media.chunk_file import ChunkFile
+from helios.media.itunes_tag import stated_run_in
 
 LONGEST_RUN_IN = 2.5
 """Packets. Sound that begins further in front of the pictures was encoded with an overlap."""
@@ -29,6 +30,8 @@ SMOOTH = {"opus"}
 """Lossy codecs that hardly get worse where sound begins or ends at once, as it does at the ends of a chunk."""
 WITHOUT_RUN_IN = {"vorbis"}
 """Lossy codecs whose decoder tells where the sound begins."""
+HE_AAC = {"HE-AAC", "HE-AACv2"}
+"""FFmpeg's names of the profiles of AAC whose upper half, or whose second channel, the decoder makes up."""
 
 
 class RunIn(Enum):
@@ -38,6 +41,8 @@ class RunIn(Enum):
     """To the sample."""
     ROUNDED = auto()
     """To a tick of the file's clock: a millisecond in Matroska."""
+    AMBIGUOUS = auto()
+    """But for the delay of HE-AAC's decoder, which some encoders count (FFmpeg's libfdk_aac) and others do not."""
     UNKNOWN = auto()
     """Not at all: the run-in is heard."""
 
@@ -72,6 +77,7 @@ class ChunkSound:
         self.is_rough = not chunk.audio_parameters.is_lossless and chunk.audio_parameters.codec not in SMOOTH
         """Whether its codec makes noise where sound begins or ends at once."""
         self._chunk = chunk
+        self._stream = chunk.audio
         self._decoder = chunk.audio.codec_context
         self._codec = chunk.audio_parameters.codec
         self._rate = chunk.audio_parameters.sample_rate
@@ -122,6 +128,8 @@ class ChunkSound:
         at = round((stamp - self._chunk.start_seconds) * self._rate)
         if self._shift is None:
             self._shift = self._look(at, stamp, slack) if self._is_lossy else 0
+            if self._decoder.profile in HE_AAC and self.run_in is not RunIn.UNKNOWN:
+                self.run_in = RunIn.AMBIGUOUS
         # The last packet of MP4 and MOV says how much of it counts; in Matroska the decoder is told.
         kept = frame.samples if end is None else round((end - stamp) * self._rate)
         if 0 < kept < frame.samples:
@@ -136,6 +144,8 @@ class ChunkSound:
         begins = round((packet.pts * packet.time_base - self._chunk.start_seconds) * self._rate)
         size = self._decoder.frame_size or self.packet_samples
         self.is_overlapping = begins < -LONGEST_RUN_IN * size
+        if begins == 0 and at and at == stated_run_in(self._stream):
+            return -at
         if packet.is_discard or packet.has_sidedata("skip_samples"):
             if slack < skipped_samples(packet)[0] and abs(at + skipped_samples(packet)[0]) <= slack:
                 return -at  # FFmpeg 5.1 moves the pictures, as below, and states the run-in as well

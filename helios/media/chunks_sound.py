@@ -14,7 +14,13 @@ from helios.media.soundtrack import Soundtrack
 
 UNKNOWN = (
     "does not say how much its encoder put in front of it (no edit list, no CodecDelay): it is heard late by that, "
-    "about 0.02 s, and every seam has a gap; write the chunks as MP4 or MOV with edit lists, or with PCM sound"
+    "about 0.02 s (HE-AAC: 0.1 s), and every seam has a gap; write the chunks as MP4 or MOV with edit lists, or with "
+    "PCM sound"
+)
+AMBIGUOUS = (
+    "is HE-AAC, whose files do not say whether the run-in that they state counts the delay of its decoder, of 962 "
+    "samples: where it does (FFmpeg's libfdk_aac), the seams are exact to a sample; where it does not (Apple's "
+    "encoder, fdkaac), the sound is 0.02 s late or more, with a gap at every seam; render AAC-LC or PCM to have it exact"
 )
 ROUNDED = (
     "begins before its pictures, and Matroska says when to the millisecond alone: the seams are exact to that; write "
@@ -25,6 +31,7 @@ ROUGH = (
     "be heard as a faint click; encode 0.1 s of its neighbours' sound with each chunk, at both ends, or render PCM"
 )
 """What is said about the sound of chunks, after "The sound of chunk 3"."""
+ABOUT_RUN_IN = {RunIn.UNKNOWN: UNKNOWN, RunIn.AMBIGUOUS: AMBIGUOUS, RunIn.ROUNDED: ROUNDED}
 
 
 class ChunksSound:
@@ -44,7 +51,7 @@ class ChunksSound:
         self._sound: ChunkSound | None = None
         self._longer: list[str] = []
         self._overlaps = False
-        self._said_of: dict[str, list[str]] = {UNKNOWN: [], ROUNDED: [], ROUGH: []}
+        self._said_of: dict[str, list[str]] = {UNKNOWN: [], AMBIGUOUS: [], ROUNDED: [], ROUGH: []}
         """Chunks, by what is said about their sound."""
 
     def feed(self, packet: Packet[Stream], chunk: ChunkFile, *, frames: int) -> None:
@@ -94,8 +101,8 @@ class ChunksSound:
 
     def _look(self, name: str, sound: ChunkSound, *, is_first: bool) -> None:
         """Note what keeps a seam from being exact, or from being unheard."""
-        if sound.run_in is not RunIn.KNOWN:
-            self._said_of[UNKNOWN if sound.run_in is RunIn.UNKNOWN else ROUNDED].append(name)
+        if (said := ABOUT_RUN_IN.get(sound.run_in)) is not None:
+            self._said_of[said].append(name)
         elif sound.is_rough and not sound.is_overlapping and not is_first:
             self._said_of[ROUGH].append(name)
 

@@ -17,6 +17,8 @@ from av.stream import Discard
 
 from helios.errors import RequestError
 from helios.media.carried import Track
+from helios.media.chunk_sound import HE_AAC
+from helios.media.itunes_tag import stated_run_in
 from helios.media.opening import open_media
 from helios.media.parameters import AudioParameters
 from helios.media.sound_order import SoundTracks
@@ -49,6 +51,12 @@ class FileTrack:
 
     def run_in_warnings(self, first: Packet[AudioStream], *, start: Fraction) -> list[str]:
         """What is to be said about a track that begins with this packet, `start` seconds from the beginning."""
+        if self.stream.codec_context.profile in HE_AAC:
+            return [
+                f"{self.name} of {Path(self.container.name).name} is HE-AAC, whose files do not say how much encoder "
+                "and decoder together put in front of it: it may be heard late, by 0.02 to 0.1 s; a file in AAC-LC, "
+                "FLAC or PCM is heard in its place"
+            ]
         if start or self.parameters.codec != "aac" or first.is_discard or first.has_sidedata("skip_samples"):
             return []
         return [
@@ -71,9 +79,16 @@ class FileTrack:
             # FFmpeg 5.1 moves everything so that no time stamp is negative.
             pictures = self.container.streams.video[0]
             return (pictures.start_time or 0) * (pictures.time_base or Fraction(1))
-        if self.container.format.name not in ARBITRARY_START:
+        if self.container.format.name not in ARBITRARY_START and not self._counts_run_in:
             return Fraction(0)
         return (self.stream.start_time or 0) * (self.stream.time_base or Fraction(1))
+
+    @property
+    def _counts_run_in(self) -> bool:
+        """Whether its first time stamp is that of the first sample behind the run-in, which a tag states."""
+        if not (run_in := stated_run_in(self.stream)) or self.stream.start_time is None:
+            return False
+        return self.stream.start_time * (self.stream.time_base or 1) == Fraction(run_in, self.parameters.sample_rate)
 
     def close(self) -> None:
         """Close the file."""
