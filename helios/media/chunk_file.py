@@ -23,6 +23,7 @@ from helios.media.chapters import Chapter, chapters_of
 from helios.media.checked_reader import Reader
 from helios.media.opening import open_media, says_otherwise
 from helios.media.parameters import AudioParameters, VideoParameters
+from helios.media.sample_entry import unread
 from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
 from helios.models.framerate import MAX_FPS
 
@@ -106,6 +107,10 @@ class ChunkFile:
     def said(self) -> Said:
         """What the file says about itself and its tracks."""
         return Said.of(self._container, self.video, self.audio, facts=self.parameters.facts)
+
+    def unread(self) -> list[str]:
+        """Name what the file says about its pictures in a way that FFmpeg does not know."""
+        return unread(self.path, self._file)
 
     def chapters(self, *, at: Fraction = Fraction(0), are_cut: bool = True) -> list[Chapter]:
         """The file's chapters, in the time of a video in which it begins `at` that many seconds.

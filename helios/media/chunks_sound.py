@@ -20,7 +20,7 @@ UNKNOWN = (
 AMBIGUOUS = (
     "is HE-AAC, whose files do not say whether the run-in that they state counts the delay of its decoder, of 962 "
     "samples: where it does (FFmpeg's libfdk_aac), the seams are exact to a sample; where it does not (Apple's "
-    "encoder, fdkaac), the sound is 0.02 s late or more, with a gap at every seam; render AAC-LC or PCM to have it exact"
+    "encoder, fdkaac), the sound is 0.02 s late or more, with a gap at each seam; render AAC-LC or PCM to have it exact"
 )
 ROUNDED = (
     "begins before its pictures, and Matroska says when to the millisecond alone: the seams are exact to that; write "

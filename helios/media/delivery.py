@@ -9,7 +9,7 @@ from helios.media.boxes import outer_boxes
 from helios.media.carried import OF_ONE_FILE, SILENT, Said, Track
 from helios.media.containers import CONTAINERS, container_of
 from helios.media.places import INDEX_IN_FRONT, Places
-from helios.media.stream_facts import UNOFFICIAL
+from helios.media.stream_facts import COLOR_PROFILE, UNOFFICIAL
 from helios.models.delivery import CREATION_TIME, KEYFRAME, LANGUAGE, NO_DELIVERY, Delivery
 
 BOXED = {"mp4", "mov"}
@@ -20,17 +20,20 @@ known by how much showing runs behind decoding, and how much of the sound's begi
 SECOND = len("2026-11-26T12:00:00")
 
 
-def muxer_options(delivery: Delivery, container: str) -> dict[str, str]:
+def muxer_options(delivery: Delivery, container: str, *, has_color_profile: bool = False) -> dict[str, str]:
     """Options of FFmpeg's muxer.
 
     Args:
         delivery: What is wanted.
         container: FFmpeg's name of the format.
+        has_color_profile: Whether there is an ICC profile to write.
     """
     options = dict(UNOFFICIAL)
     if container not in BOXED:
         return options
     options["movflags"] = INDEX_IN_FRONT if delivery.fragments is None else FRAGMENTED
+    if has_color_profile:
+        options["movflags"] += f"+{COLOR_PROFILE}"
     if delivery.fragments not in (None, KEYFRAME):
         options["min_frag_duration"] = str(round(float(delivery.fragments) * 1_000_000))
     if delivery.brand is not None:

@@ -64,7 +64,9 @@ class Join:
         self._sound_format = chunk.audio_parameters or sound
         # Frames by which decoding runs ahead of showing, with B-frames.
         self._reorder = chunk.video.codec_context.reorder_depth
-        self._places = Places(name, muxer_options(delivery, name))
+        has_profile = self.said.facts.color_profile != "none"
+        self._places = Places(name, muxer_options(delivery, name, has_color_profile=has_profile))
+        self._unread = chunk.unread()
         self._output: OutputContainer = av.open(
             str(path.absolute()), "w", format=name, container_options=dict(self._places.options)
         )
@@ -164,13 +166,19 @@ class Join:
         if tag.strip("\0 ") or self._output.format.name not in MATROSKA:
             lost += [f"name {self._tag} of the codec (found: {tag})"] if self._tag not in {None, tag} else []
         if lost:
+            other = ".mov" if self._output.format.name in MATROSKA else ".mkv"
             raise RequestError(
                 f"{output.name} can't say what {self.first.name} says about its pictures: {', '.join(lost)}; "
-                "write the video into another container (--output NAME.mkv), or render the chunks without it"
+                f"write the video into another container (--output NAME{other}), or render the chunks without it"
             )
         sound_from = self._order.file.name if self._order.file else self.first.name
         self._heed(self.first.name, self.said.missing_in(found), joined.chapters(are_cut=False), output=output)
         self._heed(sound_from, self._unheard(joined), self._chapters, output=output)
+        if gone := [what for what in self._unread if what not in joined.unread()]:
+            self.warnings.append(
+                f"{self.first.name} says about its pictures what FFmpeg does not know, and is not carried: "
+                f"{', '.join(gone)}"
+            )
         if others := self.said.others:
             self.warnings.append(f"{self.first.name} has further tracks, which are left out: {', '.join(others)}")
 

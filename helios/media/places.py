@@ -79,8 +79,8 @@ class Places:
         chapters: Sequence[Chapter] = (),
     ) -> Iterator[InputContainer]:
         file, options = BytesIO(), {key: value for key, value in self.options.items() if key != "min_frag_duration"}
-        if options.get("movflags") == INDEX_IN_FRONT:
-            del options["movflags"]
+        if flags := set(options.pop("movflags", "").split("+")) - {INDEX_IN_FRONT, ""}:
+            options["movflags"] = "+".join(flags)
         with av.open(file, "w", format=self.container, container_options=options) as output:
             output.metadata.update(tags or {})
             pictures = output.add_stream(VIDEO_ENCODERS.get(self.container, "mpeg4"), rate=25)

@@ -20,9 +20,12 @@ from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
 from helios.media.ebml import VIDEO, child, elements, video_track
+from helios.media.sample_entry import facts_in
 
 UNOFFICIAL = {"strict": "unofficial"}
 """Has FFmpeg write Dolby Vision and spherical video into MP4, which it holds for no part of the standard."""
+COLOR_PROFILE = "prefer_icc"
+"""Has FFmpeg write an ICC profile into MP4 and MOV, instead of the numbers of the colors: it never writes both."""
 FIELD_ORDERS = {2: "top first", 3: "bottom first", 4: "bottom first (stored second)", 5: "top first (stored second)"}
 """FFmpeg's numbers of the field orders that are not progressive (AVFieldOrder)."""
 STEREO_MODE, ALPHA_MODE, PROJECTION, COLOUR = 0x53B8, 0x53C0, 0x7670, 0x55B0
@@ -66,17 +69,25 @@ class StreamFacts:
     """Of the brightest pixel, and of the brightest frame's mean, in cd/m² (CTA-861.3)."""
     dolby_vision: str = "none"
     """Profile and level, and the digest of the whole configuration."""
+    color_profile: str = "none"
+    """Digest of an ICC profile."""
+    ambient_light: tuple[float, ...] = ()
+    """For which the pictures were made: in lux, and its color as x and y (ambient viewing environment)."""
+    spatial_video: str = "none"
+    """Digest of what Apple's devices need to show two views: cameras, their distance, their field of view."""
 
     @classmethod
     def of(cls, stream: VideoStream) -> StreamFacts:
         """Read them from an open stream."""
         track = video_track(header_of(stream, "matroska") or b"")
+        boxes = header_of(stream, "mov") or header_of(stream, "mp4")
         return cls(
             sample_aspect_ratio=stream.sample_aspect_ratio or Fraction(1),
             alpha=has_alpha(stream),
             field_order=FIELD_ORDERS.get(stream.codec_context.field_order, "progressive"),
             **_from_matroska(track.data if track else b""),
-            rotation=_rotation(stream, track.data if track else b""),
+            **facts_in(boxes or b""),
+            rotation=_rotation(boxes, track.data if track else b""),
         )
 
     def lost_in(self, other: StreamFacts) -> Iterator[str]:
@@ -107,7 +118,7 @@ def header_of(stream: VideoStream | AudioStream, container: str, *, tag: str | N
     Returns:
         The bytes; None when the container has no place for the stream, or not under this tag.
     """
-    options = UNOFFICIAL | ({} if container == "matroska" else {"movflags": "empty_moov"})
+    options = UNOFFICIAL | ({} if container == "matroska" else {"movflags": f"empty_moov+{COLOR_PROFILE}"})
     file = io.BytesIO()
     try:
         with av.open(file, "w", format=container, container_options=options) as output:
@@ -163,9 +174,8 @@ def _dolby_vision(mapping: bytes) -> str:
     return f"profile {numbers >> 9} level {numbers >> 3 & 63} ({digest})"
 
 
-def _rotation(stream: VideoStream, track: bytes) -> str:
+def _rotation(header: bytes | None, track: bytes) -> str:
     """Of the display matrix: MP4 has it whole, Matroska its angle."""
-    header = header_of(stream, "mov") or header_of(stream, "mp4")
     if header is None:
         roll = child(track, VIDEO, PROJECTION, ROLL)
         return _angle(roll.real) if roll else "none"
