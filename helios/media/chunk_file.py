@@ -77,6 +77,8 @@ class ChunkFile:
         except BaseException:
             self._container.close()
             raise
+        self.has_dynamic_hdr = False
+        """Whether HDR10+ stands beside its first picture, as in WebM; right once that was read."""
         # Whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
         self._step_frames, self._step_ticks = ((self.video.time_base or Fraction(1)) * fps).as_integer_ratio()
         """The first number of frames lasts as long as the second number of ticks of the file's time stamps."""
@@ -156,6 +158,7 @@ class ChunkFile:
             if not packet.is_keyframe:
                 raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
             self._start, self._duration = pts, packet.duration or 0
+            self.has_dynamic_hdr = packet.has_sidedata("dynamic_hdr10_plus")
         index, rest = divmod((pts - self._start) * self._step_frames, self._step_ticks)
         if rest:
             index = self._nearest_index(pts - self._start)

@@ -67,6 +67,7 @@ class Join:
         has_profile = self.said.facts.color_profile != "none"
         self._places = Places(name, muxer_options(delivery, name, has_color_profile=has_profile))
         self._unread = chunk.unread()
+        self._has_dynamic_hdr = False
         self._output: OutputContainer = av.open(
             str(path.absolute()), "w", format=name, container_options=dict(self._places.options)
         )
@@ -111,6 +112,7 @@ class Join:
                 continue
             self._write(packet, frame=self._frames + index, decoded=self._frames + decoded)
             decoded += 1
+            self._has_dynamic_hdr |= chunk.has_dynamic_hdr
             if decoded % self._frames_per_second == 0:  # FFmpeg's muxers wait for sound for ten seconds
                 self.sound.advance(frames=self._frames + decoded)
         self.sound.end_chunk(part.name, chunk, frames=self._frames)
@@ -124,6 +126,7 @@ class Join:
         for packet, index in chunk.packets():
             if index is not None:
                 self._write(packet, frame=0, decoded=0)
+                self._has_dynamic_hdr = chunk.has_dynamic_hdr
                 break
         self._frames = 1
         self.sound.begin()
@@ -152,7 +155,7 @@ class Join:
         What its container has no place for, and no player needs for the pictures, becomes a warning.
 
         Args:
-            joined: The file.
+            joined: The file, its first frame read.
             output: The name that it will have.
 
         Raises:
@@ -162,6 +165,8 @@ class Join:
         check_delivered(self._path, joined.said, self._delivery, output=output)
         found, tag = joined.said, joined.video.codec_tag
         lost = self.said.lost_in(found)
+        if self._has_dynamic_hdr and not joined.has_dynamic_hdr:
+            lost.append("dynamic HDR metadata beside the pictures (HDR10+)")
         # Matroska has names of its own for most codecs.
         if tag.strip("\0 ") or self._output.format.name not in MATROSKA:
             lost += [f"name {self._tag} of the codec (found: {tag})"] if self._tag not in {None, tag} else []

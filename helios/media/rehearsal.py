@@ -58,6 +58,7 @@ def rehearse(
                 join.append_first_frame(chunk)
                 join.finish()
         with ChunkFile(temporary, fps=fps, frames=1, most_sounds=max(len(join.sound.tracks), 1)) as joined:
+            next(joined.packets())
             join.check_said(joined, output=output)
         try:
             own = _first_picture(part.path)

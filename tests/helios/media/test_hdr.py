@@ -5,10 +5,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+import av
 import pytest
 
 from helios.errors import MisfitError, RequestError
 from helios.media.chunk_file import ChunkFile
+from helios.media.ebml import CLUSTER, SEGMENT, TIMESTAMP, TRACK, TRACK_TYPE, TRACKS, VIDEO, element
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.media.verify import verify_output
 from helios.models.delivery import Delivery
@@ -104,6 +106,45 @@ def test_hdr10_and_dolby_vision(tmp_path: Path, output: str, pieces: Literal["ke
         assert mastering() in data
         assert LIGHT in data
         assert dolby_vision() in data
+
+
+def with_hdr10_plus(plain: Path, path: Path) -> Path:
+    """Copy a file in VP9 to one that has HDR10+ beside each picture, as WebM keeps it (RFC 9559, BlockAdditions)."""
+    bits = f"{1:08b}{1:02b}{1000:027b}0" + 3 * f"{20_000:017b}" + f"{5_000:017b}" + "0000" + f"{0:010b}" + "000"
+    bits += "0" * (-len(bits) % 8)
+    # ITU-T T.35: United States, Samsung's code, HDR10+ (SMPTE ST 2094-40).
+    message = bytes([0xB5, 0, 0x3C, 0, 1, 4]) + int(bits, 2).to_bytes(len(bits) // 8)
+    addition = element(0x75A1, element(0xA6, element(0xEE, b"\x04") + element(0xA5, message)))
+    blocks = element(TIMESTAMP, b"\0")
+    with av.open(str(plain)) as file:
+        width, height = file.streams.video[0].width, file.streams.video[0].height
+        for packet in file.demux(video=0):
+            if packet.size and packet.pts is not None:
+                head = b"\x81" + struct.pack(">hB", round(packet.pts * packet.time_base * 1000), 0)
+                before = b"" if packet.is_keyframe else element(0xFB, b"\xff")
+                blocks += element(0xA0, element(0xA1, head + bytes(packet)) + addition + before)
+    size = element(0xB0, bytes([width])) + element(0xBA, bytes([height]))
+    mapping = element(0x41E4, element(0x41F0, b"\x04") + element(0x41E7, b"\x04"))
+    names = element(0xD7, b"\1") + element(0x73C5, b"\1") + element(TRACK_TYPE, b"\1") + element(0x86, b"V_VP9")
+    track = element(TRACK, names + element(0x55EE, b"\x04") + mapping + element(VIDEO, size))
+    content = element(0x1549A966, b"") + element(TRACKS, track) + element(CLUSTER, blocks)
+    path.write_bytes(element(0x1A45DFA3, element(0x4282, b"webm")) + element(SEGMENT, content))
+    return path
+
+
+def test_hdr10_plus_beside_the_pictures(tmp_path: Path) -> None:
+    """HDR10+ that WebM keeps beside the pictures of VP9 is kept in Matroska; MP4 has no place for it: an error."""
+    parts = []
+    for number in range(2):
+        plain = write_clip(tmp_path / f"p{number}.webm", VP9, start=6 * number, count=6)
+        parts.append(StitchInput(with_hdr10_plus(plain, tmp_path / f"c{number}.webm"), 6, f"chunk {number}"))
+    for output in (tmp_path / "video.webm", tmp_path / "video.mkv"):
+        FfmpegStitcher().stitch(parts, output, fps=Fraction(30))
+        with av.open(str(output)) as video:
+            packets = [packet for packet in video.demux(video=0) if packet.size]
+            assert all(packet.has_sidedata("dynamic_hdr10_plus") for packet in packets)
+    with pytest.raises(RequestError, match=r"video.mp4 can't say .* dynamic HDR metadata .* \(HDR10\+\)"):
+        FfmpegStitcher().stitch(parts, tmp_path / "video.mp4", fps=Fraction(30))
 
 
 def test_dolby_vision_has_no_place_in_mov(tmp_path: Path) -> None:
