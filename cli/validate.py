@@ -5,6 +5,7 @@ import click
 from cli.say import say
 from cli.spec_argument import read_job
 from helios.job.source import check_assets_url
+from helios.models.paths import doubtful_name
 from tasks.request.request import RenderRequest
 
 
@@ -18,6 +19,8 @@ def validate(spec: str, job_dir: str | None) -> None:
     job = RenderRequest(read_job(spec), job_dir=job_dir).load()
     if job.assets_url is not None:
         check_assets_url(job.assets_url)
+    if (doubt := doubtful_name(job.output_file)) is not None:
+        say(doubt, err=True)
     metadata = job.metadata
     first = job.ordered_chunks[0].start_frame
     say(

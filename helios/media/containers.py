@@ -41,8 +41,14 @@ def check_container(output: Path, codec: str) -> None:
     if codec in _codecs_of(name):
         return
     others = ", ".join(suffix for suffix, (other, _) in CONTAINERS.items() if codec in _codecs_of(other))
-    advice = f"use one of {others}" if others else "no container here has: render the chunks with another codec"
-    raise RequestError(f"{output.name}: {name} has no place for {codec} video; {advice}")
+    if not others:
+        # FFmpeg's command writes more kinds into Matroska, in the way of AVI; PyAV does not.
+        raise RequestError(
+            f"{output.name}: {codec} video can't be copied into {name}, nor into another container that helios-render "
+            f"writes ({', '.join(CONTAINERS)}); render the chunks with another codec, such as ffv1 or prores, or join "
+            "them with a mergeCommand (ffmpeg writes some such codecs into .mkv)"
+        )
+    raise RequestError(f"{output.name}: {name} has no place for {codec} video; use one of {others}")
 
 
 @cache

@@ -14,6 +14,8 @@ KEYFRAME = "keyframe"
 """A fragment for each key frame."""
 LANGUAGE, CREATION_TIME = "language", "creation_time"
 """Metadata that is not only text: the language of the tracks, and the time that the container states."""
+UNDETERMINED = "und"
+"""The language of a track that states none (ISO 639-2)."""
 MAX_SECONDS = 3600.0
 """Of a fragment."""
 MAX_KEY, MAX_VALUE = 100, 10_000
@@ -79,12 +81,16 @@ def check_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def _check_language(value: str) -> str:
+    if not value:
+        return UNDETERMINED
     if not re.fullmatch("[a-z]{3}", value):
         raise ValueError(f"three letters of ISO 639-2 as language, such as eng (found: {value[:40]!r})")
     return value
 
 
 def _check_time(value: str) -> str:
+    if not value:
+        return value
     try:
         time = datetime.fromisoformat(value)
         time = time.replace(tzinfo=time.tzinfo or UTC).astimezone(UTC)

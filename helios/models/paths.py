@@ -12,6 +12,8 @@ MAX_PATH = 4096
 """Characters of a path: PATH_MAX of Linux."""
 MAX_FOLDERS = 64
 """Folders inside each other in a path."""
+BACKSLASH = "\\"
+"""Part of a name here; in documents of Windows it stands between folders."""
 OWN_FOLDER = ".helios"
 """The folder inside a job directory that holds this program's own files."""
 
@@ -66,6 +68,16 @@ def _check_extent(path: str) -> None:
         raise ValueError(f"a path of at most {MAX_PATH} characters")
     if path.count("/") > MAX_FOLDERS:
         raise ValueError(f"a path of at most {MAX_FOLDERS} folders")
+
+
+def doubtful_name(video: str | None) -> str | None:
+    """What to say of a video whose name has a backslash; None for any other, and for none."""
+    if video is None or BACKSLASH not in video:
+        return None
+    return (
+        f"The video's name {video!r} has a backslash in it, which makes no folder on this machine; if a folder is "
+        f"meant, write {video.replace(BACKSLASH, '/')!r}"
+    )
 
 
 def check_pattern(pattern: str) -> str:

@@ -15,7 +15,7 @@ from helios.models.command_line import Command, split_command
 from helios.models.delivery import Delivery
 from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
-from helios.models.paths import InputPattern, OutputPath, levels_above
+from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
 from helios.models.requires import NOTHING, Requires
 from helios.models.verification import VerifyLevel
 from helios.web_urls import MAX_URL
@@ -189,7 +189,13 @@ class JobSpec(WireModel):
     def _check_as_a_whole(self) -> "JobSpec":
         if not self.chunks:
             raise SpecRefusedError((Problem("chunks", "an empty array", "at least one chunk"),))
-        found = chain(_repeated_ids(self), _repeated_outputs(self), _uncovered_frames(self), _images(self))
+        found = chain(
+            _repeated_ids(self),
+            _repeated_outputs(self),
+            _uncovered_frames(self),
+            _images(self),
+            _lost_backslashes(self),
+        )
         problems = tuple(islice(found, MOST_PROBLEMS))
         if problems:
             raise SpecRefusedError(problems)
@@ -231,6 +237,17 @@ def _images(spec: JobSpec) -> Iterator[Problem]:
             expected = "a video file, such as .mp4 or .mov, or a chunk of one frame"
             found = f"{chunk.output_file!r}, an image, for {chunk.frame_count} frames"
             yield Problem(f"chunks[{index}].outputFile", found, expected)
+
+
+def _lost_backslashes(spec: JobSpec) -> Iterator[Problem]:
+    r"""Outputs whose command names them without their backslashes, as `-o out\a.mp4`: it would write another file."""
+    for index, chunk in enumerate(spec.chunks):
+        name = chunk.output_file
+        if BACKSLASH not in name or name in (words := chunk.argv):
+            continue
+        if (written := name.replace(BACKSLASH, "")) in words:
+            expected = "/ between folders, or quotes around a name with a backslash; an unquoted one is dropped"
+            yield Problem(f"chunks[{index}].command", f"{written!r} instead of {name!r}", expected)
 
 
 def _uncovered_frames(spec: JobSpec) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from prefect.exceptions import Abort
 from prefect.results import get_result_store
 from prefect.runtime import flow_run
 
+from helios.models.paths import doubtful_name
 from helios.models.report import RunState
 from tasks.prefect_api import own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
@@ -140,6 +141,8 @@ async def run_session(
             policy=policy,
             hand_overs=hand_overs,
         )
+        if (doubt := doubtful_name(job.output.name if job.output else None)) is not None:
+            api.log.warning("%s", doubt)
         async with AsyncExitStack() as claims:
             await _claim(claims, job, lock.owner, api)
             accepted = AcceptedChunks(identity, get_result_store(), only_own=anew, log=api.log)

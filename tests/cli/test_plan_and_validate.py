@@ -74,6 +74,12 @@ def test_validate(tmp_path: Path) -> None:
     path = write_job(tmp_path, make_job((10, 7), start=60))
     done = here("validate", path)
     assert done.stdout == f"{path}: sound. 17 frames (60 to 76) of 64×64 at 30 fps in 2 chunks\n"
+    path = write_job(tmp_path, make_job((10, 7), outputFile="out\\v.mp4"))
+    done = here("validate", path)
+    assert done.returncode == 0
+    assert "has a backslash in it, which makes no folder on this machine; if a folder is meant, write 'out/v.mp4'" in (
+        done.stderr
+    )
     path = write_job(tmp_path, make_job((10, 7)) | {"colour": "red"})
     done = here("validate", path)
     assert done.returncode == 2

@@ -120,6 +120,12 @@ def change(index: int, **fields: Any) -> dict[str, Any]:
         (make_job(outputFile="chunk 1.mp4"), "chunks[1].outputFile", "outputFile", "of its own"),
         (make_job(outputFile="../v.mp4"), "outputFile", "../v.mp4", "inside the job directory"),
         (make_job(mergeCommand="merge 'x"), "mergeCommand", "merge 'x", "No closing quotation"),
+        (
+            change(0, outputFile="out\\v.mp4", command="render -o out\\v.mp4"),
+            "chunks[0].command",
+            r"'outv.mp4' instead of 'out\\v.mp4'",
+            "/ between folders, or quotes",
+        ),
         (make_job(id="x" * 201), "id", "xxx", "at most 200 characters"),
         ({"metadata": make_job()["metadata"], "chunks": []}, "chunks", "empty", "at least one chunk"),
         ({"chunks": make_job()["chunks"]}, "metadata", "missing", "a value"),

@@ -25,7 +25,7 @@ WITH_SOUND = Clip(options={"g": "10", "bf": "2"}, sample_rate=48000)
 VP9 = Clip(codec="libvpx-vp9", options={"deadline": "realtime"})
 
 
-def chunks(folder: Path, clip: Clip, suffix: str = ".mov", **tags: str) -> list[StitchInput]:
+def chunks(folder: Path, clip: Clip, suffix: str = ".mov", *, language: str = "und", **tags: str) -> list[StitchInput]:
     """Three chunks of 10 frames; the first begins with these tags."""
     inputs = []
     for index in range(3):
@@ -34,6 +34,7 @@ def chunks(folder: Path, clip: Clip, suffix: str = ".mov", **tags: str) -> list[
         with av.open(str(path)) as one, av.open(str(named), "w") as two:
             two.metadata.update(tags)
             streams = [two.add_stream_from_template(stream, opaque=True) for stream in one.streams]
+            streams[0].metadata["language"] = language
             for packet in one.demux():
                 if packet.size:
                     packet.stream = streams[packet.stream_index]
@@ -139,6 +140,16 @@ def test_metadata(tmp_path: Path, suffix: str) -> None:
     assert said.audio is not None
     assert {said.video.language, said.audio.language} <= {"deu", "ger"}
     assert report.warnings == ()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_empty_metadata_leave_out_what_the_chunks_say(tmp_path: Path, suffix: str) -> None:
+    """An empty language is none, as an empty title is; an empty time is that of no file."""
+    inputs, video = chunks(tmp_path, WITH_SOUND, ".mkv", language="deu", title="Roh"), tmp_path / f"video{suffix}"
+    report = stitch(inputs, video, Delivery(metadata={"title": "", "language": "", "creation_time": ""}))
+    assert report.warnings == ()
+    with ChunkFile(video, fps=Fraction(30), frames=30) as file:
+        assert (file.said.tags.get("title", ""), file.said.video.language, file.said.created) == ("", "und", "")
 
 
 def test_tags_of_the_chunks_stay(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
+from helios.media.containers import check_container
 from helios.media.sound_order import SoundOrder
 from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
 from helios.models.report import OutputReport
@@ -256,6 +257,8 @@ def test_a_container_without_room_for_the_codec(tmp_path: Path) -> None:
     """A container that has no room for the codec is refused with the containers that have room."""
     with pytest.raises(RequestError, match=r"video.mp4: mp4 has no place for prores video; use one of .mov, .mkv"):
         stitch(chunks(tmp_path, PRORES, suffix=".mov"), tmp_path / "video.mp4", PRORES)
+    with pytest.raises(RequestError, match=r"video.mkv: utvideo .* nor into another container .* such as ffv1"):
+        check_container(tmp_path / "video.mkv", "utvideo")
     with pytest.raises(RequestError, match=r"video.avi: can't tell the container; use a name that ends in .mp4"):
         stitch(chunks(tmp_path, H264), tmp_path / "video.avi", H264)
 
