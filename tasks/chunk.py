@@ -17,7 +17,7 @@ from prefect.transactions import get_transaction
 from helios.errors import HeliosError, RequestError, RetryBudget, file_system_error
 from helios.job.held_join import rehearse_held
 from helios.job.own_file import is_shared, make_own
-from helios.job.shell_signs import describe_shell_signs
+from helios.job.shell_signs import describe_signs
 from helios.media.accepted_file import StitchInput
 from helios.media.bounds import MOMENT_SECONDS, reading_bounds, within
 from helios.media.verify import VerifiedOutput, verify_output
@@ -110,8 +110,9 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedE
         message += f"\n  The last {record.alike} attempts wrote the same, and so would another one"
         if chunk.id == run.identity.job.last.id and "frames; expected" in str(error):
             message += "; a last chunk of another length can be allowed (--last-chunk shorter, or longer)"
-    if error.failure.budget is not RetryBudget.ENVIRONMENT and (signs := describe_shell_signs(chunk.argv)) is not None:
-        message += f"\n  {signs}"
+    if error.failure.budget is not RetryBudget.ENVIRONMENT:
+        place, has_run = run.identity.job.directory.base, not isinstance(error, RequestError)
+        message += "".join(f"\n  {sign}" for sign in describe_signs(chunk.argv, place, has_run=has_run))
     log = _log_of(run, record)
     if log.exists():
         message += f"\n  Its whole output: {log}"

@@ -13,6 +13,7 @@ from prefect.states import Cancelled
 
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError, file_system_error
 from helios.job.held_join import stitch_held
+from helios.job.shell_signs import describe_signs
 from helios.job.written_files import VIDEOS, WrittenFiles
 from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput, check_accepted
@@ -150,7 +151,8 @@ async def merge(run: Run) -> State[None] | None:
         stop.set()
         return Cancelled(message=run.control.stop_reason)
     if ended.exit_code != 0:
-        raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended))
+        signs = "".join(f"\n  {sign}" for sign in describe_signs(command.argv, run.identity.job.directory.base))
+        raise CommandError(explain_exit(f"The merge command {command.argv[0]!r}", ended) + signs)
     try:
         # The command reads them by their names: that they are still what was accepted says that it had the right ones.
         await run_low(check_accepted, _inputs(run.ledger), may_be_gone=True)

@@ -11,6 +11,7 @@ from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
 from helios.processes.command_user import CommandUser
 from helios.processes.guardian import guardian
+from helios.processes.script_text import why_not_executable
 from helios.processes.tree import Started
 
 # The machine lacks a resource that another attempt may find: processes, memory, open files.
@@ -84,6 +85,8 @@ def _start_error(
         return RequestError(problem)
     if code == errno.ENOENT and ("/" in program or shutil.which(program, path=env.get("PATH")) is None):
         return RequestError(f"The program {program!r} was not found; install it, or put its folder on PATH")
+    if code == errno.ENOEXEC:
+        return RequestError(why_not_executable(os.path.join(cwd or ".", _find(program, env.get("PATH"))), program))
     if code == errno.EACCES:
         return RequestError(f"The program {program!r} is not executable; make it so (chmod +x), or name another")
     reason = os.strerror(code) if code is not None else exc

@@ -329,7 +329,10 @@ async def test_a_sign_of_life_is_output_or_growth(tmp_path: Path, sign: str) -> 
 async def test_a_script_whose_interpreter_is_missing(tmp_path: Path) -> None:
     """A script with line ends of Windows, or with an interpreter that is not there, is not called missing."""
     for first, says in ((b"#!/bin/sh\r\n", r"interpreter line of './tool' ends in \\r"),
-                        (b"#!/no/interpreter\n", "'/no/interpreter' of './tool' was not found")):  # fmt: skip
+                        (b"#!/no/interpreter\n", "'/no/interpreter' of './tool' was not found"),
+                        (b"\xef\xbb\xbf#!/bin/sh\n", "'./tool' begins with a byte order mark"),
+                        (b"render\n", "'./tool' has no interpreter line"), (b"", "'./tool' is an empty file"),
+                        (b"\x7fELF\2\1\1" + bytes(60), "for another system or processor")):  # fmt: skip
         (tmp_path / "tool").write_bytes(first)
         (tmp_path / "tool").chmod(0o755)
         with pytest.raises(RequestError, match=says):
