@@ -6,6 +6,7 @@ Prefect and its HTTP client are not imported for this: without them, there is no
 """
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -63,7 +64,8 @@ def _explain_setting(error: Any) -> str:
     first = error.errors(include_url=False)[0]
     name = "_".join(map(str, first["loc"])).upper()
     if not name.startswith("PREFECT_"):
-        section = error.title.removesuffix("Settings").upper()
+        # ServerEphemeralSettings: PREFECT_SERVER_EPHEMERAL_…
+        section = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", error.title.removesuffix("Settings")).upper()
         name = "_".join(["PREFECT", *([section] if section else []), name])
     value = "" if any(word in name.lower() for word in SECRET) else f"={first.get('input')}"
     return f"Prefect's setting {name}{value[:LONGEST]} is wrong: {first['msg']}"

@@ -18,6 +18,8 @@ from tasks.prefect_api.versions import advice, misfit, numbers
 
 ASK_SECONDS = 30.0
 EXPECTED = "expected an address that ends in /api, such as http://127.0.0.1:4200/api"
+SURROUNDINGS = " \t\r\n'\""
+"""What gets into a variable with its value: in files of variables that no shell reads, for example."""
 OTHER_SERVER = (
     "start a server of this version there (docs/operations.md, upgrades), or unset PREFECT_API_URL to have one started "
     "for the command"
@@ -45,6 +47,11 @@ def check_configured(url: str, *, is_farm: bool = False) -> None:
     """
     shown = _without_password(url)
     if not url.startswith(("http://", "https://")):
+        if (bare := url.strip(SURROUNDINGS)).startswith(("http://", "https://")):
+            raise ServerStartError(
+                "PREFECT_API_URL has quotes or spaces around its address, which are taken for parts of it; set it to "
+                f"{_without_password(bare)}"
+            )
         raise ServerStartError(f"PREFECT_API_URL={shown} does not begin with http:// or https://; {EXPECTED}")
     is_cloud = url.startswith(get_current_settings().cloud.api_url)
     if is_cloud and not PREFECT_API_KEY.value():

@@ -69,6 +69,11 @@ def test_a_setting_of_prefect_with_a_wrong_value(monkeypatch: pytest.MonkeyPatch
     line = str(explain(raised.value))
     assert line.startswith("Prefect's setting PREFECT_API_REQUEST_TIMEOUT=soon is wrong: ")
     monkeypatch.delenv("PREFECT_API_REQUEST_TIMEOUT")
+    monkeypatch.setenv("PREFECT_SERVER_EPHEMERAL_ENABLED", "maybe")
+    with pytest.raises(ValidationError) as raised:
+        Settings()
+    assert str(explain(raised.value)).startswith("Prefect's setting PREFECT_SERVER_EPHEMERAL_ENABLED=maybe is wrong: ")
+    monkeypatch.delenv("PREFECT_SERVER_EPHEMERAL_ENABLED")
     monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", "token: 4711")
     with pytest.raises((ValidationError, ValueError)) as refused:
         Settings()

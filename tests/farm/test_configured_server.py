@@ -93,6 +93,8 @@ def test_servers_that_can_be_used(caplog: pytest.LogCaptureFixture) -> None:
 def test_addresses_that_are_none() -> None:
     """An address without its scheme, of no server, of the UI, or with TLS on a port without it, is named as such."""
     assert "127.0.0.1:4200/api does not begin with http:// or https://" in problem_of("127.0.0.1:4200/api")
+    for url in ('"http://farm:4200/api"', " http://farm:4200/api\n"):
+        assert problem_of(url).endswith("which are taken for parts of it; set it to http://farm:4200/api")
     assert "does not answer ([Errno 111] Connection refused); start it" in problem_of("http://127.0.0.1:1/api")
     assert "does not answer" in problem_of("http://no-such-host.invalid:4200/api")
     with a_server(version(prefect.__version__)) as (url, _):
