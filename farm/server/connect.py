@@ -16,7 +16,7 @@ from prefect.settings.legacy import Setting
 from farm.errors import ServerStartError
 from farm.server.configured import check_configured
 from farm.server.credentials import ServerAccess, find_farm, plain_client
-from farm.server.database import damage, prepared
+from farm.server.database import configured, damage, prepared
 from farm.server.process import bound_socket, start_server, stop_server
 from tasks.prefect_api.own_server import own_server
 from tasks.prefect_api.tls import NOBODY, has_no_tls
@@ -128,7 +128,7 @@ def _wait_until_up(access: ServerAccess, process: subprocess.Popen[bytes], log: 
     failed = f"did not start within {START_SECONDS:g} s" if code is None else f"ended with code {code} as it started"
     text = log.read_text(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()][-3:]
-    if (advice := damage(text)) is not None:
+    if (advice := damage(text) or configured(text)) is not None:
         lines.append(advice)
     if (free := shutil.disk_usage(log.parent).free) < LEAST_BYTES:
         lines.append(f"The disk of {log.parent} has {free // 1024} kB free; free some, or set PREFECT_HOME to a folder "

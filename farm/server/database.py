@@ -58,6 +58,21 @@ def damage(log: str) -> str | None:
     )
 
 
+def configured(log: str) -> str | None:
+    """What is to be said of a database that was configured, where a server that ended speaks of one; None elsewhere.
+
+    Args:
+        log: What the server said.
+    """
+    if _is_own() or not any(word in log for word in ("sqlalchemy", "asyncpg", "aiosqlite", "database")):
+        return None
+    return (
+        "Its database is the one of PREFECT_API_DATABASE_CONNECTION_URL, such as "
+        "postgresql+asyncpg://user:password@host/prefect; is that right, and does it answer? Unset, a file in "
+        "PREFECT_HOME is used"
+    )
+
+
 def _is_there(home: Path) -> bool:
     return not _is_own() or (home / NAME).exists()
 

@@ -7,9 +7,9 @@ from contextvars import copy_context
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_HOME, temporary_settings
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_HOME, temporary_settings
 
-from farm.server.database import DAMAGE, READY, damage, prepared
+from farm.server.database import DAMAGE, READY, configured, damage, prepared
 from testbed.jobs import make_job, write_job
 from tests.command import HELIOS_JOB, helios_job
 
@@ -57,6 +57,15 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_configured_database_is_named() -> None:
+    """Where a server ended because of a database that was configured, its setting is named; that of no other is."""
+    log = "sqlalchemy.exc.ArgumentError: Could not parse SQLAlchemy URL from given URL string"
+    assert configured(log) is None
+    with temporary_settings({PREFECT_API_DATABASE_CONNECTION_URL: "nonsense"}):
+        assert "PREFECT_API_DATABASE_CONNECTION_URL, such as postgresql+asyncpg://" in str(configured(log))
+        assert configured("out of memory") is None
+
+
 def test_three_runs_in_a_new_home(tmp_path: Path) -> None:
     """Three commands that start at once where Prefect has no database yet all render their video."""
     runs = []
