@@ -28,7 +28,9 @@ def container_of(output: Path) -> tuple[str, str]:
         return CONTAINERS[output.suffix.lower()]
     except KeyError:
         expected = ", ".join(CONTAINERS)
-        raise RequestError(f"{output.name}: can't tell the container; use a name that ends in {expected}") from None
+        raise RequestError(
+            f"{output.name or output}: can't tell the container; use a name that ends in {expected}"
+        ) from None
 
 
 def check_container(output: Path, codec: str) -> None:

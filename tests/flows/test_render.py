@@ -126,10 +126,11 @@ async def test_the_merge_command_has_an_adapter_of_its_own(tmp_path: Path) -> No
 
 
 async def test_a_failing_merge_command_fails_the_job(tmp_path: Path) -> None:
-    """A failing merge command fails the job with its last lines; the chunks are completed."""
-    state, report = await render(tmp_path, make_job(mergeCommand="sh -c 'echo no codec >&2; exit 4'"))
+    """A failing merge command fails the job with its last lines, and what wants a shell in it; the chunks stay."""
+    state, report = await render(tmp_path, make_job(mergeCommand="python -c 'exit(\"no codec\")' && ls"))
     assert state.is_failed()
-    assert "merge command 'sh' exited with code 4. Its last lines:\n  no codec" in (state.message or "")
+    assert "merge command 'python' exited with code 1. Its last lines:\n  no codec" in (state.message or "")
+    assert "No shell reads a job's commands: && is handed over as it stands" in (state.message or "")
     assert [chunk.state for chunk in report.chunks] == [RunState.COMPLETED] * 3
 
 
