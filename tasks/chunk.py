@@ -190,7 +190,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
             delivery=job.delivery,
         )
     finally:
-        run.outputs.remove_unfinished(temporary)
+        run.outputs.remove(temporary)
     for warning in warnings:
         get_run_logger().warning("%s", warning)
     if job.is_strict and warnings:

@@ -23,7 +23,6 @@ from helios.models.report import OutputReport
 from helios.models.worker import WorkerJob
 from helios.processes.command_output import explain_exit
 from helios.processes.reader import run_apart
-from tasks.request.prepare import VideoUpload
 from tasks.run.ledger import Ledger
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
@@ -34,7 +33,7 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     """Join the accepted outputs, in frame order, into the job's video.
 
     Raises:
-        HeliosError: As `VideoStitcher.stitch`.
+        HeliosError: As `FfmpegStitcher.stitch`.
     """
     run.task_states.begin()
     job, logger = run.identity.job, get_run_logger()
@@ -58,7 +57,7 @@ async def stitch(run: Run) -> OutputReport | State[None]:
     for warning in report.warnings:
         logger.warning(warning)
     run.outputs.note(output)
-    run.ledger.video = await _deliver(job.upload, output, report)
+    run.ledger.video = await _deliver(run, output, report)
     return run.ledger.video
 
 
@@ -92,7 +91,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
     except asyncio.CancelledError:
         return None
     finally:
-        run.outputs.remove_unfinished(place)
+        run.outputs.remove(place)
 
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:
@@ -104,19 +103,20 @@ def _inputs(ledger: Ledger) -> list[StitchInput]:
     ]
 
 
-async def _deliver(upload: VideoUpload | None, video: Path, report: OutputReport) -> OutputReport:
+async def _deliver(run: Run, video: Path, report: OutputReport) -> OutputReport:
     """Complete the report of the finished video; a video that goes into storage is removed here once it is there.
 
     Raises:
         WorkerUnavailableError: The upload failed; says where the video is instead.
     """
-    if upload is None:
+    job = run.identity.job
+    if job.upload is None:
         return report
     try:
-        stored = await upload.storage.upload(video, upload.key, expected=report.sha256)
+        stored = await job.upload.storage.upload(video, job.upload.key, expected=report.sha256)
     except HeliosError as exc:
         raise WorkerUnavailableError(f"{exc}\n  The video is finished, and lies in {video}") from exc
-    video.unlink(missing_ok=True)
+    run.outputs.remove(video)
     return report.model_copy(update={"path": stored.url, "sha256": stored.sha256})
 
 

@@ -97,8 +97,8 @@ class JobDirectory:
             return
         self._without_links.add(folder)
         own = folder / OWN_FOLDER
-        with suppress(OSError):
-            for path in [own, *own.iterdir()]:
+        for path in (own, *_entries(own)):
+            with suppress(OSError):
                 if path.is_symlink():
                     raise RequestError(
                         f"{path} is a link to {os.readlink(path)}: this program's own files would be written there; "
@@ -170,6 +170,14 @@ class JobDirectory:
     def logs(self, run_id: str) -> Path:
         """The folder of the full outputs of a run's commands."""
         return self.path / OWN_FOLDER / "logs" / run_id
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What is in a folder; nothing where it can't be looked into."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _check_sticky(outputs: list[Path]) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from helios.errors import ExpectedError, RequestError
-from helios.job.held_path import held_path
+from helios.job.held_path import held_path, read_own
 from helios.models.paths import OWN_FOLDER
+from helios.regular_file import open_regular
 
 FOLDER = f"{OWN_FOLDER}/inputs"
 """This program's notes on the inputs, in the job directory."""
@@ -116,7 +117,7 @@ def note_root(path: Path) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """Read what `replace_json` wrote; a file that is missing or torn counts as empty."""
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_own(path, root=note_root(path)))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
@@ -181,7 +182,7 @@ class FileDigests:
     def _hash(self, name: str) -> tuple[str, FileState | None] | None:
         """A file's digest, and its state if that may be trusted later; None if the file is gone."""
         try:
-            with open(f"{self._directory}/{name}", "rb") as file:
+            with open_regular(f"{self._directory}/{name}") as file:
                 before = FileState.of(os.fstat(file.fileno()))
                 digest = hashlib.sha256()
                 while piece := file.read(_PIECE):

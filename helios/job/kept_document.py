@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.errors import RequestError
+from helios.job.held_path import LinkedFolderError, held_path, read_own
 from helios.models.paths import OWN_FOLDER
 
 FOLDER = f"{OWN_FOLDER}/documents"
@@ -43,15 +44,27 @@ def keep_document(document: Mapping[str, Any], directory: Path) -> Path:
     data = json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogatepass")
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", str(document.get("id") or "job")).strip("-")[:60] or "job"
     path = directory.absolute() / FOLDER / hashlib.sha256(data).hexdigest()[:16] / f"{name}.json"
-    beside = path.with_name(f"{uuid.uuid4().hex[:12]}.tmp")
+    root = directory.resolve()
+    own = root / path.relative_to(directory.absolute())  # by the folder's own path: no link below it is followed
     try:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(data)
-            beside.replace(path)
+        if not _is_kept(own, data, root=root):
+            with held_path(own, root=root, make=True) as held:
+                beside = held.with_name(f"{uuid.uuid4().hex[:12]}.tmp")
+                beside.write_bytes(data)
+                beside.replace(held)
     except OSError as exc:
         raise RequestError(
             f"The job document has {len(data) // 1024} KiB, more than a parameter may have, and can't be kept in "
             f"{path.parent} ({exc.strerror}); save it in a file, and give the file's path"
         ) from None
     return path
+
+
+def _is_kept(path: Path, data: bytes, *, root: Path) -> bool:
+    """Whether the file is there, and has this content: a command may have put another document in its place."""
+    try:
+        return read_own(path, root=root) == data
+    except LinkedFolderError:
+        raise
+    except OSError:
+        return False

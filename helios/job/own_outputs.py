@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from helios.errors import RequestError
-from helios.job.held_path import HeldFolders, held_path, open_own
+from helios.job.held_path import HeldFolders, held_path, open_own, read_own
+from helios.job.own_file import is_shared
 from helios.models.paths import OWN_FOLDER
 
 NOTES = f"{OWN_FOLDER}/outputs.jsonl"
@@ -117,14 +118,16 @@ class OwnOutputs:
         """
         self._folders.make_folder(path)
 
-    def remove_unfinished(self, place: Path) -> None:
-        """Remove what a process that was killed has left at a place of its own, if it is there."""
+    def remove(self, place: Path) -> None:
+        """Remove a file, if it is there, such as what a process that was killed has left at a place of its own."""
         with suppress(OSError), self.held(place) as held:
             held.unlink(missing_ok=True)
 
     def _opened(self) -> int:
         """The file of notes, open to append to it: opened once, since each chunk has a note."""
         if self._file is None:
+            if is_shared(self._notes):  # a copy of the directory by hard links has them: each is to have its own
+                self._rewrite(self._load())
             self._file = open_own(self._notes, os.O_WRONLY | os.O_APPEND, root=self._directory)
             weakref.finalize(self, os.close, self._file)
         return self._file
@@ -136,12 +139,15 @@ class OwnOutputs:
         if self._known is None:
             self._known, lines = {}, 0
             with suppress(OSError):
-                for lines, text in enumerate(self._notes.read_bytes().splitlines(), start=1):  # noqa: B007
+                for lines, text in enumerate(self._read().splitlines(), start=1):  # noqa: B007
                     if (line := _parse(text)) is not None:
                         self._known[line[0]] = line[1:]
             if lines > MANY_LINES and lines > 2 * len(self._known):
                 self._rewrite(self._known)
         return self._known
+
+    def _read(self) -> bytes:
+        return read_own(self._notes, root=self._directory)
 
     def _rewrite(self, known: dict[str, list[int]]) -> None:
         beside = self._notes.with_name(f"{self._notes.name}-{uuid.uuid4().hex[:12]}")

@@ -1,9 +1,7 @@
 """Read a job document from a path, a URL or an object, and refuse it in words that help."""
 
 import json
-import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from helios.bounded_json import OutOfBoundsError, check_bounds, read_json
 from helios.errors import Problem, RequestError, SpecError
 from helios.models.paths import PathRules
 from helios.models.spec import JobSpec, SpecRefusedError
+from helios.regular_file import NotRegularError, open_regular
 from helios.storage.by_url import read_url
 from helios.storage.urls import is_storage_url, split_url
 from helios.web import fetch
@@ -198,11 +197,10 @@ def _start(data: bytes) -> str:
 
 def _read_file(path: Path) -> bytes:
     try:
-        # Not to wait for a writer, if it is a pipe with a name.
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise RequestError(f"{path} is not a regular file; expected a JSON job document")
+        with open_regular(path) as file:
             return file.read(MAX_DOCUMENT_BYTES + 1)
+    except NotRegularError:
+        raise RequestError(f"{path} is not a regular file; expected a JSON job document") from None
     except FileNotFoundError:
         raise RequestError(f"{path} does not exist; expected the path of a JSON job document") from None
     except IsADirectoryError:

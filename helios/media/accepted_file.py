@@ -13,6 +13,7 @@ from types import TracebackType
 from helios.errors import HeliosError, OutputError
 from helios.media.checked_reader import CheckedReader
 from helios.models.worker import Artifact
+from helios.regular_file import open_regular
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class AcceptedFile:
     def __init__(self, part: StitchInput) -> None:
         self._part = part
         try:
-            self._file = part.path.open("rb")
+            self._file = open_regular(part.path)
         except FileNotFoundError:
             raise OutputError(
                 f"{part.name}: {part.path} was removed since it was accepted. Run this job again: it renders the chunk "

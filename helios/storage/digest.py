@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from helios.errors import OutputError
+from helios.regular_file import open_regular
 
 
 class HashedParts:
@@ -60,6 +61,6 @@ class HashedParts:
 
 def hash_file(path: Path) -> tuple[str, int]:
     """A file's SHA-256 in hexadecimal, and its size in bytes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return digest, file.tell()

@@ -5,10 +5,13 @@ The command is given the attempt's private name, so they have that name too, and
 
 import os
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
+from helios.errors import OutputError
 from helios.job.own_outputs import OwnOutputs
+from helios.models.paths import OWN_FOLDER
 from tasks.prefect_api.log import RunLogger
 from tasks.run.making_way import make_way
 
@@ -21,11 +24,13 @@ class Companions:
 
     Args:
         outputs: Knows which files may be replaced.
+        taken: Absolute paths of files that the job writes or reads by their names, which no companion may replace.
         log: Told of files that had to make way.
     """
 
-    def __init__(self, outputs: OwnOutputs, log: RunLogger) -> None:
+    def __init__(self, outputs: OwnOutputs, taken: Collection[str], log: RunLogger) -> None:
         self._outputs = outputs
+        self._taken = taken
         self._log = log
         self._endings: dict[Path, set[str]] = {}
         """By folder, what follows the private name's stem."""
@@ -35,7 +40,12 @@ class Companions:
         """Stems of the private names of attempts that failed."""
 
     def accept(self, private: Path, output: Path) -> None:
-        """Give the companions of an attempt's output the output's name, before the output itself gets it."""
+        """Give the companions of an attempt's output the output's name, before the output itself gets it.
+
+        Raises:
+            OutputError: One would replace another file of the job.
+            OSError: One can't be moved.
+        """
         if private == output:
             return
         folder = private.parent
@@ -55,7 +65,11 @@ class Companions:
             self._remove(private.with_name(f"{private.stem}{ending}"))
 
     def sweep(self) -> None:
-        """Look through each folder once, after the last chunk, for companions with endings that the first had not."""
+        """Look through each folder once, after the last chunk, for companions with endings that the first had not.
+
+        Raises:
+            OutputError, OSError: As `accept`.
+        """
         lengths = {len(stem) for stem in (*self._accepted, *self._failed)}
         for folder in {output.parent for output in self._accepted.values()}:
             for name in os.listdir(folder):
@@ -69,6 +83,11 @@ class Companions:
         with self._outputs.held(source) as held:
             if not os.path.lexists(held):
                 return
+            if str(target) in self._taken or target.name == OWN_FOLDER:
+                raise OutputError(
+                    f"The command wrote {source.name} beside its output, which would get the name of {target}, another "
+                    "file of this job: let the command name it otherwise, or name the output otherwise"
+                )
             make_way(target, self._outputs, self._log)
             named = held.with_name(target.name)
             if named.is_dir() and not named.is_symlink():

@@ -12,13 +12,14 @@ import fcntl
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from errno import ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from errno import EINVAL, EISDIR, ELOOP, ENOENT, ENOLCK, ENOSYS, ENOTSUP, ENXIO, EOPNOTSUPP
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from helios.errors import FULL, RequestError
+from helios.job.held_path import MOST_OWN_BYTES, held_path, make_folder, open_own
 from helios.models.paths import OWN_FOLDER
 from helios.processes.tree import end_commands_of
 from tasks.prefect_api.log import RunLogger
@@ -29,6 +30,8 @@ FOLDER = "claims"
 LOCK = "lock"
 NO_LOCKS = {ENOLCK, ENOSYS, ENOTSUP, EOPNOTSUPP}
 """How a file system says that it has no locks."""
+NO_CLAIM = {ENOENT, ELOOP, ENXIO, EINVAL, EISDIR}
+"""How it says that a claim's run has just ended, or that something else has such a name: a link, a pipe, a folder."""
 TURN_SECONDS = 30.0
 """Longest wait for other runs that read or add claims, which takes each of them milliseconds."""
 LOOK_SECONDS = 0.01
@@ -80,6 +83,7 @@ async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) ->
         # All runs claim folders in the same order, so that two runs with common folders do not block each other.
         for folder, names in sorted(_outputs(job).items()):
             try:
+                make_folder(folder, root=job.directory.path)
                 await held.enter_async_context(_claimed(folder, names, owner))
             except OSError as exc:
                 log.warning("%s", _unclaimed(folder, exc))
@@ -120,14 +124,13 @@ def _unclaimed(folder: Path, exc: OSError) -> str:
 @asynccontextmanager
 async def _claimed(folder: Path, names: frozenset[str], owner: LockOwner) -> AsyncIterator[None]:
     """Claim names in one folder within the block."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = folder / OWN_FOLDER / FOLDER
-    own = place / f"{owner.run_id}-{owner.token}.json"
+    own = f"{owner.run_id}-{owner.token}.json"
     claim = -1
     try:
-        async with _turn(folder, place):
-            await _refuse_claimed(folder, place, names)
-            claim = _open(own, _mode(folder))
+        async with _turn(folder):
+            await _refuse_claimed(folder, names)
+            with _held(folder, own) as held:
+                claim = _open(held, _mode(folder))
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
             text = Claim(owner=owner, names=names).model_dump_json().encode()
             with os.fdopen(os.dup(claim), "wb") as file:
@@ -135,20 +138,26 @@ async def _claimed(folder: Path, names: frozenset[str], owner: LockOwner) -> Asy
         yield
     finally:
         if claim >= 0:
-            with suppress(OSError):
-                own.unlink(missing_ok=True)
+            with suppress(OSError), _held(folder, own) as held:
+                held.unlink(missing_ok=True)
             os.close(claim)
-            _tidy(place)
+            _tidy(folder)
 
 
-async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> None:
+def _held(folder: Path, name: str) -> AbstractContextManager[Path]:
+    """Within the block, a path to a file among a folder's claims, on the way to which no link was followed."""
+    return held_path(folder / OWN_FOLDER / FOLDER / name, root=folder)
+
+
+async def _refuse_claimed(folder: Path, names: frozenset[str]) -> None:
     """Compare names with the claims of live runs; remove the claims of dead runs.
 
     Raises:
         OutputClaimedError: A run writes one of them.
     """
-    for path in sorted(place.glob("*.json")):
-        with _claim_of(path) as (claim, is_locked):
+    for name in _claims_in(folder):
+        path = folder / OWN_FOLDER / FOLDER / name
+        with _held(folder, name) as held, _claim_of(folder, path) as (claim, is_locked):
             owner = claim.owner if claim else None
             is_gone = owner is not None and owner.is_gone
             if is_locked and not is_gone:  # a dead run's lock may live on in a child of its process
@@ -162,40 +171,48 @@ async def _refuse_claimed(folder: Path, place: Path, names: frozenset[str]) -> N
                 continue
             if owner is not None and is_gone:
                 await end_commands_of(owner.owner)
-            with suppress(PermissionError):  # another user's claim, in a folder where only a file's owner may remove it
-                path.unlink(missing_ok=True)
+            # Another user's claim, in a folder where only a file's owner may remove it; or no claim at all.
+            with suppress(PermissionError, IsADirectoryError):
+                held.unlink(missing_ok=True)
+
+
+def _claims_in(folder: Path) -> list[str]:
+    with _held(folder, LOCK) as held:
+        return sorted(name for name in os.listdir(held.parent) if name.endswith(".json"))
 
 
 @contextmanager
-def _claim_of(path: Path) -> Iterator[tuple[Claim | None, bool]]:
+def _claim_of(folder: Path, path: Path) -> Iterator[tuple[Claim | None, bool]]:
     """A claim, if it can be read, and whether its run holds it."""
     try:
-        file = path.open("rb")
-    except FileNotFoundError:  # its run has just ended
+        opened = open_own(path, os.O_RDONLY, root=folder, make=False)
+    except OSError as exc:
+        if exc.errno not in NO_CLAIM:
+            raise
         yield None, False
         return
-    with file:
-        is_locked = not _try_lock(file.fileno(), fcntl.LOCK_SH)
+    with os.fdopen(opened, "rb") as file:
+        is_locked = not _try_lock(opened, fcntl.LOCK_SH)
         try:
-            claim = Claim.model_validate_json(file.read())
+            claim = Claim.model_validate_json(file.read(MOST_OWN_BYTES))
         except ValidationError:
             claim = None
         yield claim, is_locked
 
 
 @asynccontextmanager
-async def _turn(folder: Path, place: Path) -> AsyncIterator[None]:
+async def _turn(folder: Path) -> AsyncIterator[None]:
     """Be the only process that reads or changes a folder's claims within the block.
 
     Raises:
         RequestError: Another process keeps the claims locked.
     """
-    deadline = asyncio.get_running_loop().time() + TURN_SECONDS
-    while (lock := _take_turn(folder, place)) is None:
+    deadline, path = asyncio.get_running_loop().time() + TURN_SECONDS, folder / OWN_FOLDER / FOLDER / LOCK
+    while (lock := _take_turn(folder)) is None:
         if asyncio.get_running_loop().time() > deadline:
             raise RequestError(
-                f"{place / LOCK} has been locked by another process for {TURN_SECONDS:g} s; expected milliseconds. "
-                f"Continue or end that process (fuser {place / LOCK})"
+                f"{path} has been locked by another process for {TURN_SECONDS:g} s; expected milliseconds. "
+                f"Continue or end that process (fuser {path})"
             )
         await asyncio.sleep(LOOK_SECONDS)
     try:
@@ -204,21 +221,24 @@ async def _turn(folder: Path, place: Path) -> AsyncIterator[None]:
         os.close(lock)
 
 
-def _take_turn(folder: Path, place: Path) -> int | None:
+def _take_turn(folder: Path) -> int | None:
     """Lock a folder's claims; None where another process has the lock, or has just removed it."""
     mode = _mode(folder)
-    for path in (place.parent, place):
-        with suppress(FileExistsError):
-            path.mkdir()
-            _set_mode(path, mode)
+    for path in (folder / OWN_FOLDER, folder / OWN_FOLDER / FOLDER):
+        with suppress(FileExistsError, FileNotFoundError), held_path(path, root=folder) as held:
+            held.mkdir()
+            _set_mode(made := os.open(held, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC), mode)
+            os.close(made)
     try:
-        lock = _open(place / LOCK, mode)
+        with _held(folder, LOCK) as held:
+            lock = _open(held, mode)
     except FileNotFoundError:
         return None
     try:
         # Another run may have removed this file after it was opened here.
-        if _try_lock(lock, fcntl.LOCK_EX) and os.path.samestat(os.fstat(lock), os.stat(place / LOCK)):
-            return lock
+        with _held(folder, LOCK) as held:
+            if _try_lock(lock, fcntl.LOCK_EX) and os.path.samestat(os.fstat(lock), held.lstat()):
+                return lock
     except FileNotFoundError:
         pass
     except BaseException:
@@ -236,19 +256,21 @@ def _try_lock(file: int, kind: int) -> bool:
     return True
 
 
-def _tidy(place: Path) -> None:
+def _tidy(folder: Path) -> None:
     """Remove the folder of claims if no other run has claims in it; a failure does no harm."""
     with suppress(OSError):
-        lock = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            if not _try_lock(lock, fcntl.LOCK_EX) or any(place.glob("*.json")):
-                return
-            if os.path.samestat(os.fstat(lock), os.stat(place / LOCK)):
-                os.unlink(place / LOCK)
-        finally:
-            os.close(lock)
-        place.rmdir()
-        place.parent.rmdir()
+        with _held(folder, LOCK) as held:
+            lock = os.open(held, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                if not _try_lock(lock, fcntl.LOCK_EX) or _claims_in(folder):
+                    return
+                if os.path.samestat(os.fstat(lock), held.lstat()):
+                    held.unlink()
+            finally:
+                os.close(lock)
+        for path in (folder / OWN_FOLDER / FOLDER, folder / OWN_FOLDER):
+            with held_path(path, root=folder) as held:
+                held.rmdir()
 
 
 def _mode(folder: Path) -> int:
@@ -256,16 +278,17 @@ def _mode(folder: Path) -> int:
     return stat.S_IMODE(folder.stat().st_mode)
 
 
-def _set_mode(path: Path, mode: int) -> None:
+def _set_mode(file: int, mode: int) -> None:
     with suppress(OSError):  # a file system without rights
-        path.chmod(mode)
+        os.fchmod(file, mode)
 
 
 def _open(path: Path, mode: int) -> int:
-    """Open a file, and make it if it does not exist. No child inherits it (O_CLOEXEC)."""
+    """Open a file that is no link, and make it if it does not exist. No child inherits it (O_CLOEXEC)."""
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        return os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(path, flags)
     except FileNotFoundError:
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
-        _set_mode(path, mode & 0o666)
+        file = os.open(path, flags | os.O_CREAT, 0o600)
+        _set_mode(file, mode & 0o666)
         return file

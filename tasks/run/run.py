@@ -52,7 +52,7 @@ class Run:
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
-        self.companions = Companions(self.outputs, api.log)
+        self.companions = Companions(self.outputs, job.input_rules.written, api.log)
         """Further files that commands named after their outputs."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""

@@ -17,8 +17,10 @@ from prefect.states import Pending
 
 from farm.here import start_flow
 from flows.render import render_job
-from testbed.jobs import make_job, write_job
+from testbed.jobs import make_job, moving_job, write_job
 from testbed.video import Clip, read_numbers, write_clip
+from tests.command import helios_job, start_helios_job, until
+from tests.conftest import ProcessesOf
 from tests.running import eventually, leftovers, render, report_of, resume
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -154,6 +156,68 @@ async def test_a_folder_that_is_swapped_for_a_link(tmp_path: Path) -> None:
     assert "-attempt-" in copied.name
 
 
+SWAP = "mv .helios old; ln -s {elsewhere} .helios"
+LOG = "echo begun; until ls .helios/logs/*/chunk-0*; do sleep 0.05; done; for d in .helios/logs/*; do "
+"""Prints, waits for the log of that, and does something in the folder of logs `$d`."""
+ONCE = f'test -e once || {{ touch once; {LOG} %s "$d/chunk-0.attempt-2.log"; done; exit 3; }}; echo again; '
+"""Fails at the first time, and has put something in the place of the second attempt's log."""
+BESIDE = 'p="${5%.mp4}"; '
+"""In the words after a command, the name of its output without the extension."""
+LINKS: dict[str, tuple[str, str, dict[str, Any], str]] = {
+    "the video, to a file": ("ln -s {elsewhere}/theirs video.mp4; ", "", {}, "Completed"),
+    "the video, to a folder": ("", "ln -s {elsewhere} video.mp4", {"overwrite": True}, "Completed"),
+    "the video, to nowhere": ("ln -s {elsewhere}/made video.mp4; ", "", {}, "Completed"),
+    "the video's folder": ("", "mv sub old; ln -s {elsewhere} sub", {"output_file": "sub/video.mp4"}, "sub is a link"),
+    ".helios": ("", f"{SWAP}; echo x", {}, ".helios is a link"),
+    ".helios, before an audit": ("", SWAP, {"audit": 1.0}, "The audit failed"),
+    ".helios, to nowhere": ("", "mv .helios old; ln -s {elsewhere}/made .helios", {}, "Completed"),
+    ".helios, before a replaced video": (f"{SWAP}; echo x > video.mp4; ", "", {}, ".helios is a link"),
+    "a log": (ONCE % "ln -s {elsewhere}/theirs", "", {"retries": 1}, "symbolic links"),
+    "a log, by a hard link": (ONCE % "ln {elsewhere}/theirs", "", {"retries": 1}, "second name"),
+    "a log, by a pipe": (ONCE % "mkfifo", "", {"retries": 1}, "Completed"),
+    "a companion": ("", f"{BESIDE} ln -s {{elsewhere}}/theirs $p.wav; ln -s {{elsewhere}} $p-depth", {}, "Completed"),
+    "in a companion's place": (
+        "ln -s {elsewhere}/theirs c0.wav; ln -s {elsewhere} c0-depth; ", f"{BESIDE} touch $p.wav; mkdir $p-depth", {},
+        "Completed",
+    ),
+    "a failed companion": (
+        "ln -s {elsewhere} link; ", f"{BESIDE} mkdir $p-x; ln -s {{elsewhere}} $p-x/in; exit 3", {}, "Failed",
+    ),
+    "an audit's pictures": (
+        f"{LOG} for k in accepted second; do ln -s {{elsewhere}}/theirs $d/chunk-0.audit-1-$k.png; done; done; ",
+        "", {"audit": 1.0}, "The audit failed",
+    ),
+}  # fmt: skip
+"""By what becomes a link: what a command does before its work, and after it, the request, and the run's end."""
+FAST = {"the video, to a file", "the video's folder", ".helios", "a log, by a pipe", "an audit's pictures"}
+
+
+@pytest.mark.parametrize("what", [pytest.param(one, marks=[] if one in FAST else pytest.mark.slow) for one in LINKS])
+async def test_nothing_is_written_behind_a_link(tmp_path: Path, what: str) -> None:
+    """Whatever a command makes a link of, what the run writes and removes stays in the job directory."""
+    folder, elsewhere = tmp_path / "job", tmp_path / "elsewhere"
+    (folder / "sub").mkdir(parents=True)
+    (elsewhere / "logs").mkdir(parents=True)
+    for theirs in (elsewhere / "theirs", elsewhere / "logs" / "theirs"):
+        theirs.write_text("safe")
+    before, after, asked, ends = LINKS[what]
+    job = make_job((5, 5), name="c{index}", outputFile="video.mp4")
+    if "audit" in asked:
+        job = moving_job("--fault", "clock", "--only", "0", frames=8, chunks=2)
+    words = shlex.split(job["chunks"][0]["command"])
+    line = f'{before}"$@" && {{ {after or ":"}; }}'.replace("{elsewhere}", str(elsewhere))
+    job["chunks"][0]["command"] = shlex.join(["sh", "-c", line, "link", *words])
+    state, _ = await render(folder, job, **asked)
+    assert ends in f"{state.name}: {state.message}"
+    assert {path: path.read_text() for path in elsewhere.rglob("*") if path.is_file()} == dict.fromkeys(
+        (elsewhere / "theirs", elsewhere / "logs" / "theirs"), "safe"
+    )
+    assert sorted(os.listdir(elsewhere)) == ["logs", "theirs"]
+    is_there = any(path.is_symlink() or path.is_fifo() for path in folder.rglob("*"))
+    assert is_there or "overwrite" in asked or (elsewhere / "theirs").stat().st_nlink == 2, "it was not tried"
+    assert leftovers(folder) == []
+
+
 async def test_outputs_that_would_replace_what_is_read(tmp_path: Path) -> None:
     """An output with the document's name, and a .helios that is a link, are refused before anything runs."""
     job = make_job((5,), name="c{index}")
@@ -171,7 +235,10 @@ async def test_outputs_that_would_replace_what_is_read(tmp_path: Path) -> None:
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", [pytest.param("request", marks=pytest.mark.slow), "rehearsal"])
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param("request", marks=pytest.mark.slow), pytest.param("rehearsal", marks=pytest.mark.slow), "join"],
+)
 async def test_a_sound_file_without_end(tmp_path: Path, moment: str) -> None:
     """A run that reads a sparse sound file of 400 GB ends when it is cancelled, and leaves no reader and no file."""
     sound, job = tmp_path / "sound.mp3", make_job((5, 5), name="c{index}")
@@ -180,9 +247,7 @@ async def test_a_sound_file_without_end(tmp_path: Path, moment: str) -> None:
         os.truncate(sound, 400 * 10**9)
     else:
         _write_mp3(sound)
-        command = shlex.split(job["chunks"][0]["command"])
-        swap = f'"$@" && truncate -s 0 {sound} && truncate -s 400000000000 {sound}'
-        job["chunks"][0]["command"] = shlex.join(["sh", "-c", swap, "swap", *command])
+        _take_the_end(sound, job["chunks"][0 if moment == "rehearsal" else 1])
     path = write_job(tmp_path, job)
     asked = {"job": str(path), "audio_file": str(sound), "output_file": "video.mp4", "concurrency": 1}
     async with get_client() as client:
@@ -194,6 +259,35 @@ async def test_a_sound_file_without_end(tmp_path: Path, moment: str) -> None:
     assert not await _is_read(sound)
     assert leftovers(tmp_path) == []
     assert not (tmp_path / "video.mp4").exists()
+
+
+@pytest.mark.slow
+def test_sigterm_while_a_video_is_joined(tmp_path: Path, processes_of: ProcessesOf) -> None:
+    """A command that is told to end while it joins ends, and leaves no process and no file; the job can be resumed."""
+    sound, job = tmp_path / "sound.mp3", make_job((5, 5), name="c{index}", id=f"joined {tmp_path}")
+    _write_mp3(sound)
+    _take_the_end(sound, job["chunks"][1])
+    words = ("run", write_job(tmp_path, job), "--audio", sound, "--output", "video.mp4", "--concurrency", "1")
+    running = start_helios_job(*words)
+    until(lambda: running.poll() is not None or any("-stitch-" in path.name for path in tmp_path.iterdir()))
+    assert running.poll() is None, running.communicate()
+    running.terminate()
+    out, errors = running.communicate(timeout=120)
+    assert running.returncode not in {0, None}, out + errors
+    until(lambda: not processes_of(tmp_path))
+    assert leftovers(tmp_path) == []
+    assert not (tmp_path / "video.mp4").exists()
+    _write_mp3(sound)
+    done = helios_job(*words)
+    assert done.returncode == 0, done.stderr
+    assert "2 chunks were accepted by an earlier run" in done.stdout + done.stderr
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
+
+
+def _take_the_end(sound: Path, chunk: dict[str, Any]) -> None:
+    """Have a chunk's command make a sound file one of 400 GB, after its work."""
+    swap = f'"$@" && truncate -s 0 {sound} && truncate -s 400000000000 {sound}'
+    chunk["command"] = shlex.join(["sh", "-c", swap, "swap", *shlex.split(chunk["command"])])
 
 
 def _write_mp3(path: Path) -> None:

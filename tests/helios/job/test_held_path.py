@@ -7,7 +7,7 @@ import pytest
 
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
-from helios.job.file_digests import replace_json
+from helios.job.file_digests import read_json, replace_json
 from helios.job.held_path import MOST_OPEN, HeldFolders, LinkedFolderError, held_path, make_folder, open_own
 from helios.job.own_outputs import OwnOutputs, check_outputs_are_not_read
 
@@ -70,22 +70,52 @@ def test_files_of_its_own_are_no_links(root: Path) -> None:
     (root / "out.mp4").write_text("output")
     with pytest.raises(OSError, match="symbolic links"):
         open_own(root / ".helios" / "logs" / "run" / "chunk.log", os.O_WRONLY | os.O_APPEND, root=root)
-    OwnOutputs(root, "run").note(root / "out.mp4")
+    outputs = OwnOutputs(root, "run")
+    outputs.note(root / "out.mp4")  # in a file of its own, which replaced the link
+    assert outputs.is_own(root / "out.mp4")
+    (root / "theirs.mp4").write_text("theirs")
     (root / ".helios" / "inputs").symlink_to(victim.parent)
     (root / ".helios" / "replaced").symlink_to(victim.parent)
     with pytest.raises(LinkedFolderError):
         replace_json(root / ".helios" / "inputs" / "victim", {})
     with pytest.raises(LinkedFolderError):
-        OwnOutputs(root, "run").set_aside(root / "out.mp4")
-    assert (victim.read_text(), (root / "out.mp4").read_text()) == ("safe", "output")
+        outputs.set_aside(root / "theirs.mp4")
+    assert (victim.read_text(), (root / "theirs.mp4").read_text()) == ("safe", "theirs")
     assert [path.name for path in victim.parent.iterdir()] == ["victim"]
 
 
+def test_files_of_its_own_are_files_of_one_name(root: Path) -> None:
+    """A pipe is not waited for, a file with a second name is not written to, and a huge one is not read."""
+    own, victim = root / ".helios", _elsewhere(root / "a") / "victim"
+    (own / "inputs").mkdir(parents=True)
+    victim.write_text("safe")
+    os.mkfifo(own / "pipe")
+    (own / "hard").hardlink_to(victim)
+    for name, what in (("pipe", "No regular file|No such device"), ("hard", "second name")):
+        with pytest.raises(OSError, match=what):
+            open_own(own / name, os.O_WRONLY | os.O_TRUNC, root=root)
+    for notes in (own / "outputs.jsonl", own / "inputs" / "digests.json"):
+        os.mkfifo(notes)
+    (root / "out.mp4").write_text("output")
+    assert read_json(own / "inputs" / "digests.json") == {}
+    OwnOutputs(root, "run").note(root / "out.mp4")
+    (own / "copy").hardlink_to(own / "outputs.jsonl")
+    before = (own / "copy").read_bytes()
+    (root / "more.mp4").write_text("output")
+    OwnOutputs(root, "run").note(root / "more.mp4")
+    later = OwnOutputs(root, "run")
+    assert [later.is_own(root / name) for name in ("out.mp4", "more.mp4")] == [True, True]
+    assert ((own / "copy").read_bytes(), victim.read_text()) == (before, "safe")
+    os.truncate(own / "outputs.jsonl", 400 * 10**9)
+    assert not OwnOutputs(root, "run").is_own(root / "out.mp4")
+
+
+@pytest.mark.parametrize("leads", [".", "nowhere"])
 @pytest.mark.parametrize("name", [".helios", ".helios/logs", ".helios/inputs"])
-def test_a_link_in_the_place_of_its_own_folder(root: Path, name: str) -> None:
-    """A job directory whose .helios is a link, or has one, is refused before anything runs."""
+def test_a_link_in_the_place_of_its_own_folder(root: Path, name: str, leads: str) -> None:
+    """A job directory whose .helios is a link, or has one, is refused before anything runs; also one to nowhere."""
     (root / name).parent.mkdir(exist_ok=True)
-    (root / name).symlink_to(_elsewhere(root / "a"))
+    (root / name).symlink_to(_elsewhere(root / "a") / leads)
     with pytest.raises(RequestError, match="own files would be written there"):
         JobDirectory(root).check_own_folders(root)
 

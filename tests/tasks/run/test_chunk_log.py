@@ -1,6 +1,7 @@
 """The output of a command: whole in a file, and a bounded part in Prefect's log."""
 
 import asyncio
+import resource
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,12 @@ async def test_lines_that_come_together_are_one_record(tmp_path: Path) -> None:
     assert said[1:] == ["the last"]
 
 
-async def test_a_full_disk_has_a_name() -> None:
+async def test_a_full_disk_has_a_name(tmp_path: Path) -> None:
     """Where the file can't be written, the error names it: it tells which disk is full."""
-    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
-        logged(Path("/dev/full"), 3)
+    before, path = resource.getrlimit(resource.RLIMIT_FSIZE), tmp_path / "chunk.log"
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match=f"File too large: '{path}'"):
+            logged(path, 3)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -215,8 +215,40 @@ async def test_a_place_for_claims_that_cannot_be_used(tmp_path: Path) -> None:
     """A job is refused if claims can't be kept in its folder, since other jobs could write there unseen."""
     (tmp_path / ".helios").mkdir()
     (tmp_path / ".helios" / "claims").write_text("a file")
-    with pytest.raises(RequestError, match=r"can't be claimed for this job: Not a directory: .*claims"):
+    with pytest.raises(RequestError, match=r"can't be claimed for this job: claims is no folder, and was expected"):
         await is_free(prepared(tmp_path))
+
+
+@pytest.mark.parametrize("name", [".helios", ".helios/claims"])
+async def test_claims_behind_a_link(tmp_path: Path, name: str) -> None:
+    """A job is refused where claims lie behind a link, also beside a video elsewhere; nothing there is changed."""
+    elsewhere, videos = tmp_path / "elsewhere", tmp_path / "videos"
+    for folder in (elsewhere / "claims", (videos / name).parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    for theirs in (elsewhere / "theirs.json", elsewhere / "claims" / "theirs.json"):
+        theirs.write_text("{}")
+    (videos / name).symlink_to(elsewhere)
+    before = sorted(elsewhere.rglob("*"))
+    with pytest.raises(RequestError, match="is a link, and was expected to be a folder"):
+        await is_free(prepared(tmp_path / "job", output_file=str(videos / "video.mp4")))
+    assert sorted(elsewhere.rglob("*")) == before
+
+
+async def test_what_is_no_claim(tmp_path: Path) -> None:
+    """Links, pipes, folders and files without end among the claims are not followed, waited for or read."""
+    place, elsewhere = tmp_path / ".helios" / "claims", tmp_path / "elsewhere"
+    (place / "folder.json").mkdir(parents=True)
+    elsewhere.write_text("safe")
+    (place / "link.json").symlink_to(elsewhere)
+    os.mkfifo(place / "pipe.json")
+    (place / "nothing.json").symlink_to(tmp_path / "nowhere")
+    assert await is_free(prepared(tmp_path))
+    assert (elsewhere.read_text(), sorted(os.listdir(place))) == ("safe", ["folder.json", "lock"])
+    (place / "lock").unlink()
+    (place / "lock").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(RequestError, match="can't be claimed for this job: Too many levels of symbolic links"):
+        await is_free(prepared(tmp_path))
+    assert not (tmp_path / "nowhere").exists()
 
 
 async def test_a_file_system_without_locks(
