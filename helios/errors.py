@@ -15,8 +15,8 @@
     │   │   └── OutputError           it exited 0, but what it wrote is not what was ordered
     │   │       └── MisfitError       it is of another kind than the outputs before
     │   └── WorkerUnavailableError    the environment failed: retried within a bound of its own
-    │       └── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
-    ├── StitchCancelledError          a stitch was asked to stop
+    │       ├── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
+    │       └── UnansweredError       (storage) a server did not answer in time
     ├── VerificationStoppedError      a verification was asked to stop
     ├── HashingStoppedError           the hashing of input files was asked to stop
     ├── AttemptFailedError            (tasks) an attempt's HeliosError, counted and put into words
@@ -28,8 +28,8 @@
     └── ServerStartError              (farm) a Prefect server did not start, or the configured one can't be used
 
 A kind answers what to do about an attempt that failed: whether and within which bound the chunk is tried again,
-and whether there is a log of its command. The last nine classes have no kind, because that question is not asked of
-them: a stitch, a verification or a hashing that was told to stop has not failed, an AttemptFailedError has been counted
+and whether there is a log of its command. The last eight classes have no kind, because that question is not asked of
+them: a verification or a hashing that was told to stop has not failed, an AttemptFailedError has been counted
 already, a job that ended has no further attempt, and a Prefect server is started before any job.
 
 Every message says what failed, with the value, what was expected, and what to do.

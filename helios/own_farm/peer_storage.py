@@ -79,11 +79,13 @@ class PeerStorage(Storage):
         await self._ask("storage_end", upload=upload, sha256=digest.hexdigest())
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest.hexdigest())
 
-    async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
+    async def download(
+        self, key: str, path: Path, *, expected: Artifact | None = None, most: int | None = None
+    ) -> Artifact:
         """Fetch a file in pieces; it appears when it is whole."""
         temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
         try:
-            digest, size = await self._receive_into(check_key(key), temporary)
+            digest, size = await self._receive_into(check_key(key), temporary, expected.bytes if expected else most)
             if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
                 raise WorkerUnavailableError(f"{self.url_of(key)} arrived damaged, or was replaced")
             temporary.replace(path)
@@ -91,10 +93,12 @@ class PeerStorage(Storage):
             temporary.unlink(missing_ok=True)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
-    async def _receive_into(self, key: str, path: Path) -> tuple[str, int]:
+    async def _receive_into(self, key: str, path: Path, most: int | None) -> tuple[str, int]:
         digest, size = hashlib.sha256(), 0
         with path.open("wb") as file:
-            while piece := await self._ask("storage_piece", key=key, offset=size):
+            while most is None or size <= most:
+                if not (piece := await self._ask("storage_piece", key=key, offset=size)):
+                    break
                 digest.update(piece)
                 size += file.write(piece)
         return digest.hexdigest(), size

@@ -45,14 +45,6 @@ class HashedParts:
             yield part
             part = following
 
-    def only(self) -> bytes:
-        """All parts as one.
-
-        Raises:
-            OutputError: As above.
-        """
-        return b"".join(self)
-
     @property
     def sha256(self) -> str:
         """Digest of the parts so far, in hexadecimal."""

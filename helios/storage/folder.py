@@ -5,23 +5,22 @@ or from the standard chain of the platform: environment variables, container and
 application default credentials.
 """
 
-import asyncio
 import hashlib
 import os
-import threading
 import uuid
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import obstore
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
+from helios.regular_file import open_regular
 from helios.storage.digest import HashedParts
+from helios.storage.exchanges import Exchange, Exchanges
 from helios.storage.local_folder import path_of, remove_empty_folders, remove_file
 from helios.storage.persistent import persistent
 from helios.storage.stores import (
@@ -35,9 +34,8 @@ from helios.storage.stores import (
 )
 from helios.storage.urls import check_key, is_within, join_url, split_url
 
-T = TypeVar("T")
-PIECE_BYTES = 1024 * 1024
-"""A download is hashed and written in pieces of this size."""
+AS_IT_COMES = 1
+"""Bytes of a download's piece: each is hashed and written when it is there, and a trickle is noticed."""
 PART_BYTES = 8 * 1024 * 1024
 """Larger files are uploaded in parts of this size, `PARTS_AT_ONCE` at a time."""
 PARTS_AT_ONCE = 4
@@ -46,10 +44,8 @@ TRANSFERS_AT_ONCE = 16
 KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
 CALLS_AT_ONCE = 32  # about small objects
-# Threads, and not obstore's own coroutines: a cancelled coroutine goes on in the library's runtime, and
-# when it then ends after the event loop, or the interpreter, it takes the process with it (SIGABRT, seen).
-_TRANSFERS = ThreadPoolExecutor(TRANSFERS_AT_ONCE, thread_name_prefix="transfer")
-_CALLS = ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="storage")
+_TRANSFERS = Exchanges(TRANSFERS_AT_ONCE, "transfer")
+_CALLS = Exchanges(CALLS_AT_ONCE, "storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 
@@ -105,40 +101,51 @@ class Storage:
         Raises:
             OutputError: It has another digest; nothing was stored.
         """
+        exchange = Exchange(self.url_of(key))
 
         def put() -> tuple[str, int]:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 parts = HashedParts(file, part_bytes=PART_BYTES, expected=expected)
-                content = parts.only() if os.fstat(file.fileno()).st_size <= PART_BYTES else iter(parts)
+                is_small = os.fstat(file.fileno()).st_size <= PART_BYTES
+                content = b"".join(_counted(parts, exchange)) if is_small else _counted(parts, exchange)
                 with store_errors("written", self.url_of(key)):
                     obstore.put(
                         self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
                     )
             return parts.sha256, parts.size
 
-        digest, size = await _in(_TRANSFERS, put)
+        digest, size = await _TRANSFERS.run(exchange, put)
         return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
 
     @persistent
-    async def download(self, key: str, path: Path, *, expected: Artifact | None = None) -> Artifact:
+    async def download(
+        self, key: str, path: Path, *, expected: Artifact | None = None, most: int | None = None
+    ) -> Artifact:
         """Fetch a file; it appears under its name when it is whole and has the expected digest.
+
+        Args:
+            key: Its key.
+            path: Its name here.
+            expected: What it must be; None for anything.
+            most: Bytes after which no more is read, so that it is not what the caller expects.
 
         Raises:
             FileNotFoundError: There is no such key.
             WorkerUnavailableError: What arrived is not what was expected.
         """
         temporary = path.with_name(f".{path.name[-64:]}.{uuid.uuid4().hex[:12]}")
-        stop = threading.Event()
-
-        most = expected.bytes if expected else None
+        exchange, most = Exchange(self.url_of(key)), expected.bytes if expected else most
 
         def get() -> tuple[str, int]:
-            with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
-                return self._receive(key, file.write, stop, most=most)
+            try:
+                with store_errors("read", self.url_of(key)), temporary.open("wb", buffering=0) as file:
+                    return self._receive(key, file.write, exchange, most=most)
+            finally:
+                if exchange.is_over:  # it may have been made after it was removed
+                    remove_file(temporary)
 
-        work = _in(_TRANSFERS, get)
         try:
-            digest, size = await work
+            digest, size = await _TRANSFERS.run(exchange, get)
             arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest)
             if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
                 raise WorkerUnavailableError(
@@ -147,9 +154,6 @@ class Storage:
                 )
             temporary.replace(path)
         finally:
-            stop.set()
-            if not work.done():  # cancelled, the thread may be at it still, for a piece
-                work.add_done_callback(lambda _: remove_file(temporary))
             temporary.unlink(missing_ok=True)
         return arrived
 
@@ -160,24 +164,21 @@ class Storage:
         Raises:
             FileNotFoundError: There is no such key.
         """
-        stop = threading.Event()
-        try:
-            return await _in(_TRANSFERS, partial(self._receive, key, len, stop))
-        finally:
-            stop.set()
+        exchange = Exchange(self.url_of(key))
+        return await _TRANSFERS.run(exchange, partial(self._receive, key, len, exchange))
 
     def _receive(
-        self, key: str, take: Callable[[Any], int], stop: threading.Event, *, most: int | None = None
+        self, key: str, take: Callable[[Any], int], exchange: Exchange, *, most: int | None = None
     ) -> tuple[str, int]:
         """Read an object piece by piece, until it has `most` bytes; its digest and size. `take` returns a length."""
-        digest, size = hashlib.sha256(), 0
+        digest = hashlib.sha256()
         with store_errors("read", self.url_of(key)):
-            for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=PIECE_BYTES):
-                if stop.is_set() or (most is not None and size > most):
+            for piece in obstore.get(self._store, check_key(key)).stream(min_chunk_size=AS_IT_COMES):
+                if exchange.is_over or (most is not None and exchange.bytes > most):
                     break
                 digest.update(piece)
-                size += take(piece)
-        return digest.hexdigest(), size
+                exchange.bytes += take(piece)
+        return digest.hexdigest(), exchange.bytes
 
     @persistent
     async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
@@ -186,6 +187,7 @@ class Storage:
         Raises:
             RequestError: It has more than `limit` bytes.
         """
+        exchange = Exchange(self.url_of(key))
 
         def get() -> bytes | None:
             with store_errors("read", self.url_of(key)):
@@ -196,9 +198,9 @@ class Storage:
                     return None
                 if answer.meta["size"] > limit:
                     raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
-                return bytes(answer.bytes())
+                return b"".join(_counted(answer.stream(min_chunk_size=AS_IT_COMES), exchange))
 
-        return await _in(_CALLS, get)
+        return await _CALLS.run(exchange, get)
 
     @persistent
     async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
@@ -218,7 +220,7 @@ class Storage:
                 obstore.put(self._store, check_key(key), data, mode="create" if once else "overwrite")
 
         try:
-            await _in(_CALLS, put)
+            await _CALLS.run(Exchange(self.url_of(key), size=len(data)), put)
         except (ObjectExistsError, WorkerUnavailableError) as exc:
             # The object may be ours: the server's answer to this call, or to the first of two tries, may be lost.
             found = await self.read(key) if once else None
@@ -250,7 +252,7 @@ class Storage:
                     check_bucket(exc, self.url)
                     return None
 
-        return await _in(_CALLS, head)
+        return await _CALLS.run(Exchange(self.url_of(key)), head)
 
     async def entries(self, folder: str = "") -> AsyncIterator[StoredObject]:
         """Every object below a folder."""
@@ -262,7 +264,7 @@ class Storage:
                     return None
                 return [StoredObject(meta["path"], meta["size"], meta["last_modified"]) for meta in batch]
 
-        while (batch := await _in(_CALLS, take)) is not None:
+        while (batch := await _CALLS.run(Exchange(self.url), take)) is not None:
             for entry in batch:
                 yield entry
 
@@ -290,8 +292,17 @@ class Storage:
             with store_errors("deleted", self.url_of(keys[0])):
                 obstore.delete(self._store, keys)
 
-        await _in(_CALLS, delete)
+        await _CALLS.run(Exchange(self.url_of(keys[0])), delete)
 
 
-def _in(threads: ThreadPoolExecutor, work: Callable[[], T]) -> asyncio.Future[T]:
-    return asyncio.get_running_loop().run_in_executor(threads, work)
+def _counted(pieces: Iterable[Any], exchange: Exchange) -> Iterator[bytes]:
+    """The pieces of what passes in an exchange.
+
+    Raises:
+        ConnectionAbortedError: Nobody waits for it any more.
+    """
+    for piece in pieces:
+        if exchange.is_over:
+            raise ConnectionAbortedError
+        exchange.bytes += len(piece)
+        yield bytes(piece)

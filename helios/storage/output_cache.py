@@ -109,7 +109,7 @@ class OutputCache:
             Whether `path` is the output now. If not, the entry was torn and is removed, and there is nothing at `path`.
         """
         try:
-            arrived = await self.storage.download(output_key(key, entry.sha256), path)
+            arrived = await self.storage.download(output_key(key, entry.sha256), path, most=entry.bytes)
         except FileNotFoundError:
             await self.remove(key)
             return False

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from helios.errors import WorkerUnavailableError
+from helios.storage.exchanges import UnansweredError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,6 +22,8 @@ def persistent(method: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corou
         for pause in PAUSES_SECONDS:
             try:
                 return await method(*args, **kwargs)
+            except UnansweredError:
+                raise  # it has had its time
             except WorkerUnavailableError:
                 await asyncio.sleep(pause)
         return await method(*args, **kwargs)

@@ -17,7 +17,8 @@ from helios.errors import FULL, HeliosError, RequestError, WorkerUnavailableErro
 from helios.storage.urls import split_url
 
 TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "30m"}
-"""Timeouts of a request. The total is for the largest file; a silence of 60 s ends a dead request."""
+"""Timeouts of a request. The total is for the largest file; a silence of 60 s ends a dead request. Who waits for it has
+a shorter deadline: `helios.storage.exchanges`."""
 RETRIES: dict[str, Any] = {"max_retries": 3}
 """Retries of a request that met a busy or a broken server, with pauses from 0.1 s up."""
 
