@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import shlex
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -90,7 +89,7 @@ async def _alone(folder: Path, spec: JobSpec, *, changed: int) -> dict[str, floa
     inputs = [StitchInput(folder / one.output_file, one.frame_count, f"chunk {one.id}") for one in spec.chunks]
     await asyncio.to_thread(
         FfmpegStitcher().stitch, inputs, folder / "alone-joined.mp4", fps=spec.metadata.fps,
-        temporary=folder / "alone-part.mp4", stop=threading.Event(),
+        temporary=folder / "alone-part.mp4",
     )  # fmt: skip
     joined = time.perf_counter()
     return {VIDEO: joined - began, CHUNK: rendered - began, STITCH: joined - rendered}

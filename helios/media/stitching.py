@@ -7,15 +7,13 @@ concat demuxer).
 
 import hashlib
 import os
-import threading
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
-from helios.errors import ExpectedError, OutputError
+from helios.errors import OutputError
 from helios.media.accepted_file import StitchInput, open_in_turn
 from helios.media.chunk_file import ChunkFile
 from helios.media.containers import container_of
@@ -26,15 +24,14 @@ from helios.media.write_errors import write_errors
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.report import OutputReport
 
-__all__ = ["FfmpegStitcher", "StitchCancelledError", "StitchInput", "VideoStitcher"]
+__all__ = ["FfmpegStitcher", "StitchInput"]
 
 
-class StitchCancelledError(ExpectedError):
-    """The stitch was asked to stop before its end."""
+class FfmpegStitcher:
+    """Joins chunk outputs by FFmpeg's libraries: remuxes the video, encodes the sound once.
 
-
-class VideoStitcher(Protocol):
-    """Joins chunk outputs. Blocking: call it in a thread."""
+    Blocking, without a way to stop it: call it in a process that can be ended (`helios.processes.reader`).
+    """
 
     def stitch(
         self,
@@ -46,7 +43,6 @@ class VideoStitcher(Protocol):
         sound: AudioParameters | None = None,
         delivery: Delivery = NO_DELIVERY,
         temporary: Path | None = None,
-        stop: threading.Event | None = None,
     ) -> OutputReport:
         """Write the inputs, in their order, into `output`.
 
@@ -60,33 +56,13 @@ class VideoStitcher(Protocol):
             sound: Format of the chunks' own sound, for chunks of which the first has none.
             delivery: Fragments, brand and metadata.
             temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
-            stop: Set by another thread to end the stitch early.
 
         Raises:
             OutputError: A chunk is damaged, has another number of frames, does not fit the first, or was changed since
                 it was accepted.
             RequestError: The container or the sound can't be used.
             WorkerUnavailableError: The output can't be written.
-            StitchCancelledError: `stop` was set.
         """
-        ...
-
-
-class FfmpegStitcher:
-    """A `VideoStitcher` on FFmpeg's libraries: remuxes the video, encodes the sound once."""
-
-    def stitch(  # noqa: D102  the contract is on VideoStitcher
-        self,
-        inputs: Sequence[StitchInput],
-        output: Path,
-        *,
-        fps: Fraction,
-        order: SoundOrder = CHUNKS_OWN,
-        sound: AudioParameters | None = None,
-        delivery: Delivery = NO_DELIVERY,
-        temporary: Path | None = None,
-        stop: threading.Event | None = None,
-    ) -> OutputReport:
         container_of(output)
         order.check(output)
         frames = sum(chunk.frames for chunk in inputs)
@@ -94,7 +70,7 @@ class FfmpegStitcher:
         try:
             with (
                 write_errors(output, "one of them"),
-                closing(_chunks(inputs, fps=fps, stop=stop, output=output)) as chunks,
+                closing(_chunks(inputs, fps=fps)) as chunks,
             ):
                 first, chunk = next(chunks)
                 join = Join(
@@ -128,16 +104,12 @@ class FfmpegStitcher:
         )
 
 
-def _chunks(
-    inputs: Sequence[StitchInput], *, fps: Fraction, stop: threading.Event | None, output: Path
-) -> Generator[tuple[StitchInput, ChunkFile], None, None]:
+def _chunks(inputs: Sequence[StitchInput], *, fps: Fraction) -> Generator[tuple[StitchInput, ChunkFile], None, None]:
     """Open every chunk once, in order; after its packets were read, make sure that it was not changed meanwhile."""
     with closing(open_in_turn(inputs)) as opened:
         for part, accepted in opened:
             # All pictures of a file on record were decoded when it was accepted, and compared with its siblings'.
             decode = part is inputs[0] or part.artifact is None
-            if stop is not None and stop.is_set():
-                raise StitchCancelledError(f"Stitching {output.name} was stopped")
             with ChunkFile(part.path, fps=fps, frames=part.frames, file=accepted.file, decode=decode) as chunk:
                 yield part, chunk
             accepted.check_unchanged()

@@ -5,7 +5,6 @@ import resource
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -17,9 +16,11 @@ import numpy as np
 import pytest
 
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
+from helios.media import stitching
+from helios.media.chunk_file import ChunkFile
 from helios.media.containers import check_container
 from helios.media.sound_order import SoundOrder
-from helios.media.stitching import FfmpegStitcher, StitchCancelledError, StitchInput
+from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models.report import OutputReport
 from testbed.video import Clip, accepted, read_frames, read_numbers, read_sound, tone, write_clip, write_tone
 
@@ -220,34 +221,36 @@ def test_a_missing_and_a_truncated_chunk(tmp_path: Path) -> None:
     assert not (tmp_path / "video.mp4").exists()
 
 
-class _Strike(threading.Event):
-    """An event that is never set, and strikes at the second check: the second chunk is hashed and not yet copied."""
+def strike_at_the_second(patch: pytest.MonkeyPatch, strike: Callable[[], object]) -> None:
+    """Do something when the second chunk is hashed, and not yet copied."""
+    strikes: list[Callable[[], object]] = [strike, lambda: None]
 
-    def __init__(self, strike: Callable[[], object]) -> None:
-        super().__init__()
-        self._strikes = [lambda: None, strike]
+    def opened(*args: Any, **words: Any) -> ChunkFile:
+        if strikes:
+            strikes.pop()()
+        return ChunkFile(*args, **words)
 
-    def is_set(self) -> bool:
-        if self._strikes:
-            self._strikes.pop(0)()
-        return False
+    patch.setattr(stitching, "ChunkFile", opened)
 
 
-def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path) -> None:
+def test_a_chunk_that_is_written_to_while_it_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk that changes after its digest was right ends the stitch without a video; the error names the chunk."""
     inputs = chunks(tmp_path, H264)
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
-    strike = _Strike(lambda: inputs[1].path.write_bytes(other.read_bytes()))
+    strike_at_the_second(monkeypatch, lambda: inputs[1].path.write_bytes(other.read_bytes()))
     with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
-        stitch(inputs, tmp_path / "video.mp4", H264, stop=strike)
+        stitch(inputs, tmp_path / "video.mp4", H264)
     assert not (tmp_path / "video.mp4").exists()
 
 
-def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(tmp_path: Path) -> None:
+def test_a_chunk_whose_path_is_given_to_another_file_while_it_is_joined(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The video has the accepted frames, although a chunk's path is given to another file meanwhile."""
     inputs = chunks(tmp_path, H264)
     other = write_clip(tmp_path / "other.mp4", H264, start=900, count=SIZES[1])
-    stitch(inputs, tmp_path / "video.mp4", H264, stop=_Strike(lambda: other.replace(inputs[1].path)))
+    strike_at_the_second(monkeypatch, lambda: other.replace(inputs[1].path))
+    stitch(inputs, tmp_path / "video.mp4", H264)
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
     with pytest.raises(OutputError, match=r"chunk 1: .*c1\.mp4 was changed since it was accepted"):
         stitch(inputs, tmp_path / "again.mp4", H264)
@@ -270,16 +273,6 @@ def test_any_folder_and_name(tmp_path: Path, folder: str) -> None:
     output = tmp_path / folder / 'the "video" of 50 %.mp4'
     stitch(chunks(tmp_path / folder, H264), output, H264)
     assert read_numbers(output) == list(range(30))
-
-
-def test_a_stop_leaves_nothing(tmp_path: Path) -> None:
-    """A stitch that is told to stop ends between two chunks, without a file."""
-    stop = threading.Event()
-    stop.set()
-    inputs = chunks(tmp_path, H264)
-    with pytest.raises(StitchCancelledError):
-        stitch(inputs, tmp_path / "video.mp4", H264, stop=stop)
-    assert sorted(tmp_path.iterdir()) == sorted(part.path for part in inputs)
 
 
 STITCH_PROGRAM = """
