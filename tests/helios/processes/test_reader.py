@@ -103,6 +103,38 @@ async def test_a_picture_of_30000_by_30000(tmp_path: Path) -> None:
         await run_apart(verify_output, path, frames=1, bounds=bounds, **ORDER)
 
 
+def patched(clip: bytes, *changes: tuple[bytes, int, tuple[int, ...]]) -> bytes:
+    """An MP4 file with numbers of 32 bits changed: the box, where in it, and what."""
+    found = bytearray(clip)
+    for box, offset, numbers in changes:
+        struct.pack_into(f">{len(numbers)}I", found, found.index(box) + 4 + offset, *numbers)
+    return bytes(found)
+
+
+SAMPLES = (b"stsz", 4, (1, 2**31 - 1)), (b"stts", 8, (2**31 - 1,))
+GIF = b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 128, 0, 0) + bytes(6)
+BOMBS: dict[str, Callable[[bytes], bytes]] = {
+    "samples.mp4": lambda clip: patched(clip, *SAMPLES),
+    "samples-in-one-chunk.mp4": lambda clip: patched(clip, *SAMPLES, (b"stsc", 8, (1, 2**31 - 1, 1))),
+    "times.mp4": lambda clip: patched(clip, (b"stts", 4, (2**28 - 1,))),
+    "shifts.mp4": lambda clip: patched(clip, (b"ctts", 4, (2**28 - 1,))),
+    "edits.mp4": lambda clip: patched(clip, (b"elst", 8, (1, 2**31 - 1))),
+    "canvas.gif": lambda _: GIF + b"\x2c" + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0) + b"\x02\x02\x44\x01\x00\x3b",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+async def test_a_small_file_that_claims_to_be_large(tmp_path: Path, name: str) -> None:
+    """Two thousand million samples, huge tables, edits and canvases are refused within the bounds, in a line."""
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name](write_clip(tmp_path / "c.mp4", Clip(), start=0, count=12).read_bytes()))
+    bounds = reading_bounds(frames=12, width=64, height=64)
+    with pytest.raises(OutputError) as caught:
+        await run_apart(verify_output, path, frames=12, bounds=bounds, **ORDER)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 LOOPS = """
 import asyncio, sys
 from pathlib import Path
