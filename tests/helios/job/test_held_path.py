@@ -9,6 +9,7 @@ from helios.errors import RequestError
 from helios.job.directory import JobDirectory
 from helios.job.file_digests import read_json, replace_json
 from helios.job.held_path import MOST_OPEN, HeldFolders, LinkedFolderError, held_path, make_folder, open_own
+from helios.job.kept_document import keep_document
 from helios.job.own_outputs import OwnOutputs, check_outputs_are_not_read
 
 
@@ -187,3 +188,19 @@ def test_many_folders_stay_open_for_as_long_as_they_are_in_use(root: Path) -> No
     assert len(os.listdir("/proc/self/fd")) <= before + MOST_OPEN
     del folders
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_document_that_is_kept(root: Path) -> None:
+    """A large document is kept in a file with its content, whatever lay there, and not behind a link."""
+    path = keep_document({"id": "large"}, root)
+    before = path.read_bytes()
+    path.write_text("another document")
+    assert keep_document({"id": "large"}, root).read_bytes() == before
+    path.unlink()
+    path.symlink_to(_elsewhere(root / "a") / "planted")
+    assert keep_document({"id": "large"}, root).read_bytes() == before
+    (root / ".helios").rename(root / "moved")
+    (root / ".helios").symlink_to(_elsewhere(root / "a"))
+    with pytest.raises(RequestError, match="can't be kept"):
+        keep_document({"id": "large"}, root)
+    assert list(_elsewhere(root / "a").iterdir()) == []
