@@ -6,10 +6,11 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 from faults.carry_out import carry_out
 from faults.farm import a_farm, possible_faults
@@ -22,10 +23,10 @@ SHARE_PATIENCE = 4.0
 
 
 async def run_all(
-    scenarios: Sequence[Scenario], *, at_once: int, verbose: bool = False, patience: float = 1.0
-) -> list[Outcome]:
-    """Carry out every job, several at a time; print the problems of a job at once."""
-    outcomes: list[Outcome] = []
+    scenarios: Sequence[Scenario], outcomes: list[Outcome], *, at_once: int, verbose: bool = False,
+    patience: float = 1.0,
+) -> None:  # fmt: skip
+    """Carry out every job, several at a time, and add its outcome; print the problems of a job at once."""
     pending = iter(scenarios)
     started = time.monotonic()
     with_farms = at_once if any(scenario.on_farm for scenario in scenarios) else 0
@@ -47,7 +48,6 @@ async def run_all(
                     print(f"{len(outcomes)} of {len(scenarios)} jobs, {minutes:.1f} min", flush=True)
 
         await asyncio.gather(*(pull() for _ in range(at_once)))
-    return outcomes
 
 
 def main() -> int:
@@ -75,7 +75,13 @@ def main() -> int:
         scenarios = [draw(seed, only=fault, chunks=8, on_farm=on_farm) for seed, fault in enumerate(sorted(possible))]
     # The share runs beside other tests, whose load makes strict time limits meaningless.
     patience = words.patience or (SHARE_PATIENCE if words.share else 1.0)
-    outcomes = asyncio.run(run_all(scenarios, at_once=words.at_once, verbose=len(scenarios) < 30, patience=patience))
+    outcomes: list[Outcome] = []
+    # A shell starts a background job with SIGINT ignored; a bench that is stopped shows what it has seen.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        verbose = len(scenarios) < 30
+        asyncio.run(run_all(scenarios, outcomes, at_once=words.at_once, verbose=verbose, patience=patience))
     print(make_table(outcomes))
     # A fault that did not happen proves nothing.
     missed = sum(not outcome.fired for outcome in outcomes) if words.share else 0
