@@ -146,6 +146,7 @@ async def _await_gone(trial: Trial, stage: Stage) -> None:
     while left := _left(trial, stage):
         if time.monotonic() - started > limit:
             trial.outcome.orphans += len(left)
+            trial.outcome.problems += [f"still there: {_describe(process)}" for process in left]
             return
         await asyncio.sleep(0.02)
     if stage.was_killed and not trial.scenario.on_lambda:
@@ -161,6 +162,13 @@ def _left(trial: Trial, stage: Stage) -> list[psutil.Process]:
     """Processes of the job, and its guardian, which may be about to start a process."""
     guardian = [stage.last_guardian] if stage.last_guardian and is_alive(stage.last_guardian) else []
     return processes_of(trial.mark) + guardian
+
+
+def _describe(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} of {process.ppid()}, {process.status()}: {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:
+        return f"{process.pid}, gone meanwhile"
 
 
 async def _await_end_of_flow(trial: Trial, stage: Stage) -> None:
