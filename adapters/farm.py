@@ -4,22 +4,25 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
+from adapters.farm_cluster.cluster import Cluster
+from adapters.farm_cluster.link import FarmLink
 from adapters.farm_config import FarmConfig, default_folder
-from adapters.farm_placement import Bench, FarmView, choose_node, why_none
-from adapters.remote import AnswerLostError, RemoteAdapter
+from adapters.farm_connection import NodeGoneError, NodeLeftError, connect, let_go, result_of
+from adapters.farm_placement import Bench, FarmView, choose_node, unplaced, why_none
+from adapters.remote import RemoteAdapter
 from helios.diagnosis import Finding, find
 from helios.errors import Failure, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.requires import Requires
 from helios.own_farm.certificates import farm_security
-from helios.own_farm.engine import CONNECT_SECONDS, is_refusal, set_up_engine
+from helios.own_farm.engine import set_up_engine
 from helios.own_farm.join_token import find_token
 from helios.own_farm.node_state import NODES, NodeState, read_nodes
 from helios.own_farm.served_storage import FolderServer, ServedStorage, prepare_folder
@@ -35,10 +38,6 @@ REMEMBERED_SECONDS = 30.0
 """How long a chunk that has ended is still known to be ours, in a node's late report."""
 
 
-class _NodeLeftError(Exception):
-    """What is known of the nodes was older than a node's end."""
-
-
 class FarmAdapter(RemoteAdapter):
     """Hands each chunk to a node that has a slot free.
 
@@ -46,7 +45,7 @@ class FarmAdapter(RemoteAdapter):
         config: Which farm, and how files get there and back.
 
     Raises:
-        RequestError: There is no join token.
+        RequestError: There is no join token, or a cluster can't be asked for nodes from this machine.
     """
 
     config_type: ClassVar[type[BaseModel]] = FarmConfig
@@ -73,17 +72,22 @@ class FarmAdapter(RemoteAdapter):
         self._turns: defaultdict[Requires, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._none_since: dict[Requires, float] = {}
         self._away_since: float | None = None
+        self._cluster: Cluster | None = None
+        if config.cluster is not None:
+            self._cluster = Cluster(config.cluster, self._token, self._link, requires=config.requires)
 
     @property
     def concurrency(self) -> int:
         """Twice what the nodes take that are there now, so that some may join; see `helios.adapter.PlacingAdapter`."""
-        return max(LEAST_AT_ONCE, 2 * sum(node.slots for node in self._nodes))
+        return max(
+            LEAST_AT_ONCE, self._cluster.slots if self._cluster else 0, 2 * sum(node.slots for node in self._nodes)
+        )
 
     async def open(self) -> None:
         """Connect to the scheduler, and begin to hand out files where there is no storage.
 
         Raises:
-            RequestError: The farm has another secret.
+            RequestError: The farm has another secret, or the cluster would take no job for a node.
             WorkerUnavailableError: There is no scheduler at the token's address.
         """
         async with self._opening:
@@ -91,10 +95,22 @@ class FarmAdapter(RemoteAdapter):
                 self._client = await self._connect()
             if self._server is None and isinstance(self.storage, ServedStorage):
                 await self._serve(self.storage)
+            if self._cluster is not None and not self._cluster.is_open:
+                await self._cluster.open()
         await self._look()
 
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Say to a run's log which nodes were asked for; see `helios.adapter.TellingAdapter`."""
+        if self._cluster is not None:
+            self._cluster.say = say
+
     async def aclose(self) -> None:
-        """Give up the connections; nodes end what they still render for this flow."""
+        """Give a cluster's nodes back, and give up the connections; nodes end what they still render for this flow."""
+        if self._cluster is not None:
+            await self._cluster.close()
+        await self._disconnect()
+
+    async def _disconnect(self) -> None:
         async with self._opening:
             client, self._client = self._client, None
             server, self._server = self._server, None
@@ -129,14 +145,16 @@ class FarmAdapter(RemoteAdapter):
 
     async def _try_nodes(self) -> str:
         nodes = await self._look()
-        if reason := why_none(nodes, self.config.requires, version=package_version()):
+        reason = why_none(nodes, self.config.requires, version=package_version())
+        if reason is not None and self._cluster is None:
             raise WorkerUnavailableError(f"{self._place}: {reason}")
-        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time"
+        more = f"; {self._cluster.outlook}" if self._cluster else ""
+        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time{more}"
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         while True:
             async with self._slot(request, record.url) as node:
-                with suppress(_NodeLeftError):
+                with suppress(NodeLeftError):
                     return await self._render_on(node, request)
 
     async def _call_off(self, record: AttemptRecord) -> None:
@@ -150,7 +168,7 @@ class FarmAdapter(RemoteAdapter):
 
         Raises:
             AnswerLostError: The node or the scheduler is gone, and so is the chunk.
-            _NodeLeftError: The node had left before the chunk reached it.
+            NodeLeftError: The node had left before the chunk reached it.
         """
         client = await self._connected()
         key = f"helios-{uuid.uuid4().hex}"
@@ -159,29 +177,16 @@ class FarmAdapter(RemoteAdapter):
             key=key, workers=[node.address], allow_other_workers=False, retries=0,
         )  # fmt: skip
         try:
-            answer = read_answer(await self._result(future, node), source=f"What {node.name} returned")
+            text = await result_of(future, node=node.name, place=self._place)
+            answer = read_answer(text, source=f"What {node.name} returned")
+        except NodeGoneError:
+            self._bench.count(node.name, failed=True, now=time.monotonic())
+            raise
         finally:
             future.release()
         failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
         self._bench.count(node.name, failed=failed, now=time.monotonic())
         return answer
-
-    async def _result(self, future: Any, node: NodeState) -> str:
-        from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
-        from distributed.scheduler import NoValidWorkerError
-
-        try:
-            return str(await future)
-        except NoValidWorkerError:
-            raise _NodeLeftError from None
-        except KilledWorker:
-            self._bench.count(node.name, failed=True, now=time.monotonic())
-            raise AnswerLostError(f"The node {node.name} is gone, with the chunk that it rendered") from None
-        except FutureCancelledError:
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError from None
-            raise AnswerLostError(f"{self._place} is gone, with the chunks that its nodes rendered") from None
 
     @asynccontextmanager
     async def _slot(self, request: ChunkRequest, attempt: str) -> AsyncIterator[NodeState]:
@@ -194,7 +199,8 @@ class FarmAdapter(RemoteAdapter):
         if (task := asyncio.current_task()) is not None:
             self._waiting[attempt] = task
         try:
-            node = await self._free_node(requires, avoid=request.avoid_worker)
+            with self._cluster.waiting(requires) if self._cluster else nullcontext():
+                node = await self._free_node(requires, avoid=request.avoid_worker)
         finally:
             self._waiting.pop(attempt, None)
         self._in_flight[node.address].append(requires)
@@ -213,19 +219,33 @@ class FarmAdapter(RemoteAdapter):
             while True:
                 self._freed.clear()
                 nodes, now = await self._look(came), time.monotonic()
-                view = FarmView(nodes, version, self._in_flight, self._own, self._bench)
-                found = choose_node(view, requires, now=now, avoid=avoid)
+                found = choose_node(self._view(nodes), requires, now=now, avoid=avoid)
                 if found is not None:
                     return found
                 reason, none_since = why_none(nodes, requires, version=version), self._none_since.get(requires, now)
-                if reason is None:
+                if reason is None or (self._cluster is not None and self._cluster.hope(requires, nodes)):
                     self._none_since.pop(requires, None)
                 elif now - max(came, none_since) >= self.config.node_wait_seconds:
-                    raise WorkerUnavailableError(f"{self._place}: {reason}")
+                    why_not = self._cluster.why_not(requires) if self._cluster else None
+                    raise WorkerUnavailableError(f"{self._place}: {why_not or reason}")
                 else:
                     self._none_since[requires] = none_since
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
+
+    def _view(self, nodes: Sequence[NodeState]) -> FarmView:
+        return FarmView(nodes, package_version(), self._in_flight, self._own, self._bench)
+
+    @property
+    def _link(self) -> FarmLink:
+        """What a cluster may ask."""
+        return FarmLink(
+            nodes=self._look,
+            unplaced=lambda nodes, chunks: unplaced(self._view(nodes), chunks, now=time.monotonic()),
+            is_able=lambda node, requires: why_none([node], requires, version=package_version()) is None,
+            is_own=self._own.__contains__,
+            leave=lambda nodes: let_go(self._client, nodes),
+        )
 
     async def _look(self, came: float | None = None) -> list[NodeState]:
         """The nodes, as the scheduler knows them, for a chunk that came at this moment."""
@@ -259,7 +279,7 @@ class FarmAdapter(RemoteAdapter):
             self._away_since = self._away_since or time.monotonic()
             deadline = max(came, self._away_since) + self.config.scheduler_wait_seconds
             if self._client.status == "closed":
-                await self.aclose()
+                await self._disconnect()
                 await self.open()
             elif time.monotonic() >= deadline:
                 raise WorkerUnavailableError(
@@ -270,24 +290,7 @@ class FarmAdapter(RemoteAdapter):
         return self._client
 
     async def _connect(self) -> Any:
-        from distributed import Client
-
-        deadline = time.monotonic() + self.config.scheduler_wait_seconds
-        while True:
-            try:
-                return await Client(
-                    self._token.address, asynchronous=True, security=self._security, set_as_default=False,
-                    timeout=CONNECT_SECONDS, name="helios-flow",
-                )  # fmt: skip
-            except (OSError, TimeoutError) as exc:
-                if is_refusal(exc):
-                    raise RequestError(f"{self._place} has another secret than the join token; take the token that "
-                                       "helios-job farm start prints there") from None  # fmt: skip
-                if time.monotonic() >= deadline:
-                    raise WorkerUnavailableError(
-                        f"{self._place} can't be reached; start it (helios-job farm start), or correct the join token"
-                    ) from None
-                await asyncio.sleep(1)
+        return await connect(self._token, self._security, place=self._place, seconds=self.config.scheduler_wait_seconds)
 
     async def _serve(self, storage: ServedStorage) -> None:
         from distributed.utils import get_ip

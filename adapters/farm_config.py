@@ -1,13 +1,14 @@
 """The settings of an own farm; apart from the adapter, so that Prefect's form can show them without Dask."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 
+from adapters.farm_cluster.config import ClusterConfig
 from adapters.remote import GivenStorage, RemoteSettings
 from helios.models.requires import NOTHING, Requires
+from helios.own_farm.places import cache_folder
 
 
 def _from_tags(value: Any) -> Any:
@@ -32,6 +33,8 @@ class FarmConfig(RemoteSettings):
     requires: Annotated[Requires, BeforeValidator(_from_tags)] = NOTHING
     """What a node must have to get a chunk of this job, beside what its document requires: tags alone, or tags, GPUs
     and memory."""
+    cluster: ClusterConfig | None = None
+    """A cluster that is asked for nodes while chunks wait."""
     node_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """How long a chunk waits for a node that can take it, before that counts as a failure of the environment."""
     scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
@@ -40,5 +43,4 @@ class FarmConfig(RemoteSettings):
 
 def default_folder() -> Path:
     """Where a machine keeps the files that it hands out, unless its settings name a folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.environ.get("HOME") or "/tmp", ".cache")  # noqa: S108
-    return Path(cache, "helios", "farm")
+    return cache_folder("farm")

@@ -1,7 +1,7 @@
 """Which node of a farm gets a chunk: decided from what is known, without asking anybody."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from helios.models.requires import Requires
 from helios.own_farm.node_state import NodeState
@@ -75,6 +75,25 @@ def choose_node(view: FarmView, requires: Requires, *, now: float, avoid: str | 
     able = [node for node in view.nodes if not _lacks(node, requires, view.version)]
     ready = [node for node in able if node.is_open and not view.bench.holds(node.name, now=now) and free(node) > 0]
     return max(ready, key=lambda node: (node.rendered_by != avoid, free(node), node.name), default=None)
+
+
+def unplaced(view: FarmView, chunks: Sequence[Requires], *, now: float) -> int:
+    """How many chunks would find no place if each were placed now, one after the other.
+
+    Args:
+        view: What is known.
+        chunks: What each of them requires.
+        now: The time, in the bench's clock.
+    """
+    placed: dict[str, list[Requires]] = {address: [*given] for address, given in view.in_flight.items()}
+    left, now_placed = 0, replace(view, in_flight=placed)
+    for requires in chunks:
+        node = choose_node(now_placed, requires, now=now)
+        if node is None:
+            left += 1
+        else:
+            placed.setdefault(node.address, []).append(requires)
+    return left
 
 
 def why_none(nodes: Sequence[NodeState], requires: Requires, *, version: str) -> str | None:

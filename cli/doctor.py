@@ -11,6 +11,7 @@ from adapters import create_adapter
 from cli.adapter_option import read_adapter
 from cli.exit_codes import EXIT_FAILED
 from cli.say import say
+from helios.adapter import TellingAdapter
 from helios.diagnosis import Diagnosable, Finding
 from helios.errors import HeliosError, RequestError
 from helios.plain_text import visible
@@ -55,6 +56,8 @@ async def _diagnose(choice: str | Mapping[str, Any] | BaseModel) -> int:
     if not isinstance(adapter, Diagnosable):
         say(f"        {name} offers no further checks")
         return 0
+    if isinstance(adapter, TellingAdapter):
+        adapter.tell(lambda line: say(f"{'':20}{line}"))
     bad = 0
     async for finding in adapter.diagnose():
         _print(finding)

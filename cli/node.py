@@ -23,10 +23,14 @@ from helios.errors import RequestError
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where it listens. [default: any free port]")
 @click.option("--drain", type=click.FloatRange(min=0), default=600.0, show_default=True,
               help="Seconds for which chunks may go on after SIGTERM.")  # fmt: skip
+@click.option(
+    "--idle", type=click.FloatRange(min=0), help="End after so many seconds with nothing to do. [default: never]"
+)
 @click.option("--systemd", is_flag=True, help="Print a systemd unit that keeps the node running, and end.")
 def node(
     join_token: str | None, slots: int | None, tags: tuple[str, ...], gpus: int | None, memory: str | None,
-    hours: str | None, name: str | None, host: str | None, port: int, drain: float, systemd: bool,
+    hours: str | None, name: str | None, host: str | None, port: int, drain: float, idle: float | None,
+    systemd: bool,
 ) -> int:  # fmt: skip
     """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C.
 
@@ -41,11 +45,11 @@ def node(
     token = find_token(join_token)
     settings: NodeSettings = node_settings(
         slots=slots, tags=tags, name=name, host=host, port=port, gpus=gpus, memory=memory, hours=hours,
-        drain_seconds=drain,
+        drain_seconds=drain, idle_seconds=idle,
     )  # fmt: skip
     if systemd:
         given = {"slots": slots, "gpus": gpus, "memory": memory, "hours": hours, "name": name, "host": host,
-                 "port": port or None, "drain": drain}  # fmt: skip
+                 "port": port or None, "drain": drain, "idle": idle}  # fmt: skip
         options = [f"--{option}={value}" for option, value in given.items() if value is not None]
         words = [str(Path(sys.argv[0]).absolute()), "node", *options, *(f"--tag={tag}" for tag in tags)]
         say(systemd_unit(shlex.join(words), token, drain_seconds=drain))

@@ -107,3 +107,12 @@ class PlacingAdapter(WorkerAdapter, Protocol):
     def concurrency(self) -> int:
         """How many chunks to give it at a time, where nobody names a number: what its workers take, and a few more."""
         ...
+
+
+@runtime_checkable
+class TellingAdapter(Protocol):
+    """An adapter that has something to tell while a run lasts: which machines it has asked for, what they wait for."""
+
+    def tell(self, say: Callable[[str], None]) -> None:
+        """Take the function that puts a line into the run's log. It is called in the event loop."""
+        ...

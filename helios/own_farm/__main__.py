@@ -13,8 +13,10 @@ def main() -> None:
     """Carry out the command line."""
     words = _parse()
     try:
-        settings = node_settings(slots=words.slots, tags=words.tag, name=words.name, host=words.host,
-                                 port=words.port, gpus=words.gpus, memory=words.memory, hours=words.hours)  # fmt: skip
+        settings = node_settings(
+            slots=words.slots, tags=words.tag, name=words.name, host=words.host, port=words.port, gpus=words.gpus,
+            memory=words.memory, hours=words.hours, drain_seconds=words.drain, idle_seconds=words.idle,
+        )  # fmt: skip
         asyncio.run(Node(find_token(words.token), settings, say=_say).run())
     except HeliosError as exc:
         print(f"helios node: {exc}", file=sys.stderr)  # noqa: T201  its console
@@ -38,6 +40,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--name", help="its name on the farm; the host's if not given")
     parser.add_argument("--host", help="the address by which the others reach this machine")
     parser.add_argument("--port", type=int, help="where it listens; any free port if not given")
+    parser.add_argument("--drain", type=float, default=600.0, help="seconds for which chunks may go on after SIGTERM")
+    parser.add_argument("--idle", type=float, help="end after so many seconds with nothing to do; never if not given")
     return parser.parse_args()
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ from helios.worker.settings import WorkerSettings
 
 AGAIN_SECONDS = (0.5, 1.0, 2.0, 5.0)
 """Between tries to join; the last one repeats."""
+IDLE_LOOK_SECONDS = 0.5
+"""How often a node with a limit looks whether it has something to do."""
 CANCEL_POLL_SECONDS = 1.0
 """How often a chunk looks into storage whether its flow has called it off."""
 
@@ -58,6 +61,8 @@ class NodeSettings:
     """Where the node listens; any free port when 0."""
     drain_seconds: float = 600.0
     """How long chunks may go on after SIGTERM."""
+    idle_seconds: float | None = None
+    """The node ends when it has had nothing to do for so long, in the farm or on its way there; never when None."""
 
 
 TAG = re.compile(r"[\w.+-]{1,64}")
@@ -66,6 +71,7 @@ TAG = re.compile(r"[\w.+-]{1,64}")
 def node_settings(
     *, slots: int | None, tags: Collection[str], name: str | None, host: str | None, port: int | None,
     gpus: int | None = None, memory: str | None = None, hours: str | None = None, drain_seconds: float = 600.0,
+    idle_seconds: float | None = None,
 ) -> NodeSettings:  # fmt: skip
     """Settings of which None means the usual.
 
@@ -84,7 +90,8 @@ def node_settings(
         "hours": None if hours is None else parse_hours(hours),
     }  # fmt: skip
     known: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return NodeSettings(tags=frozenset(tags), gpus=gpu_names(gpus), drain_seconds=drain_seconds, **known)
+    return NodeSettings(tags=frozenset(tags), gpus=gpu_names(gpus), drain_seconds=drain_seconds,
+                        idle_seconds=idle_seconds, **known)  # fmt: skip
 
 
 class Node:
@@ -101,15 +108,18 @@ class Node:
         self._settings = settings
         self._say = say
         worker = WorkerSettings.from_environment(trusted=True)
-        worker = replace(worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS)
+        worker = replace(
+            worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS, is_ending=lambda: self._work.draining
+        )
         # Two nodes on one machine have one name there, and a name of their own on the farm.
         name = f"{settings.name}-{os.getpid()}"
         self._work = NodeWork(
             WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags, gpus=GpuPool(settings.gpus),
-            memory=settings.memory, hours=settings.hours,
+            memory=settings.memory, hours=settings.hours, leave=self._stop,
         )  # fmt: skip
         self._stopping = asyncio.Event()
         self._worker: Any = None
+        self._joined = 0.0
 
     async def run(self) -> None:
         """Be a node until SIGTERM or SIGINT: chunks that run are finished first; a second signal ends them.
@@ -124,6 +134,7 @@ class Node:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._on_signal)
         stopping = asyncio.create_task(self._stopping.wait())
+        idling = asyncio.create_task(self._end_when_idle())
         tries = 0
         with node_folder(self._work.runtime.settings.folder) as folder:
             while not self._stopping.is_set():
@@ -138,14 +149,30 @@ class Node:
                 pause = AGAIN_SECONDS[min(tries, len(AGAIN_SECONDS) - 1)]
                 await asyncio.wait([stopping], timeout=pause)
         stopping.cancel()
+        idling.cancel()
         self._say("The node has left the farm")
 
     def _on_signal(self) -> None:
         if not self._stopping.is_set():
-            self._work.draining = True
-            self._stopping.set()
+            self._stop()
         else:
             self._work.runtime.stop()
+
+    def _stop(self) -> None:
+        self._work.draining = True
+        self._stopping.set()
+
+    async def _end_when_idle(self) -> None:
+        limit, busy = self._settings.idle_seconds, time.monotonic()
+        while limit is not None and not self._stopping.is_set():
+            await asyncio.sleep(IDLE_LOOK_SECONDS)
+            # What the scheduler has given to this node, also before it begins.
+            given = self._worker is not None and self._worker.state.tasks
+            if self._work.running or given or self._joined > busy:
+                busy = time.monotonic()
+            elif time.monotonic() - busy >= limit:
+                self._say(f"Nothing to do for {limit:g} s: the node ends")
+                self._stop()
 
     async def _be_member(self, folder: Path) -> bool:
         """Join, and wait for the scheduler's end; whether the node was in the farm."""
@@ -180,6 +207,7 @@ class Node:
         OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool, loop=loop)
         self._say(f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "
                   f"{describe(self._settings)}")  # fmt: skip
+        self._joined = time.monotonic()
         await self._worker.finished()
         if not self._stopping.is_set():
             self._say("The farm's scheduler is gone; trying again until it is back")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,6 +58,8 @@ class NodeWork:
     """How many failed."""
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while nothing runs."""
+    leave: Callable[[], None] = lambda: None
+    """Ends the node, once what it renders is finished."""
     worker: Any = None
     """The `distributed.Worker` that they came through."""
 
@@ -154,6 +157,12 @@ async def render(request: str, key: str) -> str:
     except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
         answer = ChunkAnswer.failed(failure_of(exc))
     return write_answer(answer).decode()
+
+
+async def leave() -> None:
+    """Let the node of this process finish what it renders, and end: called by the flow that asked a cluster for it."""
+    for work in _HERE:
+        work.leave()
 
 
 def _describe(url: str, running: _Running) -> dict[str, Any]:

@@ -59,6 +59,11 @@ def named_variables(named: Sequence[str]) -> dict[str, str]:
     return dict(_select(os.environ, named))
 
 
+def withheld_variables(variables: Mapping[str, str]) -> list[str]:
+    """The names of variables that no pattern passes: what looks like a credential, and programs' own settings."""
+    return [name for name, value in variables.items() if _is_withheld(name, value)]
+
+
 def _select(variables: Mapping[str, str], named: Sequence[str]) -> Iterator[tuple[str, str]]:
     exact = {name for name in named if not _WILDCARDS.search(name)}
     patterns = _any_of(tuple(name for name in named if name not in exact))

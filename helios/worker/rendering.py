@@ -36,6 +36,10 @@ BASE_BYTES = 32 * 1024 * 1024
 """Free disk for all that is not output: the log, the command's temporary files."""
 SHORTEST_SECONDS = 1.0
 """A command is not started with less time than this."""
+ENDED_BY_OTHERS = frozenset({-9, -15, 128 + 9, 128 + 15})
+"""Exit codes of commands that SIGKILL or SIGTERM has ended, also within a shell."""
+ENDING_SECONDS = 0.5
+"""How long to wait then for word that the machine is being taken away."""
 
 
 class Rendering:
@@ -70,6 +74,7 @@ class Rendering:
             ended, error, verified = None, None, None
             try:
                 ended = await self._clock.timed("render_ms", self._command(chunk, space, log))
+                await self._check_machine(ended)
                 if ended.exit_code == 0:
                     verifying = self._verify(chunk, spec.metadata, space, level=level)
                     verified = await self._clock.timed("verify_ms", verifying)
@@ -80,6 +85,19 @@ class Rendering:
             finally:
                 log.close()
             return await self._publish(chunk, folder, space, log=log, ended=ended, error=error, verified=verified)
+
+    async def _check_machine(self, ended: WorkerResult) -> None:
+        """Tell a command that was ended with its machine from one that failed.
+
+        A cluster's queue signals all processes of a job: the command can be gone before this process knows it.
+
+        Raises:
+            WorkerUnavailableError: The machine is being taken away.
+        """
+        if ended.exit_code in ENDED_BY_OTHERS and not self._settings.is_ending():
+            await asyncio.sleep(ENDING_SECONDS)
+        if ended.exit_code != 0 and self._settings.is_ending():
+            raise WorkerUnavailableError("The worker's machine is being stopped, and has ended the command")
 
     async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobSpec]:
         """Fetch the job and its input files into the workspace."""

@@ -3,7 +3,7 @@
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +42,9 @@ class WorkerSettings:
     """HELIOS_CHUNK_BYTES: free disk that an output needs; estimated from its pixels when empty."""
     log_bytes: int = 64 * 1024 * 1024
     """HELIOS_LOG_BYTES: the most that is kept of a command's output."""
+    is_ending: Callable[[], bool] = lambda: False
+    """Whether this machine is being taken away: a command that fails then may have been ended with it. No variable:
+    given by who runs the worker."""
     user: CommandUser | None = None
     """HELIOS_COMMAND_USER: as whom commands run, of a worker that runs as root."""
     name: str = ""
@@ -108,7 +111,7 @@ class WorkerSettings:
 
 VARIABLES = frozenset(
     {f"{PREFIX}{one.name.upper()}" for one in fields(WorkerSettings)}
-    - {f"{PREFIX}NAME", f"{PREFIX}INSTANCE", f"{PREFIX}USER"}
+    - {f"{PREFIX}NAME", f"{PREFIX}INSTANCE", f"{PREFIX}USER", f"{PREFIX}IS_ENDING"}
     | {f"{PREFIX}WORKER_NAME", COMMAND_USER}
 )
 """Every variable that a worker reads."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from adapters import create_adapter
-from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, WorkerAdapter
+from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, TellingAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
@@ -82,6 +82,8 @@ class StorageSite:
     ) -> None:
         """Call off the workers of dead runs, and upload the input files that storage does not have."""
         on_upload()
+        if isinstance(self._adapter, TellingAdapter):
+            self._adapter.tell(tell)
         if isinstance(self._adapter, ConnectedAdapter):
             await self._adapter.open()
         self._folder = f"{_job_folder(key)}/{token}"

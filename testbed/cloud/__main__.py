@@ -1,9 +1,10 @@
-"""Run a command with a cloud, or an own farm, around it: `python -m testbed.cloud aws|google|farm COMMAND …`.
+"""Run a command with a cloud, or an own farm, around it: `python -m testbed.cloud aws|google|farm|slurm COMMAND …`.
 
 The command finds the cloud by its environment: storage and services by the variables of their SDKs, and the
 adapters' configurations as HELIOS_AWS_LAMBDA_CONFIG, HELIOS_CLOUD_RUN_CONFIG and HELIOS_CLOUD_RUN_JOB_CONFIG.
 The farm has three nodes with folders of their own, in network namespaces with addresses of their own where the
 machine allows it, and HELIOS_FARM_CONFIG; one of them is killed while it renders.
+With `slurm` the farm has no node, and asks a Slurm cluster of two nodes for them.
 """
 
 import json
@@ -31,6 +32,8 @@ def main() -> int:
                 return _run(command, google.environment, configs)
         case ["farm", *command] if command:
             return _run_on_farm(command)
+        case ["slurm", *command] if command:
+            return _run_on_slurm(command)
         case _:
             sys.exit(__doc__)
 
@@ -47,6 +50,23 @@ def _run_on_farm(command: list[str]) -> int:
         with farm.killing("node-1") as killed:
             code = _run(command, {}, {"FARM": farm.config})
         print("node-1 was killed while it rendered" if killed.is_set() else "node-1 was not killed: it was idle")
+        return code
+
+
+def _run_on_slurm(command: list[str]) -> int:
+    from testbed.cloud.own_farm import own_farm
+    from testbed.cloud.slurm import missing_programs, slurm_cluster
+
+    if missing := missing_programs():
+        sys.exit(f"A Slurm cluster {missing}")
+    with (
+        TemporaryDirectory(prefix="helios-demo-farm-") as farm_folder,
+        TemporaryDirectory(prefix="helios-demo-slurm-") as folder,
+        own_farm(Path(farm_folder), nodes=0) as farm,
+        slurm_cluster(Path(folder)) as cluster,
+    ):
+        code = _run(command, cluster.environment, {"FARM": {**farm.config, "cluster": cluster.settings}})
+        print("Slurm's queue is empty" if not cluster.jobs() else f"Slurm still has {cluster.jobs()}")
         return code
 
 

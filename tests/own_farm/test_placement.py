@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from adapters.farm_config import FarmConfig
-from adapters.farm_placement import BENCH_SECONDS, FAILURES, Bench, FarmView, choose_node, why_none
+from adapters.farm_placement import BENCH_SECONDS, FAILURES, Bench, FarmView, choose_node, unplaced, why_none
 from helios.errors import RequestError
 from helios.models.requires import NOTHING, Requires
 from helios.own_farm.gpus import GpuPool, gpu_names
@@ -49,6 +49,16 @@ def test_the_freest_node_that_is_able() -> None:
         chosen(node("a", running=(running("mine"), running("other"))), in_flight={"a": [NOTHING]}, own={"mine"}) is None
     )
     assert chosen(node("old", version="0"), node("leaving", draining=True), node("closed", is_open=False)) is None
+
+
+def test_what_finds_no_place() -> None:
+    """Chunks that wait are placed one after the other; what is left needs further nodes."""
+    gpu = Requires(gpus=1)
+    view = FarmView((node("a", gpus=1), node("old", version="0")), "1", {"a": [NOTHING]}, (), Bench())
+    assert unplaced(view, [], now=0) == 0
+    assert unplaced(view, [gpu, gpu], now=0) == 1
+    assert unplaced(view, [Requires(gpus=2)], now=0) == 1
+    assert view.in_flight == {"a": [NOTHING]}
 
 
 def test_gpus_and_memory_are_counted() -> None:
