@@ -79,9 +79,8 @@ class FarmAdapter(RemoteAdapter):
     @property
     def concurrency(self) -> int:
         """Twice what the nodes take that are there now, so that some may join; see `helios.adapter.PlacingAdapter`."""
-        return max(
-            LEAST_AT_ONCE, self._cluster.slots if self._cluster else 0, 2 * sum(node.slots for node in self._nodes)
-        )
+        slots = 2 * sum(node.slots for node in self._nodes)
+        return max(LEAST_AT_ONCE, slots, self._cluster.slots if self._cluster else 0)
 
     async def open(self) -> None:
         """Connect to the scheduler, and begin to hand out files where there is no storage.

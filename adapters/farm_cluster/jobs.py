@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import sys
+import types
 from collections.abc import Collection
 from contextlib import suppress
 from functools import lru_cache
@@ -148,7 +149,19 @@ class JobQueue:
             raise RequestError(f"{self.title} refuses a job for a node: {_complaint(str(exc))}") from None
 
 
+RUNNER = "dask_jobqueue.runner"
+
+
 def _job_class(kind: str) -> Any:
+    """dask-jobqueue's class for a queue.
+
+    Its module `runner`, of which nothing here makes use, takes SIGINT over when it is imported, so that Ctrl-C would no
+    longer reach this process's own handler; and its import fails in every thread but the main one. An empty module
+    stands in for it.
+    """
+    if RUNNER not in sys.modules:
+        sys.modules[RUNNER] = types.ModuleType(RUNNER)
+        vars(sys.modules[RUNNER]).update(BaseRunner=object, Role=object)
     try:
         import dask_jobqueue.htcondor as htcondor
         import dask_jobqueue.lsf as lsf

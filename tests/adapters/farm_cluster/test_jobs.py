@@ -1,6 +1,7 @@
 """Jobs for nodes, as each queue gets them. The queues' commands are stand-ins; tests/own_farm has a real Slurm."""
 
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,21 @@ def test_a_users_own_dask_settings_say_nothing(stand_in: StandIn, tmp_path: Path
         script = queue("slurm", tmp_path).job("test-1").job_script()
     assert "ib0" not in script
     assert "theirs" not in script
+
+
+def test_dask_jobqueue_leaves_ctrl_c_alone() -> None:
+    """Imported as it is, it takes SIGINT over, and fails in threads."""
+    program = """
+import signal, threading
+from adapters.farm_cluster.jobs import _job_class
+found, before = [], signal.getsignal(signal.SIGINT)
+thread = threading.Thread(target=lambda: found.append(_job_class("slurm")))
+thread.start()
+thread.join()
+assert found[0].submit_command == "sbatch"
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=Path(__file__).parents[3])
 
 
 @pytest.mark.parametrize(
