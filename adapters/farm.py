@@ -237,7 +237,6 @@ class FarmAdapter(RemoteAdapter):
 
     @property
     def _link(self) -> FarmLink:
-        """What a cluster may ask."""
         return FarmLink(
             nodes=self._look,
             unplaced=lambda nodes, chunks: unplaced(self._view(nodes), chunks, now=time.monotonic()),
