@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,28 @@ async def test_a_chunk_is_rendered_verified_and_stored(
     assert runtime.identity == answer.worker != WorkerRuntime(settings).identity
     assert answer.verified is VerifyLevel.DECODE
     assert workspaces(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "is_failure"),
+    [("pass", False), ("import sys; sys.exit(3)", True), ("import os; os.kill(os.getpid(), 15)", True)],
+)
+async def test_a_command_that_is_ended_with_its_machine(
+    settings: WorkerSettings, storage: Storage, script: str, is_failure: bool
+) -> None:
+    """Where the machine is being taken away, a command that fails did not fail by itself; one that is done is done."""
+    ending = WorkerRuntime(replace(settings, is_ending=lambda: True))
+    job = store_script(storage, script)
+    assert job.job_url is not None
+    answer = await ending.run(request_for(job.job_url))
+    if not is_failure:
+        assert (answer.exit_code, answer.error) == (0, None)
+        return
+    assert answer.error is not None
+    assert answer.error.failure is Failure.UNAVAILABLE
+    again = await WorkerRuntime(settings).run(request_for(store_script(storage, script).job_url or ""))
+    assert again.exit_code != 0
+    assert again.error is None
 
 
 @pytest.mark.parametrize(
