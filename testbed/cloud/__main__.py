@@ -66,7 +66,8 @@ def _run_on_slurm(command: list[str]) -> int:
         slurm_cluster(Path(folder)) as cluster,
     ):
         code = _run(command, cluster.environment, {"FARM": {**farm.config, "cluster": cluster.settings}})
-        print("Slurm's queue is empty" if not cluster.jobs() else f"Slurm still has {cluster.jobs()}")
+        cluster.wait_until_empty()
+        print("Slurm's queue is empty")
         return code
 
 

@@ -99,6 +99,10 @@ class SlurmCluster:
         lines = self.ask("squeue", "--noheader", "--format=%i %T").splitlines()
         return dict(line.split(maxsplit=1) for line in lines)
 
+    def wait_until_empty(self) -> None:
+        """Wait until no job waits or runs: a node that has left its farm ends in a moment."""
+        _wait(lambda: not self.jobs(), seconds=KILL_SECONDS + 15)
+
     def start(self) -> None:
         """Start everything, and wait until jobs can run."""
         for name in ("munge", "state", "spool"):
@@ -124,7 +128,7 @@ class SlurmCluster:
         with suppress(OSError, subprocess.CalledProcessError):
             self.ask("scancel", "--user", "root")
             with suppress(AssertionError):
-                _wait(lambda: not self.jobs(), seconds=KILL_SECONDS + 15)
+                self.wait_until_empty()
         for process in reversed(self.processes):
             process.send_signal(signal.SIGTERM)
         for process in reversed(self.processes):
