@@ -234,15 +234,11 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
 
 
 async def _open_site(run: Run, api: RunApi) -> None:
-    identity = run.identity
     await run.limits.check()
     await run.site.open(
-        identity.key,
-        identity.token,
-        tell=lambda line: api.log.info("%s", line),
-        on_upload=lambda: run.progress.enter(Phase.UPLOADING),
-        known=run.inputs.known_files,
-    )
+        run.identity.key, run.identity.token, known=run.inputs.known_files,
+        tell=lambda line: api.log.info("%s", line), on_upload=lambda: run.progress.enter(Phase.UPLOADING),
+    )  # fmt: skip
 
 
 async def _join(session: RunSession) -> None:

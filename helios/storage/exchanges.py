@@ -13,7 +13,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -52,6 +52,18 @@ class Exchange:
     def seconds_left(self) -> float:
         """Until its deadline."""
         return self._began + ANSWER_SECONDS + self.bytes / LEAST_BYTES_PER_SECOND - time.monotonic()
+
+    def counted(self, pieces: Iterable[Any]) -> Iterator[bytes]:
+        """The pieces of what passes.
+
+        Raises:
+            ConnectionAbortedError: Nobody waits for it any more.
+        """
+        for piece in pieces:
+            if self.is_over:
+                raise ConnectionAbortedError
+            self.bytes += len(piece)
+            yield bytes(piece)
 
     def unanswered(self) -> UnansweredError:
         """It took too long."""

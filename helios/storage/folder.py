@@ -8,7 +8,7 @@ application default credentials.
 import hashlib
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -107,7 +107,7 @@ class Storage:
             with open_regular(path) as file:
                 parts = HashedParts(file, part_bytes=PART_BYTES, expected=expected)
                 is_small = os.fstat(file.fileno()).st_size <= PART_BYTES
-                content = b"".join(_counted(parts, exchange)) if is_small else _counted(parts, exchange)
+                content = b"".join(exchange.counted(parts)) if is_small else exchange.counted(parts)
                 with store_errors("written", self.url_of(key)):
                     obstore.put(
                         self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
@@ -198,7 +198,7 @@ class Storage:
                     return None
                 if answer.meta["size"] > limit:
                     raise RequestError(f"{self.url_of(key)} has {answer.meta['size']} bytes; expected at most {limit}")
-                return b"".join(_counted(answer.stream(min_chunk_size=AS_IT_COMES), exchange))
+                return b"".join(exchange.counted(answer.stream(min_chunk_size=AS_IT_COMES)))
 
         return await _CALLS.run(exchange, get)
 
@@ -293,16 +293,3 @@ class Storage:
                 obstore.delete(self._store, keys)
 
         await _CALLS.run(Exchange(self.url_of(keys[0])), delete)
-
-
-def _counted(pieces: Iterable[Any], exchange: Exchange) -> Iterator[bytes]:
-    """The pieces of what passes in an exchange.
-
-    Raises:
-        ConnectionAbortedError: Nobody waits for it any more.
-    """
-    for piece in pieces:
-        if exchange.is_over:
-            raise ConnectionAbortedError
-        exchange.bytes += len(piece)
-        yield bytes(piece)
