@@ -55,5 +55,5 @@ class Requires(WireModel):
         return bool(self.tags or self.gpus or self.memory)
 
 
-NOTHING = Requires()
+NOTHING = Requires.model_construct()  # makes no validator, for which a worker's cold start would wait
 """Any worker will do."""
