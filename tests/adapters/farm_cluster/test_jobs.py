@@ -120,7 +120,9 @@ async def test_a_node_is_asked_for(kind: str, stand_in: StandIn, tmp_path: Path)
         assert line in script
     node = f"exec {sys.executable} -m helios.own_farm.queued_node {tmp_path}/shared/token --name test-1"
     assert node in script
-    assert "--idle 30 --drain 20 --nthreads 2 --tag blender-4.2" in script
+    assert "--idle 30 --drain 20 --nthreads 2" in script
+    assert "--tag blender-4.2" in script
+    assert ("--memory " + str(settings.get("memory")) in script) == ("memory" in settings)
     assert script.index("module load blender") < script.index("exec ")
     environment = (stand_in.folder / f"{submit}.env").read_text()
     assert "for nobody" not in environment
