@@ -25,7 +25,10 @@ SETTINGS: dict[str, Any] = {
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
     "distributed.comm.timeouts.tcp": f"{SILENCE_SECONDS}s",
     "distributed.comm.require-encryption": True,
-    # What profiles and watches Python code costs an idle node two per cent of a CPU.
+    # What profiles Python code, watches the event loop and looks for copies of results costs an idle node, and an idle
+    # scheduler, two per cent of a CPU each.
+    "distributed.admin.tick.interval": "1s",
+    "distributed.scheduler.active-memory-manager.start": False,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.admin.tick.limit": "1h",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.errors import RequestError, WorkerUnavailableError
-from helios.job.attempts import AttemptRecord
+from helios.job.attempts import STARTED, AttemptRecord
 from helios.job.source import is_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
 from helios.storage.by_url import storage_root
@@ -97,8 +97,10 @@ class Attempt:
             await asyncio.shield(self._recorded(ChunkAnswer.failed(error, timings=self._clock.timings)))
             raise
         if await self._is_over():
-            # Delivered twice, or called off late: the job is over, and nothing would remove a record written now.
-            await self._record.storage.delete_folder(self._record.key())
+            # Delivered twice, or called off late: the job is over, and nothing would remove a record written now. What
+            # this execution wrote goes, and no more: a caller may have named any folder as the attempt's.
+            await self._record.storage.delete_folder(self._record.key(self._execution))
+            await self._record.storage.delete(self._record.key(STARTED))
             return answer
         counts = await self._recorded(answer)
         if answer.artifact is not None and counts.artifact != answer.artifact:

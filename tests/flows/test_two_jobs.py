@@ -269,7 +269,7 @@ def test_sigterm_while_a_video_is_joined(tmp_path: Path, processes_of: Processes
     _take_the_end(sound, job["chunks"][1])
     words = ("run", write_job(tmp_path, job), "--audio", sound, "--output", "video.mp4", "--concurrency", "1")
     running = start_helios_job(*words)
-    until(lambda: running.poll() is not None or any("-stitch-" in path.name for path in tmp_path.iterdir()))
+    until(lambda: running.poll() is not None or _reads(psutil.Process(running.pid), sound))
     assert running.poll() is None, running.communicate()
     running.terminate()
     out, errors = running.communicate(timeout=120)
@@ -297,9 +297,13 @@ def _write_mp3(path: Path) -> None:
 
 async def _is_read(path: Path) -> bool:
     """Whether a process below this one, and not this one, has a file open that is 400 GB long."""
+    return _reads(psutil.Process(), path)
+
+
+def _reads(process: psutil.Process, path: Path) -> bool:
     if path.stat().st_size < 10**9:
         return False
-    for child in psutil.Process().children(recursive=True):
+    for child in process.children(recursive=True):
         with suppress(psutil.Error):
             if str(path) in {file.path for file in child.open_files()}:
                 return True

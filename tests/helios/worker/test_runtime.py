@@ -504,6 +504,20 @@ async def test_an_input_file_with_the_output_s_name(runtime: WorkerRuntime, stor
     assert "out.mp4 was not written" in str(answer.error)
 
 
+async def test_an_attempt_in_a_folder_of_others(runtime: WorkerRuntime, storage: Storage) -> None:
+    """A caller names a folder that is not his as the attempt's, and the job goes away: what the worker wrote goes."""
+    await storage.write("jobs/theirs/output.mp4", b"theirs")
+    await storage.write("jobs/theirs/deep/notes", b"theirs")
+    script = (
+        f"import pathlib; [path.unlink() for path in pathlib.Path({str(path_of(storage.url))!r}).rglob('job.json')]"
+    )
+    job = store_script(storage, script)
+    await runtime.run(ChunkRequest(job_path=str(job.job_url), attempt_url=join_url(storage.url, "jobs", "theirs")))
+    assert await storage.size(storage.key_of(str(job.job_url))) is None
+    left = {entry.key for entry in [entry async for entry in storage.entries("jobs")]}
+    assert left == {"jobs/theirs/output.mp4", "jobs/theirs/deep/notes"}
+
+
 async def test_a_bundle_that_leaves_the_workspace(runtime: WorkerRuntime, storage: Storage) -> None:
     """A list of assets with a path outside the workspace is refused."""
     evil = {"storageUrl": storage.url, "assets": [{"path": "../evil", "sha256": "0" * 64, "bytes": 1}]}
