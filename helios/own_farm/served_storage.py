@@ -5,7 +5,6 @@ side holds a whole file in memory. `peer_storage.py` is the node's side, and lis
 """
 
 import hashlib
-import shutil
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any, BinaryIO
 
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.own_farm.engine import set_up_engine
+from helios.processes.attempt_folder import LockedFolder, remove_abandoned
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import check_key
@@ -22,7 +22,7 @@ from helios.system_errors import expected
 PIECE_BYTES = 4 * 1024 * 1024
 """What travels in one message."""
 INCOMING = ".incoming"
-"""Folder of files that have not arrived whole."""
+"""Folder of the flows' folders for files that have not arrived whole."""
 
 
 class ServedStorage(Storage):
@@ -70,6 +70,7 @@ class FolderServer:
         self._local = Storage(StorageSettings(url=folder.absolute().as_uri()))
         self._security = security
         self._arriving: dict[str, _Arriving] = {}
+        self._incoming = LockedFolder(folder / INCOMING)
         self._server = Server(
             {
                 "storage_read": self._answering(self._read),
@@ -91,7 +92,11 @@ class FolderServer:
 
         Args:
             host: The address of this machine by which nodes reach it.
+
+        Raises:
+            WorkerUnavailableError, RequestError: The system does not let files be made in the folder, now or at all.
         """
+        self._incoming.open()
         await self._server
         await self._server.listen(f"tls://{host}:0", **self._security.get_listen_args("scheduler"))
         return str(self._server.address).removeprefix("tls://")
@@ -101,8 +106,8 @@ class FolderServer:
         await self._server.close()
         for arriving in self._arriving.values():
             arriving.file.close()
-            arriving.path.unlink(missing_ok=True)
         self._arriving.clear()
+        self._incoming.remove()
 
     def _answering(self, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[dict[str, Any]]]:
         """An operation whose errors travel as words, and not as pickled objects."""
@@ -143,8 +148,7 @@ class FolderServer:
 
     async def _begin(self, key: str) -> str:
         name = uuid.uuid4().hex
-        path = self._folder / INCOMING / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = self._incoming.path / name
         self._arriving[name] = _Arriving(path, path.open("xb"), check_key(key))
         return name
 
@@ -178,7 +182,7 @@ class FolderServer:
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make the folder for its user alone, and remove what an earlier flow did not receive whole.
+    """Make the folder for its user alone, and remove what flows that are gone did not receive whole.
 
     Raises:
         RequestError: It can't be made.
@@ -188,4 +192,4 @@ def prepare_folder(folder: Path) -> None:
     except OSError as exc:
         raise RequestError(f"The folder {folder} for files of farm jobs can't be made ({exc.strerror}); name another "
                            "one (folder in the adapter's settings)") from None  # fmt: skip
-    shutil.rmtree(folder / INCOMING, ignore_errors=True)
+    remove_abandoned(folder / INCOMING)
