@@ -102,9 +102,14 @@ async def _freeze_node(stage: Stage, planned: Strike) -> bool:
     name = await _a_node(stage, planned)
     if name is None:
         return False
-    _farm(stage).signal_all(name, signal.SIGSTOP)
-    await asyncio.sleep(AWAY_SECONDS[planned.how])
-    _farm(stage).signal_all(name, signal.SIGCONT)
+    frozen = _farm(stage).signal_all(name, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(AWAY_SECONDS[planned.how])
+    finally:
+        # Those that were frozen, and not those that are the node's by now: another strike may have started it anew.
+        for process in frozen:
+            with suppress(psutil.Error):
+                process.resume()
     return True
 
 
@@ -113,8 +118,10 @@ async def _cut_node(stage: Stage, planned: Strike) -> bool:
     if name is None or network is None:
         return False
     network.cut(name)
-    await asyncio.sleep(AWAY_SECONDS[planned.how])
-    network.heal(name)
+    try:
+        await asyncio.sleep(AWAY_SECONDS[planned.how])
+    finally:
+        network.heal(name)
     return True
 
 

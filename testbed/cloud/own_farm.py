@@ -114,11 +114,13 @@ class OwnFarm:
         found = {process.pid: process for process in [own, *own.children(recursive=True), *self.commands(node)]}
         return list(found.values())
 
-    def signal_all(self, node: str, number: signal.Signals) -> None:
-        """Send a signal to every process of a node at once, as if the machine had it."""
-        for process in self.all_of(node):
+    def signal_all(self, node: str, number: signal.Signals) -> list[psutil.Process]:
+        """Send a signal to every process of a node at once, as if the machine had it; to which ones."""
+        found = self.all_of(node)
+        for process in found:
             with suppress(psutil.Error):
                 process.send_signal(number)
+        return found
 
     @contextmanager
     def killing(self, node: str) -> Iterator[threading.Event]:
