@@ -167,7 +167,7 @@ REFUSED = {
     "a bad spec": (["gap.json"], "chunks[1].startFrame: 12, a gap; expected 10"),
     "an unknown adapter": (
         ["job.json", "--adapter", "lamda"],
-        "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, local.",
+        "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, farm, local.",
     ),
     "a bad configuration": (["job.json", "--adapter-config", '{"grace": 1}'], "grace: an unknown field"),
     "no configuration": (["job.json", "--adapter-config", "@none.json"], "can't be read"),
