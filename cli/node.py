@@ -32,7 +32,7 @@ def node(
     hours: str | None, name: str | None, host: str | None, port: int, drain: float, idle: float | None,
     systemd: bool,
 ) -> int:  # fmt: skip
-    """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C.
+    """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.
 
     JOIN-TOKEN is what `helios-job farm start` prints; without it, that of the variable HELIOS_FARM counts, or of the
     farm that was started on this machine. Chunks that run are finished first; a second signal ends them.

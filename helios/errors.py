@@ -16,6 +16,7 @@
     │   │       └── MisfitError       it is of another kind than the outputs before
     │   └── WorkerUnavailableError    the environment failed: retried within a bound of its own
     │       ├── AnswerLostError       (adapters) a worker took the chunk on, and its answer did not arrive
+    │       │   └── NodeGoneError     (adapters) the node of an own farm that had the chunk is gone
     │       └── UnansweredError       (storage) a server did not answer in time
     ├── VerificationStoppedError      a verification was asked to stop
     ├── HashingStoppedError           the hashing of input files was asked to stop

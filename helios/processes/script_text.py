@@ -34,7 +34,7 @@ def why_not_executable(place: str, program: str) -> str:
     if not first:
         return f"The program {program!r} is an empty file"
     if first.startswith(ELF) or b"\0" in first:
-        return f"The program {program!r} cannot be run: is it for another system or processor?"
+        return f"The program {program!r} cannot be run: Exec format error; is it for another system or processor?"
     return (
         f"The program {program!r} has no interpreter line; begin it with one, such as #!/bin/sh, or write the "
         f"interpreter in front of it (sh {program})"

@@ -39,14 +39,15 @@ async def taken(client: PrefectClient, name: str) -> int:
 
 
 class Questions:
-    """Counts how often a client asks the server for a slot."""
+    """Counts how often a client asks the server for a slot and is answered: a busy one says 503, and is asked again."""
 
     def __init__(self, client: PrefectClient) -> None:
         self.count = 0
-        client._client.event_hooks["request"].append(self._see)
+        client._client.event_hooks["response"].append(self._see)
 
-    async def _see(self, request: httpx.Request) -> None:
-        self.count += request.url.path.endswith("/concurrency_limits/increment-with-lease")
+    async def _see(self, response: httpx.Response) -> None:
+        is_asked = response.request.url.path.endswith("/concurrency_limits/increment-with-lease")
+        self.count += is_asked and not response.is_server_error
 
     async def wait_for(self, count: int) -> None:
         """Wait until the client has asked this many times."""

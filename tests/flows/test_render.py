@@ -497,7 +497,10 @@ async def test_prefects_api_can_tell_the_report(tmp_path: Path) -> None:
         *(
             pytest.param(*wrong, marks=pytest.mark.slow)
             for wrong in (
-                ({"adapter": "lamda"}, "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, farm, local."),
+                (
+                    {"adapter": "lamda"},
+                    "Unknown adapter 'lamda'. Known: aws-lambda, cloud-run, cloud-run-job, farm, local.",
+                ),
                 ({"job_dir": "/nowhere"}, "/nowhere is not a directory"),
                 ({"output_file": "video.avi"}, "use a name that ends in .mp4"),
                 ({"output_file": "video.mp4", "merge": False}, "expected one or the other"),
