@@ -79,14 +79,9 @@ class Join:
             self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps)
             self._tag = tag_for(chunk.video, name)
             self.sound = JoinedSound(
-                self._output,
-                video=output,
-                order=order,
-                own=self._sound_format,
-                words=self.said.audio,
-                language=delivery.metadata.get(LANGUAGE),
-                fps=fps,
-            )
+                self._output, video=output, order=order, own=self._sound_format, words=self.said.audio,
+                language=delivery.metadata.get(LANGUAGE), fps=fps,
+            )  # fmt: skip
             """Its sound, if it has any."""
             opened.callback(self.sound.close)
             self._output.start_encoding()

@@ -68,21 +68,12 @@ class FfmpegStitcher:
         frames = sum(chunk.frames for chunk in inputs)
         temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
-            with (
-                write_errors(output, "one of them"),
-                closing(_chunks(inputs, fps=fps)) as chunks,
-            ):
+            with write_errors(output, "one of them"), closing(_chunks(inputs, fps=fps)) as chunks:
                 first, chunk = next(chunks)
                 join = Join(
-                    temporary,
-                    output=output,
-                    fps=fps,
-                    first=first,
-                    chunk=chunk,
-                    order=order,
-                    sound=sound,
+                    temporary, output=output, fps=fps, first=first, chunk=chunk, order=order, sound=sound,
                     delivery=delivery,
-                )
+                )  # fmt: skip
                 with join:
                     join.append(first, chunk)
                     for part, chunk in chunks:
