@@ -35,7 +35,7 @@ def node(
     """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.
 
     JOIN-TOKEN is what `helios-job farm start` prints; without it, that of the variable HELIOS_FARM counts, or of the
-    farm that was started on this machine. Chunks that run are finished first; a second signal ends them.
+    farm that was started on this machine. A second signal ends the chunks that run.
     """
     try:
         from helios.own_farm.join_token import find_token

@@ -15,6 +15,7 @@ from adapters.farm_cluster import guard
 from helios.errors import RequestError
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.places import cache_folder
+from helios.private_file import write_private
 from helios.processes.environment import withheld_variables
 
 KEPT_SECONDS = 30 * 86_400
@@ -53,8 +54,7 @@ class FlowFolder:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             _remove_old(self.path.parent)
             self.path.mkdir(mode=0o700)
-            with os.fdopen(os.open(self.path / TOKEN, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(f"{self._token.text}\n")
+            write_private(self.path / TOKEN, f"{self._token.text}\n")
         except OSError as exc:
             raise RequestError(
                 f"The folder {self.path} for the join token and the logs of {title} jobs can't be made "

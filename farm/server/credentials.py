@@ -10,7 +10,6 @@ import base64
 import hmac
 import os
 import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ import httpx
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, PREFECT_HOME
 from prefect.settings.legacy import Setting
 
+from helios.private_file import write_private
 from tasks.prefect_api.tls import tls_for
 
 USER = "helios"
@@ -121,7 +121,7 @@ def find_farm() -> ServerAccess | None:
 @contextmanager
 def announced_farm(access: ServerAccess) -> Iterator[None]:
     """Let commands for which no server is configured find one within the block."""
-    _write_private(_credential_file(), access.auth)
+    write_private(_credential_file(), access.auth)
     _address_file().write_text(access.url, encoding="utf-8")
     try:
         yield
@@ -166,18 +166,6 @@ def basic(auth: str) -> str:
 def proof(auth: str, nonce: str) -> str:
     """The answer to a nonce, by which a server proves that it has the credential."""
     return hmac.new(auth.encode(), f"helios-proof {nonce}".encode(), "sha256").hexdigest()
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that no other user can read, at no moment, whatever was there before."""
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")  # is made with 0600
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _address_file() -> Path:

@@ -22,15 +22,14 @@ from farm.server.middleware import LoopbackMiddleware
 from farm.server.sqlite_cursors import close_failed_cursors
 from helios.garbage import calm_collector, spare_loading
 from helios.processes.own_memory import hide_memory
+from helios.processes.parent import wait_until_parent_ends
 
 APP = "prefect.server.api.server"
 AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 def _end_with_parent() -> None:
-    # Past Python's buffer, whose lock must not be held by a thread when the interpreter ends.
-    while os.read(sys.stdin.fileno(), 4096):
-        pass
+    wait_until_parent_ends()
     os.kill(os.getpid(), signal.SIGTERM)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from helios.errors import RequestError
+from helios.private_file import write_private
 from helios.variables import FARM
 
 SECRET_BYTES = 32
@@ -88,10 +89,7 @@ def keep_token(token: JoinToken) -> Path:
     path = kept_token_path()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(f"{token.text}\n")
-        temporary.replace(path)
+        write_private(path, f"{token.text}\n")
     except OSError as exc:
         raise RequestError(f"The farm's token can't be kept in {path} ({exc.strerror}); make the folder writable, or "
                            "set XDG_CONFIG_HOME") from None  # fmt: skip

@@ -1,7 +1,6 @@
 """The scheduler of a farm: a process that knows its nodes. It renders nothing and holds no files."""
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Callable, Coroutine
@@ -14,6 +13,7 @@ from helios.own_farm.engine import LOOK_SECONDS, close_http, set_up_engine
 from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
 from helios.own_farm.node_state import NODES, NodeState, read_nodes, said_by_nodes
 from helios.processes.own_memory import hide_memory
+from helios.processes.parent import wait_until_parent_ends
 
 
 def farm_token(host: str | None, port: int, *, new_secret: bool = False) -> JoinToken:
@@ -36,9 +36,7 @@ def farm_token(host: str | None, port: int, *, new_secret: bool = False) -> Join
 
 
 def _at_eof(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
-    # Past Python's buffer, whose lock must not be held by a thread when the interpreter ends.
-    while os.read(0, 4096):
-        pass
+    wait_until_parent_ends()
     loop.call_soon_threadsafe(stopped.set)
 
 

@@ -7,6 +7,8 @@ are parts of a name, of an option, or of a word.
 import os
 from collections.abc import Sequence
 
+from helios.regular_file import open_regular
+
 READ_BYTES = 4096
 """Of a script's beginning."""
 FIRST_WORDS = 4
@@ -77,9 +79,7 @@ def _mark(first: bytes) -> str | None:
 def _beginning(place: str) -> bytes | None:
     """The first bytes of a regular file; None for anything else."""
     try:
-        if not os.path.isfile(place):
-            return None
-        with open(place, "rb") as file:
+        with open_regular(place) as file:
             return file.read(READ_BYTES)
     except (OSError, ValueError):
         return None

@@ -78,7 +78,7 @@ class SlurmCluster:
     @property
     def settings(self) -> dict[str, Any]:
         """Settings of the adapter's cluster: two nodes of two chunks at most, which run this checkout."""
-        work = f"{self.folder}/work/$SLURM_JOB_ID"
+        work = f"{self.folder}/spaces/$SLURM_JOB_ID"
         variables = {
             "PYTHONPATH": ROOT, "HELIOS_COMMAND_ENV": "PYTHONPATH", "HELIOS_GRACE_SECONDS": 1, "HELIOS_FOLDER": work,
         }  # fmt: skip
