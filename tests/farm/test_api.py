@@ -114,9 +114,13 @@ async def test_pause_resume_and_wait(tmp_path: Path) -> None:
         assert await farm.resume(job.id) is farm.Resumed.CONTINUED
         with pytest.raises(RequestError, match="is running; only one that has ended can be retried"):
             await farm.retry(job.id)
-        (tmp_path / "all").touch()
         seen: list[int] = []
-        ended = await farm.wait(job.id, tell=lambda progress: seen.append(progress.frames))
+
+        def tell(progress: farm.Progress) -> None:
+            seen.append(progress.frames)
+            (tmp_path / "all").touch()  # not before: on a busy machine, the run would be over at the first look
+
+        ended = await farm.wait(job.id, tell=tell)
         assert (ended.state, ended.holder) == (RunState.COMPLETED, None)
         assert seen == sorted(seen)
         assert seen
