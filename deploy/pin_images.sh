@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Add to every image under deploy/ the digest of what its tag is today, or bring the digests up to date:
+# Bring the digest of every image under deploy/ up to date with what its tag is today:
 #   deploy/pin_images.sh
 # Docker asks the registries (its daemon need not run). Build and try the images then, and commit the files.
 set -euo pipefail
