@@ -5,22 +5,35 @@ import json
 import re
 import shlex
 import string
+from decimal import Decimal
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from helios.bounded_json import MAX_DIGITS
 from helios.errors import RequestError
 from helios.job.source import validate_job_spec
 from helios.models.command_line import split_command
+from helios.models.framerate import parse_frame_rate
 from helios.models.spec import MAX_CHUNKS, JobSpec
 
-PLACEHOLDERS = ("start", "count", "end", "last", "output", "index")
+_Value = int | str | Decimal
+
+PLACEHOLDERS = (
+    "start", "count", "end", "last", "start_time", "end_time", "preroll", "preroll_start", "output", "index",
+)  # fmt: skip
 """The names that a command template may use.
 
 start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
+start_time, end_time: seconds from frame 0 to `start` and to `end`, exact where nine decimals can say them.
+preroll: frames to render before `start` and not to write. preroll_start: the first of them.
 output: the chunk's output file. index: the chunk's number, from 0.
 """
+_DECIMALS = 9
+"""Of a time: a rate such as 30000/1001 gives seconds that no number of decimals says exactly."""
+_CUT = re.compile(r"\d{1,9}", re.ASCII)
 
-_FORM = re.compile(r"[<>^=+-]?0?\d{0,2}[dx]?")
+_FORM = re.compile(r"[<>^=+-]?0?\d{0,2}(\.\d)?[dfx]?")
 """How a value may be written: a width of millions of characters would be made."""
 
 
@@ -50,6 +63,35 @@ def split_by_size(frames: int, *, chunk_frames: int) -> list[int]:
     return [chunk_frames] * full + ([rest] if rest else [])
 
 
+def split_at(cuts: str, *, frames: int, start_frame: int = 0) -> list[int]:
+    """Cut `frames` where a list says so.
+
+    Args:
+        cuts: The first frame of each chunk, in order, apart by commas or white space: "0, 240, 517". The first chunk
+            begins with the first frame, whether the list names it or not.
+        frames: Frames of the job, which the list does not name the end of.
+        start_frame: The job's first frame; the list counts as the job does.
+
+    Raises:
+        RequestError: Something in the list is no frame of the job, or not after the one before it.
+    """
+    end = start_frame + frames
+    starts = [start_frame]
+    for number, word in enumerate(re.split(r"[\s,]+", cuts.strip(" \t\r\n,"))):
+        frame = int(word) if _CUT.fullmatch(word) else -1
+        if not start_frame <= frame < end:
+            raise RequestError(f"The cut {word[:40]!r} is not a frame of the job; expected {start_frame} to {end - 1}")
+        if number and frame <= starts[-1]:
+            raise RequestError(
+                f"The cut {frame} does not come after {starts[-1]}; write each first frame once, in order"
+            )
+        if frame > starts[-1]:
+            starts.append(frame)
+    if len(starts) > MAX_CHUNKS:
+        raise RequestError(f"{len(starts)} chunks; expected at most {MAX_CHUNKS}: leave cuts out")
+    return [after - before for before, after in pairwise([*starts, end])]
+
+
 def plan_job(
     sizes: list[int],
     *,
@@ -59,6 +101,7 @@ def plan_job(
     command: str,
     output_pattern: str,
     start_frame: int = 0,
+    preroll: int = 0,
     job_id: str | None = None,
 ) -> JobSpec:
     """Write a job of consecutive chunks from templates.
@@ -72,20 +115,28 @@ def plan_job(
             fills its place in a word, whatever characters it has. `{{` and `}}` are braces.
         output_pattern: Template of each chunk's output file, `{index:04d}` for one.
         start_frame: First frame of the job.
+        preroll: Frames that a command renders before its chunk, as a simulation needs to arrive at its state; fewer
+            where the chunk begins less than that after frame 0.
         job_id: The job's name, by which later runs reuse its accepted chunks; None for none.
 
     Raises:
         SpecError: The outcome is not a sound job.
-        RequestError: A template names an unknown placeholder.
+        RequestError: A template names an unknown placeholder, or the rate is none.
     """
+    try:
+        rate = parse_frame_rate(_as_number(fps))
+    except ValueError as exc:
+        raise RequestError(f"{fps[:40]!r} is no frame rate; expected {exc}") from None
     try:
         words = split_command(command)
     except ValueError as exc:
         raise RequestError(f"The command {command!r} can't be split into words: {exc}") from None
     frame, chunks = start_frame, []
     for index, count in enumerate(sizes):
-        values: dict[str, int | str] = {
+        values: dict[str, _Value] = {
             "start": frame, "count": count, "end": frame + count, "last": frame + count - 1, "index": index,
+            "start_time": _seconds(frame, rate), "end_time": _seconds(frame + count, rate),
+            "preroll": min(preroll, frame), "preroll_start": frame - min(preroll, frame),
         }  # fmt: skip
         output = _fill(output_pattern, values)
         values["output"] = output
@@ -123,7 +174,13 @@ def _as_number(fps: str) -> float | int | str:
         return fps
 
 
-def _fill(template: str, values: dict[str, int | str]) -> str:
+def _seconds(frame: int, rate: Fraction) -> Decimal:
+    """From frame 0 to a frame, without the zeros at the end."""
+    nearest = round(frame / rate * 10**_DECIMALS)
+    return Decimal(f"{Decimal(nearest).scaleb(-_DECIMALS):f}".rstrip("0").rstrip(".") if nearest else 0)
+
+
+def _fill(template: str, values: dict[str, _Value]) -> str:
     known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS if name in values)
     try:
         fields = [field for field in string.Formatter().parse(template) if field[1] is not None]

@@ -35,6 +35,14 @@ def test_plan_to_a_pipe() -> None:
     assert done.stdout == "-: sound. 100 frames (0 to 99) of 1280×720 at 29.97 fps in 4 chunks\n"
 
 
+def test_a_plan_cuts_where_a_list_says(tmp_path: Path) -> None:
+    """The first frames of chunks are listed on the command line, or in a file of any line breaks."""
+    (tmp_path / "cuts.txt").write_text("0\r\n24\r\n51\r\n")
+    for cuts in ("24,51", str(tmp_path / "cuts.txt")):
+        planned = json.loads(here(*PLAN, *COMMAND, "--frames", 60, "--cuts", cuts).stdout)
+        assert [chunk["frameCount"] for chunk in planned["chunks"]] == [24, 27, 9]
+
+
 def test_a_plan_has_an_id() -> None:
     """The same plan has the same id, another plan another one; --id names it, or leaves it out."""
 
@@ -53,8 +61,21 @@ def test_a_plan_has_an_id() -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((*COMMAND, "--frames", 10), "Give one of --chunks and --chunk-frames"),
-        ((*COMMAND, "--frames", 10, "--chunks", 2, "--chunk-frames", 5), "Give one of --chunks and --chunk-frames"),
+        ((*COMMAND, "--frames", 10), "Give one of --chunks, --chunk-frames and --cuts"),
+        (
+            (*COMMAND, "--frames", 10, "--chunks", 2, "--chunk-frames", 5),
+            "Give one of --chunks, --chunk-frames and --cuts",
+        ),
+        ((*COMMAND, "--frames", 10, "--cuts", "0,12"), "The cut '12' is not a frame of the job; expected 0 to 9"),
+        (
+            (*COMMAND, "--frames", 10, "--cuts", "cuts.txt"),
+            "no list of frames such as 0,240,517, and no file of one (No",
+        ),
+        ((*COMMAND, "--frames", 10, "--cuts", "/dev/zero"), "no list of frames such as 0,240,517, and no file of one"),
+        (
+            (*COMMAND, "--frames", 10, "--chunks", 2, "--fps", "fast"),
+            "'fast' is no frame rate; expected a frame rate above 0",
+        ),
         ((*COMMAND, "--frames", 10, "--chunks", 11), "11 chunks of 10 frames; expected 1 to 10"),
         ((*COMMAND, "--frames", 10, "--chunks", 2, "--size", "big"), "expected width x height in pixels"),
         (("--command", "r {strat}", "--frames", 10, "--chunks", 2), "{strat} is not known here. Known: {start}"),

@@ -1,6 +1,7 @@
 """Cutting a range into chunks."""
 
 import shlex
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios.errors import HeliosError, RequestError
-from helios.job.planning import plan_job, split_by_size, split_evenly
+from helios.job.planning import plan_job, split_at, split_by_size, split_evenly
 from helios.models import JobSpec
 
 
@@ -52,6 +53,58 @@ def test_a_template_is_filled() -> None:
     assert job.metadata.duration == pytest.approx(5 / 30)
 
 
+def test_times_are_exact() -> None:
+    """A time is what frames and rate make, without a digit too many; nine decimals where no number says it exactly."""
+    job = plan([240, 1, 59], fps="30000/1001", command="r {start_time} {end_time} {start_time:.3f}")
+    assert [chunk.argv[1:] for chunk in job.chunks] == [
+        ("0", "8.008", "0.000"),
+        ("8.008", "8.041366667", "8.008"),
+        ("8.041366667", "10.01", "8.041"),
+    ]
+    assert plan([1], fps="25", start_frame=250, command="r {start_time}").chunks[0].argv == ("r", "10")
+
+
+def test_frames_before_a_chunk() -> None:
+    """A command is told how many frames to render before its chunk: as many as asked for, none before frame 0."""
+    job = plan([5, 5, 20, 5], command="r {preroll} {preroll_start} {start}", preroll=8)
+    assert [chunk.argv[1:] for chunk in job.chunks] == [
+        ("0", "0", "0"),
+        ("5", "0", "5"),
+        ("8", "2", "10"),
+        ("8", "22", "30"),
+    ]
+
+
+@given(frames=st.integers(1, 10_000), start=st.integers(0, 500), data=st.data())
+def test_chunks_begin_where_a_list_says(frames: int, start: int, data: st.DataObject) -> None:
+    """Chunks begin at the job's first frame and at each frame of the list, and have all frames."""
+    cuts = sorted(data.draw(st.sets(st.integers(start, start + frames - 1), min_size=1, max_size=20)))
+    sizes = split_at(
+        data.draw(st.sampled_from([", ", ",", "\n", " "])).join(map(str, cuts)), frames=frames, start_frame=start
+    )
+    assert [start, *accumulate(sizes, initial=start)][1:-1] == sorted({start, *cuts})
+    assert sum(sizes) == frames
+
+
+@pytest.mark.parametrize(
+    ("cuts", "said"),
+    [
+        ("", "The cut '' is not a frame of the job; expected 10 to 109"),
+        ("10, x", "The cut 'x' is not a frame of the job"),
+        ("110", "The cut '110' is not a frame of the job; expected 10 to 109"),
+        ("0, 20", "The cut '0' is not a frame of the job"),
+        ("20, 20", "The cut 20 does not come after 20"),
+        ("10, 30, 20", "The cut 20 does not come after 30"),
+        ("10, 10", "The cut 10 does not come after 10"),
+        ("9" * 1000, "is not a frame of the job"),
+    ],
+)
+def test_lists_that_make_no_chunks(cuts: str, said: str) -> None:
+    """A cut that is no frame of the job, or not after the one before it, is named."""
+    with pytest.raises(RequestError, match=said):
+        split_at(cuts, frames=100, start_frame=10)
+
+
 def test_a_value_stays_in_its_word() -> None:
     """An output with spaces and quotes is one word of the command, quoted in the template or not."""
     for command in ("r {output}", 'r "{output}"', "r '{output}'"):
@@ -76,7 +129,7 @@ def test_doubled_braces_are_braces() -> None:
         ({"output_pattern": "c.mp4"}, r"gives every chunk the same file.*c-\{index:04d\}.mp4"),
         ({"output_pattern": "../c{index}.mp4"}, "inside the job directory"),
         ({"output_pattern": "{output}"}, "is not known here"),
-        ({"fps": "fast"}, "metadata.fps"),
+        ({"fps": "fast"}, "'fast' is no frame rate; expected a frame rate above 0"),
         ({"width": 0}, "metadata.width"),
     ],
 )
