@@ -122,7 +122,12 @@ _ADAPTER = (
 
 def job_options(command: C) -> C:
     """Give a command the argument SPEC and the options of a job."""
-    options = [click.argument("spec"), *_ADAPTER, *(_declare(name, option) for name, option in _OPTIONS.items())]
+    return click.argument("spec")(each_options(command))
+
+
+def each_options(command: C) -> C:
+    """Give a command the options of a job."""
+    options = [*_ADAPTER, *(_declare(name, option) for name, option in _OPTIONS.items())]
     for option in reversed(options):
         command = option(command)
     return command
@@ -145,8 +150,21 @@ def read_request(words: Mapping[str, Any]) -> RenderRequest:
     Raises:
         HeliosError: Standard input, the adapter's settings, or the webhook's data can't be read.
     """
+    return _request(read_job(words["spec"]), words)
+
+
+def read_each(words: Mapping[str, Any]) -> RenderRequest:
+    """Make the options' values into the request of several jobs, without a document.
+
+    Raises:
+        HeliosError: The adapter's settings, or the webhook's data can't be read.
+    """
+    return _request("", words)
+
+
+def _request(job: str | Mapping[str, Any], words: Mapping[str, Any]) -> RenderRequest:
     return RenderRequest(
-        job=read_job(words["spec"]),
+        job=job,
         adapter=read_adapter(words["adapter"], words["adapter_config"]),
         **{name: option.convert(words[name]) for name, option in _OPTIONS.items()},
     )

@@ -18,4 +18,9 @@ def read_job(spec: str) -> str | dict[str, Any]:
     if spec == "-":
         document: JobSpec = parse_job_spec(sys.stdin.buffer.read(MAX_DOCUMENT_BYTES + 1), source="standard input")
         return document.to_document()
-    return spec if is_url(spec) or is_storage_url(spec) else os.path.abspath(spec)
+    return located(spec)
+
+
+def located(place: str) -> str:
+    """A URL as it is, a path made absolute: the flow's own directory may be another."""
+    return place if is_url(place) or is_storage_url(place) else os.path.abspath(place)

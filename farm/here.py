@@ -105,7 +105,7 @@ def carry_out_alone(
     try:
         return asyncio.run(_carry_out(run, parameters, tell=tell, warn=warn, signals=SIGNALS))
     except (TerminationSignal, KeyboardInterrupt):
-        return asyncio.run(_interrupted(run))
+        return asyncio.run(interrupted(run))
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -129,15 +129,15 @@ async def _carry_out(
     watcher = _Watcher(tell)
     ended_before = await _count_ended(run)
     flow = _start(run, parameters, watcher)
-    with _cancelled_by(signals, flow), _cancelled_without_server(flow):
+    with cancelled_by(signals, flow), cancelled_without_server(flow):
         try:
             state = await flow
         except asyncio.CancelledError:
             if own_server.is_gone():
                 return Outcome(RunState.CRASHED, own_server.GONE, None)
-            return await _interrupted(run)
+            return await interrupted(run)
     if not state.is_final():
-        return await _interrupted(run)
+        return await interrupted(run)
     result = await state.aresult(raise_on_failure=False)
     report = result.report if isinstance(result, JobEndedError) else result
     report = report if isinstance(report, JobReport) else None
@@ -158,8 +158,8 @@ def _start(run: FlowRun, parameters: dict[str, Any], watcher: _Watcher) -> "asyn
 
 
 @contextmanager
-def _cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]") -> Iterator[None]:
-    """Let signals cancel the flow within the block.
+def cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]") -> Iterator[None]:
+    """Let signals cancel a flow within the block.
 
     SIGTERM too: until the flow's own code has begun, Prefect's handler raises an exception in the code that the signal
     interrupts, and in a callback that exception is lost. The loop's handler is called beside it.
@@ -177,7 +177,7 @@ def _cancelled_by(signals: Collection[signal.Signals], flow: "asyncio.Task[Any]"
 
 
 @contextmanager
-def _cancelled_without_server(flow: "asyncio.Task[Any]") -> Iterator[None]:
+def cancelled_without_server(flow: "asyncio.Task[Any]") -> Iterator[None]:
     """Within the block, cancel a flow whose server is gone and that does not end by itself.
 
     It stops in order, and then Prefect's engine would try for minutes to tell the server.
@@ -203,7 +203,7 @@ async def _count_ended(run: FlowRun) -> int:
         return await count_ended(client, str(run.id))
 
 
-async def _interrupted(run: FlowRun) -> Outcome:
+async def interrupted(run: FlowRun) -> Outcome:
     """Record the cancellation of a run whose own code has not begun, and so can't record it."""
     async with api_client() as client:
         state = (await client.read_flow_run(run.id)).state
@@ -220,10 +220,11 @@ async def _is_recorded(report: JobReport | None, *, expected: int) -> bool:
         return True
     expected += sum(1 for chunk in report.chunks if chunk.attempts or chunk.reused)
     async with api_client() as client:
-        return await _until_ended(client, report.run_id, expected)
+        return await until_ended(client, report.run_id, expected)
 
 
-async def _until_ended(client: PrefectClient, run_id: str, expected: int) -> bool:
+async def until_ended(client: PrefectClient, run_id: str, expected: int) -> bool:
+    """Wait until the server's database has so many of a run's task runs as ended; say whether it has."""
     deadline = time.monotonic() + RECORD_SECONDS
     while time.monotonic() < deadline:
         if await count_ended(client, run_id) >= expected:

@@ -46,6 +46,16 @@ def select_files(
     return iter(_matches(directory, patterns, written=written, field=field, seen=seen))
 
 
+def excluded_files(directory: Path, patterns: Sequence[str]) -> frozenset[Path]:
+    """The files that patterns find, as absolute paths without links in their folders'; a pattern may find nothing.
+
+    Raises:
+        RequestError: A pattern leaves the folder, or is none.
+    """
+    names = {name for pattern in patterns for name in _match(directory, pattern, field="exclude", seen=Seen())}
+    return frozenset((directory / name).parent.resolve() / name.rpartition("/")[2] for name in names)
+
+
 def _matches(directory: Path, patterns: Sequence[str], *, written: Container[str], field: str, seen: Seen) -> list[str]:
     found: dict[str, None] = {}
     real: dict[str, str] = {}

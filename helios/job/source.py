@@ -94,6 +94,15 @@ def parse_job_spec(data: bytes, *, source: str, rules: PathRules | None = None) 
     Raises:
         SpecError: It is not JSON, or not a sound job.
     """
+    return _validated(parse_document(data, source=source), source, rules)
+
+
+def parse_document(data: bytes, *, source: str) -> dict[str, Any]:
+    """Read the JSON object of a job document, without looking at its fields.
+
+    Raises:
+        SpecError: It is not JSON, or no object.
+    """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise RequestError(f"{source}: more than 64 MiB; expected a job document of at most 64 MiB")
     try:
@@ -110,7 +119,7 @@ def parse_job_spec(data: bytes, *, source: str, rules: PathRules | None = None) 
     if not isinstance(document, dict):
         problem = Problem("", f"a JSON {_json_type(document)}", "an object with metadata and chunks")
         raise SpecError(source, (problem,))
-    return _validated(document, source, rules)
+    return document
 
 
 def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRules | None = None) -> JobSpec:

@@ -151,6 +151,9 @@ class JobSpec(WireModel):
     inputs: Patterns | None = None
     """Glob patterns of the files that commands read: when one changes, accepted chunks are rendered again. When empty,
     all of the job directory but outputs."""
+    exclude: Patterns | None = None
+    """Glob patterns of files that are no inputs, whatever else selects them. They may find nothing. In documents of a
+    batch, `@other-rows` stands for the outputs of its other rows."""
     revision: Revision | None = None
     """A version of whatever else the frames are rendered from; with another one, all chunks are rendered again. For
     requests that do not say it."""

@@ -8,9 +8,12 @@ import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 WORKERS_RUN = "PREFECT__FLOW_RUN_ID"
 """Set in a flow's process that a Prefect worker, or runner, has started."""
+_IS_INSIDE: ContextVar[bool] = ContextVar("IS_INSIDE", default=False)
+"""Whether a caller of this code has signals cancel it."""
 
 
 @contextmanager
@@ -23,6 +26,8 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
 
     Prefect's own handler raises an exception in whatever code the signal meets. Inside a callback of the
     event loop asyncio logs it and goes on, so that the run does too.
+
+    Inside another such block, as in a job of a batch, signals are the outer one's, which cancels all within it.
     """
     task, is_asked = asyncio.current_task(), False
 
@@ -32,10 +37,10 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
             is_asked = True
             task.cancel()
 
-    if threading.current_thread() is not threading.main_thread():
+    if _IS_INSIDE.get() or threading.current_thread() is not threading.main_thread():
         yield cancel
         return
-    loop = asyncio.get_running_loop()
+    loop, token = asyncio.get_running_loop(), _IS_INSIDE.set(True)
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
     if before[signal.SIGHUP] is signal.SIG_IGN:
         del before[signal.SIGHUP]  # nohup
@@ -44,6 +49,7 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
     try:
         yield cancel
     finally:
+        _IS_INSIDE.reset(token)
         for number, handler in before.items():
             loop.remove_signal_handler(number)
             signal.signal(number, handler)

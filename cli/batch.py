@@ -1,0 +1,85 @@
+"""`helios-job batch`: one job for each row of a table."""
+
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from cli.exit_codes import EXIT_REFUSED
+from cli.job_options import each_options, read_each
+from cli.outcome import EXIT_CODES
+from cli.say import say
+from cli.spec_argument import located
+from helios.models.batch import BatchReport, RowResult
+from helios.models.report import RunState
+from tasks.request.batch import BatchRequest
+
+
+@click.command(
+    epilog="Example: helios-job batch title.json names.csv --output 'titles/{name}.mp4'. In TEMPLATE, {name} stands "
+    "for a row's value in the column name, {row} for its number."
+)
+@click.argument("template")
+@click.argument("table")
+@each_options
+@click.option(
+    "--row", "only", type=click.IntRange(1), multiple=True, metavar="N", help="Render this row alone; repeatable."
+)
+@click.option("--failed-of", metavar="RUN", help="Leave out the rows that an earlier run of the batch has completed.")
+@click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Rows at a time. [default: one for each CPU]")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def batch(
+    template: str,
+    table: str,
+    only: tuple[int, ...],
+    failed_of: str | None,
+    at_once: int | None,
+    as_json: bool,
+    **words: Any,
+) -> int:
+    """Render one job for each row of a table. TABLE is CSV with names in its first line, or JSON lines."""
+    request = BatchRequest(located(template), located(table), read_each(words), list(only) or None)
+    request.check()  # refused here, in a moment, rather than after Prefect's start
+    parameters = {
+        "template": request.template,
+        "table": request.table,
+        "output_file": request.each.output_file,
+        "only": request.only,
+        "failed_of": failed_of,
+        "at_once": at_once,
+        "options": _given(request),
+    }
+    from cli.flow_process import a_server  # imports Prefect
+    from farm.batches import carry_out_batch
+
+    def tell(result: RowResult) -> None:
+        if not as_json:
+            say(f"row {result.row}: {result.message}", err=result.state is not RunState.COMPLETED)
+
+    with a_server() as screen:
+        outcome = carry_out_batch(parameters, tell=tell)
+        screen.path = f"/runs/flow-run/{outcome.run_id}"
+    return _show(outcome.state, outcome.message, outcome.report, run_id=outcome.run_id, as_json=as_json)
+
+
+def _given(request: BatchRequest) -> dict[str, Any]:
+    """What the command line says otherwise than the defaults: the run's page shows that, and no thirty empty fields."""
+    values = {field.name: (getattr(request.each, field.name), field.default) for field in fields(request.each)}
+    del values["job"], values["output_file"]
+    return {name: value for name, (value, default) in values.items() if value != default}
+
+
+def _show(state: RunState, message: str, report: BatchReport | None, *, run_id: str, as_json: bool) -> int:
+    if as_json:
+        said = report.model_dump_json(indent=2) if report else f'{{"state": "{state}"}}'
+        say(said)
+    if state is RunState.COMPLETED:
+        if not as_json:
+            say(message)
+    else:
+        say(f"helios-job: {message}", err=True)
+        if report is not None:
+            say(f"The same command with --failed-of {run_id} renders the other rows", err=True)
+        else:
+            return EXIT_REFUSED if state is RunState.FAILED else EXIT_CODES[state]
+    return EXIT_CODES.get(state, 1)
