@@ -4,8 +4,9 @@ import asyncio
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -13,29 +14,26 @@ from pydantic import BaseModel
 from adapters.farm_cluster.cluster import Cluster
 from adapters.farm_cluster.link import FarmLink
 from adapters.farm_config import FarmConfig, default_folder
-from adapters.farm_connection import NodeGoneError, NodeLeftError, connect, let_go, result_of
-from adapters.farm_placement import Bench, FarmView, choose_node, unplaced, why_none
+from adapters.farm_connection import NodeGoneError, NodeLeftError, connect, let_go, result_of, tell_node
+from adapters.farm_nodes import LOOK_SECONDS, KnownNodes
+from adapters.farm_placement import choose_node, unplaced, why_none
 from adapters.remote import RemoteAdapter
 from helios.diagnosis import Finding, find
 from helios.errors import Failure, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord, read_answer
-from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.invocation import MAX_SENT_DOCUMENT, ChunkAnswer, ChunkRequest
 from helios.models.requires import Requires
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import set_up_engine
 from helios.own_farm.join_token import find_token
-from helios.own_farm.node_state import NODES, NodeState, read_nodes
+from helios.own_farm.node_state import NodeState
 from helios.own_farm.served_storage import FolderServer, ServedStorage, prepare_folder
-from helios.own_farm.work import render
+from helios.own_farm.work import call_off, render
 from helios.storage.folder import Storage
 from helios.worker.runtime import package_version
 
-LOOK_SECONDS = 0.5
-"""How old what is known of the nodes may be. Nodes report each 0.5 s or so."""
 LEAST_AT_ONCE = 10
 """Chunks that a flow gives to a farm at a time, even where it has few slots yet."""
-REMEMBERED_SECONDS = 30.0
-"""How long a chunk that has ended is still known to be ours, in a node's late report."""
 
 
 class FarmAdapter(RemoteAdapter):
@@ -62,11 +60,7 @@ class FarmAdapter(RemoteAdapter):
         self._client: Any = None
         self._server: FolderServer | None = None
         self._opening = asyncio.Lock()
-        self._nodes: list[NodeState] = []
-        self._looked = float("-inf")
-        self._in_flight: defaultdict[str, list[Requires]] = defaultdict(list)
-        self._own: dict[str, float] = {}
-        self._bench = Bench()
+        self._nodes = KnownNodes()
         self._waiting: dict[str, asyncio.Task[Any]] = {}
         self._freed = asyncio.Event()
         self._turns: defaultdict[Requires, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -79,7 +73,7 @@ class FarmAdapter(RemoteAdapter):
     @property
     def concurrency(self) -> int:
         """Twice what the nodes take that are there now, so that some may join; see `helios.adapter.PlacingAdapter`."""
-        slots = 2 * sum(node.slots for node in self._nodes)
+        slots = 2 * sum(node.slots for node in self._nodes.last)
         return max(LEAST_AT_ONCE, slots, self._cluster.slots if self._cluster else 0)
 
     async def open(self) -> None:
@@ -151,18 +145,24 @@ class FarmAdapter(RemoteAdapter):
         return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time{more}"
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        if self._server is not None:  # the document is at hand here, and a node would have to ask for it
+            data = await self.storage.read(self.storage.key_of(request.job_path))
+            if data is not None and len(data) <= MAX_SENT_DOCUMENT:
+                request = request.model_copy(update={"document": data.decode("utf-8", "surrogatepass")})
         while True:
             async with self._slot(request, record.url) as node:
                 with suppress(NodeLeftError):
-                    return await self._render_on(node, request)
+                    return await self._render_on(node, request, record)
 
     async def _call_off(self, record: AttemptRecord) -> None:
         if (waiting := self._waiting.get(record.url)) is not None:
             waiting.cancel()  # no node knows of it
-            return
-        await super()._call_off(record)
+        elif self._server is None:
+            await super()._call_off(record)
+        elif (address := self._nodes.places.get(record.url)) is not None:
+            await tell_node(self._client, call_off, record.url, address=address)
 
-    async def _render_on(self, node: NodeState, request: ChunkRequest) -> ChunkAnswer:
+    async def _render_on(self, node: NodeState, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         """What a node answered.
 
         Raises:
@@ -171,20 +171,20 @@ class FarmAdapter(RemoteAdapter):
         """
         client = await self._connected()
         key = f"helios-{uuid.uuid4().hex}"
-        future = client.submit(
-            render, request.model_dump_json(exclude_none=True), key,
-            key=key, workers=[node.address], allow_other_workers=False, retries=0,
-        )  # fmt: skip
-        try:
-            text = await result_of(future, node=node.name, place=self._place)
-            answer = read_answer(text, source=f"What {node.name} returned")
-        except NodeGoneError:
-            self._bench.count(node.name, failed=True, now=time.monotonic())
-            raise
-        finally:
-            future.release()
-        failed = answer.error is not None and answer.error.failure is Failure.UNAVAILABLE
-        self._bench.count(node.name, failed=failed, now=time.monotonic())
+        with self._server.awaiting(record.url) if self._server else nullcontext() as delivered:
+            future = client.submit(
+                render, request.model_dump_json(exclude_none=True), key,
+                key=key, workers=[node.address], allow_other_workers=False, retries=0,
+            )  # fmt: skip
+            try:
+                text = await result_of(future, delivered, node=node.name, place=self._place)
+                answer = read_answer(text, source=f"What {node.name} returned")
+            except NodeGoneError:
+                self._nodes.count(node, failed=True)
+                raise
+            finally:
+                future.release()
+        self._nodes.count(node, failed=answer.error is not None and answer.error.failure is Failure.UNAVAILABLE)
         return answer
 
     @asynccontextmanager
@@ -202,13 +202,10 @@ class FarmAdapter(RemoteAdapter):
                 node = await self._free_node(requires, avoid=request.avoid_worker)
         finally:
             self._waiting.pop(attempt, None)
-        self._in_flight[node.address].append(requires)
-        self._own[attempt] = float("inf")
         try:
-            yield node
+            with self._nodes.having(node, requires, attempt):
+                yield node
         finally:
-            self._in_flight[node.address].remove(requires)
-            self._own[attempt] = time.monotonic()
             self._freed.set()
 
     async def _free_node(self, requires: Requires, *, avoid: str | None) -> NodeState:
@@ -218,7 +215,7 @@ class FarmAdapter(RemoteAdapter):
             while True:
                 self._freed.clear()
                 nodes, now = await self._look(came), time.monotonic()
-                found = choose_node(self._view(nodes), requires, now=now, avoid=avoid)
+                found = choose_node(self._nodes.view, requires, now=now, avoid=avoid)
                 if found is not None:
                     return found
                 reason, none_since = why_none(nodes, requires, version=version), self._none_since.get(requires, now)
@@ -232,34 +229,23 @@ class FarmAdapter(RemoteAdapter):
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._freed.wait(), LOOK_SECONDS)
 
-    def _view(self, nodes: Sequence[NodeState]) -> FarmView:
-        return FarmView(nodes, package_version(), self._in_flight, self._own, self._bench)
-
     @property
     def _link(self) -> FarmLink:
         return FarmLink(
             nodes=self._look,
-            unplaced=lambda nodes, chunks: unplaced(self._view(nodes), chunks, now=time.monotonic()),
+            unplaced=lambda nodes, chunks: unplaced(
+                replace(self._nodes.view, nodes=nodes), chunks, now=time.monotonic()
+            ),
             is_able=lambda node, requires: why_none([node], requires, version=package_version()) is None,
-            is_own=self._own.__contains__,
+            is_own=self._nodes.own.__contains__,
             leave=lambda nodes: let_go(self._client, nodes),
         )
 
     async def _look(self, came: float | None = None) -> list[NodeState]:
         """The nodes, as the scheduler knows them, for a chunk that came at this moment."""
-        if time.monotonic() - self._looked >= LOOK_SECONDS:
-            client = await self._connected(came)
-            self._looked = time.monotonic()
-            try:
-                self._nodes = read_nodes(await getattr(client.scheduler, NODES)())
-            except (OSError, TimeoutError):
-                self._nodes = []
-            known = {node.address for node in self._nodes}
-            for address in [one for one in self._in_flight if one not in known and not self._in_flight[one]]:
-                del self._in_flight[address]
-            for url in [url for url, ended in self._own.items() if time.monotonic() - ended > REMEMBERED_SECONDS]:
-                del self._own[url]
-        return self._nodes
+        if not self._nodes.is_fresh:
+            await self._nodes.look((await self._connected(came)).scheduler)
+        return self._nodes.last
 
     async def _connected(self, came: float | None = None) -> Any:
         """The client, once its scheduler is there.

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from adapters.remote import AnswerLostError
@@ -54,11 +55,15 @@ async def connect(token: JoinToken, security: Any, *, place: str, seconds: float
             await asyncio.sleep(1)
 
 
-async def result_of(future: Any, *, node: str, place: str) -> str:
+async def result_of(
+    future: Any, delivered: "asyncio.Future[bytes] | None", *, node: str, place: str
+) -> str | bytes:  # fmt: skip
     """What a node answered.
 
     Args:
         future: Dask's, of the chunk.
+        delivered: Gets the answer where the node hands it to this process: Dask fetches a result by way of the
+            scheduler, which costs more than all else that the scheduler does for a chunk.
         node: The node's name.
         place: How messages call the farm.
 
@@ -66,11 +71,17 @@ async def result_of(future: Any, *, node: str, place: str) -> str:
         AnswerLostError: The node or the scheduler is gone, and so is the chunk.
         NodeLeftError: The node had left before the chunk reached it.
     """
-    from distributed import KilledWorker
+    from distributed import KilledWorker, wait
     from distributed.client import FutureCancelledError
     from distributed.scheduler import NoValidWorkerError
 
+    with future.client.as_current():  # where wait looks for it
+        over = asyncio.ensure_future(wait([future]))
     try:
+        await asyncio.wait([over, *([delivered] if delivered else [])], return_when=asyncio.FIRST_COMPLETED)
+        if delivered is not None and delivered.done():
+            return delivered.result()
+        await over
         return str(await future)
     except NoValidWorkerError:
         raise NodeLeftError from None
@@ -80,6 +91,14 @@ async def result_of(future: Any, *, node: str, place: str) -> str:
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError from None
         raise AnswerLostError(f"{place} is gone, with the chunks that its nodes rendered") from None
+    finally:
+        over.cancel()
+
+
+async def tell_node(client: Any, function: Callable[[str], Any], word: str, *, address: str) -> None:
+    """Call a function on a node, and wait until it was called; not where the node is gone."""
+    with suppress(OSError, TimeoutError):
+        await client.run(function, word, workers=[address], on_error="ignore")
 
 
 async def let_go(client: Any, nodes: Sequence[NodeState]) -> None:

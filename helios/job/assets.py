@@ -6,6 +6,7 @@
 import asyncio
 import hashlib
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,20 @@ class Asset(WireModel):
     def key(self) -> str:
         """Where its content lies, relative to the storage's folder."""
         return f"{FOLDER}/{self.sha256}"
+
+
+_LIST = re.compile(r"/assets-([0-9a-f]{64})\.json$")
+
+
+def list_name(data: bytes) -> str:
+    """The name of a run's list of input files, by its content, so that a worker which has it need not ask again."""
+    return f"assets-{hashlib.sha256(data).hexdigest()}.json"
+
+
+def list_digest(url: str) -> str | None:
+    """The SHA-256 in the URL of a list; None where another program has named it."""
+    found = _LIST.search(url)
+    return found and found[1]
 
 
 class AssetBundle(WireModel):

@@ -31,6 +31,8 @@ __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", 
 
 PROTOCOL = 1
 """Increased when an older counterpart would misunderstand a request or an answer."""
+MAX_SENT_DOCUMENT = 256 * 1024
+"""Characters of a job document that travels with its request; a larger one is fetched."""
 FIRST_KINDS = frozenset({Failure.REQUEST, Failure.COMMAND, Failure.TIMEOUT, Failure.OUTPUT, Failure.UNAVAILABLE})
 """The kinds that every orchestrator of protocol 1 knows."""
 _GENERAL = {
@@ -52,6 +54,8 @@ class ChunkRequest(_Tolerant):
     """The job document: a path, or a URL (`s3`, `gs`, `file`, `http`, `https`)."""
     chunk_index: Annotated[int, Field(ge=0, lt=MAX_CHUNKS)] = 0
     """The chunk's position in the document."""
+    document: Annotated[str, Field(max_length=MAX_SENT_DOCUMENT)] | None = None
+    """The job document itself, of a sender that has it at hand; fetched from `job_path` when empty."""
     attempt_url: Annotated[str, Field(max_length=MAX_URL)] | None = None
     """Folder in artifact storage for what this attempt writes; beside the document when empty."""
     env: dict[str, str] = Field(default_factory=dict)

@@ -22,12 +22,15 @@ from helios.own_farm.hours import Hours, parse_hours
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_folder import node_folder
 from helios.own_farm.node_state import METRIC
+from helios.own_farm.peer_delivery import PeerDelivery
 from helios.own_farm.peer_storage import PeerStorage
 from helios.own_farm.work import NodeWork, become
 from helios.processes.own_memory import hide_memory
 from helios.sizes import parse_size
 from helios.storage.by_url import OTHER_STORES
+from helios.storage.urls import split_url
 from helios.variables import FARM
+from helios.worker.delivery import OTHER_WAYS
 from helios.worker.runtime import WorkerRuntime
 from helios.worker.settings import WorkerSettings
 
@@ -205,6 +208,7 @@ class Node:
         close_http(self._worker)
         pool, loop = self._worker.rpc, asyncio.get_running_loop()
         OTHER_STORES["farm"] = lambda url: PeerStorage(url, pool, loop=loop)
+        OTHER_WAYS["farm"] = self._delivery
         self._say(f"{self._work.name} has joined the farm at {self._token.host}:{self._token.port}: "
                   f"{describe(self._settings)}")  # fmt: skip
         self._joined = time.monotonic()
@@ -212,6 +216,10 @@ class Node:
         if not self._stopping.is_set():
             self._say("The farm's scheduler is gone; trying again until it is back")
         return True
+
+    def _delivery(self, url: str, execution: str) -> PeerDelivery:
+        storage = PeerStorage(split_url(url)[0], self._worker.rpc)
+        return PeerDelivery(url, execution, storage=storage, called_off=self._work.called_off(url))
 
     async def _drain(self) -> None:
         """Take nothing new, and let what runs finish within its time."""

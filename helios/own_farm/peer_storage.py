@@ -3,11 +3,11 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from helios.errors import Failure, OutputError, WorkerUnavailableError
 from helios.models.worker import Artifact
@@ -54,30 +54,42 @@ class PeerStorage(Storage):
         return answer["value"]
 
     async def upload(self, path: Path, key: str, *, expected: str | None = None) -> Artifact:
-        """Store a file in pieces, or in one where it is small."""
-        if path.stat().st_size <= PIECE_BYTES:
-            data = path.read_bytes()
-            found = hashlib.sha256(data).hexdigest()
-            if expected not in (None, found):
-                raise OutputError(f"{path} was changed since it was verified. Another process writes to it")
-            await self._ask("storage_file", key=check_key(key), data=data, sha256=found)
-            return Artifact(url=self.url_of(key), bytes=len(data), sha256=found)
-        digest, size = hashlib.sha256(), 0
+        """Store a file in pieces; the next one is read while one is on its way."""
         upload = await self._ask("storage_begin", key=check_key(key))
+        sending: asyncio.Task[Any] | None = None
         try:
             with path.open("rb") as file:
-                while piece := file.read(PIECE_BYTES):
-                    digest.update(piece)
-                    size += len(piece)
-                    await self._ask("storage_put", upload=upload, data=piece)
-            if expected not in (None, digest.hexdigest()):
+                pieces = _Pieces(file)
+                while piece := await asyncio.to_thread(pieces.read):
+                    if sending is not None:
+                        await sending
+                    sending = asyncio.create_task(self._ask("storage_put", upload=upload, data=piece))
+            if sending is not None:
+                await sending
+            if expected not in (None, pieces.digest.hexdigest()):
                 raise OutputError(f"{path} was changed since it was verified. Another process writes to it")
         except BaseException:
+            if sending is not None:
+                sending.cancel()
+                await asyncio.wait([sending])
             with suppress(WorkerUnavailableError):
                 await self._ask("storage_end", upload=upload, sha256=None)
             raise
-        await self._ask("storage_end", upload=upload, sha256=digest.hexdigest())
-        return Artifact(url=self.url_of(key), bytes=size, sha256=digest.hexdigest())
+        await self._ask("storage_end", upload=upload, sha256=pieces.digest.hexdigest())
+        return Artifact(url=self.url_of(key), bytes=pieces.size, sha256=pieces.digest.hexdigest())
+
+    async def deliver(self, attempt: str, files: Sequence[tuple[str, bytes, str]], answer: bytes) -> bool:
+        """Hand an attempt's answer to the flow that waits for it, with small files.
+
+        Args:
+            attempt: The attempt's URL.
+            files: Key, content and SHA-256 of each.
+            answer: A `ChunkAnswer` as JSON.
+
+        Returns:
+            Whether the flow waited for it; if not, nothing is stored.
+        """
+        return bool(await self._ask("storage_deliver", attempt=attempt, files=list(files), answer=answer))
 
     async def download(
         self, key: str, path: Path, *, expected: Artifact | None = None, most: int | None = None
@@ -139,3 +151,25 @@ class PeerStorage(Storage):
         keys = [entry.key async for entry in self.entries(check_key(folder))]
         await self._ask("storage_delete", keys=keys)
         return len(keys)
+
+
+class _Pieces:
+    """Reads a file piece by piece.
+
+    Args:
+        file: The file, from its beginning.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        """Of what was read."""
+        self.size = 0
+        """Bytes that were read."""
+
+    def read(self) -> bytes:
+        """The next piece; empty at the end."""
+        piece = self._file.read(PIECE_BYTES)
+        self.digest.update(piece)
+        self.size += len(piece)
+        return piece

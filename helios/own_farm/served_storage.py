@@ -4,18 +4,23 @@ The flow serves the folder while it runs; a node reads and writes it over Dask's
 side holds a whole file in memory. `peer_storage.py` is the node's side, and lists the operations.
 """
 
+import asyncio
 import hashlib
+import os
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
+from helios.models.worker import Artifact
 from helios.own_farm.engine import set_up_engine
 from helios.processes.attempt_folder import LockedFolder, remove_abandoned
-from helios.storage.folder import Storage
-from helios.storage.stores import StorageSettings
+from helios.regular_file import open_regular
+from helios.storage.folder import SMALL_BYTES, Storage
+from helios.storage.stores import StorageSettings, store_errors
 from helios.storage.urls import check_key
 from helios.system_errors import expected
 
@@ -35,12 +40,45 @@ class ServedStorage(Storage):
 
     def __init__(self, folder: Path, address: str) -> None:
         super().__init__(StorageSettings(url=folder.absolute().as_uri()))
+        self._folder = folder
         self.url = f"farm://{address}"
         """The folder's URL for nodes."""
 
     def at(self, url: str) -> Storage:
         """Another folder: a part of this one has this one's server."""
         return Storage(StorageSettings(url=url))
+
+    async def read(self, key: str, *, limit: int = SMALL_BYTES) -> bytes | None:
+        """A small object's content, read at once: each chunk has some, and a thread would cost more than the file."""
+        try:
+            with store_errors("read", self.url_of(key)), open_regular(self._folder / check_key(key)) as file:
+                if (size := os.fstat(file.fileno()).st_size) > limit:
+                    raise RequestError(f"{self.url_of(key)} has {size} bytes; expected at most {limit}")
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
+        """Store a small object at once, in one atomic step; see `read`."""
+        if once:
+            return await super().write(key, data, once=True)
+        with store_errors("written", self.url_of(key)):
+            _write(self._folder / check_key(key), data)
+        return True
+
+    async def take(self, key: str, path: Path, *, expected: Artifact) -> Artifact:
+        """Move a file to its place, where that is on the same file system: its digest was compared when it arrived.
+
+        Raises:
+            FileNotFoundError: There is no such key.
+            WorkerUnavailableError: It is not what was expected.
+        """
+        own = self._folder / check_key(key)
+        with suppress(OSError):
+            if own.lstat().st_size == expected.bytes:
+                own.rename(path)
+                return expected
+        return await self.download(key, path, expected=expected)
 
 
 @dataclass
@@ -51,7 +89,11 @@ class _Arriving:
     file: BinaryIO
     key: str
     digest: Any = field(default_factory=hashlib.sha256)
-    size: int = 0
+
+    def take(self, data: bytes) -> None:
+        """Add a piece."""
+        self.file.write(data)
+        self.digest.update(data)
 
 
 class FolderServer:
@@ -70,6 +112,7 @@ class FolderServer:
         self._local = Storage(StorageSettings(url=folder.absolute().as_uri()))
         self._security = security
         self._arriving: dict[str, _Arriving] = {}
+        self._awaited: dict[str, asyncio.Future[bytes]] = {}
         self._incoming = LockedFolder(folder / INCOMING)
         self._server = Server(
             {
@@ -82,7 +125,7 @@ class FolderServer:
                 "storage_begin": self._answering(self._begin),
                 "storage_put": self._answering(self._put),
                 "storage_end": self._answering(self._end),
-                "storage_file": self._answering(self._file),
+                "storage_deliver": self._answering(self._deliver),
             },
             connection_args=security.get_connection_args("client"),
         )
@@ -108,6 +151,23 @@ class FolderServer:
             arriving.file.close()
         self._arriving.clear()
         self._incoming.remove()
+
+    @contextmanager
+    def awaiting(self, attempt: str) -> Iterator["asyncio.Future[bytes]"]:
+        """Take an attempt's delivery within the block; a later one is refused.
+
+        Args:
+            attempt: The attempt's URL.
+
+        Returns:
+            Gets the answer, a `ChunkAnswer` as JSON, when it and all files have arrived.
+        """
+        self._awaited[attempt] = answer = asyncio.get_running_loop().create_future()
+        try:
+            yield answer
+        finally:
+            answer.cancel()
+            self._awaited.pop(attempt)
 
     def _answering(self, work: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[dict[str, Any]]]:
         """An operation whose errors travel as words, and not as pickled objects."""
@@ -156,9 +216,7 @@ class FolderServer:
         arriving = self._arriving.get(upload)
         if arriving is None:
             raise WorkerUnavailableError("The flow knows nothing of this file; it is sent again")
-        arriving.file.write(data)
-        arriving.digest.update(data)
-        arriving.size += len(data)
+        await asyncio.to_thread(arriving.take, data)
 
     async def _end(self, upload: str, sha256: str | None) -> None:
         arriving = self._arriving.pop(upload, None)
@@ -174,11 +232,32 @@ class FolderServer:
         target.parent.mkdir(parents=True, exist_ok=True)
         arriving.path.replace(target)
 
-    async def _file(self, key: str, data: bytes, sha256: str) -> None:
-        """A file in one message: most outputs of short chunks, for which three would cost more than the file."""
-        upload = await self._begin(key)
-        await self._put(upload, data)
-        await self._end(upload, sha256)
+    async def _deliver(self, attempt: str, files: Sequence[tuple[str, bytes, str]], answer: bytes) -> bool:
+        awaited = self._awaited.get(attempt)
+        if awaited is None or awaited.done():
+            return False
+        for key, data, sha256 in files:
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise WorkerUnavailableError(f"{key} arrived with another digest than it was sent with")
+            _put(self._folder / check_key(key), data)  # nobody looks for it before the answer is there
+        awaited.set_result(bytes(answer))
+        return True
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file in one atomic step."""
+    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}")
+    _put(temporary, data)
+    temporary.replace(path)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """Write a file into its folder, which is made where it is missing."""
+    try:
+        path.write_bytes(data)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def prepare_folder(folder: Path) -> None:

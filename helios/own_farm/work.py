@@ -21,6 +21,10 @@ LOOK_SECONDS = 0.5
 flow's death ends it."""
 
 
+CALLS_KEPT = 1000
+"""Calls that are remembered of chunks which have not come yet: Dask brings the two on ways of their own."""
+
+
 @dataclass(frozen=True)
 class _Running:
     request: ChunkRequest
@@ -50,6 +54,8 @@ class NodeWork:
     """Nothing new is taken."""
     running: dict[str, _Running] = field(default_factory=dict)
     """By the attempts' URLs."""
+    calls: dict[str, asyncio.Event] = field(default_factory=dict)
+    """By the attempts' URLs: set where the flow has called the attempt off."""
     rendered: int = 0
     """How many were rendered."""
     rendering_seconds: float = 0
@@ -96,6 +102,8 @@ class NodeWork:
         if self.draining:
             raise WorkerUnavailableError(f"The node {self.name} is stopping, and takes no chunks")
         url = request.attempt_url or request.job_path
+        if self.called_off(url).is_set():
+            raise WorkerUnavailableError("The chunk was cancelled before a worker took it on")
         since = time.monotonic()
         self.running[url] = _Running(request, since)
         self.idle.clear()
@@ -109,6 +117,7 @@ class NodeWork:
             work.cancel()
             await asyncio.wait([work])
             self.running.pop(url, None)
+            self.calls.pop(url, None)
             if not self.running:
                 self.idle.set()
         if not request.probe:
@@ -118,6 +127,16 @@ class NodeWork:
             else:
                 self.failed += 1
         return answer
+
+    def called_off(self, url: str) -> asyncio.Event:
+        """What is set when the flow calls an attempt off.
+
+        Args:
+            url: The attempt's.
+        """
+        for earlier in [one for one in self.calls if one not in self.running][:-CALLS_KEPT]:
+            del self.calls[earlier]
+        return self.calls.setdefault(url, asyncio.Event())
 
     async def _render(self, request: ChunkRequest) -> ChunkAnswer:
         async with self.gpus.taken((request.requires or NOTHING).gpus) as variables:
@@ -157,6 +176,12 @@ async def render(request: str, key: str) -> str:
     except Exception as exc:  # noqa: BLE001  whoever asked gets an answer
         answer = ChunkAnswer.failed(failure_of(exc))
     return write_answer(answer).decode()
+
+
+async def call_off(url: str) -> None:
+    """Stop an attempt on the node of this process, or keep it from starting: called by the flow that waits for it."""
+    for work in _HERE:
+        work.called_off(url).set()
 
 
 async def leave() -> None:

@@ -157,6 +157,10 @@ class Storage:
             temporary.unlink(missing_ok=True)
         return arrived
 
+    async def take(self, key: str, path: Path, *, expected: Artifact) -> Artifact:
+        """Fetch a file that nobody else wants: as `download`, but it need not be in storage afterwards."""
+        return await self.download(key, path, expected=expected)
+
     @persistent
     async def digest(self, key: str) -> tuple[str, int]:
         """An object's SHA-256 in hexadecimal, and its size in bytes, by reading all of it.

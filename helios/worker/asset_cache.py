@@ -1,12 +1,15 @@
 """Input files that a worker keeps between chunks, named by their digest."""
 
+import asyncio
 import os
 import posixpath
 import shutil
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from helios.bounded import map_bounded
 from helios.errors import RequestError, WorkerUnavailableError
@@ -19,6 +22,8 @@ from helios.storage.folder import Storage
 UNTOUCHED_NS = 315_532_800 * 10**9
 """The time of change of every kept file, 1980-01-01: a file that a command has written to has another time."""
 FETCHES_AT_ONCE = 8
+LISTS_KEPT = 4
+"""Lists of input files that are kept in memory, each of at most 10,000 files: those of the jobs that run now."""
 
 
 class AssetCache:
@@ -33,6 +38,35 @@ class AssetCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._lists: dict[str, AssetBundle] = {}
+        self._underway: dict[str, asyncio.Task[None]] = {}
+
+    async def listed(self, digest: str | None, fetch: Callable[[], Awaitable[AssetBundle]]) -> AssetBundle:
+        """A list of input files: the one that is kept, or what is fetched.
+
+        Args:
+            digest: Of its content; None where it is not known, so that the list is not kept.
+            fetch: Fetches it.
+        """
+        if digest is None:
+            return await fetch()
+
+        async def keep() -> None:
+            bundle = await fetch()
+            for oldest in list(self._lists)[: max(0, len(self._lists) - LISTS_KEPT + 1)]:
+                del self._lists[oldest]
+            self._lists[digest] = bundle
+
+        while (kept := self._lists.get(digest)) is None:
+            await self._shared(digest, keep)
+        return kept
+
+    async def _shared(self, name: str, fetch: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Fetch something once for all chunks that want it now; it is fetched also where one of them is stopped."""
+        if (task := self._underway.get(name)) is None:
+            task = self._underway[name] = asyncio.create_task(fetch())
+            task.add_done_callback(lambda _: self._underway.pop(name))
+        await asyncio.shield(task)
 
     def missing_bytes(self, bundle: AssetBundle) -> int:
         """How much of a bundle is still to be fetched."""
@@ -56,7 +90,8 @@ class AssetCache:
         wanted = [asset for asset in _contents(bundle) if not self._holds(asset)]
 
         async def fetch(asset: Asset) -> None:
-            await self._fetch(asset, storage, bundle.storage_url)
+            if not self._holds(asset):  # another chunk has fetched it meanwhile
+                await self._shared(self._path(asset).name, partial(self._fetch, asset, storage, bundle.storage_url))
 
         await map_bounded(fetch, wanted, limit=FETCHES_AT_ONCE)
         for asset in bundle.assets:

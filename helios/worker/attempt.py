@@ -1,20 +1,18 @@
-"""One execution of a request: its record in storage, and its end by the orchestrator or the platform."""
+"""One execution of a request, to its end by itself, by the orchestrator or by the platform."""
 
 import asyncio
 import uuid
 from collections.abc import Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from helios.errors import RequestError, WorkerUnavailableError
-from helios.job.attempts import STARTED, AttemptRecord
 from helios.job.source import is_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, WorkerIdentity
-from helios.storage.by_url import storage_root
-from helios.storage.urls import is_storage_url, join_url, parent_url
+from helios.storage.urls import is_storage_url, parent_url
 from helios.worker.asset_cache import AssetCache, free_bytes
 from helios.worker.clock import Clock
+from helios.worker.delivery import Delivery, delivery_of, keep_in
 from helios.worker.failures import failure_of
 from helios.worker.rendering import Rendering, fetch_document
 from helios.worker.settings import WorkerSettings
@@ -45,8 +43,6 @@ class Attempt:
         self._clock = clock
         self._identity = identity
         self._rendering = Rendering(request, settings=settings, assets=assets, clock=clock)
-        self._execution = uuid.uuid4().hex[:12]
-        self._record: AttemptRecord | None = None
 
     async def run(self) -> ChunkAnswer:
         """Carry the request out, unless that has been done.
@@ -63,19 +59,17 @@ class Attempt:
         if self._request.attempt_url is None:
             if self._request.probe:
                 return ChunkAnswer(exit_code=0, output=f"free disk: {free_bytes(self._settings.folder)} bytes")
-            return await self._rendering.render(self._beside_document())
+            return await self._rendering.render(keep_in(self._beside_document()))
         self._settings.check_place(self._request.attempt_url)
-        storage = storage_root(self._request.attempt_url)
-        self._record = AttemptRecord(storage, self._request.attempt_url)
-        if (answer := await self._record.result()) is not None:
-            return answer  # delivered twice: the work is done already
-        if await self._record.is_cancelled():
-            raise WorkerUnavailableError("The chunk was cancelled before a worker took it on")
-        await self._record.begin(self._execution, self._clock.left())
+        execution = uuid.uuid4().hex[:12]
+        delivery = delivery_of(self._request, execution, poll_seconds=self._settings.cancel_poll_seconds)
+        if (answer := await delivery.begin(self._clock.left())) is not None:
+            return answer
         if self._request.probe:
             await fetch_document(self._request.job_path, check=self._settings.check_place)
-            return await self._recorded(ChunkAnswer(exit_code=0, output="the storage can be read and written"))
-        return await self._finish(join_url(self._request.attempt_url, self._execution))
+            answer = ChunkAnswer(exit_code=0, output="the storage can be read and written")
+            return await self._delivered(answer, delivery)
+        return await self._finish(delivery)
 
     def _beside_document(self) -> str:
         """Where Helios's orchestrator, which names no place, finds outputs."""
@@ -84,62 +78,34 @@ class Attempt:
             raise RequestError(f"The job at {path} names no place for its outputs; add attemptUrl to the request")
         return parent_url(path if is_storage_url(path) else Path(path).resolve().as_uri())
 
-    async def _finish(self, folder: str) -> ChunkAnswer:
-        """Render, and record how it ended; return the record that counts, which is that of the first execution."""
-        assert self._record is not None  # noqa: S101  set by the caller
+    async def _finish(self, delivery: Delivery) -> ChunkAnswer:
+        """Render, and deliver how it ended; return the answer that counts."""
         try:
-            answer = await self._until_cancelled(self._rendering.render(folder))
-        except Exception as exc:  # noqa: BLE001  it is recorded for an orchestrator that waits for the record alone
+            answer = await _until_called_off(self._rendering.render(delivery.keep), delivery)
+        except Exception as exc:  # noqa: BLE001  it is delivered to an orchestrator that waits for the record alone
             answer = ChunkAnswer.failed(failure_of(exc), timings=self._clock.timings)
         except asyncio.CancelledError:
             # Stopped by the platform, with a few seconds left to record that for an orchestrator that may wait.
             error = WorkerUnavailableError("The worker was stopped by its platform")
-            await asyncio.shield(self._recorded(ChunkAnswer.failed(error, timings=self._clock.timings)))
+            await asyncio.shield(self._delivered(ChunkAnswer.failed(error, timings=self._clock.timings), delivery))
             raise
-        if await self._is_over():
-            # Delivered twice, or called off late: the job is over, and nothing would remove a record written now. What
-            # this execution wrote goes, and no more: a caller may have named any folder as the attempt's.
-            await self._record.storage.delete_folder(self._record.key(self._execution))
-            await self._record.storage.delete(self._record.key(STARTED))
-            return answer
-        counts = await self._recorded(answer)
-        if answer.artifact is not None and counts.artifact != answer.artifact:
-            await self._record.storage.delete_folder(self._record.key(self._execution))
-        return counts
+        return await self._delivered(answer, delivery)
 
-    async def _is_over(self) -> bool:
-        """Whether the chunk's document is gone, as it is when its job is done."""
-        job = self._request.job_path
-        if not is_storage_url(job):
-            return False
-        storage = storage_root(job)
-        with suppress(WorkerUnavailableError):
-            return await storage.size(storage.key_of(job)) is None
-        return False
-
-    async def _recorded(self, answer: ChunkAnswer) -> ChunkAnswer:
-        """Record an answer with the worker's identity; return the answer that counts."""
-        assert self._record is not None  # noqa: S101  set by the caller
-        return await self._record.finish(answer.model_copy(update={"worker": self._identity}))
-
-    async def _until_cancelled(self, work: Coroutine[Any, Any, ChunkAnswer]) -> ChunkAnswer:
-        """Await the work, and check at intervals whether the orchestrator has cancelled the chunk."""
-        assert self._record is not None  # noqa: S101
-        task = asyncio.create_task(work)
-        try:
-            while True:
-                done, _ = await asyncio.wait([task], timeout=self._settings.cancel_poll_seconds or None)
-                if done:
-                    return task.result()
-                with suppress(WorkerUnavailableError):  # the storage may be away for a moment
-                    if await self._record.is_cancelled():
-                        raise _CalledOffError
-        except _CalledOffError:
-            raise WorkerUnavailableError("The chunk was cancelled") from None
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
+    async def _delivered(self, answer: ChunkAnswer, delivery: Delivery) -> ChunkAnswer:
+        """Deliver an answer with the worker's identity; return the answer that counts."""
+        return await delivery.finish(answer.model_copy(update={"worker": self._identity}))
 
 
-class _CalledOffError(Exception):
-    """The orchestrator has cancelled the chunk."""
+async def _until_called_off(work: Coroutine[Any, Any, ChunkAnswer], delivery: Delivery) -> ChunkAnswer:
+    """Await the work, and stop it when the orchestrator calls the chunk off."""
+    task, watch = asyncio.create_task(work), asyncio.create_task(delivery.called_off())
+    try:
+        await asyncio.wait([task, watch], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        watch.result()
+        raise WorkerUnavailableError("The chunk was cancelled")
+    finally:
+        task.cancel()
+        watch.cancel()
+        await asyncio.wait([task, watch])

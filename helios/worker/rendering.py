@@ -1,8 +1,10 @@
-"""One chunk in a workspace: fetch, run, verify, upload."""
+"""One chunk in a workspace: fetch, run, verify, hand over."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,20 +12,18 @@ from pydantic import ValidationError
 
 from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
-from helios.job.assets import AssetBundle
+from helios.job.assets import AssetBundle, list_digest
 from helios.job.source import MAX_DOCUMENT_BYTES, describe, is_url, parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
-from helios.models.worker import Artifact, WorkerResult
+from helios.models.worker import WorkerResult
 from helios.processes.environment import clean_environment
-from helios.storage.by_url import storage_root
-from helios.storage.folder import Storage
-from helios.storage.urls import join_url
 from helios.web import fetch_while_awaited
 from helios.worker.asset_cache import AssetCache, check_tree, find_folder, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
+from helios.worker.delivery import Keep
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 
@@ -58,11 +58,11 @@ class Rendering:
         self._assets = assets
         self._clock = clock
 
-    async def render(self, folder: str) -> ChunkAnswer:
+    async def render(self, keep: Keep) -> ChunkAnswer:
         """Render the chunk.
 
         Args:
-            folder: In storage; for the output and the log.
+            keep: Takes the output and the log.
 
         Raises:
             HeliosError: It could not be rendered, and there is no command's output to report.
@@ -84,7 +84,7 @@ class Rendering:
                 error = exc
             finally:
                 log.close()
-            return await self._publish(chunk, folder, space, log=log, ended=ended, error=error, verified=verified)
+            return await self._publish(chunk, keep, space, log=log, ended=ended, error=error, verified=verified)
 
     async def _check_machine(self, ended: WorkerResult) -> None:
         """Tell a command that was ended with its machine from one that failed.
@@ -102,7 +102,7 @@ class Rendering:
     async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobSpec]:
         """Fetch the job and its input files into the workspace."""
         path, index = self._request.job_path, self._request.chunk_index
-        spec = parse_job_spec(await fetch_document(path, check=self._settings.check_place), source=path)
+        spec = parse_job_spec(await self._document(), source=path)
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
@@ -125,17 +125,28 @@ class Rendering:
         output.unlink(missing_ok=True)  # an input file of its name would be taken for the output of an idle command
         return chunk, spec
 
+    async def _document(self) -> bytes:
+        if self._request.document is not None:
+            return self._request.document.encode("utf-8", "surrogatepass")
+        return await fetch_document(self._request.job_path, check=self._settings.check_place)
+
     async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
+        bundle = await self._assets.listed(list_digest(url), partial(self._fetch_bundle, url))
+        self._settings.check_place(bundle.storage_url)
+        return bundle
+
+    async def _fetch_bundle(self, url: str) -> AssetBundle:
         try:
-            bundle = AssetBundle.model_validate(read_json(await fetch_document(url, check=self._settings.check_place)))
+            data = await fetch_document(url, check=self._settings.check_place)
+            if (digest := list_digest(url)) not in (None, hashlib.sha256(data).hexdigest()):
+                raise WorkerUnavailableError(f"{url} arrived damaged: its digest is not {digest}")
+            return AssetBundle.model_validate(read_json(data))
         except ValidationError as exc:
             problem = describe(exc, of="of a list of input files")[0]
             raise RequestError(f"{url} is not a list of input files: {problem}") from None
         except ValueError as exc:
             raise RequestError(f"{url} is not a list of input files: {exc}") from None
-        self._settings.check_place(bundle.storage_url)
-        return bundle
 
     def _check_disk(self, needed: int, bundle: AssetBundle | None = None) -> None:
         """Refuse a chunk that the disk can't hold; kept input files of other jobs make room for it.
@@ -225,7 +236,7 @@ class Rendering:
     async def _publish(
         self,
         chunk: RenderJobChunk,
-        folder: str,
+        keep: Keep,
         space: Workspace,
         *,
         log: CommandLog,
@@ -233,15 +244,14 @@ class Rendering:
         error: HeliosError | None,
         verified: "VerifiedOutput | None",
     ) -> ChunkAnswer:
-        """Put output and log into storage; return the answer."""
-        storage = storage_root(folder)
+        """Hand over output and log; return the answer."""
         artifact = logged = None
         if verified is not None:
             name = f"output{Path(chunk.output_file).suffix}" if self._request.attempt_url else chunk.output_file
-            output = space.files / chunk.output_file
-            artifact = await self._upload(storage, output, join_url(folder, name), expected=verified.sha256)
+            kept = keep(space.files / chunk.output_file, name, expected=verified.sha256)
+            artifact = await self._clock.timed("upload_ms", kept)
         if log.has_lines and self._request.attempt_url:
-            logged = await self._upload(storage, space.log, join_url(folder, space.log.name))
+            logged = await self._clock.timed("upload_ms", keep(space.log, space.log.name))
         if error is not None:
             return ChunkAnswer.failed(error, log=logged, timings=self._clock.timings)
         assert ended is not None  # noqa: S101  the command ended, or there is an error
@@ -258,9 +268,6 @@ class Rendering:
             verified=verified.level if verified else None,
             pictures=verified.pictures if verified else None,
         )
-
-    async def _upload(self, storage: Storage, path: Path, url: str, *, expected: str | None = None) -> Artifact:
-        return await self._clock.timed("upload_ms", storage.upload(path, storage.key_of(url), expected=expected))
 
 
 async def fetch_document(place: str, *, check: Callable[[str], None]) -> bytes:

@@ -12,7 +12,7 @@ from pathlib import Path
 from adapters import create_adapter
 from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, TellingAdapter, WorkerAdapter
 from helios.errors import OutputError, WorkerUnavailableError
-from helios.job.assets import Selection, select_assets, upload_assets
+from helios.job.assets import Selection, list_name, select_assets, upload_assets
 from helios.job.attempts import RESULT, STARTED, AttemptRecord
 from helios.job.directory import JobDirectory
 from helios.job.source import check_assets_url
@@ -94,8 +94,9 @@ class StorageSite:
             tell(line)
         if self._assets.files or self._assets.folders:
             bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage, known=known)
-            list_key = f"{self._folder}/assets.json"
-            await self._storage.write(list_key, bundle.model_dump_json().encode())
+            data = bundle.model_dump_json().encode()
+            list_key = f"{self._folder}/{list_name(data)}"
+            await self._storage.write(list_key, data)
             self._assets_url = self._storage.url_of(list_key)
         url = self._storage.url_of(self._folder)
         tell(f"{len(self._assets.files)} input files are in storage; the run's folder is {url}")
@@ -134,7 +135,8 @@ class StorageSite:
                 "to itself? Deploy this project's worker (deploy/)"
             )
         try:
-            await self._storage.download(self._storage.key_of(artifact.url), place, expected=artifact)
+            fetch = self._storage.download if self._keep else self._storage.take
+            await fetch(self._storage.key_of(artifact.url), place, expected=artifact)
         except FileNotFoundError:
             raise WorkerUnavailableError(f"The output {artifact.url} is not in storage any more") from None
         return ended.verified or VerifyLevel.CONTAINER

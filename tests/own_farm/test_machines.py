@@ -125,16 +125,16 @@ async def test_a_whole_machine_dies(farm: OwnFarm, farm_adapter: FarmAdapter) ->
 async def test_a_chunk_meets_a_node_that_has_just_died(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
     """It goes to another node, as if it had never been sent: the flow learns of a death half a second later."""
     await asyncio.wait_for(farm_adapter.execute(plain(farm_adapter)), 60)
-    farm_adapter._looked = float("inf")  # what is known of the nodes stays as it is
-    (dead,) = {node.address for node in farm_adapter._nodes if node.name.startswith("node-1-")}
-    others = [node.address for node in farm_adapter._nodes if node.address != dead]
-    farm_adapter._in_flight.update({address: [NOTHING] * 2 for address in others})
+    farm_adapter._nodes._looked = float("inf")  # what is known of the nodes stays as it is
+    (dead,) = {node.address for node in farm_adapter._nodes.last if node.name.startswith("node-1-")}
+    others = [node.address for node in farm_adapter._nodes.last if node.address != dead]
+    farm_adapter._nodes._in_flight.update({address: [NOTHING] * 2 for address in others})
     farm.nodes["node-1"].kill()
     farm.nodes["node-1"].wait()
     task = asyncio.create_task(farm_adapter.execute(plain(farm_adapter)))
-    await until(lambda: farm_adapter._in_flight[dead])
-    farm_adapter._looked = float("-inf")
-    farm_adapter._in_flight.update({address: [] for address in others})
+    await until(lambda: farm_adapter._nodes._in_flight[dead])
+    farm_adapter._nodes._looked = float("-inf")
+    farm_adapter._nodes._in_flight.update({address: [] for address in others})
     result = await asyncio.wait_for(task, 60)
     assert by(result) != "node-1"
     farm.start_node("node-1")
@@ -145,7 +145,7 @@ async def test_a_node_joins_in_the_middle(farm: OwnFarm, farm_adapter: FarmAdapt
     go_on = farm.folder / "joined"
     script = f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.05)"
     tasks = [asyncio.create_task(farm_adapter.execute(store_script(farm_adapter.storage, script))) for _ in range(6)]
-    await until(lambda: sum(map(len, farm_adapter._in_flight.values())) == 4)
+    await until(lambda: sum(map(len, farm_adapter._nodes._in_flight.values())) == 4)
     await asyncio.to_thread(farm.start_node, "late")
     await until(lambda: farm.commands("late"))
     go_on.touch()
@@ -222,7 +222,7 @@ async def test_ten_thousand_chunks_wait(farm: OwnFarm) -> None:
     script = f"import os, time\nwhile not os.path.exists({str(go_on)!r}): time.sleep(0.2)"
     job, before = store_script(farm_adapter.storage, script), psutil.Process().memory_info().rss
     tasks = [asyncio.create_task(farm_adapter.execute(job.model_copy(update={"attempt": n}))) for n in range(1, 10_001)]
-    await until(lambda: len(farm_adapter._waiting) + sum(map(len, farm_adapter._in_flight.values())) == 10_000)
+    await until(lambda: len(farm_adapter._waiting) + sum(map(len, farm_adapter._nodes._in_flight.values())) == 10_000)
     assert psutil.Process().memory_info().rss - before < 400e6
     started, begun_at = time.process_time(), time.monotonic()
     await asyncio.sleep(5)
