@@ -170,7 +170,7 @@ class FarmAdapter(RemoteAdapter):
             NodeLeftError: The node had left before the chunk reached it.
         """
         client = await self._connected()
-        key = f"helios-{uuid.uuid4().hex}"
+        key = f"{self._nodes.mark}{uuid.uuid4().hex}"
         with self._server.awaiting(record.url) if self._server else nullcontext() as delivered:
             future = client.submit(
                 render, request.model_dump_json(exclude_none=True), key,

@@ -1,6 +1,7 @@
 """What a flow knows of its farm's nodes: what they said last, what it gave them, and how they did."""
 
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ class KnownNodes:
         """This flow's attempts by URL: when they ended, in the monotonic clock; infinity while they are in flight."""
         self.places: dict[str, str] = {}
         """The address of the node that has an attempt, by the attempt's URL."""
+        self.mark = f"helios-{uuid.uuid4().hex[:8]}-"
+        """What Dask's keys of this flow's chunks begin with."""
         self._bench = Bench()
         self._in_flight: defaultdict[str, list[Requires]] = defaultdict(list)
         self._looked = float("-inf")
@@ -39,7 +42,7 @@ class KnownNodes:
     @property
     def view(self) -> FarmView:
         """What a node is chosen by."""
-        return FarmView(self.last, package_version(), self._in_flight, self.own, self._bench)
+        return FarmView(self.last, package_version(), self._in_flight, self.own, self._bench, self.mark)
 
     async def look(self, scheduler: Any) -> None:
         """Ask the scheduler; it is away where nothing is known then.

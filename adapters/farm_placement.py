@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 from helios.models.requires import Requires
 from helios.own_farm.node_state import NodeState
@@ -51,6 +52,8 @@ class FarmView:
     """The attempts of this flow, so that they are not counted twice in what a node says that it runs."""
     bench: Bench
     """Nodes to leave alone."""
+    mark: str = "helios-"
+    """What Dask's keys of this flow's chunks begin with."""
 
 
 def choose_node(view: FarmView, requires: Requires, *, now: float, avoid: str | None = None) -> NodeState | None:
@@ -65,16 +68,20 @@ def choose_node(view: FarmView, requires: Requires, *, now: float, avoid: str | 
 
     def free(node: NodeState) -> int:
         given = view.in_flight.get(node.address, ())
-        others = [chunk for chunk in node.running if chunk.attempt not in view.own]
+        others = [chunk for chunk in node.running if chunk.attempt not in view.own] if node.running else []
+        taken = len(given) + max(len(others), sum(not key.startswith(view.mark) for key in node.given))
+        if taken >= node.slots:
+            return 0
         gpus = node.gpus - sum(one.gpus for one in given) - sum(chunk.gpus for chunk in others)
         memory = node.memory - sum(one.memory for one in given) - sum(chunk.memory for chunk in others)
         if gpus < requires.gpus or (requires.memory and memory < requires.memory):
             return 0
-        return node.slots - len(given) - len(others)
+        return node.slots - taken
 
     able = [node for node in view.nodes if not _lacks(node, requires, view.version)]
-    ready = [node for node in able if node.is_open and not view.bench.holds(node.name, now=now) and free(node) > 0]
-    return max(ready, key=lambda node: (node.rendered_by != avoid, free(node), node.name), default=None)
+    ready = [(node, free(node)) for node in able if node.is_open and not view.bench.holds(node.name, now=now)]
+    fit = [((node.rendered_by != avoid, slots, node.name), node) for node, slots in ready if slots > 0]
+    return max(fit, key=itemgetter(0))[1] if fit else None
 
 
 def unplaced(view: FarmView, chunks: Sequence[Requires], *, now: float) -> int:

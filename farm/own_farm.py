@@ -28,8 +28,8 @@ LOOK_SECONDS = 5.0
 """Between two looks at the nodes for the page."""
 SLOW = 2.0
 """A node is called slow when its chunks take so many times as long as in the middle of the nodes."""
-SILENT_SECONDS = 3.0
-"""Nodes report each second or so."""
+SILENT_SECONDS = 8.0
+"""Nodes report each second, and each five seconds where they are many."""
 STOP_SECONDS = 10.0
 
 

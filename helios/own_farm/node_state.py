@@ -68,6 +68,8 @@ class NodeState(BaseModel):
     """How long these took on average, from the request to the answer; None while there are none."""
     draining: bool = False
     """It takes no chunks any more."""
+    given: tuple[str, ...] = ()
+    """Dask's keys of the chunks that the scheduler has given it: known sooner than what it renders."""
     silent_seconds: float = 0
     """Since it was last heard of."""
 
@@ -76,11 +78,17 @@ def said_by_nodes(scheduler: Any) -> dict[str, Any]:
     """What the nodes of a scheduler (`distributed.Scheduler`) said last, without members that are no nodes of ours.
 
     Returns:
-        By the nodes' addresses: when each was last heard of, in seconds before now, and its state.
+        By the nodes' addresses: when each was last heard of, in seconds before now, its state, the keys of its chunks,
+        and whether it takes more.
     """
     now = time.time()
     return {
-        address: {"silent": max(0.0, now - worker.last_seen), "state": worker.metrics[METRIC]}
+        address: {
+            "silent": max(0.0, now - worker.last_seen),
+            "state": worker.metrics[METRIC],
+            "given": [task.key for task in worker.processing],
+            "paused": worker.status.name == "paused",
+        }
         for address, worker in scheduler.workers.items()
         if isinstance(worker.metrics.get(METRIC), dict)
     }
@@ -89,7 +97,15 @@ def said_by_nodes(scheduler: Any) -> dict[str, Any]:
 def read_nodes(said: Mapping[str, Any]) -> list[NodeState]:
     """The nodes in what a scheduler answers to `NODES`."""
     nodes = [
-        NodeState.model_validate({**node["state"], "address": address, "silent_seconds": node["silent"]})
+        NodeState.model_validate(
+            {
+                **node["state"],
+                "address": address,
+                "silent_seconds": node["silent"],
+                "given": node["given"],
+                "draining": node["state"]["draining"] or node["paused"],
+            }
+        )
         for address, node in said.items()
     ]
     return sorted(nodes, key=lambda node: node.name)

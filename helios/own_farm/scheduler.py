@@ -9,7 +9,7 @@ from typing import Any
 
 from helios.errors import RequestError
 from helios.own_farm.certificates import farm_security
-from helios.own_farm.engine import LOOK_SECONDS, close_http, set_up_engine
+from helios.own_farm.engine import LOOK_SECONDS, beat_seconds, close_http, set_up_engine
 from helios.own_farm.join_token import JoinToken, draw_secret, kept_token_path, parse_token
 from helios.own_farm.node_state import NODES, NodeState, read_nodes, said_by_nodes
 from helios.processes.own_memory import hide_memory
@@ -38,6 +38,21 @@ def farm_token(host: str | None, port: int, *, new_secret: bool = False) -> Join
 def _at_eof(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
     wait_until_parent_ends()
     loop.call_soon_threadsafe(stopped.set)
+
+
+def _slower(scheduler: Any) -> Callable[..., dict[str, Any]]:
+    """What answers a node's report: as Dask does, with the time until the next one as a farm wants it."""
+    answer = scheduler.handlers["heartbeat_worker"]
+
+    def heartbeat(*given: Any, **named: Any) -> dict[str, Any]:
+        said: dict[str, Any] = answer(*given, **named)
+        return (
+            {**said, "heartbeat-interval": beat_seconds(len(scheduler.workers))}
+            if "heartbeat-interval" in said
+            else said
+        )
+
+    return heartbeat
 
 
 async def serve_farm(
@@ -77,7 +92,10 @@ async def serve_farm(
     )
     # What adapters ask for twice a second: a tenth of the scheduler's own account of its nodes.
     scheduler.handlers[NODES] = lambda: said_by_nodes(scheduler)
-    scheduler.periodic_callbacks["worker-ttl"].callback_time = LOOK_SECONDS * 1000
+    scheduler.handlers["heartbeat_worker"] = _slower(scheduler)
+    # All of them look at what changes with a node's coming and going, or with a chunk's; Dask does four times a second.
+    for name in ("worker-ttl", "idle-timeout", "no-workers-timeout"):
+        scheduler.periodic_callbacks[name].callback_time = LOOK_SECONDS * 1000
     try:
         await scheduler
     except OSError as exc:

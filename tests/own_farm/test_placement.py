@@ -48,6 +48,8 @@ def test_the_freest_node_that_is_able() -> None:
     assert (
         chosen(node("a", running=(running("mine"), running("other"))), in_flight={"a": [NOTHING]}, own={"mine"}) is None
     )
+    assert chosen(node("a", given=("helios-mine",)), node("b", given=("theirs",))) == "a"
+    assert chosen(node("a", given=("theirs", "theirs too"), running=(running("other"),))) is None
     assert chosen(node("old", version="0"), node("leaving", draining=True), node("closed", is_open=False)) is None
 
 

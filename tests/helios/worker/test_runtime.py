@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from helios.errors import RequestError
-from helios.job.assets import AssetBundle, select_assets, upload_assets
+from helios.job.assets import AssetBundle, list_name, select_assets, upload_assets
 from helios.job.attempts import AttemptRecord, attempt_url
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest, Failure
 from helios.models.verification import VerifyLevel
@@ -406,6 +406,16 @@ async def test_a_job_from_a_web_server(settings: WorkerSettings, storage: Storag
             assert says in str(answer.error)
 
 
+async def test_a_document_that_comes_with_its_request(runtime: WorkerRuntime, storage: Storage) -> None:
+    """A worker reads the document that was sent, and does not look for it."""
+    job = store_script(storage, "print('sent')")
+    key = storage.key_of(str(job.job_url))
+    document = (await storage.read(key) or b"").decode()
+    await storage.write(key, b"not read")
+    answer = await runtime.run(request_for(str(job.job_url), document=document))
+    assert (answer.exit_code, answer.stdout.strip()) == (0, "sent")
+
+
 # -- input files --
 
 
@@ -415,6 +425,27 @@ async def bundle_of(folder: Path, storage: Storage) -> str:
     bundle = await upload_assets(files, directory=folder, storage=storage, known={})
     await storage.write("jobs/assets.json", bundle.model_dump_json().encode())
     return join_url(storage.url, "jobs", "assets.json")
+
+
+async def test_a_list_of_input_files_is_kept_by_its_digest(
+    runtime: WorkerRuntime, storage: Storage, tmp_path: Path
+) -> None:
+    """A list that has its digest for a name is fetched once for all chunks, and refused where it is another one."""
+    (tmp_path / "scene").mkdir()
+    (tmp_path / "scene" / "data.txt").write_text("one")
+    data = await storage.read(storage.key_of(await bundle_of(tmp_path / "scene", storage))) or b""
+    key = f"jobs/{list_name(data)}"
+    await storage.write(key, data)
+    url = storage.url_of(key)
+    job = store_script(storage, "print(open('data.txt').read())")
+    document = json.loads(path_of(str(job.job_url)).read_text())
+    jobs = [store_job(storage, {**document, "assetsUrl": url}) for _ in range(3)]
+    first = await asyncio.gather(*(runtime.run(request_for(job)) for job in jobs[:2]))
+    await storage.write(key, b"{}")
+    last = await runtime.run(request_for(jobs[2]))
+    assert [answer.stdout.strip() for answer in (*first, last)] == ["one"] * 3
+    answer = await WorkerRuntime(runtime.settings).run(request_for(store_job(storage, {**document, "assetsUrl": url})))
+    assert "arrived damaged" in str(answer.error)
 
 
 async def test_input_files_reach_the_command(
