@@ -102,15 +102,17 @@ class FarmAdapter(RemoteAdapter):
         if self._cluster is not None:
             await self._cluster.close()
         await self._disconnect()
-
-    async def _disconnect(self) -> None:
         async with self._opening:
-            client, self._client = self._client, None
             server, self._server = self._server, None
-            if client is not None:
-                await client.close()
             if server is not None:
                 await server.close()
+
+    async def _disconnect(self) -> None:
+        """Give up the scheduler alone: documents and lists name the address at which files are handed out."""
+        async with self._opening:
+            client, self._client = self._client, None
+            if client is not None:
+                await client.close()
 
     async def nodes(self) -> list[NodeState]:
         """The farm's nodes, for a caller that renders nothing."""

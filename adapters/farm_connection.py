@@ -72,7 +72,7 @@ async def result_of(
         NodeLeftError: The node had left before the chunk reached it.
     """
     from distributed import KilledWorker, wait
-    from distributed.client import FutureCancelledError
+    from distributed.client import FutureCancelledError, FuturesCancelledError
     from distributed.scheduler import NoValidWorkerError
 
     with future.client.as_current():  # where wait looks for it
@@ -87,7 +87,7 @@ async def result_of(
         raise NodeLeftError from None
     except KilledWorker:
         raise NodeGoneError(f"The node {node} is gone, with the chunk that it rendered") from None
-    except FutureCancelledError:
+    except (FutureCancelledError, FuturesCancelledError):
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError from None
         raise AnswerLostError(f"{place} is gone, with the chunks that its nodes rendered") from None
