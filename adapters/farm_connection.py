@@ -13,6 +13,9 @@ from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_state import NodeState
 from helios.own_farm.work import leave
 
+TELL_SECONDS = 5.0
+"""How long a node is waited for that is told something: a frozen one would be waited for until it is given up."""
+
 
 class NodeLeftError(Exception):
     """What is known of the nodes was older than a node's end."""
@@ -96,9 +99,10 @@ async def result_of(
 
 
 async def tell_node(client: Any, function: Callable[[str], Any], word: str, *, address: str) -> None:
-    """Call a function on a node, and wait until it was called; not where the node is gone."""
+    """Call a function on a node, and wait until it was called; not where the node is gone, or silent."""
     with suppress(OSError, TimeoutError):
-        await client.run(function, word, workers=[address], on_error="ignore")
+        async with asyncio.timeout(TELL_SECONDS):
+            await client.run(function, word, workers=[address], on_error="ignore")
 
 
 async def let_go(client: Any, nodes: Sequence[NodeState]) -> None:
