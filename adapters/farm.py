@@ -143,8 +143,10 @@ class FarmAdapter(RemoteAdapter):
         reason = why_none(nodes, self.config.requires, version=package_version())
         if reason is not None and self._cluster is None:
             raise WorkerUnavailableError(f"{self._place}: {reason}")
-        more = f"; {self._cluster.outlook}" if self._cluster else ""
-        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time{more}"
+        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time{self._outlook()}"
+
+    def _outlook(self) -> str:
+        return f"; {self._cluster.outlook}" if self._cluster else ""
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
         if self._server is not None:  # the document is at hand here, and a node would have to ask for it
@@ -263,11 +265,10 @@ class FarmAdapter(RemoteAdapter):
         came = time.monotonic() if came is None else came
         while self._client is not None and self._client.status != "running":
             self._away_since = self._away_since or time.monotonic()
-            deadline = max(came, self._away_since) + self.config.scheduler_wait_seconds
             if self._client.status == "closed":
                 await self._disconnect()
                 await self.open()
-            elif time.monotonic() >= deadline:
+            elif time.monotonic() - max(came, self._away_since) >= self.config.scheduler_wait_seconds:
                 raise WorkerUnavailableError(
                     f"{self._place} has been away for {self.config.scheduler_wait_seconds:g} s"
                 )

@@ -15,6 +15,7 @@ from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord, attempt_url
+from helios.late_errors import ignore_late_error
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.output import TAIL_BYTES
@@ -24,6 +25,8 @@ from helios.storage.stores import StorageSettings
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
 loop waiting for a second; and requests that start one after the other are also answered one after the other."""
+ROUND_TRIP_SECONDS = 120.0
+"""How long a worker may take to answer a question about itself; a cluster may have to start it first."""
 CANCEL_SECONDS = 20.0
 """How long a worker that was called off may take to say that it has stopped."""
 
@@ -147,6 +150,10 @@ class RemoteAdapter:
         for finding in nothing:
             yield finding
 
+    def _outlook(self) -> str:
+        """What a child knows of why its workers are not there, to be added to a sentence."""
+        return ""
+
     async def _try_storage(self) -> str:
         """Write, read, list and delete an object."""
         started, key = time.monotonic(), f"doctor/{uuid.uuid4().hex}"
@@ -168,8 +175,14 @@ class RemoteAdapter:
         record = AttemptRecord(self.storage, self.storage.url_of(f"{folder}/attempt-1"))
         request = ChunkRequest(job_path=self.storage.url_of(f"{folder}/job.json"), attempt_url=record.url, probe=True)
         try:
-            answer = await self._carry_out(request, record)
+            async with asyncio.timeout(ROUND_TRIP_SECONDS):
+                answer = await self._carry_out(request, record)
             answer.to_result(self._place)
+        except TimeoutError:
+            raise WorkerUnavailableError(
+                f"no worker has answered within {ROUND_TRIP_SECONDS:g} s{self._outlook()}; look at {self._place}, and "
+                "try again"
+            ) from None
         finally:
             await self.storage.delete_folder(folder)
         if answer.worker is None:
@@ -196,14 +209,15 @@ class RemoteAdapter:
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            # The platform goes on; it's the worker itself that stops, and answers that it has.
-            with suppress(HeliosError):
-                await self._call_off(record)
-            await asyncio.wait([work], timeout=CANCEL_SECONDS)
-            work.cancel()
+            work.add_done_callback(ignore_late_error)
+            try:
+                # The platform goes on; it's the worker itself that stops, and answers that it has.
+                with suppress(HeliosError):
+                    await self._call_off(record)
+                await asyncio.wait([work], timeout=CANCEL_SECONDS)
+            finally:
+                work.cancel()  # also where a second cancel cuts the wait short
             await asyncio.wait([work])
-            with suppress(asyncio.CancelledError, HeliosError):
-                work.result()
             raise
 
     async def _send_and_find(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:

@@ -7,7 +7,8 @@ from contextlib import suppress
 import psutil
 
 from faults.checks import check
-from faults.farm import processes_of, unmount
+from faults.disks import unmount
+from faults.farm import processes_of
 from faults.launches import launch_until_done, prepare
 from faults.outcome import Outcome
 from faults.trial import Trial

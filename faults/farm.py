@@ -23,6 +23,7 @@ from prefect.workers.process import ProcessWorker
 
 from farm.server.credentials import ServerAccess
 from farm.server.process import bound_socket, start_server
+from faults.disks import can_mount
 from faults.film import Film
 from faults.scenario import Fault, Scenario
 from testbed.cloud.aws import Aws, aws
@@ -32,7 +33,6 @@ from testbed.prefect_home import furnish
 if TYPE_CHECKING:
     from faults.lanes import Lanes
 
-DISK_MIB = 6
 POOL = "faults"
 """The work pool of the Prefect workers that are killed."""
 
@@ -183,24 +183,9 @@ def possible_faults(*, on_farm: bool = False) -> frozenset[Fault]:
     if on_farm:
         from faults.lanes import can_cut
 
-        return frozenset(Fault) if can_cut() else frozenset(Fault) - {Fault.CUT_NODE}
-    probe = Path(tempfile.mkdtemp(prefix="helios-disk-"))
-    try:
-        return frozenset(Fault) if mount(probe) else frozenset(Fault) - {Fault.DISK_FULL}
-    finally:
-        unmount(probe)
-        probe.rmdir()
-
-
-def mount(folder: Path) -> bool:
-    """Mount a small disk on a folder; return whether that worked."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "helios-faults", str(folder)]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def unmount(folder: Path) -> None:
-    """Unmount a folder's disk."""
-    subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
+        possible = frozenset(Fault) if can_cut() else frozenset(Fault) - {Fault.CUT_NODE}
+        return possible if can_mount() else possible - {Fault.FILL_NODE}
+    return frozenset(Fault) if can_mount() else frozenset(Fault) - {Fault.DISK_FULL}
 
 
 def processes_of(mark: str) -> list[psutil.Process]:

@@ -1,17 +1,23 @@
 """Own farms for the bench's jobs, each used by one job at a time, so that a strike at a node meets that job alone."""
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 from adapters.farm import FarmAdapter
 from adapters.farm_config import FarmConfig
+from faults.disks import mount, unmount
 from testbed.cloud.network import NoNetworkError, a_network
-from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.cloud.own_farm import WRONG_CLOCK, OwnFarm, own_farm
 
-NODES, SLOTS = 3, 2
+NAMES, SLOTS = ("node-0", "node-1", "node-2"), 2
+AHEAD = NAMES[2]
+"""The node whose clock is two hours ahead, in all jobs."""
+NODE_MIB = 64
+"""A node's disk: it refuses chunks where less than half of this is free."""
 BACK_SECONDS = 90.0
 """For nodes to be back after a job; a lost network is tried again after five seconds at most."""
 
@@ -46,9 +52,27 @@ def lanes(folder: Path, count: int) -> Iterator[Lanes]:
         farms = []
         for number in range(count):
             own = folder / f"farm-{number}"
-            own.mkdir()
-            farms.append(stack.enter_context(own_farm(own, nodes=NODES, slots=SLOTS, apart=lambda _: None)))
+            for name in NAMES:
+                _give_disk(own / name, stack)
+            farms.append(stack.enter_context(own_farm(own, nodes=0, apart=lambda _: None)))
+        for farm, name in itertools.product(farms, NAMES):
+            start_node(farm, name, wait=False)
+        for farm, name in itertools.product(farms, NAMES):
+            farm.await_node(name)
         yield Lanes(farms)
+
+
+def _give_disk(folder: Path, stack: ExitStack) -> None:
+    """Give a node a small disk of its own, where that is possible."""
+    folder.mkdir(parents=True)
+    if mount(folder, mebibytes=NODE_MIB):
+        stack.callback(unmount, folder)
+
+
+def start_node(farm: OwnFarm, name: str, *, variables: Mapping[str, str] | None = None, wait: bool = True) -> None:
+    """Start a node, or start it again."""
+    clock = WRONG_CLOCK if name == AHEAD else {}
+    farm.start_node(name, slots=SLOTS, variables={**clock, **(variables or {})}, wait=wait)
 
 
 async def mend(farm: OwnFarm) -> None:
@@ -59,7 +83,7 @@ async def mend(farm: OwnFarm) -> None:
     """
     for name, process in list(farm.nodes.items()):
         if process.poll() is not None:
-            await asyncio.to_thread(farm.start_node, name, slots=SLOTS)
+            await asyncio.to_thread(start_node, farm, name)
     adapter = FarmAdapter(FarmConfig.model_validate(farm.config))
     deadline = time.monotonic() + BACK_SECONDS
     while True:
@@ -71,10 +95,11 @@ async def mend(farm: OwnFarm) -> None:
 
 
 def left_on_nodes(farm: OwnFarm) -> list[str]:
-    """Folders of chunks that nodes have kept."""
-    return [
-        str(path.relative_to(farm.folder)) for name in farm.nodes for path in farm.folder.glob(f"{name}/workspaces/*")
-    ]
+    """What nodes have kept of chunks, of files that did not arrive whole, or of themselves when they left."""
+    found = [path for what in ("workspaces/*", "assets/.*", "ballast") for path in farm.folder.glob(f"*/{what}")]
+    for folder in farm.folder.glob("*/node"):
+        found += sorted(folder.iterdir())[folder.parent.name in farm.nodes :]
+    return [str(path.relative_to(farm.folder)) for path in found]
 
 
 def can_cut() -> bool:

@@ -11,7 +11,8 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Pending
 
 from farm.dead_runs import mark_dead_runs
-from faults.farm import is_alive, mount, processes_of
+from faults.disks import mount
+from faults.farm import is_alive, processes_of
 from faults.film import refusals
 from faults.scenario import Fault
 from faults.stage import Stage

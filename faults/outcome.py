@@ -25,6 +25,10 @@ class Outcome:
     """Further problems, in words."""
     gone_seconds: float = 0.0
     """The longest time from a death until the last process was gone."""
+    elsewhere: list[tuple[Fault, float]] = field(default_factory=list)
+    """Of the chunks of struck nodes, the fault, and the time from it until they began again."""
+    cancel_seconds: list[float] = field(default_factory=list)
+    """The times from a cancel until the last process on a node was gone."""
     duration_seconds: float = 0.0
 
     @property

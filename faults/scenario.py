@@ -36,14 +36,17 @@ class Fault(StrEnum):
     KILL_MACHINE = "SIGKILL of everything on a node's machine"
     DRAIN_NODE = "SIGTERM to a node: it finishes its chunks"
     KILL_SCHEDULER = "the farm's scheduler is killed and started"
-    FREEZE_NODE = "SIGSTOP of a whole node for 5 to 40 s"
-    CUT_NODE = "a node's network is cut for 5 to 40 s"
+    FREEZE_NODE = "SIGSTOP of a whole node for 5 to 60 s"
+    CUT_NODE = "a node's network is cut for 5 to 60 s"
+    FILL_NODE = "a node's disk is full for a while"
+    JOIN_NODE = "a node joins in the middle, and leaves again"
+    JOIN_OLD_NODE = "a node of another version joins"
 
 
 ON_LAMBDA = (Fault.EVENT_TWICE, Fault.ANSWER_LOST, Fault.KILL_INSTANCE, Fault.KILL_FLOW, Fault.OUTPUT, Fault.RECORD)
 """Faults of jobs on Lambda."""
 OF_A_FARM = (Fault.KILL_NODE, Fault.KILL_NODE_GUARDIAN, Fault.KILL_MACHINE, Fault.DRAIN_NODE, Fault.KILL_SCHEDULER,
-             Fault.FREEZE_NODE, Fault.CUT_NODE)  # fmt: skip
+             Fault.FREEZE_NODE, Fault.CUT_NODE, Fault.FILL_NODE, Fault.JOIN_NODE, Fault.JOIN_OLD_NODE)  # fmt: skip
 """Faults of jobs on an own farm alone."""
 ON_A_FARM = (*OF_A_FARM, Fault.KILL_FLOW, Fault.KILL_STITCH, Fault.KILL_WORKER, Fault.KILL_CHUNK, Fault.STOP_FLOW,
              Fault.STOP_CHUNK, Fault.FAIL, Fault.LIE, Fault.OUTPUT, Fault.RECORD, Fault.SERVER, Fault.SERVER_STOP,
@@ -52,6 +55,8 @@ ON_A_FARM = (*OF_A_FARM, Fault.KILL_FLOW, Fault.KILL_STITCH, Fault.KILL_WORKER, 
 OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE, *OF_A_FARM})
 """Faults that need to meet a chunk's process while it runs."""
 WEIGHTS = {Fault.SERVER: 0.15, Fault.SERVER_STOP: 0.4, Fault.KILL_WORKER: 0.15, Fault.KILL_FLOW: 2.0}
+JOINS = frozenset({Fault.JOIN_NODE, Fault.JOIN_OLD_NODE})
+"""Faults that begin with the start of a process, which takes seconds."""
 """Weights with which a fault is drawn, by default 1: faults that take long are rarer."""
 LAMBDA_SHARE = 0.08
 SIZES = ((64, 64), (80, 48), (96, 72))
@@ -136,7 +141,7 @@ def draw(
         start=dice.choice((0, 0, 60)),
         size=dice.choice(SIZES),
         fps=dice.choice(RATES),
-        seconds=0.2 if set(faults) & OF_A_PROCESS else dice.choice((0.02, 0.05, 0.1)),
+        seconds=_seconds(frozenset(faults), dice),
         concurrency=dice.randint(1, 4),
         on_lambda=on_lambda,
         on_farm=on_farm,
@@ -150,3 +155,10 @@ def draw(
     )
     kept = tuple(strike for strike in strikes if strike.fault in possible)
     return Scenario(**{**vars(scenario), "strikes": kept})
+
+
+def _seconds(faults: frozenset[Fault], dice: random.Random) -> float:
+    """How long each chunk takes."""
+    if faults & JOINS:
+        return 0.6
+    return 0.2 if faults & OF_A_PROCESS else dice.choice((0.02, 0.05, 0.1))

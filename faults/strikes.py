@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -13,15 +12,17 @@ from prefect.states import Cancelling
 
 from faults.farm import signal_all
 from faults.farm_strikes import FARM_STRIKES
-from faults.scenario import Fault, Strike
+from faults.full_disk import fill
+from faults.promises import watch_cancel
+from faults.scenario import JOINS, Fault, Strike
 from faults.stage import Stage
 
 BETWEEN_RUNS = (Fault.OUTPUT, Fault.RECORD)
 """Faults of files: they strike between two launches, after the flow was killed."""
 IN_THE_COMMAND = (Fault.FAIL, Fault.LIE)
 """Faults that the chunk's command causes itself."""
-AT_THEIR_MOMENT = (Fault.KILL_STITCH, Fault.TWICE)
-"""Faults that wait for their target: a stitch, a certain chunk."""
+AT_THEIR_MOMENT = (Fault.KILL_STITCH, Fault.TWICE, *JOINS)
+"""Faults that wait for their target, a stitch or a certain chunk, or take long to prepare."""
 POLL_SECONDS = 0.002
 
 
@@ -180,23 +181,8 @@ async def _kill_instance(stage: Stage, planned: Strike) -> bool:
 
 
 async def _disk_full(stage: Stage, planned: Strike) -> bool:
-    """Fill the job's disk to the last byte, and empty it after a while."""
-    ballast = stage.trial.directory / "ballast"
-    filled = 0
-    with suppress(OSError), ballast.open("wb", buffering=0) as file:
-        while True:
-            filled += file.write(bytes(65536))
-    began = sum(1 for _ in stage.trial.notes.glob("*.begun"))
-    deadline = time.monotonic() + 0.5 + planned.how
-    while time.monotonic() < deadline and not stage.ended.is_set():
-        await asyncio.sleep(0.02)
-    ballast.unlink()
-    # Every command that ran meanwhile may have failed because of the full disk, once for each attempt.
-    ran = sum(1 for _ in stage.trial.notes.glob("*.begun")) - began
-    for chunk in stage.trial.due if ran else ():
-        stage.trial.due[chunk] += 30
-    _allow_running(stage)
-    return filled > 0
+    """Fill the job's disk."""
+    return await fill(stage, stage.trial.directory, seconds=0.5 + planned.how)
 
 
 async def _server(stage: Stage, _planned: Strike) -> bool:
@@ -227,11 +213,20 @@ async def _clock(stage: Stage, _planned: Strike) -> bool:
 async def _cancel(stage: Stage, _planned: Strike) -> bool:
     assert stage.trial.run is not None
     await stage.trial.farm.client.set_flow_run_state(stage.trial.run.id, Cancelling())
+    await _cancelled(stage)
     return True
 
 
 async def _sigterm(stage: Stage, _planned: Strike) -> bool:
-    return stage.flow is not None and signal_all([stage.flow], signal.SIGTERM) == 1
+    if stage.flow is None or not signal_all([stage.flow], signal.SIGTERM):
+        return False
+    await _cancelled(stage)
+    return True
+
+
+async def _cancelled(stage: Stage) -> None:
+    if stage.trial.scenario.on_farm:
+        await watch_cancel(stage)
 
 
 def _allow_running(stage: Stage) -> None:

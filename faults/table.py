@@ -1,8 +1,9 @@
 """The tables and lines that the bench prints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from faults.outcome import Outcome
+from faults.promises import DEATHS, SILENCES
 from faults.scenario import Fault
 
 
@@ -18,10 +19,25 @@ def make_table(outcomes: Sequence[Outcome]) -> str:
             lines.append(_row(fault.value, struck, sum(one.fired[fault] for one in struck)))
     lines.append(_row("**all**", outcomes, sum(one.fired.total() for one in outcomes)))
     times = sorted(one.gone_seconds for one in outcomes if one.gone_seconds)
-    if times:
-        lines += ["", f"From a death until the last process was gone: median {times[len(times) // 2]:.2f} s, "
-                  f"longest {times[-1]:.2f} s."]  # fmt: skip
-    return "\n".join(lines)
+    lines += [_times("From a death until the last process was gone", times), *_promises(outcomes)]
+    return "\n".join(line for line in lines if line)
+
+
+def _promises(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    elsewhere = [one for outcome in outcomes for one in outcome.elsewhere]
+    for who, faults in (("dead", DEATHS), ("silent", SILENCES)):
+        seconds = sorted(seconds for fault, seconds in elsewhere if fault in faults)
+        yield _times(f"Until a chunk of a {who} node began elsewhere", seconds)
+    seconds = sorted(seconds for outcome in outcomes for seconds in outcome.cancel_seconds)
+    yield _times("From a cancel until the last process on a node was gone", seconds)
+
+
+def _times(what: str, seconds: Sequence[float]) -> str:
+    """A line about sorted times; empty where there are none."""
+    if not seconds:
+        return ""
+    middle, longest = seconds[len(seconds) // 2], seconds[-1]
+    return f"\n{what}: median {middle:.2f} s, longest {longest:.2f} s, of {len(seconds)}."
 
 
 def _row(name: str, outcomes: Sequence[Outcome], happened: int) -> str:

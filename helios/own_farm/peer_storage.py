@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from helios.errors import Failure, OutputError, WorkerUnavailableError
+from helios.late_errors import ignore_late_error
 from helios.models.worker import Artifact
 from helios.own_farm.served_storage import PIECE_BYTES
 from helios.storage.folder import SMALL_BYTES, Storage
@@ -44,7 +45,7 @@ class PeerStorage(Storage):
             if asyncio.get_running_loop() is self._loop:
                 answer = await asking
             else:
-                answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(asking, self._loop))
+                answer = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_let_alone(asking), self._loop))
         except (OSError, TimeoutError, RuntimeError) as exc:  # the last, of a node that has left its farm
             raise WorkerUnavailableError(f"The flow's machine at {self.url} can't be reached: {exc}") from exc
         if "missing" in answer:
@@ -173,3 +174,10 @@ class _Pieces:
         self.digest.update(piece)
         self.size += len(piece)
         return piece
+
+
+async def _let_alone(asking: Awaitable[Any]) -> Any:
+    """Ask in a task whose caller, in another thread, may be gone when the connection is lost."""
+    if (task := asyncio.current_task()) is not None:
+        task.add_done_callback(ignore_late_error)
+    return await asking

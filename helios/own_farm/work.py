@@ -9,6 +9,7 @@ from typing import Any
 
 from helios.errors import WorkerUnavailableError
 from helios.job.attempts import write_answer
+from helios.late_errors import ignore_late_error
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest
 from helios.models.requires import NOTHING
 from helios.own_farm.gpus import GpuPool
@@ -114,6 +115,7 @@ class NodeWork:
                     raise WorkerUnavailableError("Nobody waits for the chunk any more")
             answer = work.result()
         finally:
+            work.add_done_callback(ignore_late_error)
             work.cancel()
             await asyncio.wait([work])
             self.running.pop(url, None)

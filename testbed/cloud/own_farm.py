@@ -21,11 +21,28 @@ from helios.own_farm.join_token import JoinToken, draw_secret
 from testbed.cloud.network import Network, NoNetworkError, a_network
 from testbed.cloud.processes import ROOT, free_port
 
+WRONG_CLOCK = {"PYTHONPATH": f"{ROOT / 'testbed' / 'cloud' / 'wrong_clock'}:{ROOT}"}
+"""Variables of a node whose clock is two hours ahead."""
+OLD_VERSION = {"PYTHONPATH": f"{ROOT / 'testbed' / 'cloud' / 'old_version'}:{ROOT}"}
+"""Variables of a node that says of itself that it is of version 0.0.1."""
+
 SCHEDULER = """
 import asyncio, sys
 from helios.own_farm.join_token import parse_token
 from helios.own_farm.scheduler import serve_farm
-asyncio.run(serve_farm(parse_token(sys.argv[1]), on_ready=lambda: print("ready", flush=True)))
+asyncio.run(serve_farm(parse_token(sys.argv[1]), on_ready=lambda: print("ready", flush=True), until_eof=True))
+"""
+NODE = """
+import os, signal, threading
+from helios.own_farm.__main__ import main
+from helios.processes.parent import wait_until_parent_ends
+
+def end_with_parent():
+    wait_until_parent_ends()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
+main()
 """
 
 
@@ -43,6 +60,8 @@ class OwnFarm:
     """The scheduler's process."""
     nodes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     """The nodes' processes, by name."""
+    _alive: tuple[int, int] = field(default_factory=os.pipe)
+    """A pipe of which every process reads one end and this one holds the other, so that they end with it."""
     _read: dict[str, int] = field(default_factory=dict)
     """How much of a console has been looked at, by the process's name."""
 
@@ -75,7 +94,7 @@ class OwnFarm:
             _end(earlier)
         own = self.folder / name
         own.mkdir(exist_ok=True)
-        words = [sys.executable, "-m", "helios.own_farm", self.token.text, "--slots", str(slots), "--name", name]
+        words = [sys.executable, "-c", NODE, self.token.text, "--slots", str(slots), "--name", name]
         if self.network is not None:
             self.network.join(name)
             words = [*self.network.words(name), *words]
@@ -123,6 +142,20 @@ class OwnFarm:
         return found
 
     @contextmanager
+    def frozen(self, node: str) -> Iterator[list[psutil.Process]]:
+        """Stop every process of a node within the block; these and no others go on then, or when this process dies."""
+        found = self.signal_all(node, signal.SIGSTOP)
+        while len(self.all_of(node)) > len(found):  # one was started while others were stopped
+            found = self.signal_all(node, signal.SIGSTOP)
+        thaw = ["sh", "-c", 'cat; kill -CONT "$@" 2> /dev/null', "thaw", *(str(process.pid) for process in found)]
+        with subprocess.Popen(thaw, stdin=subprocess.PIPE, start_new_session=True) as thawing:
+            try:
+                yield found
+            finally:
+                assert thawing.stdin is not None
+                thawing.stdin.close()
+
+    @contextmanager
     def killing(self, node: str) -> Iterator[threading.Event]:
         """Kill a node as soon as it renders; the event says whether it was. Its commands end by themselves."""
         killed, over = threading.Event(), threading.Event()
@@ -146,6 +179,8 @@ class OwnFarm:
         """End every process."""
         for process in [*self.nodes.values(), *([self.scheduler] if self.scheduler else [])]:
             _end(process)
+        for end in self._alive:
+            os.close(end)
 
     def _start(self, words: list[str], name: str, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
@@ -153,7 +188,7 @@ class OwnFarm:
         with (self.folder / f"{name}.log").open("ab") as console:
             self._read[name] = console.tell()
             return subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=console, stderr=console, cwd=ROOT, env=environment,
+                words, stdin=self._alive[0], stdout=console, stderr=console, cwd=ROOT, env=environment,
                 start_new_session=True,
             )  # fmt: skip
 

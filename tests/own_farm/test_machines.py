@@ -8,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -19,14 +18,12 @@ from adapters.remote import AnswerLostError
 from helios.errors import WorkerUnavailableError
 from helios.models.requires import NOTHING
 from helios.models.worker import WorkerJob, WorkerResult
-from testbed.cloud.own_farm import OwnFarm, own_farm
-from testbed.cloud.processes import ROOT
+from testbed.cloud.own_farm import OLD_VERSION, WRONG_CLOCK, OwnFarm, own_farm
 from tests.helios.worker.stored import store_script
 from tests.own_farm.test_deaths import begun, commands, until
 
 SILENCE_PROMISE = 30.0
 """A chunk of a node that says nothing starts elsewhere within so many seconds."""
-WRONG_CLOCK = {"PYTHONPATH": f"{ROOT / 'testbed' / 'cloud' / 'wrong_clock'}:{ROOT}"}
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +82,8 @@ async def test_a_node_is_frozen_and_thaws(farm: OwnFarm, farm_adapter: FarmAdapt
     task = asyncio.create_task(farm_adapter.execute(job))
     await until(lambda: commands(farm))
     name = commands(farm)[0]
-    farm.signal_all(name, signal.SIGSTOP)
-    frozen = time.monotonic()
-    try:
+    with farm.frozen(name):
+        frozen = time.monotonic()
         with pytest.raises(AnswerLostError, match=f"{name}-.* is gone"):
             await asyncio.wait_for(task, 90)
         go_on.touch()
@@ -96,8 +92,6 @@ async def test_a_node_is_frozen_and_thaws(farm: OwnFarm, farm_adapter: FarmAdapt
         assert by(other) != name
         assert other.artifact is not None
         before = await farm_adapter.storage.digest(farm_adapter.storage.key_of(other.artifact.url))
-    finally:
-        farm.signal_all(name, signal.SIGCONT)
     await until(lambda: not commands(farm))
     await asyncio.to_thread(farm.await_node, name)
     assert await farm_adapter.storage.digest(farm_adapter.storage.key_of(other.artifact.url)) == before
@@ -194,13 +188,9 @@ async def test_clocks_are_hours_apart(farm: OwnFarm, farm_adapter: FarmAdapter) 
     farm.stop_node("ahead")
 
 
-async def test_two_versions(farm: OwnFarm, tmp_path: Path) -> None:
+async def test_two_versions(farm: OwnFarm) -> None:
     """A node of another version gets nothing, and the error says which it is and what to do."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.metadata as metadata\nright = metadata.version\n"
-        "metadata.version = lambda name: '0.0.1' if name == 'helios-render' else right(name)\n"
-    )
-    await asyncio.to_thread(farm.start_node, "old", tags=("old",), variables={"PYTHONPATH": f"{tmp_path}:{ROOT}"})
+    await asyncio.to_thread(farm.start_node, "old", tags=("old",), variables=OLD_VERSION)
     wanted = FarmAdapter(FarmConfig.model_validate({**farm.config, "requires": ["old"], "node_wait_seconds": 1}))
     await wanted.open()
     try:
