@@ -16,7 +16,7 @@ from faults.promises import watch_elsewhere
 from faults.scenario import Fault, Strike
 from faults.stage import Stage
 
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.03
 RESTART_SECONDS = 1.0
 AWAY_SECONDS = (5.0, 22.0, 60.0)
 """How long a node is silent, by the variant: the first is too short to be given up."""

@@ -149,7 +149,7 @@ async def _await_gone(trial: Trial, stage: Stage) -> None:
             trial.outcome.orphans += len(left)
             trial.outcome.problems += [f"still there: {_describe(process)}" for process in left]
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
     if stage.was_killed and not trial.scenario.on_lambda:
         trial.outcome.gone_seconds = max(trial.outcome.gone_seconds, time.monotonic() - stage.ended_at)
 

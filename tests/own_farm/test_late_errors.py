@@ -33,7 +33,7 @@ class Failing(WorkerRuntime):
 
     was_cut = False
 
-    async def run(self, request: ChunkRequest) -> ChunkAnswer:
+    async def run(self, request: ChunkRequest, *, remaining_seconds: float | None = None) -> ChunkAnswer:
         """Wait for the end, and fail there."""
         try:
             await asyncio.sleep(600)
