@@ -8,12 +8,13 @@ from prefect.client.schemas.filters import TaskRunFilter
 from adapters import create_adapter
 from farm.runs import find_run
 from faults.film import refusals
-from faults.lanes import left_on_nodes, mend
+from faults.lanes import LOST, errors_on_nodes, left_on_nodes, mend
 from faults.launches import is_remote
 from faults.strikes import IN_THE_COMMAND
 from faults.trial import Trial
 from helios.models.report import JobReport, RunState
 from tasks.prefect_api.api import of_run
+from testbed.cloud.own_farm import OwnFarm
 from testbed.video import read_numbers
 
 
@@ -42,10 +43,18 @@ async def check(trial: Trial) -> None:
     if is_remote(trial):
         await _check_storage(trial)
     if trial.own_farm is not None:
-        await mend(trial.own_farm)
-        if left := left_on_nodes(trial.own_farm):
-            outcome.problems.append(f"left on nodes: {left}")
+        await _check_farm(trial, trial.own_farm)
     await _check_states(trial)
+
+
+async def _check_farm(trial: Trial, farm: OwnFarm) -> None:
+    await mend(farm)
+    trial.outcome.problems += errors_on_nodes(farm)
+    log = trial.folder / "log"
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    trial.outcome.problems += [f"in the flow's log: {line}" for line in lines if LOST in line]
+    if left := left_on_nodes(farm):
+        trial.outcome.problems.append(f"left on nodes: {left}")
 
 
 async def _check_states(trial: Trial) -> None:

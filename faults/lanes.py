@@ -18,6 +18,8 @@ AHEAD = NAMES[2]
 """The node whose clock is two hours ahead, in all jobs."""
 NODE_MIB = 64
 """A node's disk: it refuses chunks where less than half of this is free."""
+LOST = "was never retrieved"
+"""What asyncio says of an error that nobody has looked at."""
 BACK_SECONDS = 90.0
 """For nodes to be back after a job; a lost network is tried again after five seconds at most."""
 
@@ -92,6 +94,12 @@ async def mend(farm: OwnFarm) -> None:
             return
         assert time.monotonic() < deadline, f"after {BACK_SECONDS:g} s the farm has {nodes}"
         await asyncio.sleep(0.5)
+
+
+def errors_on_nodes(farm: OwnFarm) -> list[str]:
+    """What the consoles of a farm, since they were last looked at, say of errors that nobody expected."""
+    said = [(name, line) for name in ("scheduler", *farm.nodes) for line in farm.news(name)]
+    return [f"{name} says: {line}" for name, line in said if LOST in line or line.startswith("Traceback")]
 
 
 def left_on_nodes(farm: OwnFarm) -> list[str]:

@@ -62,6 +62,8 @@ class OwnFarm:
     """The nodes' processes, by name."""
     _alive: tuple[int, int] = field(default_factory=os.pipe)
     """A pipe of which every process reads one end and this one holds the other, so that they end with it."""
+    _told: dict[str, int] = field(default_factory=dict)
+    """How much of a console `news` has told, by the process's name."""
     _read: dict[str, int] = field(default_factory=dict)
     """How much of a console has been looked at, by the process's name."""
 
@@ -117,6 +119,12 @@ class OwnFarm:
     def console(self, name: str) -> str:
         """What a node, or the `scheduler`, has printed."""
         return (self.folder / f"{name}.log").read_text()
+
+    def news(self, name: str) -> list[str]:
+        """The lines that a node, or the `scheduler`, has printed since this was last asked."""
+        console = self.console(name)
+        begin, self._told[name] = self._told.get(name, 0), len(console)
+        return console[begin:].splitlines()
 
     def commands(self, node: str) -> list[psutil.Process]:
         """The commands that a node runs now: processes in its folder that are not the node's own."""
