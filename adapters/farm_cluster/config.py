@@ -78,30 +78,31 @@ class Pbs(QueueSettings):
     """What `-l` asks for; `select=1:ncpus=CORES:mem=MEMORY` when empty."""
 
 
-class Sge(QueueSettings):
+class ProjectQueue(QueueSettings):
+    """What queues are asked for that charge a project."""
+
+    queue: Word | None = None
+    """The queue."""
+    project: Word | None = None
+    """Who is charged."""
+
+
+class Sge(ProjectQueue):
     """Grid Engine. It counts cores only if a directive names a parallel environment: `-pe smp 4`."""
 
     model_config = ConfigDict(title="Grid Engine")
 
     type: Literal["sge"]
-    queue: Word | None = None
-    """The queue."""
-    project: Word | None = None
-    """Who is charged."""
     resources: Line | None = None
     """What `-l` asks for, memory among it: `h_vmem=8G`."""
 
 
-class Lsf(QueueSettings):
+class Lsf(ProjectQueue):
     """LSF."""
 
     model_config = ConfigDict(title="LSF")
 
     type: Literal["lsf"]
-    queue: Word | None = None
-    """The queue."""
-    project: Word | None = None
-    """Who is charged."""
 
 
 class Htcondor(QueueSettings):
@@ -114,16 +115,12 @@ class Htcondor(QueueSettings):
     """Disk of each node."""
 
 
-class Oar(QueueSettings):
+class Oar(ProjectQueue):
     """OAR."""
 
     model_config = ConfigDict(title="OAR")
 
     type: Literal["oar"]
-    queue: Word | None = None
-    """The queue."""
-    project: Word | None = None
-    """Who is charged."""
     resources: Line | None = None
     """What `-l` asks for; `/nodes=1/core=CORES` when empty."""
 
