@@ -55,6 +55,8 @@ ON_A_FARM = (*OF_A_FARM, Fault.KILL_FLOW, Fault.KILL_STITCH, Fault.KILL_WORKER, 
 OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE, *OF_A_FARM})
 """Faults that need to meet a chunk's process while it runs."""
 WEIGHTS = {Fault.SERVER: 0.15, Fault.SERVER_STOP: 0.4, Fault.KILL_WORKER: 0.15, Fault.KILL_FLOW: 2.0}
+CANCELS = frozenset({Fault.CANCEL, Fault.SIGTERM})
+"""Faults that end commands in order; on a farm they are to meet commands that run."""
 JOINS = frozenset({Fault.JOIN_NODE, Fault.JOIN_OLD_NODE})
 """Faults that begin with the start of a process, which takes seconds."""
 """Weights with which a fault is drawn, by default 1: faults that take long are rarer."""
@@ -141,7 +143,7 @@ def draw(
         start=dice.choice((0, 0, 60)),
         size=dice.choice(SIZES),
         fps=dice.choice(RATES),
-        seconds=_seconds(frozenset(faults), dice),
+        seconds=_seconds(frozenset(faults), dice, on_farm=on_farm),
         concurrency=dice.randint(1, 4),
         on_lambda=on_lambda,
         on_farm=on_farm,
@@ -157,8 +159,8 @@ def draw(
     return Scenario(**{**vars(scenario), "strikes": kept})
 
 
-def _seconds(faults: frozenset[Fault], dice: random.Random) -> float:
+def _seconds(faults: frozenset[Fault], dice: random.Random, *, on_farm: bool) -> float:
     """How long each chunk takes."""
-    if faults & JOINS:
+    if faults & JOINS or (on_farm and faults & CANCELS):
         return 0.6
     return 0.2 if faults & OF_A_PROCESS else dice.choice((0.02, 0.05, 0.1))
