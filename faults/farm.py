@@ -33,6 +33,8 @@ from testbed.prefect_home import furnish
 if TYPE_CHECKING:
     from faults.lanes import Lanes
 
+START_SECONDS = 600
+"""For Prefect's server to start: five seconds, and many times that beside other work."""
 POOL = "faults"
 """The work pool of the Prefect workers that are killed."""
 
@@ -61,7 +63,7 @@ class PrefectServer:
         """Start the server, and wait until it answers."""
         with self._log.open("ab") as log:
             self._process = start_server(self.access, bound_socket(self.access.port), log=log)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + START_SECONDS
         while True:
             with suppress(httpx.HTTPError):
                 if httpx.get(f"{self.url}/health", timeout=5).status_code == httpx.codes.OK:

@@ -96,11 +96,13 @@ async def _launch(trial: Trial, planned: Any) -> RunState:
         await asyncio.wait_for(_end_of(trial, stage), limit)
     except TimeoutError:
         outcome.problems.append(f"launch {outcome.launches} did not end within {limit:g} s")
-    if not stage.ended.is_set():
-        stage.kill()
-        await stage.ended.wait()
-    if striking is not None:
-        await striking  # until it has continued a stopped process, or emptied a full disk
+    finally:
+        # Until the strike has continued a stopped process, or emptied a full disk: it must not meet the next job.
+        if not stage.ended.is_set():
+            stage.kill()
+            await stage.ended.wait()
+        if striking is not None:
+            await striking
     if planned and planned.fault is Fault.TWICE and stage.was_killed:
         await asyncio.sleep(COUNT_SECONDS * trial.patience)
     else:

@@ -92,6 +92,21 @@ async def test_a_node_s_guardian_is_killed(farm: OwnFarm, farm_adapter: FarmAdap
     assert any(str(result.rendered_by).startswith(name) for result in results)
 
 
+async def test_a_frozen_machine_whose_node_dies(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
+    """The node's guardian and its commands are stopped when the node is killed; they end as soon as they go on."""
+    task = await begun(farm, farm_adapter)
+    name = commands(farm)[0]
+    with farm.frozen(name) as frozen:
+        farm.nodes[name].kill()
+        with pytest.raises(AnswerLostError, match=f"{name}-.* is gone"):
+            await asyncio.wait_for(task, 60)
+        left = [process for process in frozen if process.pid != farm.nodes[name].pid]
+        assert {process.status() for process in left} == {psutil.STATUS_STOPPED}
+        assert commands(farm)
+    await until(lambda: not any(process.is_running() for process in left))
+    farm.start_node(name)
+
+
 async def test_a_cancel_ends_the_whole_tree(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
     """Descendants end that have sessions of their own, no parent, or no ear for SIGTERM, before the cancel is over."""
     notes = farm.folder / "family"
