@@ -16,7 +16,7 @@ from adapters.farm_cluster.link import FarmLink
 from adapters.farm_config import FarmConfig, default_folder
 from adapters.farm_connection import NodeGoneError, NodeLeftError, connect, let_go, result_of, tell_node
 from adapters.farm_nodes import LOOK_SECONDS, KnownNodes
-from adapters.farm_placement import choose_node, unplaced, why_none
+from adapters.farm_placement import choose_node, count_in_words, unplaced, why_none
 from adapters.remote import RemoteAdapter
 from helios.diagnosis import Finding, find
 from helios.errors import Failure, RequestError, WorkerUnavailableError
@@ -68,13 +68,13 @@ class FarmAdapter(RemoteAdapter):
         self._away_since: float | None = None
         self._cluster: Cluster | None = None
         if config.cluster is not None:
-            self._cluster = Cluster(config.cluster, self._token, self._link, requires=config.requires)
+            self._cluster = Cluster(config.cluster, self._token, self._link, requires=config.all_requires)
 
     @property
     def concurrency(self) -> int:
         """Twice what the nodes take that are there now, so that some may join; see `helios.adapter.PlacingAdapter`."""
-        slots = 2 * sum(node.slots for node in self._nodes.last)
-        return max(LEAST_AT_ONCE, slots, self._cluster.slots if self._cluster else 0)
+        asked_for = self._cluster.slots if self._cluster else 0
+        return max(LEAST_AT_ONCE, 2 * sum(node.slots for node in self._nodes.last), asked_for)
 
     async def open(self) -> None:
         """Connect to the scheduler, and begin to hand out files where there is no storage.
@@ -140,15 +140,16 @@ class FarmAdapter(RemoteAdapter):
 
     async def _try_nodes(self) -> str:
         nodes = await self._look()
-        reason = why_none(nodes, self.config.requires, version=package_version())
+        reason = why_none(nodes, self.config.all_requires, version=package_version())
         if reason is not None and self._cluster is None:
             raise WorkerUnavailableError(f"{self._place}: {reason}")
-        return f"{len(nodes)} nodes, {sum(node.slots for node in nodes)} chunks at a time{self._outlook()}"
+        return count_in_words(nodes) + self._outlook()
 
     def _outlook(self) -> str:
         return f"; {self._cluster.outlook}" if self._cluster else ""
 
     async def _send(self, request: ChunkRequest, record: AttemptRecord) -> ChunkAnswer:
+        request = request.model_copy(update={"sandbox": self.config.sandbox_kind})
         if self._server is not None:  # the document is at hand here, and a node would have to ask for it
             data = await self.storage.read(self.storage.key_of(request.job_path))
             if data is not None and len(data) <= MAX_SENT_DOCUMENT:
@@ -198,7 +199,7 @@ class FarmAdapter(RemoteAdapter):
         Raises:
             WorkerUnavailableError: No node could take it, even if it were idle.
         """
-        requires = self.config.requires | request.requires
+        requires = self.config.all_requires | request.requires
         if (task := asyncio.current_task()) is not None:
             self._waiting[attempt] = task
         try:

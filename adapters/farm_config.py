@@ -8,6 +8,8 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr
 from adapters.farm_cluster.config import ClusterConfig
 from adapters.remote import GivenStorage, RemoteSettings
 from helios.models.requires import NOTHING, Requires
+from helios.models.sandbox import SandboxKind
+from helios.own_farm.node_state import SANDBOX_TAG
 from helios.own_farm.places import cache_folder
 
 
@@ -35,10 +37,27 @@ class FarmConfig(RemoteSettings):
     and memory."""
     cluster: ClusterConfig | None = None
     """A cluster that is asked for nodes while chunks wait."""
+    sandbox: Literal["bubblewrap"] | None = None
+    """Run every command in a sandbox in which its own folder alone is writable; nodes where that does not work get no
+    chunks. A node that was started with a sandbox uses one in any case."""
+    sandbox_network: bool = False
+    """Whether commands in a sandbox may use the network, where the node's owner lets them, too."""
     node_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 10.0
     """How long a chunk waits for a node that can take it, before that counts as a failure of the environment."""
     scheduler_wait_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """How long to wait for a scheduler that is away."""
+
+    @property
+    def sandbox_kind(self) -> SandboxKind | None:
+        """What nodes are asked for."""
+        if self.sandbox is None:
+            return None
+        return SandboxKind.WITH_NETWORK if self.sandbox_network else SandboxKind.BUBBLEWRAP
+
+    @property
+    def all_requires(self) -> Requires:
+        """What a node must have to get a chunk of this job, its sandbox included."""
+        return self.requires | Requires(tags=frozenset({SANDBOX_TAG})) if self.sandbox else self.requires
 
 
 def default_folder() -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from helios.models.requires import Requires
-from helios.own_farm.node_state import NodeState
+from helios.own_farm.node_state import SANDBOX_TAG, NodeState
 from helios.sizes import write_size
 
 FAILURES = 3
@@ -118,13 +118,26 @@ def why_none(nodes: Sequence[NodeState], requires: Requires, *, version: str) ->
     if others := [node for node in nodes if node.version != version]:
         names = ", ".join(f"{node.name} ({node.version})" for node in others[:5])
         return f"nodes of another version than this one, {version}: {names}; install the same version on all machines"
-    if missing := sorted(set(requires.tags) - {tag for node in nodes for tag in node.tags}):
+    missing = sorted(set(requires.tags) - {tag for node in nodes for tag in node.tags})
+    if SANDBOX_TAG in missing:
+        return (
+            "no node can run commands in the sandbox bubblewrap; on a machine that is to render, helios-job node "
+            "--sandbox bubblewrap says what to install or to set"
+        )
+    if missing:
         return f"no node has the tag {missing[0]}; start one with --tag {missing[0]}, or leave it out of requires"
     if all(node.draining for node in nodes):
         return "every node is being stopped; start one"
     return _too_small(nodes, requires) or (
         f"no node has all of this together: {_in_words(requires)}; start one that has, or require less"
     )
+
+
+def count_in_words(nodes: Sequence[NodeState]) -> str:
+    """How many nodes there are, and what they take together."""
+    sandboxes = sum(SANDBOX_TAG in node.tags for node in nodes)
+    slots = sum(node.slots for node in nodes)
+    return f"{len(nodes)} nodes, {slots} chunks at a time, the sandbox bubblewrap works on {sandboxes}"
 
 
 def _too_small(nodes: Sequence[NodeState], requires: Requires) -> str | None:

@@ -26,11 +26,13 @@ from helios.errors import RequestError
 @click.option(
     "--idle", type=click.FloatRange(min=0), help="End after so many seconds with nothing to do. [default: never]"
 )
+@click.option("--sandbox", type=click.Choice(["bubblewrap", "bubblewrap+network"]),
+              help="What every command runs in. [default: none]")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a systemd unit that keeps the node running, and end.")
 def node(
     join_token: str | None, slots: int | None, tags: tuple[str, ...], gpus: int | None, memory: str | None,
     hours: str | None, name: str | None, host: str | None, port: int, drain: float, idle: float | None,
-    systemd: bool,
+    sandbox: str | None, systemd: bool,
 ) -> int:  # fmt: skip
     """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.
 
@@ -45,11 +47,11 @@ def node(
     token = find_token(join_token)
     settings: NodeSettings = node_settings(
         slots=slots, tags=tags, name=name, host=host, port=port, gpus=gpus, memory=memory, hours=hours,
-        drain_seconds=drain, idle_seconds=idle,
+        drain_seconds=drain, idle_seconds=idle, sandbox=sandbox,
     )  # fmt: skip
     if systemd:
         given = {"slots": slots, "gpus": gpus, "memory": memory, "hours": hours, "name": name, "host": host,
-                 "port": port or None, "drain": drain, "idle": idle}  # fmt: skip
+                 "port": port or None, "drain": drain, "idle": idle, "sandbox": sandbox}  # fmt: skip
         options = [f"--{option}={value}" for option, value in given.items() if value is not None]
         words = [str(Path(sys.argv[0]).absolute()), "node", *options, *(f"--tag={tag}" for tag in tags)]
         say(systemd_unit(shlex.join(words), token, drain_seconds=drain))

@@ -23,6 +23,7 @@ from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
+from helios.models.sandbox import SandboxKind
 from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 from helios.web_urls import MAX_URL
@@ -70,6 +71,8 @@ class ChunkRequest(_Tolerant):
     """How thoroughly the output is verified; as the job document says when empty."""
     requires: Requires | None = None
     """What the chunk takes of the worker while it renders; nothing in particular when empty."""
+    sandbox: SandboxKind | None = None
+    """The sandbox that the command must run in, beside what the worker's deployment asks for."""
     avoid_worker: str | None = None
     """The worker that should not render it, for whoever chooses one."""
     job_name: str = ""

@@ -5,6 +5,7 @@ import asyncio
 import sys
 
 from helios.errors import HeliosError
+from helios.models.sandbox import SandboxKind
 from helios.own_farm.join_token import find_token
 from helios.own_farm.node import Node, node_settings
 
@@ -16,6 +17,7 @@ def main() -> None:
         settings = node_settings(
             slots=words.slots, tags=words.tag, name=words.name, host=words.host, port=words.port, gpus=words.gpus,
             memory=words.memory, hours=words.hours, drain_seconds=words.drain, idle_seconds=words.idle,
+            sandbox=words.sandbox,
         )  # fmt: skip
         asyncio.run(Node(find_token(words.token), settings, say=_say).run())
     except HeliosError as exc:
@@ -42,6 +44,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="where it listens; any free port if not given")
     parser.add_argument("--drain", type=float, default=600.0, help="seconds for which chunks may go on after SIGTERM")
     parser.add_argument("--idle", type=float, help="end after so many seconds with nothing to do; never if not given")
+    parser.add_argument("--sandbox", choices=list(SandboxKind), help="what every command runs in; none if not given")
     return parser.parse_args()
 
 

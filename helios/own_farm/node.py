@@ -15,17 +15,19 @@ from typing import Any
 import psutil
 
 from helios.errors import RequestError
+from helios.models.sandbox import SandboxKind, stricter
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import close_http, is_refusal, set_up_engine
 from helios.own_farm.gpus import GpuPool, gpu_names
 from helios.own_farm.hours import Hours, parse_hours
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_folder import node_folder
-from helios.own_farm.node_state import METRIC
+from helios.own_farm.node_state import METRIC, SANDBOX_TAG
 from helios.own_farm.peer_delivery import PeerDelivery
 from helios.own_farm.peer_storage import PeerStorage
 from helios.own_farm.work import NodeWork, become
 from helios.processes.own_memory import hide_memory
+from helios.processes.sandbox import sandbox_of
 from helios.sizes import parse_size
 from helios.storage.by_url import OTHER_STORES
 from helios.storage.urls import split_url
@@ -64,6 +66,8 @@ class NodeSettings:
     """Where the node listens; any free port when 0."""
     drain_seconds: float = 600.0
     """How long chunks may go on after SIGTERM."""
+    sandbox: SandboxKind | None = None
+    """The sandbox that every command runs in; that of HELIOS_SANDBOX when None."""
     idle_seconds: float | None = None
     """The node ends when it has had nothing to do for so long, in the farm or on its way there; never when None."""
 
@@ -74,7 +78,7 @@ TAG = re.compile(r"[\w.+-]{1,64}")
 def node_settings(
     *, slots: int | None, tags: Collection[str], name: str | None, host: str | None, port: int | None,
     gpus: int | None = None, memory: str | None = None, hours: str | None = None, drain_seconds: float = 600.0,
-    idle_seconds: float | None = None,
+    idle_seconds: float | None = None, sandbox: str | None = None,
 ) -> NodeSettings:  # fmt: skip
     """Settings of which None means the usual.
 
@@ -93,8 +97,10 @@ def node_settings(
         "hours": None if hours is None else parse_hours(hours),
     }  # fmt: skip
     known: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return NodeSettings(tags=frozenset(tags), gpus=gpu_names(gpus), drain_seconds=drain_seconds,
-                        idle_seconds=idle_seconds, **known)  # fmt: skip
+    return NodeSettings(
+        tags=frozenset(tags), gpus=gpu_names(gpus), drain_seconds=drain_seconds, idle_seconds=idle_seconds,
+        sandbox=SandboxKind(sandbox) if sandbox else None, **known,
+    )  # fmt: skip
 
 
 class Node:
@@ -104,6 +110,9 @@ class Node:
         token: Which farm.
         settings: What its owner decides.
         say: Takes the lines of its console.
+
+    Raises:
+        RequestError: Commands are to run in a sandbox that does not work here.
     """
 
     def __init__(self, token: JoinToken, settings: NodeSettings, *, say: Callable[[str], None]) -> None:
@@ -112,8 +121,10 @@ class Node:
         self._say = say
         worker = WorkerSettings.from_environment(trusted=True)
         worker = replace(
-            worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS, is_ending=lambda: self._work.draining
-        )
+            worker, name=settings.name, cancel_poll_seconds=CANCEL_POLL_SECONDS, is_ending=lambda: self._work.draining,
+            sandbox=stricter(settings.sandbox, worker.sandbox),
+        )  # fmt: skip
+        self._settings = settings = replace(settings, sandbox=worker.sandbox, tags=settings.tags | _own_tags())
         # Two nodes on one machine have one name there, and a name of their own on the farm.
         name = f"{settings.name}-{os.getpid()}"
         self._work = NodeWork(
@@ -247,7 +258,17 @@ def describe(settings: NodeSettings) -> str:
     tags = f", tags {', '.join(sorted(settings.tags))}" if settings.tags else ""
     gpus = f", {len(settings.gpus)} GPUs" if settings.gpus else ""
     hours = f", from {settings.hours.begin:%H:%M} to {settings.hours.end:%H:%M}" if settings.hours else ""
-    return f"{settings.slots} chunks at a time{gpus}{tags}{hours}"
+    sandbox = f", commands in {settings.sandbox}" if settings.sandbox else ""
+    return f"{settings.slots} chunks at a time{gpus}{tags}{hours}{sandbox}"
+
+
+def _own_tags() -> frozenset[str]:
+    """The tag by which flows that ask for a sandbox find the nodes where it works."""
+    try:
+        sandbox_of(SandboxKind.BUBBLEWRAP)
+    except RequestError:
+        return frozenset()
+    return frozenset({SANDBOX_TAG})
 
 
 def systemd_unit(command: str, token: JoinToken, *, drain_seconds: float) -> str:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 METRIC = "helios"
 """Name of the entry in a Dask worker's metrics."""
+SANDBOX_TAG = "bubblewrap"
+"""A tag that every node has on which commands can run in a sandbox of bubblewrap."""
 NODES = "helios_nodes"
 """Name of the scheduler's operation that answers with what its nodes said last."""
 

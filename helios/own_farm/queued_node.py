@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from helios.errors import HeliosError, RequestError
+from helios.models.sandbox import SandboxKind
 from helios.own_farm.join_token import JoinToken, parse_token
 from helios.own_farm.node import Node, node_settings
 
@@ -23,6 +24,7 @@ def main() -> None:
         settings = node_settings(
             slots=words.nthreads, tags=[words.name, *words.tag], name=None, host=words.host, port=None,
             memory=words.memory, drain_seconds=words.drain, idle_seconds=words.idle,
+            sandbox=words.sandbox,
         )  # fmt: skip
         asyncio.run(Node(_kept(words.token_file), settings, say=_say).run())
     except HeliosError as exc:
@@ -56,6 +58,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--host", help="the address by which the others reach this machine")
     parser.add_argument("--drain", type=float, default=20.0, help="seconds for which chunks may go on after SIGTERM")
     parser.add_argument("--idle", type=float, default=60.0, help="end after so many seconds with nothing to do")
+    parser.add_argument("--sandbox", choices=list(SandboxKind), help="what every command runs in; none if not given")
     # A queue bounds memory itself, and --idle ends a node that finds no farm.
     parser.add_argument("--memory-limit", help="not used")
     parser.add_argument("--death-timeout", help="not used")

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from glob import glob
 from pathlib import Path
 
 from helios.errors import RequestError
+from helios.models.sandbox import SandboxKind
 
 PROGRAM = "bwrap"
 CHECK_SECONDS = 20.0
@@ -77,6 +79,12 @@ def open_sandbox(*, network: bool) -> Sandbox:
     if done.returncode != 0:
         raise RequestError(_refusal(done.stderr.strip() or f"exit code {done.returncode}"))
     return Sandbox(done.stdout.strip(), words)
+
+
+@cache
+def sandbox_of(kind: SandboxKind) -> Sandbox:
+    """A sandbox of a kind, tried once in a process; see `open_sandbox`."""
+    return open_sandbox(network=kind is SandboxKind.WITH_NETWORK)
 
 
 def _words(program: str, *, network: bool) -> tuple[str, ...]:

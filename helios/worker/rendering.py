@@ -15,10 +15,12 @@ from helios.errors import CommandTimeoutError, HeliosError, OutputError, Request
 from helios.job.assets import AssetBundle, list_digest
 from helios.job.source import MAX_DOCUMENT_BYTES, describe, is_url, parse_job_spec, read_document
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.sandbox import stricter
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import WorkerResult
 from helios.processes.environment import clean_environment
+from helios.processes.sandbox import sandbox_of
 from helios.web import fetch_while_awaited
 from helios.worker.asset_cache import AssetCache, check_tree, find_folder, free_bytes
 from helios.worker.clock import Clock
@@ -187,6 +189,7 @@ class Rendering:
                 chunk.argv,
                 env=self._environment(space),
                 cwd=space.files,
+                wrapper=self._wrapper(space),
                 user=self._settings.user,
                 timeout_seconds=own if is_own else timeout,
                 stall_seconds=self._request.stall_seconds,
@@ -201,6 +204,20 @@ class Rendering:
                 f"{exc}\n  It was stopped {self._settings.reserve_seconds:g} s before the end of the worker's own time "
                 "limit: render fewer frames per chunk, or give the worker a longer limit"
             ) from exc
+
+    def _wrapper(self, space: Workspace) -> list[str]:
+        """What puts the command into its sandbox, if the deployment or the request asks for one.
+
+        Raises:
+            WorkerUnavailableError: It does not work here; another worker may have it.
+        """
+        kind = stricter(self._settings.sandbox, self._request.sandbox)
+        if kind is None:
+            return []
+        try:
+            return sandbox_of(kind).around([space.files, space.temporary])
+        except RequestError as exc:
+            raise WorkerUnavailableError(f"The worker runs no command outside of a sandbox here: {exc}") from None
 
     def _environment(self, space: Workspace) -> dict[str, str]:
         """The command's environment: variables of the job, of the deployment, and those that programs need."""

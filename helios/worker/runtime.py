@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from helios.bounded_json import check_bounds, read_json
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.invocation import ChunkAnswer, ChunkRequest, WorkerIdentity
+from helios.processes.sandbox import sandbox_of
 from helios.worker.asset_cache import AssetCache
 from helios.worker.attempt import Attempt
 from helios.worker.clock import Clock
@@ -28,9 +29,14 @@ class WorkerRuntime:
 
     Args:
         settings: What the deployment decides.
+
+    Raises:
+        RequestError: It asks for a sandbox that does not work here.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
+        if settings.sandbox is not None:
+            sandbox_of(settings.sandbox)
         self.settings = settings
         self.assets = AssetCache(settings.folder / ASSETS)
         """Kept input files."""

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from helios.errors import RequestError
 from helios.job.source import is_url
+from helios.models.sandbox import SandboxKind
 from helios.processes.command_user import CommandUser
 from helios.storage.urls import is_storage_url, is_within
 from helios.variables import COMMAND_USER, PREFIX
@@ -47,6 +48,8 @@ class WorkerSettings:
     given by who runs the worker."""
     user: CommandUser | None = None
     """HELIOS_COMMAND_USER: as whom commands run, of a worker that runs as root."""
+    sandbox: SandboxKind | None = None
+    """HELIOS_SANDBOX: the sandbox that every command runs in. A request may ask for a stricter one."""
     name: str = ""
     """HELIOS_WORKER_NAME: the worker's name in answers; the platform's name of the function or service when empty."""
     instance: str = ""
@@ -86,6 +89,7 @@ class WorkerSettings:
             chunk_bytes=None if chunk_bytes < 0 else chunk_bytes,
             log_bytes=_number(given, "log_bytes", cls.log_bytes, int),
             user=CommandUser.from_environment(environment),
+            sandbox=_sandbox(given.get("sandbox", "").strip()),
             name=given.get("worker_name") or named or os.uname().nodename,
             instance=environment.get("AWS_LAMBDA_LOG_STREAM_NAME")
             or environment.get("CLOUD_RUN_EXECUTION")
@@ -152,6 +156,13 @@ def _names(given: Mapping[str, str]) -> tuple[str, ...]:
                 "MY_*, separated by commas, without values"
             )
     return names
+
+
+def _sandbox(text: str) -> SandboxKind | None:
+    try:
+        return SandboxKind(text) if text else None
+    except ValueError:
+        raise RequestError(f"{PREFIX}SANDBOX is {text!r}; expected {' or '.join(SandboxKind)}") from None
 
 
 def _folder(text: str | None) -> Path | None:
