@@ -44,7 +44,7 @@ def answering(respond: Respond) -> Iterator[str]:
             except OSError:
                 self.close_connection = True  # the caller gave up; as in the cloud, the work went on
 
-        do_GET = do_POST = do_PUT = _answer  # noqa: N815
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from adapters.farm_cluster.asked import AskedNode
-from adapters.farm_cluster.config import Queue
-from adapters.farm_cluster.flow_folder import FlowFolder
-from adapters.farm_cluster.jobs import JobQueue
+from adapters.farm_cluster.config import ClusterSettings
 from adapters.farm_cluster.link import FarmLink
 from adapters.farm_cluster.policy import nodes_to_ask_for
-from adapters.farm_cluster.states import HOPELESS, JobState, Phase, job_states, nodes_in_words, outlook
+from adapters.farm_cluster.source import node_source
+from adapters.farm_cluster.states import JobState, Phase, nodes_in_words, outlook
 from helios.errors import HeliosError, RequestError, WorkerUnavailableError
 from helios.models.requires import Requires
 from helios.own_farm.join_token import JoinToken
@@ -46,13 +45,12 @@ class Cluster:
         requires: What each chunk requires.
     """
 
-    def __init__(self, config: Queue, token: JoinToken, link: FarmLink, *, requires: Requires) -> None:
+    def __init__(self, config: ClusterSettings, token: JoinToken, link: FarmLink, *, requires: Requires) -> None:
         self._config = config
         # Tells this flow's jobs and nodes from others.
         self._mark = f"{config.type}-{secrets.token_hex(3)}"
-        self._folder = FlowFolder(config.folder, self._job_name, token)
         self._tags = requires.tags | config.tags
-        self._queue = JobQueue(config, name=self._job_name, folder=self._folder.path, tags=self._tags)
+        self._source = node_source(config, name=f"helios-{self._mark}", token=token, tags=self._tags)
         self.say: Callable[[str], None] = lambda _line: None
         """Takes lines for the run's log."""
         self._link = link
@@ -69,10 +67,6 @@ class Cluster:
         self._asking: asyncio.Task[None] | None = None
 
     @property
-    def _job_name(self) -> str:
-        return f"helios-{self._mark}"
-
-    @property
     def slots(self) -> int:
         """How many chunks the nodes take at a time that may be asked for, and a few more."""
         return (self._config.most + 1) * self._config.slots
@@ -86,14 +80,9 @@ class Cluster:
         """Begin to ask for nodes.
 
         Raises:
-            RequestError: The queue would not take a job for a node, or there is no place for the token.
+            RequestError: No node would be given, or there is no place for the token.
         """
-        self._folder.open(self._queue.title, cancel=self._queue.cancel_command)
-        try:
-            await self._queue.try_out()
-        except BaseException:
-            await self._folder.close()
-            raise
+        await self._source.open()
         self._keeping = asyncio.create_task(self._keep())
 
     @contextmanager
@@ -128,7 +117,7 @@ class Cluster:
     def why_not(self, requires: Requires) -> str | None:
         """Why no node comes that takes a chunk, as far as that is the cluster's matter."""
         if lacking := sorted(requires.tags - self._tags):
-            who = f"the nodes that {self._queue.title} is asked for"
+            who = f"the nodes that {self._source.title} is asked for"
             return f"{who} lack the tag {lacking[0]}; name it in the cluster's tags if they can do that"
         return str(self._trouble) if self._trouble else None
 
@@ -137,8 +126,8 @@ class Cluster:
         """What the nodes that were asked for wait for."""
         waiting = [one.state for one in self._asked.values() if not one.has_joined]
         if not waiting:
-            return f"{self._queue.title} is asked for up to {nodes_in_words(self._config.most)} while chunks wait"
-        return outlook(self._queue.title, waiting)
+            return f"{self._source.title} is asked for up to {nodes_in_words(self._config.most)} while chunks wait"
+        return outlook(self._source.title, waiting)
 
     async def close(self) -> None:
         """Give back all nodes, and ask for no more; what the queue still holds is cancelled."""
@@ -150,14 +139,14 @@ class Cluster:
         try:
             await self._give_back()
         finally:
-            await self._folder.close(keep=self._failed_starts > 0)
+            await self._source.close(keep_logs=self._failed_starts > 0)
 
     async def _keep(self) -> None:
         while True:
             try:
                 await self._step()
             except (OSError, HeliosError) as exc:
-                self.say(f"Nodes of {self._queue.title} are not looked after now: {exc}")
+                self.say(f"Nodes of {self._source.title} are not looked after now: {exc}")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _step(self) -> None:
@@ -186,12 +175,12 @@ class Cluster:
         for name in present:
             if not self._asked[name].has_joined:
                 self._asked[name].has_joined = True
-                self._folder.note("-", self._asked[name].job_id)  # it ends by itself, also without this process
+                self._source.has_joined(self._asked[name].job_id)
                 self._trouble, self._failed_starts = None, 0
         absent = [name for name in self._asked if name not in present]
         if not absent or time.monotonic() - self._asked_queue < QUEUE_SECONDS:
             return
-        states = await job_states(self._queue.kind, self._job_name, [self._asked[one].job_id for one in absent])
+        states = await self._source.states([self._asked[one].job_id for one in absent])
         self._asked_queue = now = time.monotonic()
         if states is None:
             return
@@ -202,21 +191,24 @@ class Cluster:
             elif now - one.known > UNKNOWN_SECONDS:
                 one.state = JobState(Phase.ENDED)
             if one.state.phase is Phase.ENDED:
-                self._lose(name, one)
-            elif one.state.phase is Phase.WAITING and one.state.reason in HOPELESS:
+                await self._lose(name, one)
+            elif one.state.is_hopeless:
                 await self._end(name)
-                self._refuse(RequestError(f"{self._queue.title} will never start a job for a node: {one.state.reason}"))
+                self._refuse(RequestError(f"{self._source.title} will never start a {self._source.unit} for a node: "
+                                          f"{one.state.reason}"))  # fmt: skip
         self._say_what_waits(now)
 
-    def _lose(self, name: str, one: AskedNode) -> None:
+    async def _lose(self, name: str, one: AskedNode) -> None:
         del self._asked[name]
-        self._folder.note("-", one.job_id)
         if one.has_joined:
+            await self._source.remove(one.job_id)
             return
         self._failed_starts += 1
         how = f" ({one.state.reason})" if one.state.reason else ""
-        text = (f"The {self._queue.title} job {one.job_id} ended{how} before its node joined the farm: "
-                f"{self._queue.last_words(one.job_id)}")  # fmt: skip
+        last_words = await self._source.last_words(one.job_id)
+        what = f"{self._source.title} {self._source.unit} {one.job_id}"
+        text = f"The {what} ended{how} before its node joined the farm: {last_words}"
+        await self._source.remove(one.job_id)
         self.say(text)
         if self._failed_starts >= FAILED_STARTS:
             self._ask_again = time.monotonic() + PAUSE_SECONDS
@@ -236,19 +228,18 @@ class Cluster:
                     break
                 self._count += 1
                 name = f"{self._mark}-{self._count}"
-                job_id = await self._queue.submit(name)
-                self._folder.note("+", job_id)
+                job_id = await self._source.submit(name)
                 now = time.monotonic()
                 self._asked[name] = AskedNode(job_id, now, known=now)
                 ids.append(job_id)
             self._trouble = None
-        except RequestError as exc:
+        except (RequestError, WorkerUnavailableError) as exc:
             self._refuse(exc)
         if ids:
-            jobs = f"job{'s' * (len(ids) > 1)} {', '.join(ids)}"
-            self.say(f"Asked {self._queue.title} for {nodes_in_words(len(ids))}: {jobs}")
+            jobs = f"{self._source.unit}{'s' * (len(ids) > 1)} {', '.join(ids)}"
+            self.say(f"Asked {self._source.title} for {nodes_in_words(len(ids))}: {jobs}")
 
-    def _refuse(self, reason: RequestError) -> None:
+    def _refuse(self, reason: HeliosError) -> None:
         self._ask_again = time.monotonic() + PAUSE_SECONDS
         if str(reason) != self._said:
             self._said = str(reason)
@@ -267,8 +258,7 @@ class Cluster:
 
     async def _end(self, name: str) -> None:
         one = self._asked.pop(name)
-        await self._queue.cancel(one.job_id)
-        self._folder.note("-", one.job_id)
+        await self._source.cancel(one.job_id)
 
     async def _give_back(self) -> None:
         for name in [name for name, one in self._asked.items() if not one.has_joined]:
@@ -280,7 +270,7 @@ class Cluster:
         for name in list(self._asked):
             await self._end(name)
         if count:
-            self.say(f"Gave {nodes_in_words(count)} back to {self._queue.title}")
+            self.say(f"Gave {nodes_in_words(count)} back to {self._source.title}")
 
     async def _leave(self) -> None:
         """Ask the nodes to end, and wait until they are gone. Those that render for others end when they are idle."""
@@ -289,9 +279,11 @@ class Cluster:
             present = {tag: node for node in await self._link.nodes() for tag in node.tags if tag in self._asked}
             for name in list(self._asked):
                 node = present.get(name)
-                if node is None or any(not self._link.is_own(chunk.attempt) for chunk in node.running):
+                if node is None:
+                    await self._source.remove(self._asked.pop(name).job_id)
+                elif any(not self._link.is_own(chunk.attempt) for chunk in node.running):
                     del self._asked[name]
-                    present.pop(name, None)
+                    del present[name]
             if not asked:
                 await self._link.leave(list(present.values()))
                 asked = True

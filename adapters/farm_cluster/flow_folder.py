@@ -1,22 +1,16 @@
 """A flow's folder on the cluster's disk, with the join token and its jobs' logs; and the flow's guard."""
 
-import asyncio
-import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from adapters.farm_cluster import guard
+from adapters.farm_cluster.guarded import Guard
 from helios.errors import RequestError
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.places import cache_folder
 from helios.private_file import write_private
-from helios.processes.environment import withheld_variables
 
 KEPT_SECONDS = 30 * 86_400
 """Logs of jobs that failed are kept for so long."""
@@ -38,7 +32,7 @@ class FlowFolder:
         self.path = (base or cache_folder("cluster")).absolute() / name
         """The folder."""
         self._token = token
-        self._guard: subprocess.Popen[str] | None = None
+        self._guard: Guard | None = None
 
     def open(self, title: str, *, cancel: list[str]) -> None:
         """Make the folder, for its user alone, and start the guard.
@@ -60,37 +54,20 @@ class FlowFolder:
                 f"The folder {self.path} for the join token and the logs of {title} jobs can't be made "
                 f"({exc.strerror}); name another one that the cluster's machines see (folder in the cluster's settings)"
             ) from None
-        self._guard = _start_guard({"cancel": cancel, "token_file": str(self.path / TOKEN)})
+        self._guard = Guard(cancel, token_file=self.path / TOKEN)
 
     def note(self, sign: str, job_id: str) -> None:
         """Tell the guard of a job: `+` for one to cancel if this process dies, `-` for one that needs it no more."""
-        if self._guard is not None and self._guard.stdin is not None:
-            with suppress(OSError, ValueError):  # a guard that was killed guards nothing
-                self._guard.stdin.write(f"{sign}{job_id}\n")
-                self._guard.stdin.flush()
+        if self._guard is not None:
+            self._guard.note(sign, job_id)
 
     async def close(self, *, keep: bool = False) -> None:
         """Remove the token, and the folder with it unless the logs are to be kept."""
-        if self._guard is not None and self._guard.stdin is not None:
-            with suppress(OSError):
-                self._guard.stdin.close()
-            await asyncio.to_thread(self._guard.wait)
+        if self._guard is not None:
+            await self._guard.close()
         (self.path / TOKEN).unlink(missing_ok=True)
         if not keep:
             shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _start_guard(order: dict[str, object]) -> "subprocess.Popen[str]":
-    hidden = set(withheld_variables(os.environ))
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-S", guard.__file__], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, text=True, start_new_session=True,
-        env={name: value for name, value in os.environ.items() if name not in hidden},
-    )  # fmt: skip
-    if process.stdin is not None:
-        process.stdin.write(json.dumps(order) + "\n")
-        process.stdin.flush()
-    return process
 
 
 def _remove_old(base: Path) -> None:

@@ -1,8 +1,9 @@
 """A process that outlives the flow for a moment: when the flow is gone, it cancels the jobs that still wait in a queue.
 
-It reads one line for each event from standard input: the command that cancels and the token's file (JSON), then `+ID`
-for a job that was asked for, and `-ID` for one that needs no cancelling any more: it has ended, or its node has joined
-the farm and ends by itself. It is run as a file by an interpreter without site packages, and imports nothing of ours.
+It reads one line for each event from standard input: the command that cancels, and the token's file if there is one
+(JSON); then `+ID` for a job that was asked for, and `-ID` for one that needs no cancelling any more: it has ended, or
+its node has joined the farm and ends by itself. It is run as a file by an interpreter without site packages, and
+imports nothing of ours.
 """
 
 import json
@@ -31,10 +32,11 @@ def main() -> None:
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError):
             continue
-    try:
-        os.unlink(order["token_file"])
-    except OSError:
-        return
+    if order["token_file"] is not None:
+        try:
+            os.unlink(order["token_file"])
+        except OSError:
+            return
 
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ class JobQueue:
         words = ["--idle", f"{self._config.idle_seconds:g}", "--drain", f"{self._config.drain_seconds:g}"]
         # argparse takes the last one: chunks at a time need not be the number of cores.
         words += ["--nthreads", str(self._config.slots)]
+        words += ["--sandbox", self._config.sandbox] if self._config.sandbox else []
         words += ["--memory", shlex.quote(self._config.memory)] if self._config.memory else []
         return [*words, *(word for tag in self._tags for word in ("--tag", shlex.quote(tag)))]
 

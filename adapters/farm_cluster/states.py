@@ -41,6 +41,8 @@ class JobState:
     """Where it is."""
     reason: str = ""
     """Why it waits or has ended, in the queue's words."""
+    is_hopeless: bool = False
+    """It waits, and will never run as it is."""
 
 
 async def job_states(kind: str, name: str, ids: Sequence[str]) -> dict[str, JobState] | None:
@@ -114,7 +116,8 @@ def read_slurm(answer: str) -> dict[str, JobState]:
             phase = Phase.RUNNING
         else:
             phase, reason = Phase.ENDED, state if reason in {"", "None"} else f"{state}, {reason}"
-        found[job.strip()] = JobState(phase, reason.strip())
+        hopeless = phase is Phase.WAITING and reason.strip() in HOPELESS
+        found[job.strip()] = JobState(phase, reason.strip(), is_hopeless=hopeless)
     return found
 
 

@@ -1,21 +1,15 @@
 """A real Slurm cluster of two nodes gives nodes to an own farm, and gets them back, whatever dies."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
-import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from adapters.farm import FarmAdapter
-from adapters.farm_config import FarmConfig
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.requires import Requires
 from testbed.cloud.own_farm import OwnFarm, own_farm
@@ -23,13 +17,13 @@ from testbed.cloud.slurm import CPUS, SlurmCluster, missing_programs, slurm_clus
 from testbed.jobs import make_job
 from testbed.video import read_numbers
 from tests.helios.worker.stored import store_script
-from tests.running import eventually, render
+from tests.own_farm.clusters import begin_flow, changed, opened, until
+from tests.running import render
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(missing_programs() is not None, reason=f"a Slurm cluster of its own {missing_programs()}"),
 ]
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -62,29 +56,6 @@ def config(empty_farm: OwnFarm, slurm: SlurmCluster, tmp_path: Path) -> dict[str
     lines = [line.replace(str(slurm.folder), str(tmp_path)) for line in slurm.settings["prologue"]]
     cluster = {**slurm.settings, "folder": str(tmp_path / "shared"), "prologue": lines}
     return {**empty_farm.config, "cluster": cluster}
-
-
-def changed(config: dict[str, Any], **cluster: Any) -> dict[str, Any]:
-    return {**config, "cluster": {**config["cluster"], **cluster}}
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async def holds() -> object:
-        return await asyncio.to_thread(condition)
-
-    await eventually(holds)
-
-
-@asynccontextmanager
-async def opened(config: dict[str, Any]) -> AsyncIterator[tuple[FarmAdapter, list[str]]]:
-    """An adapter that is open within the block, and the lines that it tells."""
-    adapter, told = FarmAdapter(FarmConfig.model_validate(config)), list[str]()
-    adapter.tell(told.append)
-    try:
-        await adapter.open()
-        yield adapter, told
-    finally:
-        await adapter.aclose()
 
 
 def ended(slurm: SlurmCluster, name: str) -> list[str]:
@@ -216,29 +187,9 @@ async def test_jobs_that_fail(slurm: SlurmCluster, config: dict[str, Any], tmp_p
     assert slurm.jobs() == {}
 
 
-FLOW = """
-import asyncio, json, sys
-from adapters.farm import FarmAdapter
-from adapters.farm_config import FarmConfig
-from tests.helios.worker.stored import store_script
-
-async def main():
-    adapter = FarmAdapter(FarmConfig.model_validate(json.loads(sys.argv[1])))
-    adapter.tell(print)
-    await adapter.open()
-    jobs = [store_script(adapter.storage, "import time; time.sleep(600)") for _ in range(6)]
-    await asyncio.gather(*map(adapter.execute, jobs))
-
-asyncio.run(main())
-"""
-
-
 async def test_the_flow_is_killed(slurm: SlurmCluster, config: dict[str, Any], tmp_path: Path) -> None:
     """Jobs that wait are cancelled at once, nodes that run end their commands at once and themselves when idle."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", textwrap.dedent(FLOW), json.dumps(changed(config, most=3, idle_seconds=8)),
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
+    process = await begin_flow(changed(config, most=3, idle_seconds=8))
     await until(lambda: sorted(slurm.jobs().values()) == ["PENDING", "RUNNING", "RUNNING"])
     await until(lambda: len(set(rendering(tmp_path / "work"))) == 2)
     (name,) = [path.name for path in (tmp_path / "shared").iterdir()]

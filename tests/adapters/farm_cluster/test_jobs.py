@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from adapters.farm_cluster.config import ClusterConfig, Queue
+from adapters.farm_cluster.config import ClusterConfig, Queue, QueueSettings
 from adapters.farm_cluster.jobs import JobQueue
 from helios.errors import RequestError
 
@@ -52,7 +52,8 @@ KINDS: dict[str, tuple[dict[str, Any], list[str], str, str, str]] = {
 
 
 def config(kind: str, **settings: Any) -> Queue:
-    found: Queue = TypeAdapter(ClusterConfig).validate_python({"type": kind, "most": 3, **settings})
+    found = TypeAdapter(ClusterConfig).validate_python({"type": kind, "most": 3, **settings})
+    assert isinstance(found, QueueSettings)
     return found
 
 
