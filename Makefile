@@ -19,11 +19,12 @@ RUN_DEMO = helios-job run examples/orrery/job.json --concurrency 4 --audio $(DEM
 # Containers often forbid it. Here hundreds of processes would each compile 2,000 modules, for four seconds, again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo demo-farm demo-lambda demo-cloud-run test test-slow faults bad-pictures audit check bench bench-quick format clean
+.PHONY: help demo demo-farm demo-slurm demo-lambda demo-cloud-run test test-slow faults bad-pictures audit check bench bench-quick format clean
 
 help:
 	@echo "make demo            render the example video"
 	@echo "make demo-farm       the same by three nodes of an own farm, one of which is killed on the way"
+	@echo "make demo-slurm      the same by nodes that a Slurm cluster gives (Debian's slurm-wlm and munge)"
 	@echo "make demo-lambda     the same by an AWS Lambda function, in Lambda's own emulator"
 	@echo "make demo-cloud-run  the same by a Cloud Run service, and by a Cloud Run job"
 	@echo "make test            run the tests"
@@ -60,6 +61,13 @@ demo-farm: $(INSTALLED) $(DEMO)/music.wav
 	@echo "Rendering examples/orrery/job.json by 3 nodes of an own farm, one of which is killed on the way …"
 	@$(IN_CLOUD) farm $(RUN_DEMO) --adapter farm --job-dir $(DEMO)/farm --output $(DEMO)/farm.mp4
 	@$(BIN)/python -m examples.orrery check $(DEMO)/farm.mp4
+
+# Needs Debian's slurm-wlm and munge, and root; says so otherwise.
+demo-slurm: $(INSTALLED) $(DEMO)/music.wav
+	@mkdir -p $(DEMO)/slurm
+	@echo "Rendering examples/orrery/job.json by nodes that a Slurm cluster of this machine is asked for …"
+	@$(IN_CLOUD) slurm $(RUN_DEMO) --adapter farm --job-dir $(DEMO)/slurm --output $(DEMO)/slurm.mp4
+	@$(BIN)/python -m examples.orrery check $(DEMO)/slurm.mp4
 
 demo-lambda: $(INSTALLED) $(DEMO)/music.wav
 	@$(BIN)/python -m testbed.cloud.emulator

@@ -1,10 +1,13 @@
-"""Run a command with a cloud, or an own farm, around it: `python -m testbed.cloud aws|google|farm|slurm COMMAND …`.
+"""Run a command with a cloud, or an own farm, around it: `python -m testbed.cloud CLOUD COMMAND …`.
+
+CLOUD is aws, google, farm, slurm or kubernetes.
 
 The command finds the cloud by its environment: storage and services by the variables of their SDKs, and the
 adapters' configurations as HELIOS_AWS_LAMBDA_CONFIG, HELIOS_CLOUD_RUN_CONFIG and HELIOS_CLOUD_RUN_JOB_CONFIG.
 The farm has three nodes with folders of their own, in network namespaces with addresses of their own where the
 machine allows it, and HELIOS_FARM_CONFIG; one of them is killed while it renders.
-With `slurm` the farm has no node, and asks a Slurm cluster of two nodes for them.
+With `slurm` the farm has no node, and asks a Slurm cluster of two nodes for them; with `kubernetes` the stand-in of a
+Kubernetes cluster of two machines.
 """
 
 import json
@@ -34,6 +37,8 @@ def main() -> int:
             return _run_on_farm(command)
         case ["slurm", *command] if command:
             return _run_on_slurm(command)
+        case ["kubernetes", *command] if command:
+            return _run_on_kubernetes(command)
         case _:
             sys.exit(__doc__)
 
@@ -68,6 +73,22 @@ def _run_on_slurm(command: list[str]) -> int:
         code = _run(command, cluster.environment, {"FARM": {**farm.config, "cluster": cluster.settings}})
         cluster.wait_until_empty()
         print("Slurm's queue is empty")
+        return code
+
+
+def _run_on_kubernetes(command: list[str]) -> int:
+    from testbed.cloud.kubernetes_cluster import kubernetes_cluster
+    from testbed.cloud.own_farm import own_farm
+
+    with (
+        TemporaryDirectory(prefix="helios-demo-farm-") as farm_folder,
+        TemporaryDirectory(prefix="helios-demo-kubernetes-") as folder,
+        own_farm(Path(farm_folder), nodes=0) as farm,
+        kubernetes_cluster(Path(folder)) as cluster,
+    ):
+        code = _run(command, {}, {"FARM": {**farm.config, "cluster": cluster.settings}})
+        cluster.wait_until_empty()
+        print("Nothing is left on Kubernetes")
         return code
 
 
