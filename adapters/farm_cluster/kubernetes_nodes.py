@@ -5,6 +5,7 @@ Why dask-kubernetes has no part in it: docs/decisions/kubernetes-and-clouds.md.
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -197,7 +198,8 @@ def _clients(config: Kubernetes) -> tuple[Any, Any, str]:
         ) from exc
     settings, own = client.Configuration(), ""
     try:
-        if config.kubeconfig is None and config.context is None and OWN_NAMESPACE.exists():
+        is_named = config.kubeconfig or config.context or os.environ.get("KUBECONFIG")
+        if not is_named and OWN_NAMESPACE.exists():
             load_incluster_config(client_configuration=settings)
             own = OWN_NAMESPACE.read_text().strip()
         else:
