@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters.aws import open_session
 from adapters.farm_cluster.config import Ec2
-from adapters.farm_cluster.guarded import Guard, end_command
+from adapters.farm_cluster.guarded import Guard, GuardedNodes, end_command
 from adapters.farm_cluster.states import JobState, Phase
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.own_farm.join_token import JoinToken
@@ -27,7 +27,7 @@ NOT_NOW = ("InsufficientInstanceCapacity", "InsufficientHostCapacity", "LimitExc
 """In an error's code: Amazon has none to give now, or not to this account; later it may."""
 
 
-class Ec2Nodes:
+class Ec2Nodes(GuardedNodes):
     """The instances of one flow; see `adapters.farm_cluster.source.NodeSource`.
 
     Args:
@@ -49,7 +49,6 @@ class Ec2Nodes:
         self._token = token
         self._tags = frozenset(tags)
         self._client = open_session(keys=None, profile=None, region=config.region).client("ec2")
-        self._guard: Guard | None = None
 
     async def open(self) -> None:
         """Have Amazon check the request without carrying it out, and start the guard."""
@@ -81,14 +80,6 @@ class Ec2Nodes:
             await self._call(partial(self._client.terminate_instances, InstanceIds=[node_id]))
         self._note("-", node_id)
 
-    def has_joined(self, node_id: str) -> None:
-        """Tell the guard: the node ends when it is idle, and its machine with it."""
-        self._note("-", node_id)
-
-    async def remove(self, node_id: str) -> None:
-        """Terminate an instance that is shutting down, or has stopped."""
-        await self.cancel(node_id)
-
     async def last_words(self, node_id: str) -> str:
         """Read the instance's console, which Amazon shows minutes late."""
         with suppress(RequestError, WorkerUnavailableError):
@@ -98,18 +89,13 @@ class Ec2Nodes:
         return "Amazon shows no console of it yet (aws ec2 get-console-output)"
 
     async def close(self, *, keep_logs: bool) -> None:
-        """End the guard."""
-        if self._guard is not None:
-            await self._guard.close()
+        """End the guard and the connections."""
+        await super().close(keep_logs=keep_logs)
         await asyncio.to_thread(self._client.close)
 
     def _wanted(self, name: str) -> dict[str, Any]:
         script = user_data(self._config, self._token, tags={name, *self._tags})
         return request(self._config, flow=self._flow, name=name, script=script)
-
-    def _note(self, sign: str, node_id: str) -> None:
-        if self._guard is not None:
-            self._guard.note(sign, node_id)
 
     async def _call(self, call: Callable[[], Any]) -> Any:
         """Carry out a request in a thread.

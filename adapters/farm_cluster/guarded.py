@@ -24,6 +24,33 @@ def end_command(settings: BaseModel) -> list[str]:
     return [sys.executable, "-m", "adapters.farm_cluster.end_node", settings.model_dump_json(exclude_defaults=True)]
 
 
+class GuardedNodes:
+    """Nodes that end by themselves once they have joined; until then a guard ends them if this process is gone."""
+
+    _guard: "Guard | None" = None
+
+    def has_joined(self, node_id: str) -> None:
+        """Tell the guard that a node ends by itself now."""
+        self._note("-", node_id)
+
+    async def remove(self, node_id: str) -> None:
+        """End what is left of a node that is over."""
+        await self.cancel(node_id)
+
+    async def cancel(self, node_id: str) -> None:
+        """End a node; a child says how."""
+        raise NotImplementedError
+
+    async def close(self, *, keep_logs: bool) -> None:
+        """End the guard."""
+        if self._guard is not None:
+            await self._guard.close()
+
+    def _note(self, sign: str, node_id: str) -> None:
+        if self._guard is not None:
+            self._guard.note(sign, node_id)
+
+
 class Guard:
     """A process that cancels jobs which still wait when this process is gone.
 

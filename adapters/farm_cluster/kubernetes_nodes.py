@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from adapters.farm_cluster.config import Kubernetes
-from adapters.farm_cluster.guarded import Guard, end_command
+from adapters.farm_cluster.guarded import Guard, GuardedNodes, end_command
 from adapters.farm_cluster.kubernetes_manifest import FLOW_LABEL, job_manifest, secret_manifest
 from adapters.farm_cluster.states import JobState, Phase
-from helios.errors import RequestError
+from helios.errors import RequestError, WorkerUnavailableError
 from helios.own_farm.join_token import JoinToken
 
 ANSWER_SECONDS = 30.0
@@ -25,11 +25,13 @@ OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 """In a pod: where its namespace stands."""
 NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
 """The image does not come; Kubernetes tries again for ever, ever more rarely."""
+NOT_NOW = frozenset({0, 408, 429, 500, 502, 503, 504})
+"""Statuses after which a later request may succeed."""
 HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull"})
 """Reasons for which a container never starts."""
 
 
-class KubernetesNodes:
+class KubernetesNodes(GuardedNodes):
     """The pods of one flow; see `adapters.farm_cluster.source.NodeSource`.
 
     Args:
@@ -51,7 +53,6 @@ class KubernetesNodes:
         self._token = token
         self._tags = frozenset(tags)
         self._batch, self._core, self._namespace = _clients(config)
-        self._guard: Guard | None = None
 
     async def open(self) -> None:
         """Have the cluster check a Job without making it, and start the guard."""
@@ -63,13 +64,13 @@ class KubernetesNodes:
         """Make a Job, and the Secret that its pod waits for."""
         manifest = self._manifest(name)
         job_id: str = manifest["metadata"]["name"]
-        job = await self._call(partial(self._batch.create_namespaced_job, self._namespace, manifest))
         self._note("+", job_id)
-        secret = secret_manifest(self._token, flow=self._flow, name=job_id, job_uid=job.metadata.uid)
         try:
+            job = await self._call(partial(self._batch.create_namespaced_job, self._namespace, manifest))
+            secret = secret_manifest(self._token, flow=self._flow, name=job_id, job_uid=job.metadata.uid)
             await self._call(partial(self._core.create_namespaced_secret, self._namespace, secret))
-        except RequestError:
-            await self.cancel(job_id)
+        except (RequestError, WorkerUnavailableError):
+            await self.cancel(job_id)  # also a Job whose answer was lost: its pod would wait for the Secret for ever
             raise
         return job_id
 
@@ -79,30 +80,22 @@ class KubernetesNodes:
         try:
             jobs = await self._call(partial(self._batch.list_namespaced_job, self._namespace, label_selector=selector))
             pods = await self._call(partial(self._core.list_namespaced_pod, self._namespace, label_selector=selector))
-        except RequestError:
+        except (RequestError, WorkerUnavailableError):
             return None
         own = {pod.metadata.labels.get("job-name"): pod for pod in pods.items}
         return {job.metadata.name: job_state(job, own.get(job.metadata.name)) for job in jobs.items}
 
     async def cancel(self, node_id: str) -> None:
         """Delete a Job, and with it pod and Secret."""
-        with suppress(RequestError):
+        with suppress(RequestError, WorkerUnavailableError):
             await self._call(partial(
                 self._batch.delete_namespaced_job, node_id, self._namespace, propagation_policy="Background"
             ))  # fmt: skip
         self._note("-", node_id)
 
-    def has_joined(self, node_id: str) -> None:
-        """Tell the guard: the node ends when it is idle, and Kubernetes removes its Job then."""
-        self._note("-", node_id)
-
-    async def remove(self, node_id: str) -> None:
-        """Delete a Job that is over."""
-        await self.cancel(node_id)
-
     async def last_words(self, node_id: str) -> str:
         """Read the pod's log."""
-        with suppress(RequestError):
+        with suppress(RequestError, WorkerUnavailableError):
             pods = await self._call(partial(
                 self._core.list_namespaced_pod, self._namespace, label_selector=f"job-name={node_id}"
             ))  # fmt: skip
@@ -114,23 +107,15 @@ class KubernetesNodes:
                     return str(lines[-1][:300])
         return "its pod left no log"
 
-    async def close(self, *, keep_logs: bool) -> None:
-        """End the guard. What nodes that render for others have here is removed by Kubernetes when they end."""
-        if self._guard is not None:
-            await self._guard.close()
-
     def _manifest(self, name: str) -> dict[str, Any]:
         return job_manifest(self._config, flow=self._flow, name=f"helios-{name}", tags={name, *self._tags})
-
-    def _note(self, sign: str, job_id: str) -> None:
-        if self._guard is not None:
-            self._guard.note(sign, job_id)
 
     async def _call(self, call: Callable[..., Any]) -> Any:
         """Carry out a request in a thread.
 
         Raises:
-            RequestError: The cluster refuses it, or does not answer.
+            RequestError: The cluster refuses it.
+            WorkerUnavailableError: It does not answer, or not now.
         """
         from kubernetes.client.exceptions import ApiException
         from urllib3.exceptions import HTTPError
@@ -138,9 +123,10 @@ class KubernetesNodes:
         try:
             return await asyncio.to_thread(call, _request_timeout=ANSWER_SECONDS)
         except ApiException as exc:
-            raise RequestError(f"Kubernetes refuses a job for a node: {_complaint(exc.status, exc.body)}") from None
+            kind = WorkerUnavailableError if exc.status in NOT_NOW else RequestError
+            raise kind(f"Kubernetes refuses a job for a node: {_complaint(exc.status, exc.body)}") from None
         except (HTTPError, OSError, ValueError) as exc:
-            raise RequestError(
+            raise WorkerUnavailableError(
                 f"Kubernetes can't be asked for a node ({' '.join(str(exc).split())[:300]}); correct kubeconfig and "
                 "context in the cluster's settings, and renew your access to it"
             ) from None

@@ -123,7 +123,7 @@ async def test_no_way_to_a_cluster(config: dict[str, Any], tmp_path: Path) -> No
             pass
     own["clusters"][0]["cluster"]["server"] = "http://127.0.0.1:9"
     (tmp_path / "kubeconfig").write_text(json.dumps(own))
-    with pytest.raises(RequestError, match="Kubernetes can't be asked for a node .*; correct kubeconfig"):
+    with pytest.raises(WorkerUnavailableError, match="Kubernetes can't be asked for a node .*; correct kubeconfig"):
         async with opened(changed(config, kubeconfig=str(tmp_path / "kubeconfig"))):
             pass
 
