@@ -64,6 +64,7 @@ demo-farm: $(INSTALLED) $(DEMO)/music.wav
 
 # Needs Debian's slurm-wlm and munge, and root; says so otherwise.
 demo-slurm: $(INSTALLED) $(DEMO)/music.wav
+	@$(BIN)/python -c "import sys; from testbed.cloud.slurm import missing_programs as m; sys.exit(m() and f'A Slurm cluster {m()}')"
 	@mkdir -p $(DEMO)/slurm
 	@echo "Rendering examples/orrery/job.json by nodes that a Slurm cluster of this machine is asked for …"
 	@$(IN_CLOUD) slurm $(RUN_DEMO) --adapter farm --job-dir $(DEMO)/slurm --output $(DEMO)/slurm.mp4
