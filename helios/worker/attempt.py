@@ -14,7 +14,8 @@ from helios.worker.asset_cache import AssetCache, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.delivery import Delivery, delivery_of, keep_in
 from helios.worker.failures import failure_of
-from helios.worker.rendering import Rendering, fetch_document
+from helios.worker.job_document import fetch_document
+from helios.worker.rendering import Rendering
 from helios.worker.settings import WorkerSettings
 
 

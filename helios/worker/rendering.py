@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from pydantic import ValidationError
 from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
 from helios.job.assets import AssetBundle, list_digest
-from helios.job.source import MAX_DOCUMENT_BYTES, describe, is_url, parse_job_spec, read_document
+from helios.job.source import describe, parse_job_spec
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.sandbox import stricter
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
@@ -21,11 +20,11 @@ from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import WorkerResult
 from helios.processes.environment import clean_environment
 from helios.processes.sandbox import sandbox_of
-from helios.web import fetch_while_awaited
 from helios.worker.asset_cache import AssetCache, check_tree, find_folder, free_bytes
 from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
 from helios.worker.delivery import Keep
+from helios.worker.job_document import fetch_document, job_document
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 
@@ -104,7 +103,7 @@ class Rendering:
     async def _prepare(self, space: Workspace) -> tuple[RenderJobChunk, JobSpec]:
         """Fetch the job and its input files into the workspace."""
         path, index = self._request.job_path, self._request.chunk_index
-        spec = parse_job_spec(await self._document(), source=path)
+        spec = parse_job_spec(await job_document(self._request, self._settings), source=path)
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
@@ -126,11 +125,6 @@ class Rendering:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.unlink(missing_ok=True)  # an input file of its name would be taken for the output of an idle command
         return chunk, spec
-
-    async def _document(self) -> bytes:
-        if self._request.document is not None:
-            return self._request.document.encode("utf-8", "surrogatepass")
-        return await fetch_document(self._request.job_path, check=self._settings.check_place)
 
     async def _bundle(self, url: str) -> AssetBundle:
         self._settings.check_place(url)
@@ -285,18 +279,6 @@ class Rendering:
             verified=verified.level if verified else None,
             pictures=verified.pictures if verified else None,
         )
-
-
-async def fetch_document(place: str, *, check: Callable[[str], None]) -> bytes:
-    """Read a document from a path or a URL.
-
-    Args:
-        place: Where it is.
-        check: Refuses addresses that the worker may not ask; also called for those that a server sends the reader to.
-    """
-    if is_url(place):
-        return await fetch_while_awaited(place, limit=MAX_DOCUMENT_BYTES, check=check)
-    return await asyncio.to_thread(read_document, place)
 
 
 def _no_room(free: int, needed: int) -> str:

@@ -9,12 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from adapters import AdapterChoice, create_adapter, limit_name
 from helios.adapter import NamesVariables, StorageAdapter, WorkerAdapter
-from helios.batch.outputs import OTHER_ROWS, list_outputs
 from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
 from helios.job.own_outputs import check_outputs_are_not_read
-from helios.job.selection import excluded_files
 from helios.media.containers import container_of
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.models.command_line import split_command
@@ -29,7 +27,7 @@ from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import is_storage_url, parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.output_name import plain_name
-from tasks.request.read_files import own_streams, read_by_name
+from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.site import Site, shares_disk, site_of
 
@@ -146,7 +144,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
     video = _Video(request, spec, directory)
     outputs = _written(spec, directory, video)
     check_outputs_are_not_read(outputs, read_by_name(request, spec, directory))
-    written = outputs | own_streams() | _excluded(spec, directory.path)
+    written = outputs | own_streams() | excluded(spec, directory.path)
     name = request.job_name(spec)
     site = site_of(adapter, name=name, spec=spec, source=request.source, directory=directory, written=written)
     if request.last_chunk is not None and not shares_disk(adapter):
@@ -204,13 +202,6 @@ def _written(spec: JobSpec, directory: JobDirectory, video: _Video) -> set[Path]
     """Every file that the job writes."""
     names = [chunk.output_file for chunk in spec.chunks] + ([spec.output_file] if spec.output_file else [])
     return {directory.output(name) for name in names} | ({video.path} if video.path else set())
-
-
-def _excluded(spec: JobSpec, directory: Path) -> frozenset[Path]:
-    """The files that the document says are no inputs."""
-    patterns = [pattern for pattern in spec.exclude or () if pattern != OTHER_ROWS]
-    rows = list_outputs(directory) if spec.exclude and OTHER_ROWS in spec.exclude else frozenset[Path]()
-    return excluded_files(directory, patterns) | rows
 
 
 def _input_rules(

@@ -1,4 +1,4 @@
-"""The files that a request names to be read: no output may have the name of one."""
+"""The files that a request names to be read, whose names no output may have; and those that count as none."""
 
 import os
 import stat
@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from helios.batch.outputs import OTHER_ROWS, list_outputs
 from helios.job.directory import JobDirectory
-from helios.job.selection import has_wildcard
+from helios.job.selection import excluded_files, has_wildcard
 from helios.models.spec import JobSpec
 from tasks.request.request import RenderRequest, is_elsewhere
 
@@ -33,3 +34,10 @@ def own_streams() -> set[Path]:
             if stat.S_ISREG(os.fstat(number).st_mode):
                 found.add(Path(os.readlink(f"/proc/self/fd/{number}")))
     return found
+
+
+def excluded(spec: JobSpec, directory: Path) -> frozenset[Path]:
+    """The files that the document says are no inputs."""
+    patterns = [pattern for pattern in spec.exclude or () if pattern != OTHER_ROWS]
+    rows = list_outputs(directory) if spec.exclude and OTHER_ROWS in spec.exclude else frozenset[Path]()
+    return excluded_files(directory, patterns) | rows

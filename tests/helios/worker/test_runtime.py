@@ -281,6 +281,21 @@ async def test_jobs_come_from_where_they_may(runtime: WorkerRuntime, storage: St
         assert "HELIOS_JOB_PREFIXES" in answer.error.message
 
 
+async def test_a_document_within_a_request_is_for_callers_who_may_run_anything(
+    runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage
+) -> None:
+    """A worker that is bound to some places reads the document there, whatever the request says it is."""
+    own = store_job(storage, make_job((1,)))
+    first, second = (
+        ChunkRequest(job_path=own, attempt_url=attempt_url(own, number), document='{"chunks": []}') for number in (1, 2)
+    )
+    answer = await runtime.run(first)
+    assert answer.error is None
+    answer = await WorkerRuntime(replace(settings, job_prefixes=None)).run(second)
+    assert answer.error is not None
+    assert "metadata" in answer.error.message
+
+
 def test_without_prefixes_a_deployed_worker_takes_nothing() -> None:
     """Without prefixes every place is refused, unless the caller is trusted."""
     with pytest.raises(RequestError, match="allowed: none"):
