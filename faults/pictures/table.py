@@ -16,37 +16,49 @@ LEVELS = (Caught.CONTAINER, Caught.DECODE, Caught.FAILED, Caught.WARNED)
 
 
 def make_table(cases: Sequence[Case]) -> str:
-    """Markdown: for each kind, how many were caught by which level; then the good films."""
+    """Markdown: for each kind, how many were drawn, show, and were caught by which level; then the good films."""
     lines = [
-        "| kind | container | decode | pictures: failed | pictures: warned | caught of all | caught of steady films |",
-        "|---|---|---|---|---|---|---|",
+        "| kind | drawn | show | container | decode | pictures: failed | pictures: warned | caught | audit |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
+    bad = [case for case in cases if case.kind]
     for group, kinds in GROUPS.items():
-        rows = [_row(kind, [case for case in cases if case.kind == kind]) for kind in kinds]
+        rows = [_row(_name(kind), [case for case in bad if case.kind == kind]) for kind in kinds]
         if any(rows):
-            lines += [f"| **{group}** | | | | | | |", *(row for row in rows if row)]
+            lines += [f"| **{group}** | | | | | | | | |", *(row for row in rows if row)]
+    certain = [case for case in bad if KINDS[case.kind].is_certain]
+    lines += [_row("**all ✱**", certain), _row("**all others**", [case for case in bad if case not in certain])]
     good = [case for case in cases if not case.kind]
     failed, warned = (sum(case.caught is level for case in good) for level in (Caught.FAILED, Caught.WARNED))
     share = f" ({100 * warned / len(good):.1f} %)" if good else ""
-    steady = sum(case.film.is_steady for case in good)
-    lines += ["", f"{len(good)} good films, {steady} of them steady: {failed} failed, {warned} warned of{share}."]
-    return "\n".join(lines)
+    return "\n".join([*filter(None, lines), "", f"{len(good)} good films: {failed} failed, {warned} warned of{share}."])
 
 
-def _row(kind: str, cases: Sequence[Case]) -> str:
+def _name(kind: str) -> str:
+    return f"{kind}{' ✱' if KINDS[kind].is_certain else ''}"
+
+
+def _row(name: str, cases: Sequence[Case]) -> str:
     if not cases:
         return ""
-    counts = [sum(case.caught is level for case in cases) for level in LEVELS]
-    steady = [case for case in cases if case.film.is_steady]
-    caught = sum(case.caught is not Caught.MISSED for case in steady)
-    cells = [*(f"{count or ''}" for count in counts), f"{sum(counts)} of {len(cases)}", f"{caught} of {len(steady)}"]
-    return f"| {kind}{' ✱' if KINDS[kind].is_certain else ''} | {' | '.join(cells)} |"
+    shown = [case for case in cases if case.does_show]
+    caught = sum(case.caught is not Caught.MISSED for case in shown)
+    cells = [
+        f"{len(cases)}",
+        f"{len(shown)}",
+        *(f"{sum(case.caught is level for case in shown) or ''}" for level in LEVELS),
+        f"{100 * caught / len(shown):.0f} %" if shown else "",
+        f"{sum(case.is_audited for case in cases)}",
+    ]
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def describe(case: Case) -> str:
     """One case in a line."""
     film = case.film
-    what = f"{case.kind} in chunk {case.position}" if case.kind else "good"
+    what = (
+        f"{case.kind} in chunk {case.position}{'' if case.does_show else ' (does not show)'}" if case.kind else "good"
+    )
     outcome = "passed" if not case.kind and case.caught is Caught.MISSED else case.caught.value
     found = ", ".join(f"{finding.kind.value} at frame {finding.frame}" for finding in case.findings)
     return (

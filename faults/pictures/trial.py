@@ -1,7 +1,7 @@
 """One film of the bench: its good chunks, and bad ones put in their place one at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -10,21 +10,21 @@ from random import Random
 import av
 import numpy as np
 
+from faults.pictures.noticeable import changes, is_audible, shows
 from helios.errors import OutputError
+from helios.media.accepted_file import StitchInput
+from helios.media.comparison import compare_outputs
 from helios.media.job_pictures import JobPictures
 from helios.media.seams import Piece
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import PictureFinding
 from helios.models.verification import VerifyLevel
+from tasks.request.audit_order import LEAST_PSNR
 from testbed.films.bad_pictures import Scene
 from testbed.films.drawn import DrawnFilm
 from testbed.films.kinds import FILES, KINDS, SOUND, Bad
 from testbed.moving_pictures import Look, Picture, Samples, to_bytes, write_pictures
 
-VISIBLE = 1.0
-"""Levels. What changes no frame by so much (root of the mean square over the picture) is no fault: nobody sees it."""
-AUDIBLE = 0.02
-"""Likewise of sound: a share of the loudness of the chunk's right sound, or of full scale where that is silent."""
 PER_FILM = 5
 """Kinds made in a film, without those of its file and its sound."""
 SOUNDS_PER_FILM = 2
@@ -58,6 +58,10 @@ class Case:
     caught: Caught
     findings: tuple[PictureFinding, ...] = ()
     """What was said."""
+    does_show: bool = True
+    """Whether people who do not know the right film can tell that something is wrong."""
+    is_audited: bool = False
+    """Whether an audit that draws the chunk finds it."""
 
 
 class Trial:
@@ -80,6 +84,8 @@ class Trial:
         self._good: list[VerifiedOutput] = []
         self._usual: set[object] = set()
         """What is said of the good film."""
+        self._does_show = True
+        """Of the bad chunk that was made last."""
 
     def cases(self) -> Iterator[Case]:
         """The good film first, then its bad ones."""
@@ -111,7 +117,10 @@ class Trial:
         self._dice = Random(f"{kind} {number} {self.film.seed}")  # noqa: S311  not for secrets
         position = self._dice.randrange(1, len(self._right) - 1)
         path = self._make(KINDS[kind], position)
-        return None if path is None else self._judged(kind, position, path)
+        if path is None:
+            return None
+        case = self._judged(kind, position, path)
+        return replace(case, does_show=self._does_show, is_audited=self._is_audited(path, position))
 
     def _drawn_kinds(self) -> list[str]:
         files = [name for name in FILES if KINDS[name].codec == self.film.look.codec] * FLIPS_PER_FILM
@@ -133,14 +142,15 @@ class Trial:
             samples = bad.sound(scene, self._samples, first, self.film.sample_at(scene.first + scene.count))
             if right is None or not is_audible(right, samples):
                 return None
-        if bad.pictures and not is_visible(scene.right, pictures):
+        if bad.pictures and not changes(scene.right, pictures):
             return None
+        self._does_show = bad.pictures is None or shows(self._right, position, pictures)
         look = bad.look(self.film.look) if bad.look else self.film.look
         path = self._write("bad", pictures, look, samples)
         if bad.damage:
             before = _decoded(path) if bad.codec else []
             bad.damage(path, self._dice)
-            if bad.codec and len(after := _decoded(path)) == len(before) and not is_visible(before, after):
+            if bad.codec and len(after := _decoded(path)) == len(before) and not changes(before, after):
                 return None
         return path
 
@@ -158,6 +168,17 @@ class Trial:
         if said:
             caught = Caught.FAILED if any(found.is_certain for found in said) else Caught.WARNED
         return Case(name, self.film, position, caught, tuple(said))
+
+    def _is_audited(self, path: Path, position: int) -> bool:
+        """Whether the right chunk, rendered a second time, would be found to differ."""
+        good = StitchInput(self._good_file(position), self.film.sizes[position], "the second render")
+        try:
+            return compare_outputs(good, path, fps=Fraction(self.film.look.fps), least_psnr=LEAST_PSNR).is_different
+        except OutputError:
+            return True
+
+    def _good_file(self, position: int) -> Path:
+        return self._folder / f"good-{position}.{self.film.look.container}"
 
     def _level_of(self, path: Path, position: int) -> Caught:
         try:
@@ -207,25 +228,6 @@ def judge(pieces: Sequence[Piece]) -> tuple[list[PictureFinding], list[PictureFi
 
 def _places(findings: Sequence[PictureFinding]) -> list[object]:
     return [(found.kind, found.frame) for found in findings]
-
-
-def is_visible(right: Sequence[Picture], wrong: Sequence[Picture]) -> bool:
-    """Whether people would see the difference."""
-    if len(right) != len(wrong):
-        return True
-    return any(
-        float(np.sqrt(np.mean((one.astype(np.float32) - other) ** 2))) >= VISIBLE
-        for one, other in zip(right, wrong, strict=True)
-    )
-
-
-def is_audible(right: Samples, wrong: Samples) -> bool:
-    """Whether people would hear the difference."""
-    if len(right) != len(wrong):
-        return bool(np.any(right))
-    loud = float(np.sqrt(np.mean((right / 32768) ** 2)))
-    difference = float(np.sqrt(np.mean(((right.astype(np.float64) - wrong) / 32768) ** 2)))
-    return difference >= AUDIBLE * (loud or 1.0)
 
 
 def _decoded(path: Path) -> list[Picture]:

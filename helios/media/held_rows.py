@@ -1,83 +1,113 @@
 """Find stretches in which some rows of blocks stand still while the others move."""
 
-import math
+from collections import deque
 from collections.abc import Sequence
 
 from helios.media.evenness import KEPT_EVENTS
 from helios.media.numbers import GRID
 from helios.models.pictures import Held
 
-HELD_SHARE, HELD_CATCH_UP = 0.3, 1.5
-"""A row of blocks is held if it moves by at most this share of its step before, and then by this many times that. A
-strip that covers a row of blocks by two thirds leaves a third of its motion."""
-HELD_EVEN = 0.25
-"""Levels. Its step before is at least so large."""
+HELD_SHARE, HELD_CATCH_UP, HELD_MOST = 0.3, 1.5, 3.0
+"""A row of blocks is held if it moves by at most this share of its steps before and after, and then by the second
+factor of these, and at most the third of all that it left out: more is a cut. A strip that covers a row of blocks by two
+thirds leaves a third of its motion."""
+HELD_EVEN, HELD_STEADY = 0.25, 2.0
+"""Levels. Its two steps before and the one after are at least so large, and alike but for this factor: motion goes on."""
 HELD_ROWS, HELD_MOVING = 2, 0.5
 """Meanwhile so many other rows move, by this share of their steps before or more."""
 HELD_REST = 1.6
 """When it catches up, the other rows but two move by this many times their steps before at most: it is no cut. Two rows
 may be covered in part."""
-HELD_STILL, HELD_MOST = 0.3, 1.25
-"""It moves by at most this share of what it moves least otherwise, or catches up by this many times what it moves most
-otherwise; if both, it is clear."""
-TRIMMED = 2
-"""Largest steps of a row that may be cuts."""
 
 
 class HeldRows:
     """Looks for stretches in which some rows of blocks are held."""
 
     def __init__(self) -> None:
-        self._before = [0.0] * GRID
-        """The last step of each row, or that before it was held."""
+        self._rows = [_Row() for _ in range(GRID)]
         self._last = [0.0] * GRID
-        self._start, self._frames, self._most_still = [0] * GRID, [0] * GRID, [0.0] * GRID
-        self._least: list[float] = [math.inf] * GRID
-        self._most: list[list[float]] = [[] for _ in range(GRID)]
-        self._found: list[tuple[float, float, Held]] = []
+        self._found: list[Held] = []
 
     def add(self, index: int, steps: Sequence[float]) -> None:
         """Look at the next step of each row."""
-        held = [
-            step <= HELD_SHARE * before and before >= HELD_EVEN
-            for step, before in zip(steps, self._before, strict=True)
-        ]
-        moving = sum(
-            step >= HELD_MOVING * before >= HELD_MOVING * HELD_EVEN
-            for step, before in zip(steps, self._before, strict=True)
-        )
-        free = [row for row in range(GRID) if not held[row] and not self._frames[row] and steps[row] > 0]
-        calm = sum(steps[row] <= HELD_REST * self._last[row] for row in free)
-        for row, step in enumerate(steps):
-            if held[row] and moving >= HELD_ROWS:
-                self._hold(row, index, step)
+        rows = self._rows
+        for number, (row, step) in enumerate(zip(rows, steps, strict=True)):
+            beside = rows[max(number - 1, 0) : number + 2]
+            if row.has_caught_up(step) and (
+                row.frames > 1
+                or any(
+                    other.has_in_part(now)
+                    for other, now in zip(beside, steps[max(number - 1, 0) : number + 2])
+                    if other is not row
+                )
+            ):
+                self._found = [*self._found, Held(row=number, start=row.start, frames=row.frames, is_clear=True)]
+                del self._found[:-KEPT_EVENTS]
+        held = [row.is_held(step) for row, step in zip(rows, steps, strict=True)]
+        moving = sum(step >= HELD_MOVING * row.usual >= HELD_MOVING * HELD_EVEN
+                     for row, step in zip(rows, steps, strict=True))  # fmt: skip
+        free = [n for n in range(GRID) if not held[n] and not rows[n].frames and steps[n] > 0]
+        calm = sum(steps[n] <= HELD_REST * self._last[n] for n in free)
+        for row, step, is_held in zip(rows, steps, held, strict=True):
+            if is_held and (row.frames or moving >= HELD_ROWS):
+                row.hold(index, step, is_alone=moving >= HELD_ROWS)
             else:
-                self._free(row, step, is_alone=calm >= max(HELD_ROWS, len(free) - HELD_ROWS))
+                row.move(step, is_alone=calm >= max(HELD_ROWS, len(free) - HELD_ROWS))
         self._last = list(steps)
 
-    def _hold(self, row: int, index: int, step: float) -> None:
-        if not self._frames[row]:
-            self._start[row], self._most_still[row] = index, 0.0
-        self._frames[row] += 1
-        self._most_still[row] = max(self._most_still[row], step)
-
-    def _free(self, row: int, step: float, *, is_alone: bool) -> None:
-        if self._frames[row] and is_alone and step >= HELD_CATCH_UP * self._before[row]:
-            found = Held(row=row, start=self._start[row], frames=self._frames[row])
-            self._found = [*self._found, (self._most_still[row], step, found)][-KEPT_EVENTS:]
-        elif not self._frames[row]:
-            self._least[row] = min(self._least[row], step)
-            self._most[row] = sorted((*self._most[row], step))[-TRIMMED:]
-        self._frames[row], self._before[row] = 0, step
-
     def held(self) -> Held | None:
-        """The longest stretch in which a row is stiller than otherwise, or after which it moves further."""
-        found = []
-        for still, caught, held in self._found:
-            least, most = self._least[held.row], self._most[held.row]
-            if least < HELD_EVEN or not most:
-                continue
-            is_still, is_caught = still <= HELD_STILL * least, caught >= HELD_MOST * most[0]
-            if is_still or is_caught:
-                found.append(held.model_copy(update={"is_clear": is_still and is_caught}))
-        return max(found, key=lambda held: (held.is_clear, held.frames), default=None)
+        """The longest stretch in which a row stands still alone, while motion goes on as before it."""
+        return max(self._found, key=lambda held: held.frames, default=None)
+
+
+class _Row:
+    """What is known of a row of blocks up to now."""
+
+    def __init__(self) -> None:
+        self._before: deque[float] = deque([0.0, 0.0], maxlen=2)
+        """Its last two steps, or those before it was held."""
+        self.start, self.frames, self._alone, self._most_still = 0, 0, 0, 0.0
+        self._all: deque[float] = deque([0.0] * 4, maxlen=4)
+        self._caught_up: float | None = None
+        """The step just now, if it ended a stretch."""
+
+    @property
+    def usual(self) -> float:
+        return self._before[-1]
+
+    def is_held(self, step: float) -> bool:
+        return self._caught_up is None and step <= HELD_SHARE * min(self._before) and min(self._before) >= HELD_EVEN
+
+    def hold(self, index: int, step: float, *, is_alone: bool) -> None:
+        if not self.frames:
+            self.start, self._alone, self._most_still = index, 0, 0.0
+        self._all.append(step)
+        self.frames += 1
+        self._alone += is_alone
+        self._most_still = max(self._most_still, step)
+
+    def has_in_part(self, after: float) -> bool:
+        """Whether a part of it was held for one frame before the last step."""
+        _, before, step, caught_up = self._all
+        slow, fast = sorted((before, after))
+        return slow >= HELD_EVEN and step <= 0.85 * slow and caught_up >= 1.15 * fast
+
+    def move(self, step: float, *, is_alone: bool) -> None:
+        self._all.append(step)
+        if self._caught_up is not None:
+            self._caught_up, self.frames = None, 0
+            self._before.extend((step, step))
+        elif self.frames and is_alone and 2 * self._alone >= self.frames:
+            self._caught_up = step
+        else:
+            self.frames = 0
+            self._before.append(step)
+
+    def has_caught_up(self, after: float) -> bool:
+        """Whether the step before this one was that of a row that catches up."""
+        if self._caught_up is None:
+            return False
+        slow, fast = min(*self._before, after), max(*self._before, after)
+        return slow >= max(
+            HELD_EVEN, fast / HELD_STEADY, self._most_still / HELD_SHARE
+        ) and HELD_CATCH_UP * fast <= self._caught_up <= HELD_MOST * fast * (self.frames + 1)

@@ -21,6 +21,10 @@ ROUGH_FLOOR = 0.15
 BOTH_EACH, BOTH_MEAN, BOTH_FLOOR = 1.4, 1.9, 1.0
 """… or both seams of a chunk are rougher by the first factor, and by the second in their geometric mean, than the
 roughest place inside chunks, this many levels, and …, in two rows beside each other"""
+BREAK_FACTOR, BREAK_NOISE = 1.5, 2.5
+"""… or both seams jump by the first factor of the steps beside them, and by the second of what other seams do."""
+DAMAGE_FACTOR = 0.5
+"""What changes back at a chunk's end does so by this factor of the steps beside it, at least: fades change more."""
 NOTHING = (0.0,) * BANDS
 NOISE_MOST = 2.5
 """… and this many times what a third of the seams have at most."""
@@ -44,13 +48,15 @@ def judge_odd_chunks(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator
     """Chunks that go on neither from the chunk before nor to the chunk after."""
     scale = Scale(pieces, seams)
     rough = {id(seam): scale.rough_bands(seam) for seam in seams}
-    odd = []
+    breaks, odd = Breaks(seams), []
     for one, two in in_turn(seams):
         common = rough[id(one)] & rough[id(two)]
         if not common:
             common = scale.both_bands(one, two)
         if not common and cosine(one.rough, two.rough) <= BACK_COSINE:
             common = scale.unusual_bands(one) & scale.unusual_bands(two)
+        if not common:
+            common = breaks.common(one, two)
         if common:
             odd.append((one, two, common))
     theirs = {id(seam) for one, two, _ in odd for seam in (one, two)}
@@ -139,6 +145,32 @@ class Scale:
         }
 
 
+class Breaks:
+    """Where a job's pictures break at seams: by how much more than from frame to frame beside these."""
+
+    def __init__(self, seams: Sequence[Seam]) -> None:
+        self._seams = [seam for seam in seams if seam.bands]
+        self._own = {id(seam): self._bands(seam) for seam in self._seams}
+        self._all = sum(map(bool, self._own.values()))
+
+    def common(self, one: Seam, two: Seam) -> set[int]:
+        """The bands in which both of two seams break, where other seams do not."""
+        common = self._own.get(id(one), set()) & self._own.get(id(two), set())
+        if not common or self._all - 2 > len(self._seams) // CUT_SHARE:
+            return set()
+        others = [seam.bands for seam in self._seams if seam is not one and seam is not two]
+        noise = _medians(others) if others else NOTHING
+        return {band for band in common if min(one.bands[band], two.bands[band]) >= BREAK_NOISE * noise[band]}
+
+    @staticmethod
+    def _bands(seam: Seam) -> set[int]:
+        return {
+            band
+            for band, (size, around) in enumerate(zip(seam.bands, seam.around, strict=True))
+            if size >= max(ROUGH_LEAST, BREAK_FACTOR * around)
+        }
+
+
 def _medians(bands: Sequence[Sequence[float]]) -> list[float]:
     return [median(values) for values in zip(*bands, strict=True)]
 
@@ -158,7 +190,9 @@ def judge_damage(pieces: Sequence[Piece], seams: Sequence[Seam]) -> list[Picture
     scale, found = Scale(pieces, seams), []
     for seam in seams:
         piece, rough = seam.before, seam.before.pictures.rough
-        if rough is None or not scale.unusual_bands(seam):
+        if rough is None or not any(
+            seam.bands[band] >= DAMAGE_FACTOR * seam.around[band] for band in scale.unusual_bands(seam)
+        ):
             continue
         change = change_of(rough.change)
         if _is_spark(piece, max(map(abs, change[:LUMA]))):

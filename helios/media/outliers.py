@@ -9,7 +9,7 @@ from helios.media.evenness import EVEN
 from helios.media.numbers import GRID, LEVEL, LUMA, unpack
 from helios.media.odd_chunks import CUT_SHARE, Scale, judge_damage, judge_odd_chunks
 from helios.media.seams import Piece, Seam, within
-from helios.media.uneven_motion import judge_stutter
+from helios.media.uneven_motion import judge_shift, judge_stutter
 from helios.models.pictures import Flash, PictureFault, PictureFinding
 
 CUTS_INSIDE, CUT_FACTOR = 4, 2.5
@@ -30,18 +30,20 @@ def judge_outliers(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator[P
         seams: All seams that are known, in frame order.
     """
     yield from judge_odd_chunks(pieces, seams)
+    if found := _strip(pieces):
+        yield found
+    if shifted := judge_shift(seams):
+        yield shifted
     # Where scenes change at seams, chunks are unlike each other by right.
     scale = Scale(pieces, seams)
     changes = sum(1 for seam in seams if scale.changed(seam))
     if sum(map(scale.is_cut, seams)) > 2 + len(seams) // CUT_SHARE:
         return
-    if found := judge_stutter(pieces, seams):
+    if not shifted and (found := judge_stutter(pieces, seams)):
         yield found
     if changes + sum(map(_has_cut, pieces)) > max(1, len(pieces) // CUTS_INSIDE):
         return
     yield from judge_damage(pieces, seams)
-    if found := _strip(pieces):
-        yield found
     if found := _spark(pieces):
         yield found
 

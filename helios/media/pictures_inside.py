@@ -24,6 +24,11 @@ CATCH_UP, OTHERS_CATCH_UP = 2.2, 1.2
 the second of the third largest of any other chunk. Where 17 frames stood still, it was 2.9 to 9.7 times the mean step
 (pictures that are only blocks of a texture are soon unlike, and no more so after 17 frames); where motion starts again,
 1.0."""
+EVEN_LEAST, EVEN_MOST = 0.2, 3.0
+"""Levels: what moves before and after such a stretch does so by that much from frame to frame. The one is at most so
+many times the other."""
+CATCH_UP_MOST = 3.0
+"""… and the step out of it at most so many times what was left out."""
 BEFORE = 1.6
 """The step before a frozen stretch is this many times the mean step around at most. After a cut or a quick fade films
 may stand still."""
@@ -60,9 +65,9 @@ def judge_inside(pieces: Sequence[Piece]) -> Iterator[PictureFinding]:
         found = [finding for position in having if (finding := _judge_abrupt(kind, pieces, position))]
         if len(found) == 1:
             yield found[0]
-    still = [position for position, piece in enumerate(pieces) if piece.pictures.frozen.frames > PAUSE_FRAMES]
-    if len(still) == 1 and (frozen := _judge_frozen(pieces, still[0])):
-        yield frozen
+    caught_up = [position for position in range(len(pieces)) if _catches_up(pieces, position)]
+    if len(caught_up) == 1:
+        yield _frozen(pieces[caught_up[0]])
     if flash := _judge_flash(pieces):
         yield flash
 
@@ -76,28 +81,24 @@ def _judge_abrupt(kind: _Kind, pieces: Sequence[Piece], position: int) -> Pictur
     return _finding(kind.fault, piece, stretch, f"{_range(piece, stretch)} are {kind.what}, as no other chunk is")
 
 
-def _judge_frozen(pieces: Sequence[Piece], position: int) -> PictureFinding | None:
-    piece = pieces[position]
+def _catches_up(pieces: Sequence[Piece], position: int) -> bool:
+    """Whether frames stand still amid even motion, which then is where it would be without that.
+
+    A pause goes on from where it stopped. What begins after a hold and a cut moves otherwise than what was before.
+    """
+    stretch = pieces[position].pictures.frozen
+    before, (exit_, after) = _step_before(pieces, position, stretch), _edges(pieces, position, stretch)[1]
+    if stretch.frames < FROZEN_FRAMES or (position == 0 and stretch.start < 3):
+        return False
+    if before is None or exit_ is None or after is None:
+        return False
+    slow, fast = sorted((before, after))
+    most = CATCH_UP_MOST * fast * (stretch.frames + 1)
+    return slow >= max(EVEN_LEAST, fast / EVEN_MOST) and CATCH_UP * fast <= exit_ <= most
+
+
+def _frozen(piece: Piece) -> PictureFinding:
     stretch = piece.pictures.frozen
-    before, (exit_, _after) = _step_before(pieces, position, stretch), _edges(pieces, position, stretch)[1]
-    if any(kind.of(piece).frames >= STRETCH_FRAMES for kind in _ABRUPT_KINDS):
-        return None  # black stands still, too
-    others = [each.pictures.steps for each in pieces if each is not piece and each.pictures.steps is not None]
-    if stretch.frames < FROZEN_FRAMES or exit_ is None or not others:
-        return None
-    around = [
-        each.pictures.steps.mean if each.pictures.steps.usual is None else each.pictures.steps.usual
-        for each in pieces[max(position - 1, 0) : position + 2]
-        if each is not piece and each.pictures.steps is not None
-    ]
-    if (
-        not around
-        or (position == 0 and stretch.start < 3)
-        or (before is not None and before > BEFORE * max(around))
-        or exit_ < CATCH_UP * max(around)
-        or exit_ <= OTHERS_CATCH_UP * max(each.largest if each.third is None else each.third for each in others)
-    ):
-        return None
     message = f"{_range(piece, stretch)} stand still, and then jump; no other chunk does"
     return _finding(PictureFault.FROZEN, piece, stretch, message)
 

@@ -63,6 +63,8 @@ class Seam:
     """By how much each block jumps there (`_sudden`); empty where a chunk has a single frame."""
     bands: tuple[float, ...]
     """The size of that in each row of blocks, and last in the whole picture, in levels; empty likewise."""
+    around: tuple[float, ...]
+    """The largest step beside it in each of these, in levels; empty likewise."""
     events: tuple[Event, ...]
     """Clear dips, doubles and turns of motion that neither chunk shows alone."""
     loose: tuple[Event, ...]
@@ -80,7 +82,7 @@ def measure(before: Piece, after: Piece) -> Seam:
     one, two = before.pictures.sound, after.pictures.sound
     broken = sound_break(one, two) if one and two else 0.0
     if min(len(before.last), len(after.first)) < 2:
-        return Seam(before, after, step, *shift, (), (), (), (), sound_break=broken)
+        return Seam(before, after, step, *shift, (), (), (), (), (), sound_break=broken)
     four = (*before.last[-2:], *after.first[:2])
     rough = roughness(*four)
     jump = _sudden(rough, four)
@@ -96,12 +98,18 @@ def measure(before: Piece, after: Piece) -> Seam:
         *shift,
         rough=tuple(jump),
         bands=tuple(band_sizes(jump)),
+        around=_around(before.last[-3:], after.first[:3]),
         events=tuple((kind, frame - here) for kind, found in evenness.found.items() for frame in found),
         loose=loose,
         # Some encoders (SVT-AV1) show a chunk's last frame but one twice: the next chunk catches up.
         is_blink=("dips", -1) in loose or _is_blink(rough, before.last[-3:], after.first[:3]),
         sound_break=broken,
     )
+
+
+def _around(*sides: Sequence[Numbers]) -> tuple[float, ...]:
+    steps = [band_sizes([b - a for a, b in zip(*pair, strict=True)]) for side in sides for pair in pairwise(side)]
+    return tuple(map(max, *steps))
 
 
 def _sudden(rough: Sequence[int], frames: Sequence[Numbers]) -> list[int]:

@@ -1,14 +1,17 @@
 """Judge whether motion is uneven in one chunk alone: frames that are missing, doubled or exchanged. No I/O."""
 
 from collections.abc import Sequence
+from statistics import median
 
-from helios.media.seams import Event, Piece, Seam, within
+from helios.media.seams import Event, Piece, Seam, in_turn, within
 from helios.models.pictures import PictureFault, PictureFinding, Uneven
 
 RARE_FRAMES = 200
 """Motion is steady if it is uneven at most once in so many frames elsewhere."""
 FEW = 3
 """More places of uneven motion in one chunk are its content."""
+KEY_FRAMES = 1.3
+"""A step at a seam is a double if it is this many times that at other seams: encoders make key frames better."""
 EVEN_FACTOR = 1.7
 """The third largest step of a chunk that moves evenly is this many times the usual one at most."""
 
@@ -34,6 +37,39 @@ def judge_stutter(pieces: Sequence[Piece], seams: Sequence[Seam]) -> PictureFind
         )
         return within(PictureFault.STUTTER, piece, frame, message)
     return most.repeat()
+
+
+def judge_shift(seams: Sequence[Seam]) -> PictureFinding | None:
+    """The only chunk that is a frame early or late: motion pauses at its one end, and catches up at the other.
+
+    Args:
+        seams: All seams that are known, in frame order.
+    """
+    shifted = []
+    for one, two in in_turn(seams):
+        if not any(kind in ("dips", "doubles") for kind, _ in (*one.events, *two.events)):
+            continue  # nowhere is motion around steady
+        begin, end = set(one.loose), set(two.loose)
+        is_early = begin & {("dips", 0), ("dips", 1)} and ("doubles", 0) in end
+        is_late = ("doubles", 0) in begin and ("dips", 0) in end
+        doubled = two if is_early else one
+        others = [seam.step for seam in seams if seam is not one and seam is not two]
+        if (is_early or is_late) and (not others or doubled.step >= KEY_FRAMES * median(others)):
+            shifted.append(one)
+    if len(shifted) != 1:
+        return None
+    before, chunk = shifted[0].before, shifted[0].after
+    return PictureFinding(
+        kind=PictureFault.STUTTER,
+        chunk_id=chunk.chunk_id,
+        frame=chunk.start_frame,
+        other_chunk_id=before.chunk_id,
+        other_frame=chunk.start_frame - 1,
+        message=(
+            f"chunk {chunk.chunk_id} seems to be a frame early or late: motion pauses where it begins or ends (frames "
+            f"{chunk.start_frame} and {chunk.end_frame}), and goes on by two steps at its other end"
+        ),
+    )
 
 
 class _Uneven:
