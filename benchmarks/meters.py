@@ -49,7 +49,7 @@ class ProcessMeter:
             with suppress(psutil.Error):
                 times = psutil.Process(pid).cpu_times()
                 total += times.user + times.system
-                if self._with_children and pid == self._pid:
+                if self._with_children:
                     total += times.children_user + times.children_system  # children that have ended
         return total
 

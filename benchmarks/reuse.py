@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import shlex
 import tempfile
 import time
@@ -10,8 +11,9 @@ from typing import Any
 
 from benchmarks.extent import Extent, Reuse
 from benchmarks.measure import Goal, Table, compare
-from benchmarks.real_work import COLUMNS, GOAL_SECONDS, VIDEO, plan_orrery
-from benchmarks.servers import server
+from benchmarks.meters import ProcessMeter
+from benchmarks.real_work import GOAL_SECONDS, TREE, VIDEO, WITH_CPU, plan_orrery
+from benchmarks.servers import Server, server
 from flows.render import render_job
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.models import JobSpec
@@ -26,11 +28,11 @@ CHUNK, STITCH = "chunk_seconds", "stitch_seconds"
 
 def measure(extent: Extent) -> list[Table]:
     """Measure the second render, by another job in another folder, from the flow's start until its video is there."""
-    with server(), tempfile.TemporaryDirectory() as name:
-        return [asyncio.run(_measure(Path(name), extent.reuse, runs=extent.runs))]
+    with server() as running, tempfile.TemporaryDirectory() as name:
+        return [asyncio.run(_measure(Path(name), extent.reuse, running, runs=extent.runs))]
 
 
-async def _measure(place: Path, reuse: Reuse, *, runs: int) -> Table:
+async def _measure(place: Path, reuse: Reuse, running: Server, *, runs: int) -> Table:
     spec = plan_orrery(reuse.chunks, reuse.frames)
     numbers = itertools.count()
     await _render(place, spec, next(numbers), changed=None)
@@ -40,6 +42,8 @@ async def _measure(place: Path, reuse: Reuse, *, runs: int) -> Table:
             ALONE: lambda: _alone(place / "job-0", spec, changed=reuse.chunks // 2),
         },
         runs=runs,
+        settle=running.settled,
+        settled_meters=[ProcessMeter(TREE, os.getpid(), with_children=True)],
     )
     flow, alone = figures
     # The stitch is the same on both sides: the chunk alone is compared.
@@ -49,7 +53,7 @@ async def _measure(place: Path, reuse: Reuse, *, runs: int) -> Table:
     seconds = alone.median(CHUNK)
     title = f"{reuse.chunks} chunks of {reuse.frames} frames of 720p H.264, one of which has a new input"
     note = f"Its command takes {seconds:.2f} s, the stitch {alone.median(STITCH):.2f} s."
-    table = Table(title=title, figures=figures, reference=ALONE, ratio_of=VIDEO, columns=COLUMNS, note=note)
+    table = Table(title=title, figures=figures, reference=ALONE, ratio_of=VIDEO, columns=WITH_CPU, note=note)
     if seconds < GOAL_SECONDS:
         return table
     goal = Goal(

@@ -3,12 +3,12 @@
 The rules know the right pictures, which neither people nor the verification do. They look at the pictures as they were
 painted, before any encoder, and know nothing of how faults are found.
 
-- A fault **changes** something: a frame differs from the right one by a level at least (root of the mean square), sound by
-  2 %. Else it is not counted at all.
-- A fault **shows** if the film, without the right one beside it, has something that it has nowhere else: at some frame of
-  the bad chunk, or at its ends, the part of the picture that the fault touches changes so far as it rightly does nowhere
-  in the film, or so little. A chunk of another job in a film of cuts, a stutter in one that stutters, a freeze in one that
-  pauses are films that could be meant so.
+- A fault **changes** something: a frame differs from the right one by a level at least (root of the mean square), sound
+  by 2 %. Else it is not counted at all.
+- A fault **shows** if the film, without the right one beside it, has something that it has nowhere else: at some frame
+  of the bad chunk, or at its ends, the part of the picture that the fault touches changes so far as it rightly does
+  nowhere in the film, or so little. A chunk of another job in a film of cuts, a stutter in one that stutters, a freeze
+  in one that pauses are films that could be meant so.
 """
 
 from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _measures(steps: Parts) -> Parts:
 
 
 def _size(differences: Parts) -> Parts:
-    return np.sqrt((differences**2).mean(-1))
+    return np.asarray(np.sqrt((differences**2).mean(-1)))
 
 
 def _over_parts(sizes: Parts) -> Parts:

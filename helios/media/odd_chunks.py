@@ -23,6 +23,9 @@ BOTH_EACH, BOTH_MEAN, BOTH_FLOOR = 1.4, 1.9, 1.0
 roughest place inside chunks, this many levels, and …, in two rows beside each other"""
 BREAK_FACTOR, BREAK_NOISE = 1.5, 2.5
 """… or both seams jump by the first factor of the steps beside them, and by the second of what other seams do."""
+TINT_LEAST, TINT_FACTOR, TINT_ALIKE = (1.0, 1.5), 2.5, 2.0
+"""… or brightness, or colour, jumps by so many levels at the one seam and back at the other, so many times what it changes
+from frame to frame beside these, and at most other seams; the two are alike but for the last factor."""
 DAMAGE_FACTOR = 0.5
 """What changes back at a chunk's end does so by this factor of the steps beside it, at least: fades change more."""
 NOTHING = (0.0,) * BANDS
@@ -155,11 +158,13 @@ class Breaks:
 
     def common(self, one: Seam, two: Seam) -> set[int]:
         """The bands in which both of two seams break, where other seams do not."""
-        common = self._own.get(id(one), set()) & self._own.get(id(two), set())
-        if not common or self._all - 2 > len(self._seams) // CUT_SHARE:
+        if self._all - sum(bool(self._own.get(id(seam))) for seam in (one, two)) > len(self._seams) // CUT_SHARE:
             return set()
-        others = [seam.bands for seam in self._seams if seam is not one and seam is not two]
-        noise = _medians(others) if others else NOTHING
+        others = [seam for seam in self._seams if seam is not one and seam is not two]
+        if any(_is_tinted(plane, one, two, others) for plane in (0, 1)):
+            return set(range(GRID))
+        common = self._own.get(id(one), set()) & self._own.get(id(two), set())
+        noise = _medians([seam.bands for seam in others]) if others else NOTHING
         return {band for band in common if min(one.bands[band], two.bands[band]) >= BREAK_NOISE * noise[band]}
 
     @staticmethod
@@ -169,6 +174,22 @@ class Breaks:
             for band, (size, around) in enumerate(zip(seam.bands, seam.around, strict=True))
             if size >= max(ROUGH_LEAST, BREAK_FACTOR * around)
         }
+
+
+def _is_tinted(plane: int, one: Seam, two: Seam, others: Sequence[Seam]) -> bool:
+    """Whether brightness or colour jumps at one seam, and back at the other, and not so at others."""
+    begin, end = _shift(plane, one), _shift(plane, two)
+    small, large = sorted((abs(begin), abs(end)))
+    usual = median(abs(_shift(plane, seam)) for seam in others) if others else 0.0
+    around = max(one.shifts_around[plane], two.shifts_around[plane])
+    return (
+        begin * end < 0 and large <= TINT_ALIKE * small
+        and small >= max(TINT_LEAST[plane], TINT_FACTOR * around, TINT_FACTOR * usual)
+    )  # fmt: skip
+
+
+def _shift(plane: int, seam: Seam) -> float:
+    return (seam.shift, seam.colour_shift)[plane]
 
 
 def _medians(bands: Sequence[Sequence[float]]) -> list[float]:

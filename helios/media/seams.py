@@ -65,6 +65,8 @@ class Seam:
     """The size of that in each row of blocks, and last in the whole picture, in levels; empty likewise."""
     around: tuple[float, ...]
     """The largest step beside it in each of these, in levels; empty likewise."""
+    shifts_around: tuple[float, float]
+    """The largest change of the mean of luma beside it, and of chroma, in levels; 0 likewise."""
     events: tuple[Event, ...]
     """Clear dips, doubles and turns of motion that neither chunk shows alone."""
     loose: tuple[Event, ...]
@@ -82,7 +84,7 @@ def measure(before: Piece, after: Piece) -> Seam:
     one, two = before.pictures.sound, after.pictures.sound
     broken = sound_break(one, two) if one and two else 0.0
     if min(len(before.last), len(after.first)) < 2:
-        return Seam(before, after, step, *shift, (), (), (), (), (), sound_break=broken)
+        return Seam(before, after, step, *shift, (), (), (), (0.0, 0.0), (), (), sound_break=broken)
     four = (*before.last[-2:], *after.first[:2])
     rough = roughness(*four)
     jump = _sudden(rough, four)
@@ -99,6 +101,7 @@ def measure(before: Piece, after: Piece) -> Seam:
         rough=tuple(jump),
         bands=tuple(band_sizes(jump)),
         around=_around(before.last[-3:], after.first[:3]),
+        shifts_around=_shifts_around(before.last[-3:], after.first[:3]),
         events=tuple((kind, frame - here) for kind, found in evenness.found.items() for frame in found),
         loose=loose,
         # Some encoders (SVT-AV1) show a chunk's last frame but one twice: the next chunk catches up.
@@ -110,6 +113,11 @@ def measure(before: Piece, after: Piece) -> Seam:
 def _around(*sides: Sequence[Numbers]) -> tuple[float, ...]:
     steps = [band_sizes([b - a for a, b in zip(*pair, strict=True)]) for side in sides for pair in pairwise(side)]
     return tuple(map(max, *steps))
+
+
+def _shifts_around(*sides: Sequence[Numbers]) -> tuple[float, float]:
+    found = [shifts(*pair) for side in sides for pair in pairwise(side)]
+    return max(abs(luma) for luma, _ in found), max(abs(chroma) for _, chroma in found)
 
 
 def _sudden(rough: Sequence[int], frames: Sequence[Numbers]) -> list[int]:
