@@ -82,7 +82,9 @@ async def _measure(encodes: Encodes, running: Server, *, runs: int) -> Table:
     frames = "1 frame" if encodes.frames == 1 else f"{encodes.frames} frames"
     title = f"{encodes.chunks} chunks of {frames} of 720p H.264, {encodes.at_once} at a time"
     more = ", ".join(f"{figure.name} {_cpu_ratio(figure, xargs):.3f}" for figure in figures if figure is not xargs)
-    note = f"A chunk's command takes {seconds:.1f} s. CPU time of all processes, in proportion to that of xargs: {more}."
+    note = (
+        f"A chunk's command takes {seconds:.1f} s. CPU time of all processes, in proportion to that of xargs: {more}."
+    )
     table = Table(title=title, figures=figures, reference=XARGS, ratio_of=VIDEO, columns=WITH_CPU, note=note)
     if seconds < GOAL_SECONDS:
         return table

@@ -1,5 +1,6 @@
 """Find stretches in which some rows of blocks stand still while the others move."""
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -9,10 +10,18 @@ from helios.models.pictures import Held
 
 HELD_SHARE, HELD_CATCH_UP, HELD_MOST = 0.3, 1.5, 3.0
 """A row of blocks is held if it moves by at most this share of its steps before and after, and then by the second
-factor of these, and at most the third of all that it left out: more is a cut. A strip that covers a row of blocks by two
-thirds leaves a third of its motion."""
+factor of these, and at most the third of all that it left out: more is a cut. A strip that covers a row of blocks by
+two thirds leaves a third of its motion."""
 HELD_EVEN, HELD_STEADY = 0.25, 2.0
-"""Levels. Its two steps before and the one after are at least so large, and alike but for this factor: motion goes on."""
+"""Levels. Its two steps before and the one after are at least so large, and alike but for this factor: motion goes
+on."""
+PART_SHARE, PART_CATCH_UP = 0.85, 1.15
+"""A row that is held for one frame needs a row beside it of which a part is: likewise, by these factors."""
+STILL_SHARE, CAUGHT_MOST = 0.3, 1.25
+"""… or it moves by at most this share of what it moves least otherwise, and catches up by this many times what it moves
+most otherwise."""
+TRIMMED = 2
+"""Largest steps of a row that may be cuts."""
 HELD_ROWS, HELD_MOVING = 2, 0.5
 """Meanwhile so many other rows move, by this share of their steps before or more."""
 HELD_REST = 1.6
@@ -26,23 +35,17 @@ class HeldRows:
     def __init__(self) -> None:
         self._rows = [_Row() for _ in range(GRID)]
         self._last = [0.0] * GRID
-        self._found: list[Held] = []
+        self._found: list[tuple[Held, tuple[float, float]]] = []
 
     def add(self, index: int, steps: Sequence[float]) -> None:
         """Look at the next step of each row."""
         rows = self._rows
         for number, (row, step) in enumerate(zip(rows, steps, strict=True)):
-            beside = rows[max(number - 1, 0) : number + 2]
-            if row.has_caught_up(step) and (
-                row.frames > 1
-                or any(
-                    other.has_in_part(now)
-                    for other, now in zip(beside, steps[max(number - 1, 0) : number + 2])
-                    if other is not row
-                )
-            ):
-                self._found = [*self._found, Held(row=number, start=row.start, frames=row.frames, is_clear=True)]
-                del self._found[:-KEPT_EVENTS]
+            if row.has_caught_up(step):
+                beside = [n for n in (number - 1, number + 1) if 0 <= n < GRID]
+                is_wide = row.frames > 1 or any(rows[n].has_in_part(steps[n]) for n in beside)
+                found = Held(row=number, start=row.start, frames=row.frames, is_clear=is_wide)
+                self._found = [*self._found, (found, row.ends)][-KEPT_EVENTS:]
         held = [row.is_held(step) for row, step in zip(rows, steps, strict=True)]
         moving = sum(step >= HELD_MOVING * row.usual >= HELD_MOVING * HELD_EVEN
                      for row, step in zip(rows, steps, strict=True))  # fmt: skip
@@ -57,7 +60,12 @@ class HeldRows:
 
     def held(self) -> Held | None:
         """The longest stretch in which a row stands still alone, while motion goes on as before it."""
-        return max(self._found, key=lambda held: held.frames, default=None)
+        found = [
+            held.model_copy(update={"is_clear": True})
+            for held, ends in self._found
+            if held.is_clear or self._rows[held.row].is_unlike(*ends)
+        ]
+        return max(found, key=lambda held: held.frames, default=None)
 
 
 class _Row:
@@ -70,10 +78,24 @@ class _Row:
         self._all: deque[float] = deque([0.0] * 4, maxlen=4)
         self._caught_up: float | None = None
         """The step just now, if it ended a stretch."""
+        self._least, self._most = math.inf, [0.0]
+        """What it moves least, and most, where it is not held."""
 
     @property
     def usual(self) -> float:
+        """Its last step while it moved."""
         return self._before[-1]
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The largest step while it was held, and the step that ended this."""
+        return self._most_still, self._caught_up or 0.0
+
+    def is_unlike(self, still: float, caught_up: float) -> bool:
+        """Whether it neither is so still otherwise, nor moves so far as when it caught up."""
+        return (
+            self._least >= HELD_EVEN and still <= STILL_SHARE * self._least and caught_up >= CAUGHT_MOST * self._most[0]
+        )
 
     def is_held(self, step: float) -> bool:
         return self._caught_up is None and step <= HELD_SHARE * min(self._before) and min(self._before) >= HELD_EVEN
@@ -90,7 +112,7 @@ class _Row:
         """Whether a part of it was held for one frame before the last step."""
         _, before, step, caught_up = self._all
         slow, fast = sorted((before, after))
-        return slow >= HELD_EVEN and step <= 0.85 * slow and caught_up >= 1.15 * fast
+        return slow >= HELD_EVEN and step <= PART_SHARE * slow and caught_up >= PART_CATCH_UP * fast
 
     def move(self, step: float, *, is_alone: bool) -> None:
         self._all.append(step)
@@ -102,6 +124,7 @@ class _Row:
         else:
             self.frames = 0
             self._before.append(step)
+            self._least, self._most = min(self._least, step), sorted((*self._most, step))[-TRIMMED:]
 
     def has_caught_up(self, after: float) -> bool:
         """Whether the step before this one was that of a row that catches up."""

@@ -24,8 +24,8 @@ roughest place inside chunks, this many levels, and …, in two rows beside each
 BREAK_FACTOR, BREAK_NOISE = 1.5, 2.5
 """… or both seams jump by the first factor of the steps beside them, and by the second of what other seams do."""
 TINT_LEAST, TINT_FACTOR, TINT_ALIKE = (1.0, 1.5), 2.5, 2.0
-"""… or brightness, or colour, jumps by so many levels at the one seam and back at the other, so many times what it changes
-from frame to frame beside these, and at most other seams; the two are alike but for the last factor."""
+"""… or brightness, or colour, jumps by so many levels at the one seam and back at the other, so many times what it
+changes from frame to frame beside these, and at most other seams; the two are alike but for the last factor."""
 DAMAGE_FACTOR = 0.5
 """What changes back at a chunk's end does so by this factor of the steps beside it, at least: fades change more."""
 NOTHING = (0.0,) * BANDS

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.pictures.noticeable import shows
 from faults.pictures.table import describe, make_table
 from faults.pictures.trial import Case, Caught, Trial
 from testbed.films.drawn import draw_film
@@ -34,8 +35,9 @@ def test_bad_chunks_of_a_film_are_noticed(tmp_path: Path) -> None:
         assert case.caught is caught, describe(case)
         assert word is None or word in {found.kind for found in case.findings}
     table = make_table(cases)
-    assert "| one frame early ✱ |  |  | 1 |  | 1 of 1 | 1 of 1 |" in table
-    assert "1 good films, 1 of them steady: 0 failed, 0 warned of (0.0 %)." in table
+    assert "| one frame early ✱ | 1 | 1 |  |  | 1 |  | 100 % | 1 |" in table
+    assert "| **all others** | 5 | 5 |  |  |  | 5 | 100 % | 5 |" in table
+    assert "1 good films: 0 failed, 0 warned of (0.0 %)." in table
 
 
 def test_what_nobody_sees_is_no_fault(tmp_path: Path) -> None:
@@ -43,6 +45,17 @@ def test_what_nobody_sees_is_no_fault(tmp_path: Path) -> None:
     trial = Trial(draw_film(5024), tmp_path)
     trial.good()
     assert trial.bad("text as boxes") is None
+
+
+def test_what_the_film_does_itself_does_not_show(tmp_path: Path) -> None:
+    """A repeated frame shows where motion is even, and not where each picture is there twice."""
+    even, twice = (
+        draw_film(5024).chunks(),
+        [[picture for picture in chunk for _ in (1, 2)] for chunk in draw_film(5024).chunks()],
+    )
+    for film, does_show in ((even, True), (twice, False)):
+        assert shows(film, 1, [film[1][0], *film[1][:-1]]) is does_show
+        assert not shows(film, 1, film[1])
 
 
 def test_a_film_follows_from_its_number(tmp_path: Path) -> None:
