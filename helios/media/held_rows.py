@@ -131,6 +131,6 @@ class _Row:
         if self._caught_up is None:
             return False
         slow, fast = min(*self._before, after), max(*self._before, after)
-        return slow >= max(
-            HELD_EVEN, fast / HELD_STEADY, self._most_still / HELD_SHARE
-        ) and HELD_CATCH_UP * fast <= self._caught_up <= HELD_MOST * fast * (self.frames + 1)
+        is_steady = slow >= max(HELD_EVEN, fast / HELD_STEADY, self._most_still / HELD_SHARE)
+        least, most = HELD_CATCH_UP * max(self.usual, after), HELD_MOST * fast * (self.frames + 1)
+        return is_steady and least <= self._caught_up <= most
