@@ -124,6 +124,29 @@ def test_a_bad_chunk_is_noticed(tmp_path: Path, base: str, kind: str) -> None:
         assert not failures
 
 
+BUSY = {
+    "range": (PictureFault.FOREIGN, bad.changed(bad.limited)),
+    "frozen throughout": (PictureFault.FROZEN, lambda scene: scene.right[:1] * scene.count),
+    "first frame repeated": (PictureFault.STUTTER, bad.first_repeated),
+}
+
+
+@pytest.mark.parametrize("kind", BUSY)
+def test_a_flash_in_a_chunk_hides_no_fault(tmp_path: Path, kind: str) -> None:
+    """A fault is compared with the frames beside it: a film that has flashes, also in the bad chunk, hides none."""
+    word, make = BUSY[kind]
+
+    def paint(n: int) -> Picture:
+        return GOOD["waves"].paint(n) + (90 if n % 30 == 11 else 0)
+
+    film = DrawnFilm(paint=paint, look=GOOD["waves"].look)
+    chunks = film.chunks()
+    assert judge(pieces(tmp_path, chunks, film.look)) == (set(), set())
+    chunks[BAD] = make(Scene(film, BAD, chunks[BAD], Random(1)))  # noqa: S311  not for secrets
+    _, warnings = judge(pieces(tmp_path, chunks, film.look))
+    assert (word, BAD) in warnings
+
+
 def test_a_scene_as_long_as_a_chunk_is_suspicious(tmp_path: Path) -> None:
     """A scene that begins and ends exactly with a chunk, in a film without other cuts, may as well be another job's."""
     look = Look()
