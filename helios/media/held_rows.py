@@ -12,7 +12,7 @@ HELD_SHARE, HELD_CATCH_UP, HELD_MOST = 0.3, 1.5, 3.0
 """A row of blocks is held if it moves by at most this share of its steps before and after, and then by the second
 factor of these, and at most the third of all that it left out: more is a cut. A strip that covers a row of blocks by
 two thirds leaves a third of its motion."""
-HELD_EVEN, HELD_STEADY = 0.25, 2.0
+HELD_EVEN, HELD_STEADY = 1.0, 2.0
 """Levels. Its two steps before and the one after are at least so large, and alike but for this factor: motion goes
 on."""
 PART_SHARE, PART_CATCH_UP = 0.85, 1.15
