@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from cli.exit_codes import EXIT_REFUSED
-from cli.job_options import each_options, read_each
+from cli.job_options import job_options, read_each
 from cli.outcome import EXIT_CODES
 from cli.say import say
 from cli.spec_argument import located
@@ -21,7 +21,7 @@ from tasks.request.batch import BatchRequest
 )
 @click.argument("template")
 @click.argument("table")
-@each_options
+@job_options(leave_out={"spec"})
 @click.option(
     "--row", "only", type=click.IntRange(1), multiple=True, metavar="N", help="Render this row alone; repeatable."
 )

@@ -1,7 +1,7 @@
 """The arguments of `run` and `submit`: the options of a job, and the request that they make."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -120,17 +120,18 @@ _ADAPTER = (
 )  # fmt: skip
 
 
-def job_options(command: C) -> C:
-    """Give a command the argument SPEC and the options of a job."""
-    return click.argument("spec")(each_options(command))
+def job_options(*, leave_out: Collection[str] = ()) -> Callable[[C], C]:
+    """Give a command the argument SPEC and the options of a job, without some of them."""
+    spec = () if "spec" in leave_out else (click.argument("spec"),)
+    others = (_declare(name, option) for name, option in _OPTIONS.items() if name not in leave_out)
+    options = [*spec, *_ADAPTER, *others]
 
+    def give(command: C) -> C:
+        for option in reversed(options):
+            command = option(command)
+        return command
 
-def each_options(command: C) -> C:
-    """Give a command the options of a job."""
-    options = [*_ADAPTER, *(_declare(name, option) for name, option in _OPTIONS.items())]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return give
 
 
 def _declare(name: str, option: _Option) -> Callable[[Any], Any]:
@@ -166,7 +167,7 @@ def _request(job: str | Mapping[str, Any], words: Mapping[str, Any]) -> RenderRe
     return RenderRequest(
         job=job,
         adapter=read_adapter(words["adapter"], words["adapter_config"]),
-        **{name: option.convert(words[name]) for name, option in _OPTIONS.items()},
+        **{name: option.convert(words[name]) for name, option in _OPTIONS.items() if name in words},
     )
 
 

@@ -11,14 +11,23 @@ from cli.job_options import job_options, read_request, to_parameters
 from cli.outcome import show_outcome
 from helios.job.kept_document import is_large, keep_document
 from tasks.request.output_name import complete_name
+from tasks.request.request import RenderRequest
 
 
 @click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")
-@job_options
+@job_options()
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def run(as_json: bool, **words: Any) -> int:
     """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""
-    request = read_request(words)
+    return render(read_request(words), as_json=as_json)
+
+
+def render(request: RenderRequest, *, as_json: bool) -> int:
+    """Carry out a request here and now; return the exit code.
+
+    Raises:
+        HeliosError: The request is refused.
+    """
     spec = request.check()  # refused here, in a moment, rather than after Prefect's start
     if request.output_file is not None:
         request = replace(request, output_file=complete_name(request.output_file, datetime.now().astimezone()))

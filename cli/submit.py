@@ -15,7 +15,7 @@ from farm.masked import refuse_secrets
 @click.command(
     epilog="Examples: helios-job submit job.json --output video.mp4; helios-job wait $(helios-job submit job.json)"
 )
-@job_options
+@job_options()
 @click.option("--deployment", default="local", show_default=True, metavar="NAME", help="Whose workers render it.")
 @click.option("--queue", metavar="NAME", help="The work queue, whose priority the job has. [default: the deployment's]")
 def submit(deployment: str, queue: str | None, **words: Any) -> int:

@@ -188,6 +188,7 @@ async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
             fps=metadata.fps,
             order=job.sound,
             delivery=job.delivery,
+            source=job.from_source,
         )
     finally:
         run.outputs.remove(temporary)

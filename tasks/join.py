@@ -87,6 +87,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             order=job.sound,
             sound=run.ledger.sound,
             delivery=job.delivery,
+            source=job.from_source,
         )
     except asyncio.CancelledError:
         return None

@@ -14,7 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from testbed.video import same_priority
+from helios.encode.priority import same_priority
 
 Picture = NDArray[np.floating | np.uint8]
 """Shape (height, width, 3), RGB, 0 to 255."""

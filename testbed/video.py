@@ -1,8 +1,6 @@
 """Real video for tests: small numbered frames written with FFmpeg's libraries, and read back from pixels."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from helios.encode.priority import same_priority
 from helios.media.accepted_file import StitchInput
 from helios.models.worker import Artifact
 from helios.storage.digest import hash_file
@@ -104,21 +103,6 @@ def write_clip(path: Path, clip: Clip, *, start: int, count: int, zero: int = 0)
             output.mux(sound.encode(audio))
             output.mux(sound.encode(None))
     return path
-
-
-@contextmanager
-def same_priority() -> Iterator[None]:
-    """Restore the thread's priority after the block.
-
-    Under root, SVT-AV1 gives the thread that opens it the highest real-time priority. Every process that the thread
-    starts from then on inherits the priority, until no other process on the machine gets the CPU.
-    """
-    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        if os.sched_getscheduler(0) != policy:
-            os.sched_setscheduler(0, policy, parameters)
 
 
 def damage(path: Path, number: int, *, sound: bool = False) -> int:

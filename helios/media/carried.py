@@ -191,7 +191,9 @@ class Said:
         ]
 
 
-def add_video(output: OutputContainer, source: VideoStream, said: Said, *, fps: Fraction) -> VideoStream:
+def add_video(
+    output: OutputContainer, source: VideoStream, said: Said, *, fps: Fraction, tick: Fraction | None = None
+) -> VideoStream:
     """Add a track for copies of a stream's packets, about which the same is said as about the stream.
 
     Args:
@@ -199,9 +201,10 @@ def add_video(output: OutputContainer, source: VideoStream, said: Said, *, fps: 
         source: The stream.
         said: What its file says.
         fps: Frames per second.
+        tick: Seconds of a time stamp's unit, where frames have no constant rate.
     """
     stream = output.add_stream_from_template(source, opaque=True)
-    stream.time_base = 1 / fps
+    stream.time_base = tick or 1 / fps
     context, container = stream.codec_context, output.format.name
     context.framerate = fps  # time codes count by it, and Matroska states it
     context.sample_aspect_ratio = said.facts.sample_aspect_ratio

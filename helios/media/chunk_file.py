@@ -4,6 +4,7 @@ from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 import os
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -25,6 +26,7 @@ from helios.media.opening import open_media, says_otherwise
 from helios.media.parameters import AudioParameters, VideoParameters
 from helios.media.sample_entry import unread
 from helios.media.stated_rate import MILLISECOND, RATE_TOLERANCE, contradicts, matroska_duration
+from helios.media.timing import Timing
 from helios.models.framerate import MAX_FPS
 
 NO_PICTURES = {"skip_frame": "all"}
@@ -43,6 +45,7 @@ class ChunkFile:
             it, `parameters` lacks what only pictures tell, such as the pixel format. A file with sound is always
             decoded.
         most_sounds: How many sound tracks it may have.
+        timing: When its frames are shown; at the constant rate when None.
 
     Raises:
         OutputError: It is missing, empty, not a video, or without a video stream.
@@ -57,6 +60,7 @@ class ChunkFile:
         file: Reader | None = None,
         decode: bool = True,
         most_sounds: int = 1,
+        timing: Timing | None = None,
     ) -> None:
         self.path = path
         self.fps = fps
@@ -82,6 +86,7 @@ class ChunkFile:
         # Whole numbers: with fractions each frame would take as long as FFmpeg needs to copy three.
         self._step_frames, self._step_ticks = ((self.video.time_base or Fraction(1)) * fps).as_integer_ratio()
         """The first number of frames lasts as long as the second number of ticks of the file's time stamps."""
+        self._stamps = _stamps(timing, frames, tick=self.video.time_base or Fraction(1)) if timing else None
         self._hidden = 0
         self._indices: list[int] = []
         self._start: int | None = None
@@ -159,9 +164,23 @@ class ChunkFile:
                 raise OutputError(f"{self.path.name} does not begin with a key frame: it can't be joined")
             self._start, self._duration = pts, packet.duration or 0
             self.has_dynamic_hdr = packet.has_sidedata("dynamic_hdr10_plus")
+        if self._stamps is not None:
+            return self._recorded_index(pts - self._start)
         index, rest = divmod((pts - self._start) * self._step_frames, self._step_ticks)
         if rest:
             index = self._nearest_index(pts - self._start)
+        self._indices.append(index)
+        return index
+
+    def _recorded_index(self, ticks: int) -> int:
+        """The frame whose recorded time is a time stamp, but for rounding."""
+        stamps = self._stamps or []
+        index = min(bisect_left(stamps, ticks - 1), len(stamps) - 1)
+        if index + 1 < len(stamps) and abs(stamps[index + 1] - ticks) < abs(stamps[index] - ticks):
+            index += 1
+        if abs(stamps[index] - ticks) > 1:
+            seconds = ticks * (self.video.time_base or Fraction(1))
+            raise OutputError(f"{self.path.name}: a frame is at {float(seconds):.4f} s, where the source has none")
         self._indices.append(index)
         return index
 
@@ -197,7 +216,7 @@ class ChunkFile:
                 f"{self.path.name}: at {_rate(self.fps)}, frames are missing or shown twice between its first and "
                 f"last; the file's own rate is {_rate(self.video.average_rate)}"
             )
-        if (stated := self._stated_duration()) is None:
+        if self._stamps is not None or (stated := self._stated_duration()) is None:
             return
         tick = self.video.time_base or MILLISECOND
         if contradicts(stated, self.fps, frames=self.frames, tick=tick):
@@ -218,6 +237,13 @@ class ChunkFile:
         else:
             return None
         return stated if stated and 1 / stated <= MAX_FPS else None
+
+
+def _stamps(timing: Timing, frames: int, *, tick: Fraction) -> list[int] | None:
+    """Recorded times in a file's ticks; None where they are computed."""
+    if timing.is_constant:
+        return None
+    return [round(timing.seconds(frame) / tick) for frame in range(frames)]
 
 
 def _rate(rate: Fraction | None) -> str:

@@ -18,6 +18,7 @@ from helios.media.chunk_sound import skipped_samples
 from helios.media.ebml import CLUSTER, CODEC_DELAY, SEGMENT, TIMESTAMP, TRACK, TRACKS, child, element
 from helios.media.file_sound import FileTrack
 from helios.media.stream_facts import header_of
+from helios.media.timing import Timing
 
 OPUS_STEP = 120
 """Opus's packets are as long as a number of 2.5 ms (RFC 6716, section 2.1.4), in samples at 48 kHz."""
@@ -29,19 +30,19 @@ class CopiedSound:
     Args:
         output: The container, before its first packet.
         source: The track.
-        fps: Frames per second of the pictures.
+        timing: Of the pictures.
 
     Raises:
         RequestError: There is nothing in it.
     """
 
-    def __init__(self, output: OutputContainer, source: FileTrack, *, fps: Fraction) -> None:
+    def __init__(self, output: OutputContainer, source: FileTrack, *, timing: Timing) -> None:
         self.warnings: list[str] = []
         """For the report."""
         self._output = output
         self._source = source
-        self._fps = fps
-        self._packets = _timed(source)
+        self._timing = timing
+        self._packets = _audible(_timed(source), is_shifted=output.format.name in MATROSKA)
         if (first := next(self._packets, None)) is None:
             raise source.nothing_in_it()
         self.warnings += source.run_in_warnings(first, start=(first.pts or 0) * first.time_base)
@@ -61,7 +62,7 @@ class CopiedSound:
 
     def advance(self, *, frames: int) -> None:
         """Copy what begins before `frames` frames of the video were shown."""
-        until = round(frames * self._source.parameters.sample_rate / self._fps)
+        until = round(self._timing.seconds(frames) * self._source.parameters.sample_rate)
         while self._held is not None and (self._held.pts or 0) < until:
             packet, rest = self._cut(self._held, until=until)
             self._held = rest or next(self._packets, None)
@@ -71,8 +72,8 @@ class CopiedSound:
 
     def finish(self, *, frames: int) -> None:
         """Say what is missing, after all frames of the video."""
-        missing = frames / self._fps - Fraction(self._end, self._source.parameters.sample_rate)
-        if missing > 1 / self._fps:
+        missing = self._timing.seconds(frames) - Fraction(self._end, self._source.parameters.sample_rate)
+        if missing > 1 / self._timing.fps:
             self.warnings.append(self._source.ends_early(float(missing)))
 
     def _cut(
@@ -113,6 +114,25 @@ def _timed(source: FileTrack) -> Iterator[Packet[AudioStream]]:
             yield packet
     except av.FFmpegError as exc:
         raise RequestError(f"{source.name} can't be read to its end ({exc.strerror}); expected a whole file") from exc
+
+
+def _audible(packets: Iterator[Packet[AudioStream]], *, is_shifted: bool) -> Iterator[Packet[AudioStream]]:
+    """Packets without those before the beginning, as where a file's sound begins before its pictures.
+
+    Args:
+        packets: Of a track, in order; those of a run-in stay.
+        is_shifted: Whether the container moves all tracks where one begins before 0: then no packet may.
+    """
+    is_begun = False
+    for packet in packets:
+        at = packet.pts or 0
+        is_run_in = packet.is_discard or skipped_samples(packet)[0] > 0
+        # A decoder needs the packet before the first one that is heard.
+        is_early = at < 0 if is_shifted else at + 2 * (packet.duration or 0) <= 0
+        if not is_begun and is_early and not is_run_in:
+            continue
+        is_begun = True
+        yield packet
 
 
 class _Clock:

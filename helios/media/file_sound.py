@@ -21,8 +21,9 @@ from helios.media.chunk_sound import HE_AAC
 from helios.media.itunes_tag import stated_run_in
 from helios.media.opening import open_media
 from helios.media.parameters import AudioParameters
-from helios.media.sound_order import SoundTracks
+from helios.media.sound_order import SoundOrder, SoundTracks
 from helios.media.soundtrack import Soundtrack
+from helios.media.timing import Timing
 
 ARBITRARY_START = {"mp3", "mpegts", "aac"}
 """Formats of files whose time stamps do not begin where the sound does: the run-in is counted, or a clock goes on."""
@@ -35,11 +36,15 @@ class FileTrack:
         container: The file, opened for this track alone.
         stream: The track.
         number: Which of the file's sound tracks it is, from 0.
+        start: The time stamp that is the beginning, in seconds; as is usual for such files when None.
     """
 
-    def __init__(self, container: InputContainer, stream: AudioStream, number: int) -> None:
+    def __init__(
+        self, container: InputContainer, stream: AudioStream, number: int, *, start: Fraction | None = None
+    ) -> None:
         self.container = container
         self.stream = stream
+        self._start = start
         self.name = "The sound" if number == 0 else f"Sound track {number + 1}"
         """How messages call it."""
         self.parameters = AudioParameters.of(stream)
@@ -75,6 +80,8 @@ class FileTrack:
     @property
     def start_seconds(self) -> Fraction:
         """The time stamp that is the beginning."""
+        if self._start is not None:
+            return self._start
         if self.container.format.name == "matroska,webm" and self.container.streams.video:
             # FFmpeg 5.1 moves everything so that no time stamp is negative.
             pictures = self.container.streams.video[0]
@@ -95,8 +102,8 @@ class FileTrack:
         self.container.close()
 
 
-def open_tracks(path: Path, which: SoundTracks) -> list[FileTrack]:
-    """Open the sound tracks of a file that are asked for: one at least.
+def open_tracks(path: Path, order: SoundOrder) -> list[FileTrack]:
+    """Open the sound tracks of a file that are asked for: one at least, unless the file may be silent.
 
     Raises:
         RequestError: Says what is wrong with the file.
@@ -105,13 +112,15 @@ def open_tracks(path: Path, which: SoundTracks) -> list[FileTrack]:
         first = _open(path)
         opened.callback(first.close)
         if not (count := len(first.streams.audio)):
+            if order.may_be_silent:
+                return []
             raise RequestError(f"{path} has no sound track; expected a sound file")
         tracks = []
-        for number in range(count if which is SoundTracks.ALL else 1):
+        for number in range(count if order.tracks is SoundTracks.ALL else 1):
             # Each has a file of its own: how far a file is read for one track says nothing about another.
             container = first if number == 0 else _open(path)
             opened.callback(container.close)
-            tracks.append(FileTrack(container, container.streams.audio[number], number))
+            tracks.append(FileTrack(container, container.streams.audio[number], number, start=order.start))
         opened.pop_all()
         return tracks
 
@@ -129,18 +138,18 @@ class FileSound:
     Args:
         source: The track.
         track: Where it goes.
-        fps: Frames per second of the pictures.
+        timing: Of the pictures.
 
     Raises:
         RequestError: There is nothing in it.
     """
 
-    def __init__(self, source: FileTrack, track: Soundtrack, *, fps: Fraction) -> None:
+    def __init__(self, source: FileTrack, track: Soundtrack, *, timing: Timing) -> None:
         self.warnings: list[str] = []
         """For the report."""
         self._source = source
         self._track = track
-        self._fps = fps
+        self._timing = timing
         frames = self._decoded()
         if (first := next(frames, None)) is None:
             raise source.nothing_in_it()
@@ -167,7 +176,7 @@ class FileSound:
             self.warnings.append(self._source.ends_early(missing / self._track.sample_rate))
 
     def _samples_at(self, frame: int) -> int:
-        return round(frame * self._track.sample_rate / self._fps)
+        return round(self._timing.seconds(frame) * self._track.sample_rate)
 
     def _decoded(self) -> Iterator[AudioFrame]:
         source, is_first = self._source, True

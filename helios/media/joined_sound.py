@@ -25,6 +25,7 @@ from helios.media.parameters import AudioParameters
 from helios.media.sound_order import SoundCodec, SoundOrder
 from helios.media.soundtrack import Soundtrack
 from helios.media.stream_facts import header_of
+from helios.media.timing import Timing
 from helios.media.write_errors import write_errors
 
 
@@ -49,7 +50,7 @@ class JoinedSound:
         own: Format of the chunks' sound; None where they have none.
         words: What is said about it.
         language: Of tracks of a sound file that state none.
-        fps: Frames per second of the pictures.
+        timing: Of the pictures.
 
     Raises:
         RequestError: The sound file can't be used.
@@ -64,7 +65,7 @@ class JoinedSound:
         own: AudioParameters | None,
         words: Track | None,
         language: str | None = None,
-        fps: Fraction,
+        timing: Timing,
     ) -> None:
         self.tracks: list[Track | None] = []
         """What is said about each track."""
@@ -73,17 +74,17 @@ class JoinedSound:
         self._files = ExitStack()
         try:
             if order.file is not None:
-                for source in open_tracks(order.file, order.tracks):
+                for source in open_tracks(order.file, order):
                     self._files.callback(source.close)
                     if language is not None and source.words.language == "und":
                         source.words = replace(source.words, language=language)
-                    self._parts.append(_part_of_file(output, source, video=video, order=order, fps=fps))
+                    self._parts.append(_part_of_file(output, source, video=video, order=order, timing=timing))
                     self.tracks.append(source.words)
             elif own is not None:
                 track = Soundtrack(output, source=own, encoder=order.encoder(video, own))
                 if words is not None:
                     words.put_on(track.stream)
-                self._chunks = ChunksSound(track, fps=fps)
+                self._chunks = ChunksSound(track, fps=timing.fps)
                 self._parts, self.tracks = [self._chunks], [words]
         except BaseException:
             self.close()
@@ -137,7 +138,7 @@ def check_sound_file(order: SoundOrder, output: Path) -> None:
         write_errors(output, f"the sound of {order.file}"),
         av.open(BytesIO(), "w", format=container_of(output)[0]) as container,
     ):
-        sound = JoinedSound(container, video=output, order=order, own=None, words=None, fps=Fraction(10))
+        sound = JoinedSound(container, video=output, order=order, own=None, words=None, timing=Timing(Fraction(10)))
         try:
             container.start_encoding()
             sound.begin()
@@ -147,14 +148,14 @@ def check_sound_file(order: SoundOrder, output: Path) -> None:
 
 
 def _part_of_file(
-    output: OutputContainer, source: FileTrack, *, video: Path, order: SoundOrder, fps: Fraction
+    output: OutputContainer, source: FileTrack, *, video: Path, order: SoundOrder, timing: Timing
 ) -> FileSound | CopiedSound:
     if order.codec is SoundCodec.COPY:
         _check_copy(source, video)
-        return CopiedSound(output, source, fps=fps)
+        return CopiedSound(output, source, timing=timing)
     track = Soundtrack(output, source=source.parameters, encoder=order.encoder(video, source.parameters))
     source.words.put_on(track.stream)
-    return FileSound(source, track, fps=fps)
+    return FileSound(source, track, timing=timing)
 
 
 def _check_copy(source: FileTrack, video: Path) -> None:

@@ -24,6 +24,8 @@ from helios.media.matroska_aspect import write_aspect
 from helios.media.parameters import AudioParameters, PacketParameters, VideoParameters
 from helios.media.places import Places
 from helios.media.sound_order import SoundOrder
+from helios.media.source_file import SourceFile
+from helios.media.timing import Timing
 from helios.models.delivery import LANGUAGE, NO_DELIVERY, Delivery
 
 
@@ -41,18 +43,19 @@ class Join:
         order: SoundOrder,
         sound: AudioParameters | None = None,
         delivery: Delivery = NO_DELIVERY,
+        source: SourceFile | None = None,
     ) -> None:
         self.fps = fps
         """Frames per second."""
         self.first = first
         """The chunk that the others must fit, and whose words are carried."""
-        self.said: Said = say(chunk.said, delivery)
+        self.said: Said = say(source.said(chunk.said) if source else chunk.said, delivery)
         """What the video is to say about its pictures and its sound: what that chunk says, and what is ordered."""
         self.warnings: list[str] = []
         """For the report."""
-        self._path = path
-        self._delivery = delivery
-        self._tick = 1 / fps
+        self._path, self._delivery, self._source = path, delivery, source
+        self.timing = Timing(fps, source.times if source else None)
+        """When frames are shown."""
         self._frames_per_second = max(round(fps), 1)
         self._frames = 0
         self._chapters: list[Chapter] = []
@@ -76,14 +79,17 @@ class Join:
             self._output.metadata.update(self.said.tags)
             if self.said.created:
                 self._output.metadata["creation_time"] = self.said.created
-            self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps)
+            self._video: VideoStream = add_video(self._output, chunk.video, self.said, fps=fps, tick=self.timing.tick)
             self._tag = tag_for(chunk.video, name)
             self.sound = JoinedSound(
                 self._output, video=output, order=order, own=self._sound_format, words=self.said.audio,
-                language=delivery.metadata.get(LANGUAGE), fps=fps,
+                language=delivery.metadata.get(LANGUAGE), timing=self.timing,
             )  # fmt: skip
             """Its sound, if it has any."""
             opened.callback(self.sound.close)
+            if source is not None:
+                source.begin(self._output, timing=self.timing)
+                self._chapters = source.chapters
             self._output.start_encoding()
             opened.pop_all()
 
@@ -99,7 +105,7 @@ class Join:
     def append(self, part: StitchInput, chunk: ChunkFile) -> None:
         """Append one chunk."""
         self._check_fits(chunk, part)
-        extend(self._chapters, chunk.chapters(at=self._frames / self.fps))
+        extend(self._chapters, chunk.chapters(at=self.timing.seconds(self._frames)))
         decoded = 0
         for packet, index in chunk.packets():
             if index is None:
@@ -109,7 +115,7 @@ class Join:
             decoded += 1
             self._has_dynamic_hdr |= chunk.has_dynamic_hdr
             if decoded % self._frames_per_second == 0:  # FFmpeg's muxers wait for sound for ten seconds
-                self.sound.advance(frames=self._frames + decoded)
+                self._advance(frames=self._frames + decoded)
         self.sound.end_chunk(part.name, chunk, frames=self._frames)
         self._frames += part.frames
 
@@ -125,11 +131,16 @@ class Join:
                 break
         self._frames = 1
         self.sound.begin()
+        if self._source is not None:
+            self._source.advance(frames=1)
         self._warn(self.first.name, self._places.lost_chapters(chunk.chapters()))
 
     def finish(self) -> None:
         """Write what encoders hold, and the container's index."""
+        self._advance(frames=self._frames)
         self.warnings += self.sound.finish(frames=self._frames)
+        if self._source is not None:
+            self.warnings += self._source.warnings
         if self._chapters:
             write_chapters(self._output, self._chapters)
         self._output.close()
@@ -138,11 +149,18 @@ class Join:
 
     def _write(self, packet: Packet[Stream], *, frame: int, decoded: int) -> None:
         packet.stream = self._video
-        packet.time_base = self._tick
-        packet.pts = frame
-        packet.dts = decoded - self._reorder
-        packet.duration = 1
+        timing = self.timing
+        packet.time_base = timing.tick
+        packet.pts = timing.stamp(frame)
+        packet.dts = timing.stamp(decoded - self._reorder)
+        packet.duration = timing.stamp(frame + 1) - packet.pts
         self._output.mux_one(packet)
+
+    def _advance(self, *, frames: int) -> None:
+        """Write what comes from files up to where `frames` frames of the video were shown."""
+        self.sound.advance(frames=frames)
+        if self._source is not None:
+            self._source.advance(frames=frames)
 
     def check_said(self, joined: ChunkFile, *, output: Path) -> None:
         """Make sure that the finished file says what the first chunk and the sound file say, and is what was ordered.
@@ -179,7 +197,7 @@ class Join:
                 f"{self.first.name} says about its pictures what FFmpeg does not know, and is not carried: "
                 f"{', '.join(gone)}"
             )
-        if others := self.said.others:
+        if (others := self.said.others) and self._source is None:
             self.warnings.append(f"{self.first.name} has further tracks, which are left out: {', '.join(others)}")
 
     def _unheard(self, joined: ChunkFile) -> list[Unsaid]:

@@ -16,6 +16,7 @@ from helios.media.chunk_file import ChunkFile
 from helios.media.first_frame import first_frame
 from helios.media.joining import Join
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
+from helios.media.source_file import FromSource, open_source_file
 from helios.media.write_errors import write_errors
 from helios.models.delivery import NO_DELIVERY, Delivery
 
@@ -27,6 +28,7 @@ def rehearse(
     fps: Fraction,
     order: SoundOrder = CHUNKS_OWN,
     delivery: Delivery = NO_DELIVERY,
+    source: FromSource | None = None,
     temporary: Path,
 ) -> tuple[str, ...]:
     """Join the first frame of a chunk with a moment of silence, read the result back, and remove it.
@@ -37,6 +39,7 @@ def rehearse(
         fps: Frames per second.
         order: The sound that is wanted.
         delivery: Fragments, brand and metadata.
+        source: The file that the chunks are encoded from, for what the video takes of it.
         temporary: Where to write meanwhile, in the video's folder.
 
     Returns:
@@ -51,28 +54,42 @@ def rehearse(
             what = f"{chunk.parameters.codec} video" + (f" with {sound}" if (sound := chunk.audio_parameters) else "")
             with (
                 write_errors(output, what),
+                open_source_file(source) as file,
                 Join(
-                    temporary, output=output, fps=fps, first=part, chunk=chunk, order=order, delivery=delivery
+                    temporary,
+                    output=output,
+                    fps=fps,
+                    first=part,
+                    chunk=chunk,
+                    order=order,
+                    delivery=delivery,
+                    source=file,
                 ) as join,
             ):
                 join.append_first_frame(chunk)
                 join.finish()
-        with ChunkFile(temporary, fps=fps, frames=1, most_sounds=max(len(join.sound.tracks), 1)) as joined:
+        most = max(len(join.sound.tracks), 1)
+        with ChunkFile(temporary, fps=fps, frames=1, most_sounds=most, timing=join.timing) as joined:
             next(joined.packets())
             join.check_said(joined, output=output)
-        try:
-            own = _first_picture(part.path)
-        except (av.FFmpegError, ValueError):
-            return tuple(join.warnings)  # this chunk is damaged, which says nothing of its kind
-        with write_errors(output, what):
-            if _first_picture(temporary) != own:
-                raise RequestError(
-                    f"{output.name} can't be made of these chunks: {what} shows other pictures in it; write another "
-                    "kind of file, or render the chunks with another codec"
-                )
+        _check_shown(temporary, part.path, output=output, what=what)
         return tuple(join.warnings)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_shown(joined: Path, part: Path, *, output: Path, what: str) -> None:
+    """Refuse a container in which a chunk's first picture is another one."""
+    try:
+        own = _first_picture(part)
+    except (av.FFmpegError, ValueError):
+        return  # this chunk is damaged, which says nothing of its kind
+    with write_errors(output, what):
+        if _first_picture(joined) != own:
+            raise RequestError(
+                f"{output.name} can't be made of these chunks: {what} shows other pictures in it; write another "
+                "kind of file, or render the chunks with another codec"
+            )
 
 
 def _first_picture(path: Path) -> tuple[str, bytes]:

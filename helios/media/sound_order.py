@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +74,10 @@ class SoundOrder:
     """Which tracks of the file."""
     codec: SoundCodec | None = None
     """How it is written; None for what is usual in the container: Opus in WebM, AAC elsewhere."""
+    start: Fraction | None = None
+    """The file's time stamp that is the video's beginning, in seconds; None for its own beginning."""
+    may_be_silent: bool = False
+    """Whether the file may have no sound."""
 
     def check(self, output: Path) -> None:
         """Refuse an order that can't be carried out, whatever the sound is like.

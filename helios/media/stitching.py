@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from helios.errors import OutputError
 from helios.media.accepted_file import StitchInput, open_in_turn
@@ -20,6 +21,7 @@ from helios.media.containers import container_of
 from helios.media.joining import Join
 from helios.media.parameters import AudioParameters
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
+from helios.media.source_file import FromSource, open_source_file
 from helios.media.write_errors import write_errors
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.report import OutputReport
@@ -42,6 +44,7 @@ class FfmpegStitcher:
         order: SoundOrder = CHUNKS_OWN,
         sound: AudioParameters | None = None,
         delivery: Delivery = NO_DELIVERY,
+        source: FromSource | None = None,
         temporary: Path | None = None,
     ) -> OutputReport:
         """Write the inputs, in their order, into `output`.
@@ -55,6 +58,7 @@ class FfmpegStitcher:
             order: Where the sound comes from, and how it is written; by default the chunks' own.
             sound: Format of the chunks' own sound, for chunks of which the first has none.
             delivery: Fragments, brand and metadata.
+            source: The file that the chunks are encoded from, for what the video takes of it.
             temporary: Where it is written before it is whole, in the output's folder; by default a name made up.
 
         Raises:
@@ -68,17 +72,10 @@ class FfmpegStitcher:
         frames = sum(chunk.frames for chunk in inputs)
         temporary = temporary or output.with_name(f".{output.stem[:64]}.{uuid.uuid4().hex[:12]}{output.suffix}")
         try:
-            with write_errors(output, "one of them"), closing(_chunks(inputs, fps=fps)) as chunks:
-                first, chunk = next(chunks)
-                join = Join(
-                    temporary, output=output, fps=fps, first=first, chunk=chunk, order=order, sound=sound,
-                    delivery=delivery,
-                )  # fmt: skip
-                with join:
-                    join.append(first, chunk)
-                    for part, chunk in chunks:
-                        join.append(part, chunk)
-                    join.finish()
+            with write_errors(output, "one of them"), open_source_file(source) as file:
+                join = _write(
+                    inputs, temporary, output=output, fps=fps, order=order, sound=sound, delivery=delivery, source=file
+                )
             audio_codec = _verify(temporary, join, frames=frames, output=output)
             with write_errors(output, "the whole"):
                 digest, size = _publish(temporary, output.name)
@@ -87,12 +84,24 @@ class FfmpegStitcher:
         return OutputReport(
             path=str(output),
             frames=frames,
-            duration_seconds=float(frames / fps),
+            duration_seconds=float(join.timing.seconds(frames)),
             bytes=size,
             sha256=digest,
             audio_codec=audio_codec,
             warnings=tuple(join.warnings),
         )
+
+
+def _write(inputs: Sequence[StitchInput], path: Path, *, fps: Fraction, **order: Any) -> Join:
+    """Write the inputs into a file; `order` has the other arguments of `Join`."""
+    with closing(_chunks(inputs, fps=fps)) as chunks:
+        first, chunk = next(chunks)
+        with Join(path, fps=fps, first=first, chunk=chunk, **order) as join:
+            join.append(first, chunk)
+            for part, chunk in chunks:
+                join.append(part, chunk)
+            join.finish()
+    return join
 
 
 def _chunks(inputs: Sequence[StitchInput], *, fps: Fraction) -> Generator[tuple[StitchInput, ChunkFile], None, None]:
@@ -109,7 +118,7 @@ def _chunks(inputs: Sequence[StitchInput], *, fps: Fraction) -> Generator[tuple[
 def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
     """Read the joined file from the start, as any player does; return the codec of its first sound track."""
     expected = len(join.sound.tracks)
-    with ChunkFile(path, fps=join.fps, frames=frames, most_sounds=max(expected, 1)) as joined:
+    with ChunkFile(path, fps=join.fps, frames=frames, most_sounds=max(expected, 1), timing=join.timing) as joined:
         for _ in joined.packets():
             pass
         if len(joined.sounds) != expected:

@@ -17,6 +17,7 @@ from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
 from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
 from helios.models.requires import NOTHING, Requires
+from helios.models.source import Source
 from helios.models.verification import VerifyLevel
 from helios.web_urls import MAX_URL
 
@@ -146,6 +147,8 @@ class JobSpec(WireModel):
     """The stitched video, relative to the job directory."""
     delivery: Delivery | None = None
     """The stitched video's fragments, brand and metadata; what the request says of these wins."""
+    source: Source | None = None
+    """The file that the chunks are encoded from: the stitched video gets its sound, subtitles, chapters and tags."""
     verify: VerifyLevel | None = None
     """How thoroughly chunk outputs are verified, where the request does not say it."""
     inputs: Patterns | None = None
@@ -198,6 +201,7 @@ class JobSpec(WireModel):
             _uncovered_frames(self),
             _images(self),
             _lost_backslashes(self),
+            _other_times(self),
         )
         problems = tuple(islice(found, MOST_PROBLEMS))
         if problems:
@@ -251,6 +255,14 @@ def _lost_backslashes(spec: JobSpec) -> Iterator[Problem]:
         if (written := name.replace(BACKSLASH, "")) in words:
             expected = "/ between folders, or quotes around a name with a backslash; an unquoted one is dropped"
             yield Problem(f"chunks[{index}].command", f"{written!r} instead of {name!r}", expected)
+
+
+def _other_times(spec: JobSpec) -> Iterator[Problem]:
+    """Recorded times that are not those of the frames."""
+    times = spec.source.times if spec.source is not None else None
+    if times is not None and len(times.steps) != spec.metadata.total_frames:
+        expected = f"{spec.metadata.total_frames}, one for each frame"
+        yield Problem("source.times.steps", f"{len(times.steps)} steps", expected)
 
 
 def _uncovered_frames(spec: JobSpec) -> Iterator[Problem]:

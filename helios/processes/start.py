@@ -11,6 +11,7 @@ from helios.errors import RequestError, WorkerUnavailableError
 from helios.processes.command_output import CommandOutput
 from helios.processes.command_user import CommandUser
 from helios.processes.guardian import guardian
+from helios.processes.own_programs import with_own_program
 from helios.processes.script_text import why_not_executable
 from helios.processes.tree import Started
 
@@ -29,6 +30,7 @@ async def start_command(
 ) -> Started:
     """Start a command whose output is read; return its process id, or that of the program that wraps it."""
     files: list[int] = []
+    argv = with_own_program(argv, env.get("PATH"))
     try:
         if wrapper:
             _check_program(argv[0], env.get("PATH"), cwd)

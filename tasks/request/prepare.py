@@ -15,6 +15,7 @@ from helios.job.inputs import InputRules
 from helios.job.own_outputs import check_outputs_are_not_read
 from helios.media.containers import container_of
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
+from helios.media.source_file import FromSource
 from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.paths import OWN_FOLDER
@@ -29,6 +30,7 @@ from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.output_name import plain_name
 from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
+from tasks.request.source_order import from_source, wanted_sound
 from tasks.site import Site, shares_disk, site_of
 
 
@@ -104,6 +106,8 @@ class PreparedJob:
     """Where the stitched video goes in the end, if that is in storage."""
     sound: SoundOrder = CHUNKS_OWN
     """Where the stitched video's sound comes from, and how it is written."""
+    from_source: FromSource | None = None
+    """The file that the chunks are encoded from, where the document names one."""
     delivery: Delivery = NO_DELIVERY
     """The stitched video's fragments, brand and metadata."""
     merge: Merge | None = None
@@ -177,7 +181,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,
-        sound=_sound(request, directory, video.path),
+        sound=_sound(request, spec, directory, video.path),
+        from_source=from_source(spec, directory),
         delivery=request.delivery(spec) if video.path is not None else NO_DELIVERY,
         merge=merge,
         cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
@@ -285,8 +290,8 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
     return output
 
 
-def _sound(request: RenderRequest, directory: JobDirectory, output: Path | None) -> SoundOrder:
-    order = request.sound
+def _sound(request: RenderRequest, spec: JobSpec, directory: JobDirectory, output: Path | None) -> SoundOrder:
+    order = wanted_sound(request.sound, spec)
     if order.file is None or output is None:
         return order
     path = directory.path / order.file.expanduser()

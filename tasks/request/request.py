@@ -27,6 +27,7 @@ from tasks.request.block_names import names_block
 from tasks.request.bounds import check_extent
 from tasks.request.delivery_order import wanted_delivery
 from tasks.request.output_name import check_placeholders
+from tasks.request.source_order import wanted_sound
 
 LAST_CHUNK = ("shorter", "longer")
 """How a last chunk may differ from the plan; `tasks.run.last_chunk.LastChunk`."""
@@ -224,7 +225,7 @@ class RenderRequest:
                 f"An output file ({self.output_file}) was asked for together with no merge, or with single chunks; "
                 "expected one or the other"
             )
-        sound, delivery, output = self.sound, self.delivery(spec), self.output_file or spec.output_file
+        output, delivery = self.output_file or spec.output_file, self.delivery(spec)
         if output is None or not self.is_joined:
             self._refuse_settings_without_video()
             return
@@ -232,7 +233,7 @@ class RenderRequest:
             check_placeholders(self.output_file)
         name = Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
         check_delivery(name, delivery)
-        sound.check(name)
+        wanted_sound(self.sound, spec).check(name)
 
     def _refuse_settings_without_video(self) -> None:
         """Refuse settings of a video where there will be none."""

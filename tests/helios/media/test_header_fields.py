@@ -9,12 +9,13 @@ import pytest
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from helios.encode.priority import same_priority
 from helios.errors import OutputError
 from helios.media.header_fields import header_differences
 from helios.media.stitching import FfmpegStitcher, StitchInput
 from helios.media.verify import VerifiedOutput, verify_output
 from testbed.moving_pictures import grain, waves
-from testbed.video import Clip, read_numbers, same_priority, write_clip
+from testbed.video import Clip, read_numbers, write_clip
 
 FFV1 = Clip(codec="ffv1", pixel_format="yuv420p")
 

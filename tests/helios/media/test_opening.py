@@ -11,7 +11,7 @@ import pytest
 from helios.errors import OutputError, RequestError
 from helios.media.file_sound import open_tracks
 from helios.media.merged_file import is_video
-from helios.media.sound_order import SoundTracks
+from helios.media.sound_order import SoundOrder
 from helios.media.verify import verify_output
 from testbed.video import Clip, write_clip, write_tone
 
@@ -54,7 +54,7 @@ def test_sound_that_names_another_file(folder: Path) -> None:
     for name in ("music.wav", "music.mp4", "music"):
         (folder / name).write_text(CONCAT.format(other="other.wav"))
         with pytest.raises(RequestError, match="can't be read as sound|no sound track"):
-            open_tracks(folder / name, SoundTracks.FIRST)
+            open_tracks(folder / name, SoundOrder())
 
 
 def test_a_pattern_of_pictures(folder: Path) -> None:

@@ -138,7 +138,7 @@ def test_channels_in_an_order_of_their_own(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=r"c0.mov: its sound has 8 channels \(FL\+.*an order of its own"):
             try_out(part, tmp_path / "video.mp4")
         with pytest.raises(RequestError, match=r"c0.mov: its sound has 8 channels \(FL\+"):
-            open_tracks(part.path, SoundTracks.ALL)
+            open_tracks(part.path, SoundOrder(tracks=SoundTracks.ALL))
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""`helios-job encode`: encode a video in chunks, and wait for it."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import click
+
+from cli.encode_job import EncodeOrder, plan_of
+from cli.job_options import job_options, read_request
+from cli.run import render
+from cli.say import say
+from helios.encode.codecs import CODECS
+from helios.encode.cutting import LONGEST, SHORTEST, Cutting
+from helios.encode.recipe import Recipe
+from helios.errors import RequestError
+from helios.models.framerate import parse_frame_rate
+from helios.storage.urls import is_storage_url, split_url
+
+NOT_FOR_ENCODES = ("audio_file", "audio_tracks", "audio_codec", "chunks", "merge", "merge_adapter", "last_chunk")
+"""Parameters of a job that an encode decides itself."""
+
+
+def _rate(text: str | None) -> Fraction | None:
+    try:
+        return None if text is None else parse_frame_rate(text)
+    except ValueError as exc:
+        raise RequestError(f"--fps {text!r}: expected {exc}") from None
+
+
+@click.command(epilog="Example: helios-job encode film.mkv -o film-av1.mkv --codec svt-av1 --crf 30 --preset 6")
+@click.argument("source", metavar="INPUT")
+@click.option("-o", "short_output", metavar="FILE|URL", help="Short for --output.")
+@click.option("--codec", type=click.Choice(list(CODECS)), default="svt-av1", show_default=True, help="The encoder.")
+@click.option("--crf", metavar="N", help="Constant quality, on the encoder's scale. [default: the encoder's]")
+@click.option("--preset", metavar="NAME", help="The encoder's preset; of ProRes and DNxHD the profile.")
+@click.option("--pix-fmt", metavar="NAME", help="Pixel format. [default: the source's, or the nearest]")
+@click.option("--params", metavar="K=V:K=V", help="The encoder's own settings.")
+@click.option("--vf", metavar="FILTERS", help="FFmpeg's filters, such as scale=1280:-2,crop=1280:640.")
+@click.option(
+    "--threads", type=click.IntRange(0, 256), default=0, help="Of each chunk's encoder. [default: its choice]"
+)
+@click.option("--fps", metavar="R", help="Makes the rate constant. [default: each frame keeps its time]")
+@click.option("--cut", default="scenes", show_default=True, metavar="scenes|keyframes|S", help="Where chunks begin.")
+@click.option("--shortest", type=click.FloatRange(0, min_open=True), metavar="S",
+              help=f"Seconds of a chunk. [default: {SHORTEST:g}]")  # fmt: skip
+@click.option("--longest", type=click.FloatRange(0, min_open=True), metavar="S",
+              help=f"Seconds of a chunk. [default: {LONGEST:g}]")  # fmt: skip
+@click.option("--audio", "sound", type=click.Choice(["copy", "aac", "opus", "flac", "none"]), default="copy",
+              show_default=True, help="How the sound is written.")  # fmt: skip
+@click.option("--emit", metavar="FILE", help="Write the job document, and encode nothing.")
+@job_options(leave_out=("spec", *NOT_FOR_ENCODES))
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
+def encode(source: str, short_output: str | None, as_json: bool, emit: str | None, **words: Any) -> int:
+    """Encode a video in chunks, as any job is rendered, and wait for its end.
+
+    INPUT is a video file. Its sound, subtitles, chapters, attachments and metadata go to the output once, at the end.
+    """
+    output = short_output or words["output_file"]
+    if output is None:
+        raise click.UsageError("Name the video to write (-o FILE).")
+    words["output_file"] = output
+    order = EncodeOrder(
+        source=Path(source).expanduser().absolute(),
+        output=_name_of(output),
+        recipe=Recipe.from_words(words),
+        cutting=Cutting(words["cut"], words["shortest"], words["longest"]),
+        fps=_rate(words["fps"]),
+        sound=words["sound"],
+        job_dir=_job_dir(words["job_dir"], output),
+    )
+    document = plan_of(order, tell=lambda line: say(line, err=True), on_picture=_progress())
+    place = order.job_dir / "job.json" if emit is None else Path(emit)
+    _write(place, document)
+    if emit is not None:
+        say(f"{place}: helios-job run {place} --job-dir {order.job_dir} --output {output}", err=True)
+        return 0
+    return render(read_request({**words, "spec": str(place), "job_dir": str(order.job_dir)}), as_json=as_json)
+
+
+def _name_of(output: str) -> Path:
+    """The output's file name, which tells its container."""
+    return Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
+
+
+def _job_dir(asked: str | None, output: str) -> Path:
+    """Where chunks lie: beside the output, unless it was asked for elsewhere."""
+    if asked is not None:
+        return Path(asked).expanduser().absolute()
+    beside = Path.cwd() if is_storage_url(output) else Path(output).expanduser().absolute().parent
+    return beside / f"{_name_of(output).name}.encode"
+
+
+def _write(place: Path, document: dict[str, Any]) -> None:
+    try:
+        place.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as exc:
+        raise RequestError(
+            f"{place} can't be written: {exc.strerror}; name another place (--job-dir, --emit)"
+        ) from None
+
+
+def _progress() -> Callable[[int, int], None] | None:
+    """Says on a terminal how far the analysis is."""
+    if not os.isatty(2):
+        return None
+
+    def tell(done: int, total: int) -> None:
+        if done % 50 == 0:
+            sys.stderr.write(f"\r\033[KLooking at the source: {done}{f' of {total}' if total else ''} pictures")
+            sys.stderr.flush()
+        if done == total:
+            sys.stderr.write("\r\033[K")
+
+    return tell

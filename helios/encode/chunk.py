@@ -1,0 +1,232 @@
+"""Encode one chunk: a range of a source's pictures, into a file that stands for itself."""
+
+from __future__ import annotations  # av.Packet is generic in its stubs alone
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import av
+from av.container import OutputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from helios.encode.codecs import chosen_format
+from helios.encode.filters import FilterChain, filtered_aspect, parse_chain
+from helios.encode.hdr import Hdr10
+from helios.encode.pictures import PictureReader
+from helios.encode.priority import same_priority
+from helios.encode.recipe import Recipe
+from helios.encode.sampling import Sampling
+from helios.encode.words import Words
+from helios.errors import OutputError, RequestError
+from helios.media.stream_facts import StreamFacts
+
+CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
+FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
+"""FFmpeg's numbers of field orders: x264's names of the field that comes first."""
+UNSAID = (None, 0, 2)
+"""Numbers of colours that say nothing."""
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which pictures a chunk has. Time stamps are in the source's ticks."""
+
+    first: int
+    """Time stamp of the first picture that is shown."""
+    frames: int
+    """Number of frames."""
+    rate: Fraction
+    """Frames per second that the chunk's file states."""
+    last: int | None = None
+    """Time stamp of the last picture that is shown; compared with what is found."""
+    run_in: int | None = None
+    """Time stamp of the first picture that filters see; the first one's when None."""
+    sampling: tuple[int, int] | None = None
+    """Where the rate is another one than the source's: time stamp of the source's first picture, and the number of the
+    chunk's first frame."""
+
+
+def encode_chunk(source: Path, output: Path, *, part: Range, recipe: Recipe, on_frame: Progress | None = None) -> None:
+    """Encode a range of pictures.
+
+    Args:
+        source: A video.
+        output: The chunk's file; its extension tells the container.
+        part: Which pictures.
+        recipe: How.
+        on_frame: Called with the number of frames that the encoder was given.
+
+    Raises:
+        RequestError: The source, or the settings, can't be used.
+        OutputError: The source is damaged, or does not have these pictures.
+    """
+    with ExitStack() as opened, same_priority():
+        reader = PictureReader(source)
+        opened.callback(reader.close)
+        tick = reader.stream.time_base or Fraction(1)
+        pictures = reader.pictures(part.first if part.run_in is None else part.run_in)
+        like = next(pictures)
+        filters = _Filtered(recipe, like=like, stream=reader.stream, tick=tick)
+        frames = _ranged(filters.of(_alike(chain([like], pictures), like, source)), part, tick=tick)
+        encoder = _Encoder(output, part=part, recipe=recipe, filters=filters, source=reader.stream, like=like)
+        opened.callback(encoder.close)
+        count, last = 0, part.first
+        for picture in islice(frames, part.frames):
+            last = picture.pts
+            encoder.encode(picture.frame, at=count)
+            count += 1
+            if on_frame is not None:
+                on_frame(count)
+        if count != part.frames or part.last not in (None, last):
+            raise OutputError(
+                f"{source.name} has {count} of the chunk's {part.frames} pictures, the last at tick {last} (expected: "
+                f"{part.last}); expected the file that was analysed"
+            )
+        encoder.finish()
+
+
+def _alike(frames: Iterator[VideoFrame], first: VideoFrame, source: Path) -> Iterator[VideoFrame]:
+    """Pictures, as long as they are of one kind."""
+    wanted = (first.width, first.height, first.format.name)
+    for frame in frames:
+        if (found := (frame.width, frame.height, frame.format.name)) != wanted:
+            raise RequestError(
+                f"The pictures of {source.name} change from {wanted[0]}×{wanted[1]} {wanted[2]} to "
+                f"{found[0]}×{found[1]} {found[2]} in the middle; expected one kind: cut the file there, and encode "
+                "the parts"
+            )
+        yield frame
+
+
+class _Picture(NamedTuple):
+    """A picture, and the time stamp that it had in the source."""
+
+    pts: int
+    frame: VideoFrame
+
+
+def _ranged(frames: Iterator[VideoFrame], part: Range, *, tick: Fraction) -> Iterator[_Picture]:
+    """The pictures of the range, each as often as it is shown."""
+    stamped = (_Picture(frame.pts, frame) for frame in frames if frame.pts is not None)
+    inside = (picture for picture in stamped if picture.pts >= part.first)
+    if part.sampling is None:
+        return inside
+    origin, start = part.sampling
+    return Sampling(part.rate, origin, tick).sample(inside, first=start)
+
+
+class _Filtered:
+    """A recipe's filters, and what comes out of them."""
+
+    def __init__(self, recipe: Recipe, *, like: VideoFrame, stream: VideoStream, tick: Fraction) -> None:
+        self._chain, self._tick = parse_chain(recipe.vf) if recipe.vf else [], tick
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        source = like.format.name
+        self.format = chosen_format(recipe.how, recipe.pix_fmt, source)
+        """Pixel format."""
+        needed = bool(self._chain) or self.format != source
+        self._filters = (
+            FilterChain(self._chain, like=like, time_base=tick, aspect=aspect, format=self.format) if needed else None
+        )
+        self.aspect = aspect
+        """Shape of a pixel."""
+        if self._chain:
+            self.aspect = filtered_aspect(self._chain, like=like, time_base=tick, aspect=aspect)
+
+    def of(self, frames: Iterator[VideoFrame]) -> Iterator[VideoFrame]:
+        """Filter pictures; each that comes out has its time stamp in the source's ticks."""
+        if self._filters is None:
+            yield from frames
+            return
+        taken: set[int | None] = set()
+        for frame in chain(frames, [None]):
+            if frame is not None:
+                taken.add(frame.pts)
+            for found in self._filters.feed(frame):
+                found.pts = round((found.pts or 0) * (found.time_base or self._tick) / self._tick)
+                if found.pts not in taken:
+                    raise RequestError(
+                        "The filters give pictures at other times than those that they get (--vf); expected one for "
+                        "each, as with bwdif=0, and --fps for another rate"
+                    )
+                taken.discard(found.pts)
+                yield found
+
+
+class _Encoder:
+    """An encoder and the file that it writes."""
+
+    def __init__(
+        self, output: Path, *, part: Range, recipe: Recipe, filters: _Filtered, source: VideoStream, like: VideoFrame
+    ) -> None:
+        self._output, self._recipe, self._rate, self._filters = output, recipe, part.rate, filters
+        self._tick = 1 / part.rate
+        self._source = source
+        facts = StreamFacts.of(source)
+        self._hdr = Hdr10.of(facts, like)
+        self._has_fields = recipe.keeps_fields and facts.field_order != "progressive"
+        self._words = Words.of(source, hdr=self._hdr, has_fields=self._has_fields, aspect=filters.aspect)
+        self._file: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+
+    def encode(self, frame: VideoFrame, *, at: int) -> None:
+        """Encode a picture as the frame of this number."""
+        stream = self._stream or self._open(frame)
+        frame.pts, frame.time_base = at, self._tick
+        frame.pict_type = 0  # else the source's kind of picture is an order
+        self._write(stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder holds, and the file's index."""
+        assert self._stream is not None and self._file is not None  # noqa: S101, PT018  a range has frames
+        self._write(self._stream.encode(None))
+        self._file.close()
+        self._file = None
+        self._words.put_into(self._output, rate=self._rate)
+
+    def close(self) -> None:
+        """Close the file, whatever became of it."""
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()
+
+    def _open(self, frame: VideoFrame) -> VideoStream:
+        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1's errors alone: else it prints 30 lines about itself
+        own = self._hdr.settings(self._recipe.how)
+        if self._has_fields:
+            own[FIELDS[self._source.codec_context.field_order]] = "1"
+        options = self._recipe.options(own=own, pixel_format=self._filters.format)
+        self._file = av.open(str(self._output.absolute()), "w", format=CONTAINERS[self._output.suffix])
+        stream = self._file.add_stream(self._recipe.how.encoder, rate=self._rate, options=options)
+        assert isinstance(stream, VideoStream)  # noqa: S101  narrows the type: all are video encoders
+        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, self._filters.format
+        context, source = stream.codec_context, self._source.codec_context
+        context.time_base, context.thread_count = self._tick, self._recipe.threads
+        context.sample_aspect_ratio = self._filters.aspect
+        context.color_range = frame.color_range or source.color_range
+        context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
+        context.colorspace = frame.colorspace if frame.colorspace not in UNSAID else source.colorspace
+        try:
+            self._file.start_encoding()
+        except (av.FFmpegError, ValueError, OSError) as exc:
+            raise RequestError(
+                f"{self._recipe.codec} refuses these pictures ({frame.width}×{frame.height} {self._filters.format}) or "
+                f"settings ({options}): {getattr(exc, 'strerror', None) or exc}"
+            ) from None
+        self._stream = stream
+        return stream
+
+    def _write(self, packets: list[av.Packet]) -> None:  # type: ignore[type-arg]
+        assert self._file is not None  # noqa: S101  opened with the encoder
+        for packet in packets:
+            if packet.dts is None or packet.dts > (packet.pts or 0):
+                packet.dts = packet.pts  # libx265 gives a single frame a decoding time that it never set
+            self._file.mux_one(packet)

@@ -1,0 +1,149 @@
+"""The encoders that PyAV's wheel has, and what a chunk of each needs so that it can stand for itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import av
+from av.codec.codec import UnknownCodecError
+
+from helios.errors import RequestError
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class EncodeCodec:
+    """One way to encode pictures."""
+
+    name: str
+    """What `--codec` calls it."""
+    encoder: str
+    """FFmpeg's name of the encoder."""
+    suffix: str
+    """Extension of a chunk's file: a container that has a place for everything that this codec's streams say."""
+    crf: str | None = None
+    """FFmpeg's name of the option that takes the constant quality; None where there is none."""
+    preset: str | None = None
+    """FFmpeg's name of the option that takes the preset."""
+    params: str | None = None
+    """FFmpeg's name of the option that takes the encoder's own settings, `name=value:…`; None: FFmpeg's are taken."""
+    options: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """FFmpeg's options that are always set; what a user sets wins."""
+    options_for: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Likewise, for a pixel format."""
+    own: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    """The encoder's own settings that are always set: above all, that no picture needs one of another chunk."""
+    takes_fields: bool = False
+    """Whether it codes interlaced pictures as such, here."""
+    mastering: tuple[str, str] | None = None
+    """The encoder's own settings for the mastering display and for the light level of HDR10."""
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """FFmpeg's names of the pixel formats that it takes."""
+        return tuple(form.name for form in av.Codec(self.encoder, "w").video_formats or ())
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this PyAV has it."""
+        try:
+            av.Codec(self.encoder, "w")
+        except UnknownCodecError:
+            return False
+        return True
+
+
+# All pictures of x265 depend on the number of its threads: with a pool of one it leaves out wavefronts, which a decoder
+# is told in a header that all chunks share.
+_ALL = (
+    EncodeCodec(
+        "x264", "libx264", ".mp4", crf="crf", preset="preset", params="x264-params",
+        own={"open-gop": "0", "log-level": "error"}, takes_fields=True, mastering=("mastering-display", "cll"),
+    ),
+    EncodeCodec(
+        "x265", "libx265", ".mp4", crf="crf", preset="preset", params="x265-params",
+        own={"open-gop": "0", "log-level": "error", "pools": "4", "frame-threads": "2"},
+        mastering=("master-display", "max-cll"),
+    ),
+    EncodeCodec(
+        "svt-av1", "libsvtav1", ".mp4", crf="crf", preset="preset", params="svtav1-params",
+        mastering=("mastering-display", "content-light"),
+    ),
+    EncodeCodec("aom-av1", "libaom-av1", ".mp4", crf="crf", preset="cpu-used", params="aom-params"),
+    EncodeCodec("vp9", "libvpx-vp9", ".mkv", crf="crf", preset="cpu-used", options={"b": "0", "row-mt": "1"}),
+    EncodeCodec("prores", "prores_ks", ".mov", preset="profile"),
+    EncodeCodec("ffv1", "ffv1", ".mkv", options={"level": "3", "slicecrc": "1", "g": "1"}),
+    EncodeCodec("dnxhd", "dnxhd", ".mov", preset="profile", options={"profile": "dnxhr_hq"},
+        options_for={"yuv422p10le": {"profile": "dnxhr_hqx"}, "yuv444p10le": {"profile": "dnxhr_444"},
+                     "gbrp10le": {"profile": "dnxhr_444"}}),
+)  # fmt: skip
+CODECS = {codec.name: codec for codec in _ALL}
+"""By the name that `--codec` takes."""
+
+
+def known_codec(name: str) -> EncodeCodec:
+    """Find a codec by its name.
+
+    Raises:
+        RequestError: There is none of this name, or this PyAV was built without its encoder.
+    """
+    codec, here = CODECS.get(name), ", ".join(one.name for one in _ALL if one.is_here)
+    if codec is None:
+        raise RequestError(f"The codec {name!r} is not known (--codec); expected one of {here}")
+    if not codec.is_here:
+        raise RequestError(
+            f"This installation of PyAV has no encoder {codec.encoder} (--codec {name}); expected one of {here}"
+        )
+    return codec
+
+
+def chosen_format(codec: EncodeCodec, wanted: str | None, source: str) -> str:
+    """The pixel format in which pictures are encoded.
+
+    Args:
+        codec: The codec.
+        wanted: What was asked for; None for the source's, or the nearest that the codec takes.
+        source: The pictures' own format.
+
+    Raises:
+        RequestError: The codec does not take it, or would drop the pictures' transparency without having been told to.
+    """
+    formats = codec.formats
+    if wanted is not None:
+        if wanted not in formats:
+            raise RequestError(f"{codec.name} does not take {wanted} (--pix-fmt); expected one of {', '.join(formats)}")
+        return wanted
+    source = "bgra" if source == "pal8" else source.replace("yuvj", "yuv")  # the range stands beside the format
+    if source in formats:
+        return source
+    own = av.VideoFormat(source)
+    if any(part.is_alpha for part in own.components) and not any(map(_has_alpha, formats)):
+        raise RequestError(
+            f"The source has transparency ({source}), which {codec.name} can't keep; choose a format without it, such "
+            f"as --pix-fmt {formats[0]}, or a codec that keeps it (--codec ffv1, vp9 or prores)"
+        )
+    return min(formats, key=lambda name: _distance(own, av.VideoFormat(name)))
+
+
+def _has_alpha(name: str) -> bool:
+    return any(part.is_alpha for part in av.VideoFormat(name).components)
+
+
+def _distance(own: av.VideoFormat, other: av.VideoFormat) -> tuple[int, ...]:
+    """How much a format loses of another, then how much it adds to it; FFmpeg's full-range names come last."""
+
+    def facts(form: av.VideoFormat) -> tuple[int, int, int, int]:
+        first = form.components[0]
+        small = (form.chroma_width(64), form.chroma_height(64)) if len(form.components) > 2 else (0, 0)
+        return (
+            int(any(part.is_alpha for part in form.components)),
+            first.bits,
+            *(-64 if form.is_rgb else 0,),
+            sum(small),
+        )
+
+    mine, its = facts(own), facts(other)
+    lost = [max(one - two, 0) for one, two in zip(mine, its, strict=True)]
+    added = [max(two - one, 0) for one, two in zip(mine, its, strict=True)]
+    return (*lost, *added, int(other.name.startswith(("yuvj", "nv"))))
