@@ -169,10 +169,11 @@ class Breaks:
 
     @staticmethod
     def _bands(seam: Seam) -> set[int]:
+        inside = _least_usual(seam) or NOTHING  # without the places where a chunk has cuts or flashes
         return {
             band
             for band, (size, around) in enumerate(zip(seam.bands, seam.around, strict=True))
-            if size >= max(ROUGH_LEAST, BREAK_FACTOR * around)
+            if size >= max(ROUGH_LEAST, BREAK_FACTOR * around, BREAK_FACTOR * inside[band])
         }
 
 

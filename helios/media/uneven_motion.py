@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from statistics import median
 
-from helios.media.evenness import DOUBLE_MOST
-from helios.media.numbers import GRID
 from helios.media.seams import Event, Piece, Seam, in_turn, within
 from helios.models.pictures import PictureFault, PictureFinding, Uneven
 
@@ -12,8 +10,6 @@ RARE_FRAMES = 200
 """Motion is steady if it is uneven at most once in so many frames elsewhere."""
 FEW = 3
 """More places of uneven motion in one chunk are its content."""
-CATCH_UP = 1.5
-"""A chunk that is a frame early ends with a step this many times the largest beside it, at most `DOUBLE_MOST` times."""
 KEY_FRAMES = 1.3
 """A step at a seam is a double if it is this many times that at other seams: encoders make key frames better."""
 EVEN_FACTOR = 1.7
@@ -51,8 +47,10 @@ def judge_shift(seams: Sequence[Seam]) -> PictureFinding | None:
     """
     shifted = []
     for one, two in in_turn(seams):
-        is_early = {("dips", 0), ("dips", 1)} & set(one.loose) and _catches_up(two)
-        is_late = ("dips", 0) in two.loose and _catches_up(one)
+        if not any(kind in ("dips", "doubles") for kind, _ in (*one.events, *two.events)):
+            continue  # nowhere is motion around steady
+        is_early = {("dips", 0), ("dips", 1)} & set(one.loose) and ("doubles", 0) in two.loose
+        is_late = ("doubles", 0) in one.loose and ("dips", 0) in two.loose
         others = [seam.step for seam in seams if seam is not one and seam is not two]
         doubled = two if is_early else one
         if (is_early or is_late) and (not others or doubled.step >= KEY_FRAMES * median(others)):
@@ -71,12 +69,6 @@ def judge_shift(seams: Sequence[Seam]) -> PictureFinding | None:
             f"{chunk.start_frame} and {chunk.end_frame}), and goes on by two steps at its other end"
         ),
     )
-
-
-def _catches_up(seam: Seam) -> bool:
-    """Whether the step at a seam stands out from those beside it, by about as much as another step."""
-    usual = seam.around[GRID] if seam.around else 0.0
-    return CATCH_UP * usual <= seam.step <= DOUBLE_MOST * usual
 
 
 class _Uneven:
