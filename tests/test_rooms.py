@@ -49,12 +49,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
-    """The wheel has neither the rooms above the core nor a command that would need them."""
-    names = zipfile.ZipFile(wheel).namelist()
+    """The wheel has no room above the core, and no command that would need one; its program is the core's."""
+    packed = zipfile.ZipFile(wheel)
+    names = packed.namelist()
     assert "helios/processes/command.py" in names
     assert "helios/py.typed" in names
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"helios"}
-    assert not any("entry_points" in name or ".data/" in name for name in names)
+    assert not any(".data/" in name for name in names)
+    (points,) = [name for name in names if name.endswith("entry_points.txt")]
+    assert packed.read(points).decode().split("\n") == [
+        "[console_scripts]",
+        "helios-encode-chunk = helios.encode.program:main",
+        "",
+    ]
 
 
 def test_the_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> None:
