@@ -9,7 +9,7 @@ COMMANDS = {
     "validate": ("cli.validate", "validate", "Check a job document."),
     "plan": ("cli.plan", "plan", "Cut a range of frames into chunks and write the job document for them."),
     "batch": ("cli.batch", "batch", "Render one job for each row of a table."),
-    "encode": ("cli.encode", "encode", "Encode a video in chunks, and wait for its end."),
+    "encode": ("cli.encode", "encode", "Encode a video in chunks, as any job is rendered, and wait for its end."),
     "submit": ("cli.submit", "submit", "Give a job to workers, and print its run's id."),
     "list": ("cli.look", "list_command", "List runs of jobs."),
     "status": ("cli.look", "status", "Say where a run stands."),
