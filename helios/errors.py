@@ -26,10 +26,11 @@
     │   │   └── JobRefusedError       (tasks) the request can't work; nothing ran
     │   ├── JobCancelledError         (tasks) it was cancelled
     │   └── JobCrashedError           (tasks) a process that it depends on died
+    ├── BatchEndedError               (flows) rows of a batch have no video
     └── ServerStartError              (farm) a Prefect server did not start, or the configured one can't be used
 
 A kind answers what to do about an attempt that failed: whether and within which bound the chunk is tried again,
-and whether there is a log of its command. The last eight classes have no kind, because that question is not asked of
+and whether there is a log of its command. The last nine classes have no kind, because that question is not asked of
 them: a verification or a hashing that was told to stop has not failed, an AttemptFailedError has been counted
 already, a job that ended has no further attempt, and a Prefect server is started before any job.
 
