@@ -45,7 +45,7 @@ def commands(farm: OwnFarm) -> list[str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         while not condition():
             await asyncio.sleep(0.1)
 
