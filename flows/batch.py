@@ -31,7 +31,7 @@ from tasks.prefect_api.states import job_state
 from tasks.request.batch import BatchRequest, RowJob
 from tasks.request.request import RenderRequest
 from tasks.run.errors import JOB_CANCELLED, JobEndedError
-from tasks.run.termination import sigterm_cancels
+from tasks.run.termination import end_cancellation, sigterm_cancels
 
 ARTIFACT = "render-batch"
 """Key of the table of rows."""
@@ -102,9 +102,7 @@ async def render_batch(
                 await work.render(batch, failed_of=failed_of, at_once=rows_at_once(at_once))
                 return cast(BatchReport | State[BatchEndedError], work.end(started))
     except asyncio.CancelledError:
-        if task := asyncio.current_task():
-            while task.cancelling():
-                task.uncancel()
+        end_cancellation()
         return cast(State[BatchEndedError], Cancelled(message=JOB_CANCELLED, data=BatchEndedError(JOB_CANCELLED)))
     except Exception as exc:
         if (found := expected(exc)) is None:

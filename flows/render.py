@@ -52,7 +52,7 @@ from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession, run_session
 from tasks.run.supervision import leave_suspension_to_supervisor
-from tasks.run.termination import WORKERS_RUN, sigterm_cancels
+from tasks.run.termination import WORKERS_RUN, end_cancellation, sigterm_cancels
 
 if WORKERS_RUN in os.environ:  # a process of this flow alone, whose engine is about to name the run in its log
     hide_memory()
@@ -149,7 +149,7 @@ async def render_job(
                 ):
                     outcome = await _carry_out(session, request)
     except asyncio.CancelledError:
-        _end_cancellation()
+        end_cancellation()
         outcome = cancelled_early()
     except Exception as exc:
         if (found := expected(exc)) is None:
@@ -222,7 +222,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await _clean(run, session.api)
             session.begin_recording()  # while the page is written
     except asyncio.CancelledError:
-        _end_cancellation()
+        end_cancellation()
         return stopped(run, logger, duration_ms=_since(started))
     except Exception as exc:
         if (found := exc if isinstance(exc, ExpectedError) else expected(exc)) is None:
@@ -286,13 +286,6 @@ def _describe(job: PreparedJob, in_flight: int) -> str:
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
         f"{len(job.chunks)} chunks, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"
     )
-
-
-def _end_cancellation() -> None:
-    """Mark the cancellation as dealt with, so that Prefect can still write the run's last state."""
-    if task := asyncio.current_task():
-        while task.cancelling():
-            task.uncancel()
 
 
 def _since(started: float) -> int:

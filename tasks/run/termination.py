@@ -55,6 +55,13 @@ def sigterm_cancels() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
+def end_cancellation() -> None:
+    """Mark the cancellation as dealt with, so that Prefect can still write the run's last state."""
+    if task := asyncio.current_task():
+        while task.cancelling():
+            task.uncancel()
+
+
 @contextmanager
 def on_worker_death(stop: Callable[[], None]) -> Iterator[None]:
     """Within the block, the death of the Prefect worker that started this process calls a function in the event loop.

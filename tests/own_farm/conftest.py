@@ -15,6 +15,13 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
         yield farm
 
 
+@pytest.fixture(scope="module")
+def empty_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
+    """A scheduler without nodes."""
+    with own_farm(tmp_path_factory.mktemp("farm"), nodes=0) as farm:
+        yield farm
+
+
 @pytest.fixture
 async def farm_adapter(farm: OwnFarm) -> AsyncIterator[FarmAdapter]:
     adapter = FarmAdapter(FarmConfig.model_validate(farm.config))

@@ -18,7 +18,7 @@ from adapters.farm_cluster.config import ClusterConfig, Ec2
 from adapters.farm_cluster.ec2_nodes import request, user_data
 from helios.errors import RequestError
 from testbed.cloud.aws import KEYS
-from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.cloud.own_farm import OwnFarm
 from testbed.cloud.processes import running
 from testbed.jobs import make_job
 from testbed.video import read_numbers
@@ -52,13 +52,6 @@ def _cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     folder = tmp_path_factory.mktemp("ec2")
     with running("testbed.cloud.ec2", settings={"folder": str(folder)}) as about:
         yield Cloud(about, folder)
-
-
-@pytest.fixture(scope="module")
-def empty_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
-    """A scheduler without nodes."""
-    with own_farm(tmp_path_factory.mktemp("farm"), nodes=0) as farm:
-        yield farm
 
 
 @pytest.fixture

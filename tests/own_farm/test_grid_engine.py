@@ -10,7 +10,7 @@ import pytest
 
 from helios.errors import RequestError
 from testbed.cloud.grid_engine import GridEngine, grid_engine, missing_programs
-from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.cloud.own_farm import OwnFarm
 from testbed.jobs import make_job
 from testbed.video import read_numbers
 from tests.helios.worker.stored import store_script
@@ -27,13 +27,6 @@ pytestmark = [
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GridEngine]:
     with grid_engine(tmp_path_factory.mktemp("sge")) as engine:
         yield engine
-
-
-@pytest.fixture(scope="module")
-def empty_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
-    """A scheduler without nodes."""
-    with own_farm(tmp_path_factory.mktemp("farm"), nodes=0) as farm:
-        yield farm
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from adapters.farm import FarmAdapter
 from adapters.farm_config import FarmConfig
 from helios.errors import RequestError, WorkerUnavailableError
 from testbed.cloud.kubernetes_cluster import NAMESPACE, KubernetesCluster, kubernetes_cluster
-from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.cloud.own_farm import OwnFarm
 from testbed.jobs import make_job
 from testbed.video import read_numbers
 from tests.helios.worker.stored import store_script
@@ -28,13 +28,6 @@ from tests.running import render
 def _kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesCluster]:
     with kubernetes_cluster(tmp_path_factory.mktemp("kubernetes")) as cluster:
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def empty_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
-    """A scheduler without nodes."""
-    with own_farm(tmp_path_factory.mktemp("farm"), nodes=0) as farm:
-        yield farm
 
 
 @pytest.fixture

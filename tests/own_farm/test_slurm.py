@@ -12,7 +12,7 @@ import pytest
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.requires import Requires
-from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.cloud.own_farm import OwnFarm
 from testbed.cloud.slurm import CPUS, SlurmCluster, missing_programs, slurm_cluster
 from testbed.jobs import make_job
 from testbed.video import read_numbers
@@ -30,13 +30,6 @@ pytestmark = [
 def _slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
     with slurm_cluster(tmp_path_factory.mktemp("slurm")) as cluster:
         yield cluster
-
-
-@pytest.fixture(scope="module")
-def empty_farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
-    """A scheduler without nodes."""
-    with own_farm(tmp_path_factory.mktemp("farm"), nodes=0) as farm:
-        yield farm
 
 
 @pytest.fixture
