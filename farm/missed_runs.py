@@ -73,7 +73,7 @@ async def _record_unplanned(client: PrefectClient, deployment: DeploymentRespons
     for schedule in deployment.schedules:
         if not schedule.active or not hasattr(schedule.schedule, "cron"):
             continue
-        last = await _last_planned(client, deployment)
+        last = await _last_planned(client, deployment, until)
         if last is None:
             continue
         cron = CronSchedule.model_validate(schedule.schedule.model_dump())
@@ -100,10 +100,14 @@ async def _dates(cron: CronSchedule, start: datetime, end: datetime) -> Sequence
     return found
 
 
-async def _last_planned(client: PrefectClient, deployment: DeploymentResponse) -> datetime | None:
-    """The planned time of the deployment's latest run that a schedule, or this module, made."""
+async def _last_planned(client: PrefectClient, deployment: DeploymentResponse, until: datetime) -> datetime | None:
+    """The planned time, before a date, of the deployment's latest run that a schedule, or this module, made.
+
+    A server that has just started has planned the coming runs already: they don't say what was missed.
+    """
     runs = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
+        flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=until)),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=50,
     )

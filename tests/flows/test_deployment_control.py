@@ -130,10 +130,15 @@ class Job:
 
         await soon(is_there)
 
-    async def task_runs(self) -> list[str]:
-        """The names of its task runs' states, sorted."""
+    async def until_task_runs_are(self, names: list[str]) -> None:
+        """Wait until its task runs' states, sorted, have these names: the server writes a state after its event."""
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[self._id]))
-        return sorted(str(run.state_name) for run in await self.client.read_task_runs(flow_run_filter=of_run))
+
+        async def are_they() -> bool:
+            runs = await self.client.read_task_runs(flow_run_filter=of_run)
+            return sorted(str(run.state_name) for run in runs) == names
+
+        await soon(are_they)
 
     async def _set_state(self, type_: str, name: str, **details: Any) -> None:
         state = {"type": type_, "name": name, "state_details": details}
@@ -174,7 +179,7 @@ async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.P
         await job.until_it_is("Suspended")
         assert job.begun == 2
         assert len(list(tmp_path.glob("chunk ?.mp4"))) == 2
-        assert await job.task_runs() == ["Completed"] * 2
+        await job.until_task_runs_are(["Completed"] * 2)
         await job.press_resume()
         await job.until_it_is("Completed")
         assert job.begun == 4
@@ -215,7 +220,7 @@ async def test_nobody_resumes_in_time(worker: psutil.Process, tmp_path: Path) ->
         await job.until_marked("Failed")
         (tmp_path / "all").touch()
         await job.until_it_is("Failed")
-        assert await job.task_runs() == ["Completed"] * 2
+        await job.until_task_runs_are(["Completed"] * 2)
         await retry_run(job.client, await find_run(job.client, job.id))
         await job.until_begun(4)
         await job.until_it_is("Completed")
@@ -249,7 +254,7 @@ async def test_cancel_while_paused(worker: psutil.Process, tmp_path: Path, proce
         await job.press_cancel()
         await job.until_it_is("Cancelled")
         assert processes_of(tmp_path) == []
-        assert await job.task_runs() == ["Cancelled"] * 2
+        await job.until_task_runs_are(["Cancelled"] * 2)
         assert job.begun == 2
 
 
@@ -263,7 +268,7 @@ async def test_cancel_of_one_whose_process_has_ended(worker: psutil.Process, tmp
         await job.until_it_is("Suspended")
         await job.press_cancel()
         await job.until_it_is("Cancelled")
-        assert await job.task_runs() == ["Completed"] * 2
+        await job.until_task_runs_are(["Completed"] * 2)
 
 
 @pytest.mark.slow
@@ -279,7 +284,7 @@ async def test_pause_during_the_join(worker: psutil.Process, tmp_path: Path) -> 
         await job.press_pause()
         (tmp_path / "go").touch()
         await job.until_it_is("Completed")
-        assert await job.task_runs() == ["Completed"] * 5
+        await job.until_task_runs_are(["Completed"] * 5)
         assert (tmp_path / "merges").read_text() == "\n"
 
 

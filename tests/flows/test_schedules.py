@@ -162,10 +162,9 @@ async def test_runs_that_nobody_was_there_for(client: PrefectClient, tmp_path: P
     name = f"missed-{tmp_path.parent.name}"
     deployment = await deployment_with_schedule(client, name, "0 * * * *", "UTC")
     late = (await planned(client, deployment))[0]
-    # Change the database into that of a farm that was off for half a day: a test can't wait for that.
+    # Change the database into that of a farm that was off for half a day: a test can't wait for that. The coming runs
+    # stay: a server plans them as it starts, before its worker begins.
     _move_back(late, timedelta(hours=12))
-    for other in (await planned(client, deployment))[1:]:
-        await client.delete_flow_run(other.id)
     marked = await mark_missed_runs(client, name)
     first = await client.read_flow_run(late.id)
     assert first.state is not None
