@@ -37,6 +37,8 @@ SETTINGS: dict[str, Any] = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.limit": "1h",
+    # Dask adds up the size of every message, to give those above 10 MiB to a thread: those of files have 4 MiB.
+    "distributed.comm.offload": False,
     # Pages that anybody on the machine could read.
     "distributed.worker.http.routes": [],
 }
