@@ -8,7 +8,8 @@ import click
 
 from cli.say import say
 from helios.errors import RequestError
-from helios.job.planning import PLACEHOLDERS, content_id, plan_job, split_at, split_by_size, split_evenly
+from helios.job.planning import content_id, plan_job, split_at, split_by_size, split_evenly
+from helios.models.command_template import PLACEHOLDERS
 from helios.models.spec import MAX_CHUNKS, MAX_FRAME
 from helios.regular_file import open_regular
 
@@ -29,7 +30,8 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 @click.option("--chunk-frames", type=click.IntRange(1, MAX_FRAME), help="Frames of each chunk; the last has the rest.")
 @click.option("--cuts", metavar="FRAMES", help="First frame of each chunk: 0,240,517, or a file that lists them.")
 @click.option("--command", required=True, metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
-@click.option("--output-pattern", required=True, metavar="P", help="Output file of a chunk: chunk-{index:03d}.mp4.")
+@click.option("--output-pattern", required=True, metavar="P", help="Output file of a chunk: "
+              "chunk-{index:03d}.mp4; or the images of all: frames/shot_####.exr.")  # fmt: skip
 @click.option("--start-frame", default=0, show_default=True, type=click.IntRange(0, MAX_FRAME), help="First frame.")
 @click.option("--preroll", default=0, type=click.IntRange(0, MAX_FRAME), help="Frames that a command renders before "
               "its chunk and does not write: {preroll}, and the first of them {preroll_start}.")  # fmt: skip

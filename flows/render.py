@@ -202,7 +202,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     run, logger, started = session.run, session.api.log, time.monotonic()
     try:
         async with session.supervised(), keep_page_updated(run, session.api) as page, run.cache.kept():
-            if removed := await asyncio.to_thread(run.identity.remove_leftovers):
+            if removed := await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not request.fresh):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_site(run, session.api)
             in_flight = request.concurrency or run.site.concurrency
@@ -266,6 +266,7 @@ async def _join(session: RunSession) -> None:
 
 async def _clean(run: Run, api: RunApi) -> None:
     """Remove what the run left at its site; a video is not lost over objects that can't be removed."""
+    await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not run.identity.is_whole)
     try:
         if removed := await run.site.clean(run.identity.key):
             api.log.debug("%d objects of the run removed from storage", removed)

@@ -1,6 +1,7 @@
 """One execution of a chunk's command, from the site's order to the file: for a chunk's attempts and for its audit."""
 
 import os
+import shutil
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,15 @@ from tasks.run.run import Run
 from tasks.site import Attempt
 
 
-def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_worker: str | None = None) -> Attempt:
+def describe(
+    record: ChunkRecord,
+    run: Run,
+    *,
+    number: int,
+    name: str,
+    avoid_worker: str | None = None,
+    part: tuple[int, int] | None = None,
+) -> Attempt:
     """An attempt of a chunk, for the site.
 
     Args:
@@ -31,22 +40,25 @@ def describe(record: ChunkRecord, run: Run, *, number: int, name: str, avoid_wor
         number: Tells executions of the chunk apart, at the site and at the adapter.
         name: Likewise, in the name of its file.
         avoid_worker: The worker that should not run it, where the adapter can choose.
+        part: The first frame and the number of frames, where not all of the chunk's images are wanted.
     """
     identity, directory = run.identity, run.identity.job.directory
     output = directory.output(record.chunk.output_file)
     if output.parent != directory.path:
         run.outputs.make_folder(output.parent)
+    place = identity.place if record.chunk.images is None else identity.images_place
     return Attempt(
         chunk=record.chunk,
         position=record.position,
         number=number,
         output=output,
         # By the id, names that differ in their ends alone differ: an end may be cut off, or is no part of the stem.
-        private=identity.place(output, f"{record.chunk.id}-{name}"),
+        private=place(output, f"{record.chunk.id}-{name}"),
         timeout_seconds=identity.policy.timeout_seconds,
         stall_seconds=identity.policy.stall_seconds,
         level=identity.job.level,
         avoid_worker=avoid_worker,
+        part=part,
     )
 
 
@@ -95,7 +107,7 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
             held.unlink(missing_ok=True)
     try:
         times.started = clock.seconds
-        ended = await _execute(order.job, run, log)
+        ended = await execute(order.job, run, log)
         times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
@@ -112,14 +124,18 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
 def _discard(place: Path, output: Path, run: Run, earlier: SetAside | None) -> None:
     with suppress(LinkedFolderError, FileNotFoundError):  # else it is not where it can be removed
         with run.outputs.held(place) as held:
-            held.unlink(missing_ok=True)
+            if held.is_dir() and not held.is_symlink():  # where a file was expected
+                shutil.rmtree(held, ignore_errors=True)
+            else:
+                held.unlink(missing_ok=True)
         run.companions.remove(place, output)
     if earlier is not None:
         with suppress(OSError):  # the log says where it is
             earlier.put_back()
 
 
-async def _execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:
+async def execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:
+    """Have the adapter run a command, and keep what it prints."""
     logger = get_run_logger()
 
     def show(line: str) -> None:

@@ -15,11 +15,9 @@ from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
 from helios.errors import HeliosError, RequestError, RetryBudget, file_system_error
-from helios.job.held_join import rehearse_held
 from helios.job.own_file import is_shared, make_own
 from helios.job.shell_signs import describe_signs
-from helios.media.accepted_file import StitchInput
-from helios.media.bounds import MOMENT_SECONDS, reading_bounds, within
+from helios.media.bounds import reading_bounds
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
 from helios.models.report import ChunkResult, ReusedFrom, RunState
@@ -28,7 +26,10 @@ from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact
 from helios.processes.reader import run_apart
 from tasks.attempt import describe, render_once
+from tasks.images import render_images
+from tasks.images_found import find_accepted_images
 from tasks.prefect_api.record_format import RecordFormat
+from tasks.rehearsing import rehearse_join
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
@@ -128,6 +129,8 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError) -> AttemptFailedE
 async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkResult:
     """Have the command run at the run's site, verify what it wrote, and give it its name."""
     chunk = record.chunk
+    if chunk.images is not None:
+        return await render_images(record, run, times, log=_log_of(run, record))
     attempt = describe(record, run, number=record.attempts, name=str(record.attempts))
     rendered = await render_once(attempt, run, log=_log_of(run, record), times=times)
     try:
@@ -140,7 +143,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         run.ledger.check_fits(f"chunk {chunk.id}", verified)
         record.packets = verified.packets
         if run.ledger.is_rehearsal_due:
-            await _rehearse(rendered.place, chunk, run)
+            await rehearse_join(rendered.place, chunk, run)
         if rendered.place != attempt.output:
             make_way(attempt.output, run.outputs, get_run_logger())
             run.companions.accept(rendered.place, attempt.output)
@@ -168,34 +171,6 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         inputs=run.inputs.digest_of(chunk),
         input_list=run.inputs.list_key,
     )
-
-
-async def _rehearse(place: Path, chunk: RenderJobChunk, run: Run) -> None:
-    """Try out whether chunks of this kind can be joined, so that the job does not find out after the last one."""
-    job = run.identity.job
-    assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
-    run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
-    metadata, temporary = job.spec.metadata, run.identity.own_place(job.output, "rehearsal")
-    try:
-        warnings = await run_apart(
-            rehearse_held,
-            job.output,
-            name=f"What {job.output.name} is to be joined from",
-            bounds=within(MOMENT_SECONDS, width=metadata.width, height=metadata.height),
-            root=job.directory.path,
-            temporary=temporary,
-            part=StitchInput(place, chunk.frame_count, f"chunk {chunk.id}"),
-            fps=metadata.fps,
-            order=job.sound,
-            delivery=job.delivery,
-            source=job.from_source,
-        )
-    finally:
-        run.outputs.remove(temporary)
-    for warning in warnings:
-        get_run_logger().warning("%s", warning)
-    if job.is_strict and warnings:
-        raise RequestError(f"Warnings are failures here (--strict): {warnings[0]}")
 
 
 def _log_of(run: Run, record: ChunkRecord) -> Path:
@@ -245,6 +220,8 @@ async def verify(
 
 async def find_accepted(chunk: RenderJobChunk, run: Run, accepted: AcceptedChunks) -> bool:
     """Take a chunk's output of an earlier run, if it is on record, its inputs are as they were, and so is its file."""
+    if chunk.images is not None:
+        return await find_accepted_images(chunk, run, accepted)
     if (found := await accepted.find(chunk)) is None:
         return False
     if (result := await run.inputs.reconcile(chunk, found)) is None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput, check_accepted
 from helios.media.bounds import joining_bounds, reading_bounds
 from helios.media.merged_file import is_video, verify_merged
-from helios.models.report import OutputReport
-from helios.models.worker import WorkerJob
+from helios.models.report import ChunkResult, OutputReport, path_of_url
+from helios.models.worker import Artifact, WorkerJob
 from helios.processes.command_output import explain_exit
 from helios.processes.reader import run_apart
+from tasks.encoding import remove_encoded
 from tasks.run.ledger import Ledger
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
@@ -58,6 +59,8 @@ async def stitch(run: Run) -> OutputReport | State[None]:
         logger.warning(warning)
     run.outputs.note(output)
     run.ledger.video = await _deliver(run, output, report)
+    if job.spec.is_images:
+        await asyncio.to_thread(remove_encoded, run)
     return run.ledger.video
 
 
@@ -97,11 +100,20 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:
     """The accepted outputs, in frame order, each with its recorded size and digest."""
-    return [
-        StitchInput(record.result.path, record.result.frames, f"chunk {record.chunk.id}", record.result.artifact)
-        for record in ledger.records.values()
-        if record.result is not None
-    ]
+    results = [record.result for record in ledger.records.values() if record.result is not None]
+    return [part for result in results for part in _parts(result)]
+
+
+def _parts(result: ChunkResult) -> Iterator[StitchInput]:
+    """A chunk's file; or the video of its images, and where there is none each image."""
+    name = f"chunk {result.chunk_id}"
+    if result.encoded is not None:
+        yield StitchInput(path_of_url(result.encoded.url), result.frames, name, result.encoded)
+    elif result.images is None:
+        yield StitchInput(result.path, result.frames, name, result.artifact)
+    else:
+        for path, (size, sha256) in zip(result.files, result.images.digests, strict=True):
+            yield StitchInput(path, 1, name, Artifact(url=path.as_uri(), bytes=size, sha256=sha256))
 
 
 async def _deliver(run: Run, video: Path, report: OutputReport) -> OutputReport:
@@ -169,7 +181,7 @@ async def merge(run: Run) -> State[None] | None:
 
 def _watch(run: Run, words: Sequence[str]) -> WrittenFiles:
     directory = run.identity.job.directory
-    chunks = [directory.output(chunk.output_file) for chunk in run.identity.job.spec.chunks]
+    chunks = [path for chunk in run.identity.job.spec.chunks for path in directory.outputs(chunk)]
     return WrittenFiles(directory.path, words, cwd=directory.base, others=chunks)
 
 

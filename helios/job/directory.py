@@ -2,6 +2,7 @@
 
 import errno
 import os
+import posixpath
 import shutil
 import stat
 import uuid
@@ -13,7 +14,7 @@ from helios.errors import RequestError
 from helios.job.held_path import held_path
 from helios.job.one_name import check_names
 from helios.models.paths import OWN_FOLDER
-from helios.models.spec import JobSpec
+from helios.models.spec import JobSpec, RenderJobChunk
 
 ATTEMPT = "-attempt-"
 """Stands in the name of every file that an attempt writes, and of no other file."""
@@ -62,6 +63,17 @@ class JobDirectory:
             raise RequestError(f"The output file {relative!r} lies in {folder}, which holds this program's own files")
         return folder / path.name
 
+    def outputs(self, chunk: RenderJobChunk) -> list[Path]:
+        """Where a chunk's output lies: one file, or each of its images, in the order of their frames.
+
+        Raises:
+            RequestError: A link on the way leads out of the job directory.
+        """
+        if (images := chunk.images) is None:
+            return [self.output(chunk.output_file)]
+        folder = self.output(chunk.output_file).parent
+        return [folder / images.name(frame) for frame in range(chunk.start_frame, chunk.end_frame)]
+
     def check(self, spec: JobSpec) -> None:
         """Refuse a spec whose outputs leave the folder, meet in one file by way of links, or are directories.
 
@@ -70,15 +82,19 @@ class JobDirectory:
         """
         self.check_own_folders(self.path)
         seen: dict[Path, str] = {}
-        outputs = [chunk.output_file for chunk in spec.ordered_chunks]
-        for name in [*outputs, *([spec.output_file] if spec.output_file else [])]:
-            path = self.output(name)
+        outputs = [(path, chunk.output_file) for chunk in spec.ordered_chunks for path in self.outputs(chunk)]
+        if spec.output_file:
+            outputs.append((self.output(spec.output_file), spec.output_file))
+        for path, name in outputs:
             try:
                 is_folder = path.is_dir() and not path.is_symlink()
             except OSError as exc:  # longer than the system's paths, for example
                 raise RequestError(f"The output file {name!r} can't be used ({exc.strerror}); rename it") from None
             if is_folder:
-                raise RequestError(f"The output file {name!r} is a directory; remove it, or name another file")
+                raise RequestError(
+                    f"The output file {name!r} is a directory; remove it, or name another file. Images in it are named "
+                    f"with their frames' number: {posixpath.join(name, 'frame_####.png')!r}"
+                )
             self.check_own_folders(path.parent)
             if path in seen:
                 raise RequestError(f"The output files {seen[path]!r} and {name!r} are one file, {path}; expected two")
@@ -146,15 +162,25 @@ class JobDirectory:
         stem = output.stem.encode()[: MAX_NAME_BYTES - len(ending.encode())].decode(errors="ignore")
         return output.with_name(stem + ending)
 
-    def remove_attempts(self, outputs: Iterable[Path], *, owner: str) -> int:
-        """Remove files that ended attempts of a job left; return the number of files."""
-        removed = 0
+    def remove_attempts(self, outputs: Iterable[Path], *, owner: str, kept: str | None = None) -> int:
+        """Remove files that ended attempts of a job left; return the number of files.
+
+        Args:
+            outputs: The job's outputs.
+            owner: As in `attempt`.
+            kept: The stem of names that stay.
+        """
+        removed, mark = 0, f"{ATTEMPT}{owner}-"
         for folder in {output.parent for output in outputs}:
             if not folder.is_dir():
                 continue
             with self.held(folder / ATTEMPT) as held:
                 with os.scandir(held.parent) as entries:
-                    leftovers = [entry.path for entry in entries if f"{ATTEMPT}{owner}-" in entry.name]
+                    leftovers = [
+                        entry.path
+                        for entry in entries
+                        if mark in entry.name and (kept is None or not entry.name.startswith(f"{kept}{mark}"))
+                    ]
                 for path in leftovers:
                     if os.path.isdir(path) and not os.path.islink(path):
                         shutil.rmtree(path)

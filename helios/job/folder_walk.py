@@ -34,8 +34,8 @@ class Seen:
 
 
 def is_own(name: str) -> bool:
-    """Whether a file is this program's own: in its folder, or an unfinished output of an attempt."""
-    return name.partition("/")[0] == OWN_FOLDER or _ATTEMPT.search(name.rpartition("/")[2]) is not None
+    """Whether a file is this program's own: in its folder, or an unfinished output of an attempt, or in one."""
+    return name.partition("/")[0] == OWN_FOLDER or _ATTEMPT.search(name) is not None
 
 
 class FolderWalk:
@@ -74,7 +74,7 @@ class FolderWalk:
         for entry in entries:
             name = prefix + entry.name
             if _is_dir(entry):
-                if not prefix and entry.name == OWN_FOLDER:
+                if (not prefix and entry.name == OWN_FOLDER) or _ATTEMPT.search(entry.name):
                     continue
                 if entry.name.startswith(".") or entry.name == CACHE:
                     self._seen.hidden[name] = None

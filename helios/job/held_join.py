@@ -1,4 +1,4 @@
-"""Join and rehearse below a job directory, in a process that holds the video's folder itself.
+"""Join, rehearse and encode below a job directory, in a process that holds the video's folder itself.
 
 The handle of a folder is good in one process alone: who reads for another process opens the folder anew, step by step,
 without following links. So what a command put in the folder's place meanwhile is refused.
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.job.held_path import held_path
+from helios.media.image_encoding import encode_sequence
 from helios.media.rehearsal import rehearse
 from helios.media.stitching import FfmpegStitcher
 from helios.models.report import OutputReport
@@ -28,6 +29,17 @@ def stitch_held(output: Path, *, root: Path, temporary: Path, **order: Any) -> O
     """
     with held_path(temporary, root=root) as held:
         return FfmpegStitcher().stitch(output=output, temporary=held, **order)
+
+
+def encode_held(output: Path, *, root: Path, **order: Any) -> None:
+    """Encode images as `encode_sequence`; `output` is where the video is written, whose folder is made.
+
+    Raises:
+        HeliosError: As `encode_sequence`.
+        OSError: As `held_path`.
+    """
+    with held_path(output, root=root, make=True) as held:
+        encode_sequence(output=held, **order)
 
 
 def rehearse_held(output: Path, *, root: Path, temporary: Path, **order: Any) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import re
 import shlex
-import string
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
@@ -14,27 +13,16 @@ from helios.bounded_json import MAX_DIGITS
 from helios.errors import RequestError
 from helios.job.source import validate_job_spec
 from helios.models.command_line import split_command
+from helios.models.command_template import Value, fill, placeholders_in, range_values
 from helios.models.framerate import parse_frame_rate
+from helios.models.image_pattern import image_pattern
 from helios.models.spec import MAX_CHUNKS, JobSpec
 
-_Value = int | str | Decimal
-
-PLACEHOLDERS = (
-    "start", "count", "end", "last", "start_time", "end_time", "preroll", "preroll_start", "output", "index",
-)  # fmt: skip
-"""The names that a command template may use.
-
-start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
-start_time, end_time: seconds from frame 0 to `start` and to `end`, exact where nine decimals can say them.
-preroll: frames to render before `start` and not to write. preroll_start: the first of them.
-output: the chunk's output file. index: the chunk's number, from 0.
-"""
 _DECIMALS = 9
 """Of a time: a rate such as 30000/1001 gives seconds that no number of decimals says exactly."""
 _CUT = re.compile(r"\d{1,9}", re.ASCII)
-
-_FORM = re.compile(r"[<>^=+-]?0?\d{0,2}(\.\d)?[dfx]?")
-"""How a value may be written: a width of millions of characters would be made."""
+_OF_RANGES = {"start", "count", "end", "last", "output"}
+"""Names that can be filled for a part of a chunk."""
 
 
 def split_evenly(frames: int, *, chunks: int) -> list[int]:
@@ -111,9 +99,10 @@ def plan_job(
         fps: Frames per second: "30", "29.97", "30000/1001".
         width: Pixels.
         height: Pixels.
-        command: Template of each chunk's command, quoted as for a shell; see `PLACEHOLDERS`. A value
+        command: Template of each chunk's command, quoted as for a shell; see `command_template.PLACEHOLDERS`. A value
             fills its place in a word, whatever characters it has. `{{` and `}}` are braces.
-        output_pattern: Template of each chunk's output file, `{index:04d}` for one.
+        output_pattern: Template of each chunk's output file, `{index:04d}` for one. A pattern of images, such as
+            `shot_####.exr`, may be the same for all chunks.
         start_frame: First frame of the job.
         preroll: Frames that a command renders before its chunk, as a simulation needs to arrive at its state; fewer
             where the chunk begins less than that after frame 0.
@@ -133,8 +122,7 @@ def plan_job(
         raise RequestError(f"The command {command!r} can't be split into words: {exc}") from None
     frame, chunks = start_frame, []
     for index, count in enumerate(sizes):
-        values: dict[str, _Value] = {
-            "start": frame, "count": count, "end": frame + count, "last": frame + count - 1, "index": index,
+        values = range_values(frame, count, index=index) | {
             "start_time": _seconds(frame, rate), "end_time": _seconds(frame + count, rate),
             "preroll": min(preroll, frame), "preroll_start": frame - min(preroll, frame),
         }  # fmt: skip
@@ -145,7 +133,7 @@ def plan_job(
             "id": index, "startFrame": frame, "frameCount": count, "outputFile": output, "command": shlex.join(argv),
         })  # fmt: skip
         frame += count
-    if len(chunks) > 1 and chunks[0]["outputFile"] == chunks[1]["outputFile"]:
+    if len(chunks) > 1 and chunks[0]["outputFile"] == chunks[1]["outputFile"] and not _is_sequence(output_pattern):
         example = PurePosixPath(output_pattern)
         raise RequestError(
             f"The output pattern {output_pattern!r} gives every chunk the same file; "
@@ -154,9 +142,26 @@ def plan_job(
     total = frame - start_frame
     metadata = {"totalFrames": total, "fps": _as_number(fps), "width": width, "height": height, "duration": 1.0}
     document = {"metadata": metadata, "chunks": chunks, "id": job_id}
+    if _is_sequence(output_pattern) and _takes_ranges(command):
+        document["rangeCommand"] = command
     spec = validate_job_spec(document, source="plan")
     duration = float(total / spec.metadata.fps)
     return spec.model_copy(update={"metadata": spec.metadata.model_copy(update={"duration": duration})})
+
+
+def _is_sequence(output_pattern: str) -> bool:
+    """Whether a template names images with their frames' numbers."""
+    try:
+        found = image_pattern(output_pattern)
+    except ValueError:
+        return False  # refused with the document
+    return found is not None and found.digits is not None
+
+
+def _takes_ranges(command: str) -> bool:
+    """Whether a template's command can render a part of a chunk's frames."""
+    names = set(placeholders_in(command))
+    return "start" in names and bool(names & {"count", "end", "last"}) and names <= _OF_RANGES
 
 
 def content_id(spec: JobSpec) -> str:
@@ -180,17 +185,8 @@ def _seconds(frame: int, rate: Fraction) -> Decimal:
     return Decimal(f"{Decimal(nearest).scaleb(-_DECIMALS):f}".rstrip("0").rstrip(".") if nearest else 0)
 
 
-def _fill(template: str, values: dict[str, _Value]) -> str:
-    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS if name in values)
+def _fill(template: str, values: dict[str, Value]) -> str:
     try:
-        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
-        names = [str(name) for _, name, _, _ in fields]
-        if wrong := next((form for *_, form, _ in fields if form and not _FORM.fullmatch(form)), None):
-            raise ValueError(f"{wrong[:40]!r} is no form of a number; expected one such as 04d")
-        if unknown := next((name for name in names if name not in values), None):
-            raise RequestError(
-                f"{template!r}: {{{unknown}}} is not known here. Known: {known}. Write {{{{ for a brace."
-            )
-        return template.format_map(values)
-    except (ValueError, KeyError, IndexError) as exc:
-        raise RequestError(f"{template!r} is not a template ({exc}). Known: {known}. Write {{{{ for a brace.") from None
+        return fill(template, values)
+    except ValueError as exc:
+        raise RequestError(str(exc)) from None

@@ -261,7 +261,10 @@ def _open(path: Path, file: Reader | None, *, decode: bool) -> InputContainer:
     except FileNotFoundError:
         raise OutputError(f"{path.name} was not written") from None
     except IsADirectoryError:
-        raise OutputError(f"{path.name} is a directory; expected a video file") from None
+        raise OutputError(
+            f"{path.name} is a directory; expected a video file. Images are named with their frame's number: give the "
+            "chunk an outputFile such as 'frames/shot_####.png'"
+        ) from None
     except (av.FFmpegError, OSError) as exc:
         raise OutputError(f"{path.name} can't be read as a video: {exc.strerror}{says_otherwise(path)}") from exc
 

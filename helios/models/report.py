@@ -12,9 +12,16 @@ from pydantic import Field
 
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
+from helios.models.image_pattern import image_pattern
+from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerTimings
+
+
+def path_of_url(url: str) -> Path:
+    """A file's path by its `file://` URL."""
+    return Path(unquote(urlsplit(url).path))
 
 
 class RunState(StrEnum):
@@ -53,7 +60,8 @@ class ChunkResult(WireModel):
     chunk_id: int
     """The chunk's id."""
     artifact: Artifact
-    """The output file: where it is, its size and digest."""
+    """The output file: where it is, its size and digest. Of images their pattern, the size of all, and the digest of
+    their digests."""
     frames: Annotated[int, Field(ge=1)]
     """Frames counted in the output."""
     codec: str
@@ -83,11 +91,23 @@ class ChunkResult(WireModel):
     as in records of earlier versions."""
     input_list: str | None = None
     """Names the list of these inputs in result storage."""
+    images: AcceptedImages | None = None
+    """Each of the images, where it wrote images."""
+    encoded: Artifact | None = None
+    """The video that was encoded from the images, where one is to be joined from them."""
 
     @property
     def path(self) -> Path:
-        """The output on this machine."""
-        return Path(unquote(urlsplit(self.artifact.url).path))
+        """The output on this machine; of images the first one."""
+        return self.files[0]
+
+    @property
+    def files(self) -> list[Path]:
+        """The output on this machine: one file, or each of its images."""
+        path = path_of_url(self.artifact.url)
+        if self.images is None or (pattern := image_pattern(path.name)) is None:
+            return [path]
+        return [path.with_name(pattern.name(frame)) for frame in self.images.known]
 
 
 class ChunkReport(WireModel):
@@ -121,6 +141,8 @@ class ChunkReport(WireModel):
     """Frames of the accepted output."""
     verified: VerifyLevel | None = None
     """How thoroughly the accepted output was verified."""
+    kept_images: Annotated[int, Field(ge=0)] | None = None
+    """Of a chunk of images, those that an earlier attempt or run had accepted, and that were not rendered again."""
     error: str | None = None
     """Why its last attempt failed."""
 
@@ -142,6 +164,27 @@ class OutputReport(WireModel):
     """FFmpeg's name of the sound track's codec; empty when there is none."""
     warnings: tuple[str, ...] = ()
     """What a person should know about it."""
+
+
+class ImagesReport(WireModel):
+    """The sequence of images that a job has rendered."""
+
+    path: str
+    """The absolute path, with the pattern of the images' names."""
+    first: Annotated[int, Field(ge=0)]
+    """The first frame's number."""
+    last: Annotated[int, Field(ge=0)]
+    """The last frame's."""
+    count: Annotated[int, Field(ge=1)]
+    """Images."""
+    bytes: Annotated[int, Field(ge=0)]
+    """Size of all images."""
+    format: str
+    """PNG, JPEG, TIFF, EXR, DPX, WebP, BMP."""
+    depth: str
+    """Of each color: `8 bits`, `16-bit float`."""
+    rendered: Annotated[int, Field(ge=0)]
+    """Images that this run has rendered; the others were accepted by earlier ones."""
 
 
 class InputsReport(WireModel):
@@ -187,6 +230,8 @@ class JobReport(WireModel):
     those of the last worker; what earlier ones had accepted is reused."""
     video: OutputReport | None = None
     """What the joined video is; empty when nothing was joined, or what the job's merge command wrote was not found."""
+    images: ImagesReport | None = None
+    """The sequence, where chunks write images and all are accepted."""
     error: str | None = None
     """Why the job did not complete."""
     warnings: tuple[PictureFinding, ...] = ()

@@ -1,6 +1,6 @@
 """What a completed job came to, and lengths of time, in words for people."""
 
-from helios.models.report import JobReport, ReusedFrom
+from helios.models.report import ImagesReport, JobReport, ReusedFrom
 
 
 def describe_report(report: JobReport) -> str:
@@ -22,12 +22,24 @@ def describe_report(report: JobReport) -> str:
     if (video := report.video) is not None:
         tail = f", merged by the job{tail}" if report.merged else tail
         sound = f", {video.audio_codec} sound" if video.audio_codec else ""
+        if report.images is not None:
+            tail = f"; and {_describe_images(report.images)}{tail}"
         return f"{video.path}: {video.frames} frames, {video.duration_seconds:.3f} s{sound}, {video.bytes} bytes{tail}"
     if report.merged:
         done = f"{len(report.chunks)} chunks rendered, merged by the job"
         return f"{report.job_dir}: {done}; no video was found that its command wrote: not verified{tail}"
+    if (images := report.images) is not None:
+        return f"{_describe_images(images)}, {images.bytes} bytes{tail}"
     joined = "not joined (--output FILE does)"
     return f"{report.job_dir}: {len(report.chunks)} chunks rendered, {report.frames} frames, {joined}{tail}"
+
+
+def _describe_images(images: ImagesReport) -> str:
+    """`/tmp/film/shot_####.exr: 48 images (frames 1 to 48; EXR, 16-bit float), 20 of them rendered now`."""
+    span = f"frames {images.first} to {images.last}" if images.count > 1 else f"frame {images.first}"
+    what = f"{images.count} {'images' if images.count > 1 else 'image'} ({span}; {images.format}, {images.depth})"
+    fresh = "" if images.rendered == images.count else f", {images.rendered} of them rendered now"
+    return f"{images.path}: {what}{fresh}"
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,5 @@
 """The job document: what the Helios renderer emits (`helios render --emit-job`), and what `plan` writes."""
 
-import posixpath
 from collections.abc import Iterator, Mapping
 from itertools import chain, islice, pairwise
 from typing import Annotated, Any
@@ -15,7 +14,11 @@ from helios.models.command_line import Command, split_command
 from helios.models.delivery import Delivery
 from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
+from helios.models.image_encoding import ImageEncoding
+from helios.models.image_pattern import ImagePattern, image_pattern
+from helios.models.outputs import output_problems
 from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
+from helios.models.range_command import RangeCommand
 from helios.models.requires import NOTHING, Requires
 from helios.models.source import Source
 from helios.models.verification import VerifyLevel
@@ -24,8 +27,6 @@ from helios.web_urls import MAX_URL
 MAX_CHUNKS = 100_000
 """A job of more chunks is refused: every chunk is a task run in Prefect's database."""
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".exr", ".dpx", ".tga", ".ppm"})
-"""Extensions of files that hold one frame."""
 MAX_REVISION = 200
 """Characters of a revision."""
 Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
@@ -45,7 +46,7 @@ Patterns = Annotated[tuple[InputPattern, ...], Field(max_length=MAX_PATTERNS, fa
 
 _OPTIONAL_TEXTS = frozenset(
     name
-    for field in ("id", "merge_command", "assets_url", "output_file", "verify", "revision")
+    for field in ("id", "merge_command", "assets_url", "output_file", "verify", "revision", "range_command")
     for name in (field, to_camel(field))
 )
 """Of a job document, in both spellings."""
@@ -81,7 +82,8 @@ class RenderJobChunk(WireModel):
     frame_count: Count
     """Number of frames, at least 1."""
     output_file: OutputPath
-    """Where the command writes its frames, relative to the job directory."""
+    """Where the command writes its frames, relative to the job directory: a video, or the pattern of its images' names,
+    such as `shots/shot_####.exr`."""
     command: Command
     """Runs in the job directory."""
     inputs: Patterns | None = None
@@ -98,6 +100,18 @@ class RenderJobChunk(WireModel):
     def argv(self) -> tuple[str, ...]:
         """The command's words."""
         return split_command(self.command)
+
+    @property
+    def images(self) -> ImagePattern | None:
+        """The names of its images; None where it writes a video."""
+        return image_pattern(self.output_file)
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that is its output, in frame order, relative to the job directory."""
+        if (images := self.images) is None:
+            return (self.output_file,)
+        return tuple(images.path(frame) for frame in range(self.start_frame, self.end_frame))
 
     @property
     def frames(self) -> str:
@@ -162,6 +176,11 @@ class JobSpec(WireModel):
     requests that do not say it."""
     requires: Requires | None = None
     """What a worker must have to render any of the chunks."""
+    encode: ImageEncoding | None = None
+    """How the video is encoded, where chunks write images."""
+    range_command: RangeCommand | None = None
+    """Template of a command that renders a part of a chunk's images: with `{start}`, `{last}`, `{end}`, `{count}` and
+    `{output}`. With it, only the images that are missing are rendered again."""
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +206,11 @@ class JobSpec(WireModel):
         return any(levels_above(output) for output in outputs)
 
     @property
+    def is_images(self) -> bool:
+        """Whether its chunks write images; a spec that exists has images alone, or none."""
+        return self.chunks[0].images is not None
+
+    @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:
         """The chunks in frame order."""
         return tuple(sorted(self.chunks, key=lambda chunk: chunk.start_frame))
@@ -197,9 +221,8 @@ class JobSpec(WireModel):
             raise SpecRefusedError((Problem("chunks", "an empty array", "at least one chunk"),))
         found = chain(
             _repeated_ids(self),
-            _repeated_outputs(self),
+            output_problems(self.chunks, video=self.output_file, has_range_command=self.range_command is not None),
             _uncovered_frames(self),
-            _images(self),
             _lost_backslashes(self),
             _other_times(self),
         )
@@ -223,27 +246,6 @@ def _repeated_ids(spec: JobSpec) -> Iterator[Problem]:
         if chunk.id in first:
             yield Problem(f"chunks[{index}].id", f"{chunk.id}, as in chunks[{first[chunk.id]}]", "a unique id")
         first.setdefault(chunk.id, index)
-
-
-def _repeated_outputs(spec: JobSpec) -> Iterator[Problem]:
-    first: dict[str, str] = {}
-    if spec.output_file is not None:
-        first[posixpath.normpath(spec.output_file)] = "outputFile"
-    for index, chunk in enumerate(spec.chunks):
-        path = posixpath.normpath(chunk.output_file)
-        if path in first:
-            found = f"{chunk.output_file!r}, as in {first[path]}"
-            yield Problem(f"chunks[{index}].outputFile", found, "an output file of its own")
-        first.setdefault(path, f"chunks[{index}]")
-
-
-def _images(spec: JobSpec) -> Iterator[Problem]:
-    """Chunks of several frames whose output is one image: their command would write images beside it."""
-    for index, chunk in enumerate(spec.chunks):
-        if chunk.frame_count > 1 and posixpath.splitext(chunk.output_file)[1].lower() in IMAGES:
-            expected = "a video file, such as .mp4 or .mov, or a chunk of one frame"
-            found = f"{chunk.output_file!r}, an image, for {chunk.frame_count} frames"
-            yield Problem(f"chunks[{index}].outputFile", found, expected)
 
 
 def _lost_backslashes(spec: JobSpec) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Run one command to its end, whatever it does, and leave none of its processes behind."""
 
 import asyncio
+import os
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -135,8 +136,12 @@ async def _exit(output: CommandOutput, name: str, *, stall_seconds: float | None
 
 
 def _size(path: Path | None) -> int:
+    """The size of a file; of a folder that of all files in it, since images are written one after the other."""
     try:
-        return path.stat().st_size if path else 0
+        if path is None or not path.is_dir():
+            return path.stat().st_size if path else 0
+        with os.scandir(path) as entries:
+            return sum(entry.stat().st_size for entry in entries)
     except OSError:
         return 0
 

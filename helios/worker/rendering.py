@@ -107,6 +107,11 @@ class Rendering:
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
+        if chunk.images is not None:
+            raise RequestError(
+                f"{chunk.output_file} names images, which this worker can't return; render them on a machine of your "
+                "own (helios-job run, --adapter local), or have the chunk write a video"
+            )
         needed = self._chunk_bytes(chunk, spec.metadata)
         if spec.assets_url is None:
             self._check_disk(needed)

@@ -13,6 +13,7 @@ from helios.models.audit import AuditVerdict
 from helios.models.pictures import PictureFinding
 from helios.models.report import ChunkResult, OutputReport, RunState
 from helios.models.report_text import duration
+from helios.models.spec import RenderJobChunk
 from helios.processes.reader import run_apart
 from tasks.page.chunk_table import MOST_ROWS, chunk_table
 from tasks.page.progress_text import describe
@@ -144,13 +145,16 @@ async def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) ->
     chunks, drawn = {chunk.id: chunk for chunk in job.chunks}, {}
     for finding in findings[:MOST_PAIRS]:
         frames = sorted(((finding.frame, finding.chunk_id), (finding.other_frame, finding.other_chunk_id)))
-        places = [
-            (job.directory.output(chunks[chunk_id].output_file), frame - chunks[chunk_id].start_frame)
-            for frame, chunk_id in frames
-        ]
+        places = [_place_of(job, chunks[chunk_id], frame) for frame, chunk_id in frames]
         if (picture := await _drawn(side_by_side, *places, job=job, seconds=SHEET_SECONDS)) is not None:
             drawn[finding] = picture
     return drawn
+
+
+def _place_of(job: PreparedJob, chunk: RenderJobChunk, frame: int) -> tuple[Path, int]:
+    """The file that has a frame, and the frame's index in it."""
+    index, files = frame - chunk.start_frame, job.directory.outputs(chunk)
+    return (files[0], index) if chunk.images is None else (files[index], 0)
 
 
 def newest_chunk(ledger: Ledger) -> ChunkResult | None:

@@ -1,8 +1,6 @@
 """Find everything that a request names, and check it before anything runs. Called by the flow alone."""
 
 import asyncio
-import os
-import uuid
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -13,24 +11,23 @@ from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
 from helios.job.own_outputs import check_outputs_are_not_read
-from helios.media.containers import container_of
 from helios.media.sound_order import CHUNKS_OWN, SoundOrder
 from helios.media.source_file import FromSource
 from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
-from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.processes.environment import TEMPORARY
 from helios.sizes import parse_size
 from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
-from helios.storage.urls import is_storage_url, parent_url, split_url
+from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
-from tasks.request.output_name import plain_name
+from tasks.request.images import check_images
 from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.request.source_order import from_source, wanted_sound
+from tasks.request.video_place import VideoPlace, written_files
 from tasks.site import Site, shares_disk, site_of
 
 
@@ -145,8 +142,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
     directory = request.open_directory(spec)
     directory.check(spec)
     adapter_name, adapter = create_adapter(request.adapter)
-    video = _Video(request, spec, directory)
-    outputs = _written(spec, directory, video)
+    video = VideoPlace(request, spec, directory)
+    outputs = written_files(spec, directory, video.path)
     check_outputs_are_not_read(outputs, read_by_name(request, spec, directory))
     written = outputs | own_streams() | excluded(spec, directory.path)
     name = request.job_name(spec)
@@ -156,6 +153,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
             "A last chunk of another length can't be had from workers that do not share this machine's disk: they "
             "verify what they render; correct the plan, or leave it out (--last-chunk)"
         )
+    if spec.is_images:
+        check_images(request, spec, shares_disk=shares_disk(adapter))
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
@@ -187,26 +186,6 @@ def prepare(request: RenderRequest) -> PreparedJob:
         merge=merge,
         cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
     )
-
-
-class _Video:
-    """The stitched video: where it is written on this machine, and its address in storage if it goes there."""
-
-    def __init__(self, request: RenderRequest, spec: JobSpec, directory: JobDirectory) -> None:
-        wanted = None if request.output_file is None else plain_name(request.output_file)
-        self.url = wanted if wanted is not None and is_storage_url(wanted) else None
-        self.path: Path | None = None
-        if not request.is_joined:
-            return
-        if self.url is not None:
-            wanted = f"{OWN_FOLDER}/output/{uuid.uuid4().hex[:12]}-{PurePosixPath(split_url(self.url)[1]).name}"
-        self.path = _output(spec, directory, wanted)
-
-
-def _written(spec: JobSpec, directory: JobDirectory, video: _Video) -> set[Path]:
-    """Every file that the job writes."""
-    names = [chunk.output_file for chunk in spec.chunks] + ([spec.output_file] if spec.output_file else [])
-    return {directory.output(name) for name in names} | ({video.path} if video.path else set())
 
 
 def _input_rules(
@@ -265,29 +244,6 @@ def _open_cache(place: str, request: RenderRequest, site: Site) -> CacheChoice:
     # Chunks that are named in the request are rendered anew.
     is_read = not request.fresh and request.chunks is None
     return CacheChoice(cache, parse_size(request.cache_size), is_read=is_read)
-
-
-def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> Path | None:
-    if output_file is None:
-        if spec.output_file is None:
-            return None
-        output = directory.output(spec.output_file)
-    else:
-        # The caller may put the video anywhere; a job document may not: it can come from a stranger.
-        output = directory.path / Path(output_file).expanduser()
-        output = output.parent.resolve() / output.name  # a link that is changed while the job runs leads nowhere else
-        if any(output == directory.output(chunk.output_file) for chunk in spec.chunks):
-            raise RequestError(f"The output file {output} is also a chunk's output; name another one")
-    container_of(output)
-    try:
-        if output.is_dir():
-            raise RequestError(f"The output file {output} is a directory; name a file in it")
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise RequestError(f"The folder {output.parent} can't be made: {exc.strerror}; name another output") from None
-    if not os.access(output.parent, os.W_OK):
-        raise RequestError(f"The folder {output.parent} can't be written to; name another output file")
-    return output
 
 
 def _sound(request: RenderRequest, spec: JobSpec, directory: JobDirectory, output: Path | None) -> SoundOrder:

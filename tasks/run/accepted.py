@@ -2,6 +2,7 @@
 
 RESULT STORAGE/helios-render/JOB/document                 the job document that the outputs were rendered from
 RESULT STORAGE/helios-render/JOB/chunk-7-FINGERPRINT      the result of chunk 7's task: a `ChunkResult`
+RESULT STORAGE/helios-render/JOB/images-7-FINGERPRINT     chunk 7's accepted images, before all of them are
 RESULT STORAGE/helios-render/JOB/inputs-KEY               what a run's chunks were rendered from; their records name it
 
 JOB is the document's id; for a document without an id, the flow run's, so that such a job shares nothing with another
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from helios.errors import RequestError
 from helios.job.changes import list_changes
 from helios.job.input_list import InputList
+from helios.models.images import PartialImages
 from helios.models.paths import PathRules
 from helios.models.report import ChunkResult
 from helios.models.spec import JobSpec, RenderJobChunk
@@ -59,7 +61,7 @@ class AcceptedChunks:
         self._has_records, before = await self._read(key, dict)
         if not self._has_records:  # else outputs that were accepted before may be all that is needed
             directory = self._job.directory
-            outputs = [directory.output(chunk.output_file) for chunk in self._job.chunks]
+            outputs = [path for chunk in self._job.chunks for path in directory.outputs(chunk)]
             outputs += [self._job.output] if self._job.output else []
             await asyncio.to_thread(directory.check_writable, outputs)
         document = self._job.spec.to_document()
@@ -93,6 +95,23 @@ class AcceptedChunks:
             await self._store.awrite(result, key=self._identity.record_key(chunk))
         except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
             self._log.warning("The record of chunk %d could not be replaced: %s", chunk.id, exc)
+
+    async def find_images(self, chunk: RenderJobChunk) -> PartialImages | None:
+        """The record of a chunk's images, before all of them were accepted; None where this run may take none."""
+        if not self._has_records:
+            return None
+        found: PartialImages | None
+        _, found = await self._read(self._identity.images_key(chunk), PartialImages)
+        if found is None or found.chunk_id != chunk.id or (self._only_own and found.run_id != self._identity.run_id):
+            return None
+        return found
+
+    async def write_images(self, chunk: RenderJobChunk, images: PartialImages) -> None:
+        """Put the images of a chunk on record, of which more are to come."""
+        try:
+            await self._store.awrite(images, key=self._identity.images_key(chunk))
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("The images of chunk %d could not be put on record: %s", chunk.id, exc)
 
     async def read_inputs(self, key: str) -> InputList | None:
         """A list of inputs that a chunk's record names; None if it is gone or torn."""

@@ -69,6 +69,8 @@ class ChunkRecord:
     """When an output was reused, in seconds since the run began; None if the chunk was not reused."""
     reused_from: ReusedFrom | None = None
     """Where the reused output was taken from."""
+    images_rendered: set[int] = field(default_factory=set)
+    """Of a chunk of images, the frames of those that this run has rendered and accepted."""
     task_run: TaskRun | None = None
     """The chunk's task run in Prefect, once there is one."""
 

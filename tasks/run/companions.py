@@ -53,7 +53,7 @@ class Companions:
             self._endings[folder] = _endings_in(folder, private)
         self._accepted[private.stem] = output
         for ending in self._endings[folder]:
-            self._move(folder / f"{private.stem}{ending}", folder / f"{output.stem}{ending}")
+            self.move(folder / f"{private.stem}{ending}", folder / f"{output.stem}{ending}")
 
     def remove(self, private: Path, output: Path) -> None:
         """Remove the companions of an attempt that failed."""
@@ -77,9 +77,14 @@ class Companions:
                     if stem in self._failed:
                         self._remove(folder / name)
                     elif (output := self._accepted.get(stem)) is not None and output.parent == folder:
-                        self._move(folder / name, folder / f"{output.stem}{name[len(stem) :]}")
+                        self.move(folder / name, folder / f"{output.stem}{name[len(stem) :]}")
 
-    def _move(self, source: Path, target: Path) -> None:
+    def move(self, source: Path, target: Path) -> None:
+        """Give a further file, or a folder, its name; nothing happens where there is none.
+
+        Raises:
+            OutputError, OSError: As `accept`.
+        """
         with self._outputs.held(source) as held:
             if not os.path.lexists(held):
                 return
@@ -89,10 +94,10 @@ class Companions:
                     "file of this job: let the command name it otherwise, or name the output otherwise"
                 )
             make_way(target, self._outputs, self._log)
-            named = held.with_name(target.name)
-            if named.is_dir() and not named.is_symlink():
-                shutil.rmtree(named)  # of an earlier run
-            held.replace(named)
+            with self._outputs.held(target) as named:
+                if named.is_dir() and not named.is_symlink():
+                    shutil.rmtree(named)  # of an earlier run
+                held.replace(named)
         self._outputs.note(target)
 
     def _remove(self, path: Path) -> None:

@@ -8,7 +8,10 @@ from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.hand_over import HandOvers
-from tasks.run.record_keys import chunk_key, document_key, inputs_key
+from tasks.run.record_keys import chunk_key, document_key, images_key, inputs_key
+
+IMAGES = "images"
+"""What the names of folders begin with in which commands write images."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,10 @@ class RunIdentity:
         """Where Prefect keeps the result of a chunk's task."""
         return chunk_key(self.job.spec, self.key, chunk)
 
+    def images_key(self, chunk: RenderJobChunk) -> str:
+        """Where the images of a chunk are kept, before all of them are accepted."""
+        return images_key(self.job.spec, self.key, chunk)
+
     def inputs_key(self, list_key: str) -> str:
         """Where a list of inputs is kept."""
         return inputs_key(self.key, list_key)
@@ -98,13 +105,26 @@ class RunIdentity:
         """Where the job document of earlier runs is kept."""
         return document_key(self.key)
 
-    def remove_leftovers(self) -> int:
-        """Remove files that attempts of stopped runs of this job left; return their number."""
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the document's chunks are to be rendered."""
+        return len(self.job.chunks) == len(self.job.spec.chunks)
+
+    def images_place(self, output: Path, name: str) -> Path:
+        """The folder in which a command writes images; their own names stay as they are. See `place`."""
+        return self.place(output.with_name(IMAGES), name)
+
+    def remove_leftovers(self, *, keep_images: bool = False) -> int:
+        """Remove files that attempts of stopped runs of this job left; return their number.
+
+        Args:
+            keep_images: Leave folders of images, from which the chunk's next attempt takes what is whole.
+        """
         directory = self.job.directory
         outputs = [directory.output(chunk.output_file) for chunk in self.job.spec.chunks]
         if self.job.output is not None:
             outputs.append(self.job.output)
-        return directory.remove_attempts(outputs, owner=self._owner)
+        return directory.remove_attempts(outputs, owner=self._owner, kept=IMAGES if keep_images else None)
 
     @property
     def _owner(self) -> str:

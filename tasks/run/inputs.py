@@ -8,17 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 from helios.job.file_digests import UNREADABLE
 from helios.job.input_list import ChangeKind, InputChange, describe_changes, printable
 from helios.job.inputs import MAX_BYTES, MAX_FILES, InputComparison, Inputs, take_inputs
 from helios.job.side_files import SideFiles
+from helios.models.images import PartialImages
 from helios.models.report import ChunkResult, InputsReport
 from helios.models.spec import RenderJobChunk
 from tasks.prefect_api.log import RunLogger
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.identity import RunIdentity
 
+Dated = TypeVar("Dated", ChunkResult, PartialImages)
+"""A record that says what it was rendered from."""
 SHOWN_FILES, MOST_FILES = 5, 100
 """How many files a line names, and how many the report."""
 LONG_SECONDS = 2.0
@@ -76,7 +80,7 @@ class RunInputs:
         """The digest of what a chunk reads, as it was at the run's start, in hexadecimal; None if it is not known."""
         return None if self._inputs is None else self._inputs.digest_of(chunk)
 
-    async def reconcile(self, chunk: RenderJobChunk, result: ChunkResult) -> ChunkResult | None:
+    async def reconcile(self, chunk: RenderJobChunk, result: Dated) -> Dated | None:
         """Compare what an output on record was rendered from with what is there now.
 
         Returns:

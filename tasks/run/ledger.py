@@ -1,16 +1,18 @@
 """The ledger of a run: what became of each chunk, which outputs are accepted, and the report at the end."""
 
-from helios.errors import HeliosError, OutputError, RetryBudget
+from helios.errors import HeliosError, MisfitError, OutputError, RetryBudget
 from helios.media.containers import check_container
 from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
 from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
+from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.identity import RunIdentity
+from tasks.run.image_report import report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 
@@ -45,6 +47,7 @@ class Ledger:
         """Whether no chunk of the kind accepted has been tried in the wanted video."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
         self._first_with_sound: tuple[str, VerifiedOutput] | None = None
+        self._first_images: tuple[str, ImageKind] | None = None
 
     def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
@@ -140,6 +143,31 @@ class Ledger:
         if is_first or is_loud:
             self.is_rehearsal_due = self._job.output is not None
 
+    def check_images_fit(self, name: str, kind: ImageKind) -> None:
+        """Compare the images of a chunk with those of the first accepted one.
+
+        Raises:
+            MisfitError: They are of another kind.
+        """
+        if self._first_images is None:
+            self._first_images = name, kind
+        first, known = self._first_images
+        if kind != known:
+            raise MisfitError(f"{name} does not fit {first}: {kind.differences(known)}; expected images of one kind")
+
+    @property
+    def image_kind(self) -> ImageKind | None:
+        """What the accepted images are; None as long as no chunk is whole."""
+        return self._first_images[1] if self._first_images else None
+
+    def reuse_images(self, result: ChunkResult) -> bool:
+        """Take a whole chunk of images that this run did not render; they were held against the others before."""
+        record = self.records[result.chunk_id]
+        record.state, record.result, record.error = RunState.COMPLETED, result, None
+        record.reused_at, record.reused_from = self._progress.seconds, ReusedFrom.EARLIER_RUN
+        self._progress.add(result.frames, reused=True)
+        return True
+
     @property
     def sound(self) -> AudioParameters | None:
         """Format of the accepted chunks' sound; None as long as none has any."""
@@ -181,6 +209,7 @@ class Ledger:
             audit=self.audits.report(),
             inputs=inputs,
             last_chunk=self._last_chunk,
+            images=report_images(self._job, self.records.values()),
         )
 
     @property
@@ -205,5 +234,6 @@ class Ledger:
             bytes=result.artifact.bytes if result else None,
             frames=result.frames if result else None,
             verified=result.verified if result else None,
+            kept_images=result.frames - len(record.images_rendered) if result and result.images else None,
             error=record.error,
         )

@@ -42,7 +42,7 @@ def tell_reused(ledger: Ledger, log: RunLogger) -> None:
 
 def no_video(job: PreparedJob) -> str | None:
     """What to tell of a job that ends without a video because none was asked for; None for other jobs."""
-    if job.output is not None or job.merge is not None:
+    if job.output is not None or job.merge is not None or job.spec.is_images:
         return None
     return (
         "No video: none was asked for (parameter output_file, or outputFile in the job document); "

@@ -92,7 +92,7 @@ async def claimed_outputs(job: PreparedJob, owner: LockOwner, log: RunLogger) ->
 
 def _outputs(job: PreparedJob) -> dict[Path, frozenset[str]]:
     """The files that a job writes, by folder. A video that goes into storage has a unique name, and is left out."""
-    outputs = [job.directory.output(chunk.output_file) for chunk in job.chunks]
+    outputs = [path for chunk in job.chunks for path in job.directory.outputs(chunk)]
     if job.output is not None and job.upload is None:
         outputs.append(job.output.parent.resolve() / job.output.name)
     found: dict[Path, set[str]] = {}

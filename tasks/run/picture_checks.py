@@ -19,6 +19,10 @@ async def note_copies(run: Run, chunk: RenderJobChunk) -> None:
     ledger, record = run.ledger, run.ledger.records[chunk.id]
     if record.result is None or record.packets is None or not ledger.copies.add(chunk, record.packets):
         return
+    if (images := record.result.images) is not None:
+        digests = {sha256 for _, sha256 in images.digests}
+        ledger.copies.judge(record.packets, Motion.STILL if len(digests) == 1 else Motion.MOVING)
+        return
     is_first = not ledger.copies.findings(total=0)
     metadata = run.identity.job.spec.metadata
     bounds = reading_bounds(frames=record.result.frames, width=metadata.width, height=metadata.height)

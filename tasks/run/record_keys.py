@@ -27,6 +27,12 @@ def inputs_key(job: str, list_key: str) -> str:
     return f"{FOLDER}/{job}/inputs-{list_key}"
 
 
+def images_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
+    """Where the images of a chunk are kept that were accepted before all of them were; arguments as `chunk_key`."""
+    folder, _, name = chunk_key(spec, job, chunk).rpartition("/chunk-")
+    return f"{folder}/images-{name}"
+
+
 def chunk_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
     """Where the result of a chunk's task is kept; another place for another command, other frames or pictures.
 

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
+from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
 from tasks.run.companions import Companions
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
+from tasks.run.image_records import ImageRecords
 from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
 from tasks.run.limits import RunLimits
@@ -27,11 +29,18 @@ class Run:
         identity: Which run.
         api: Prefect's API.
         inputs: What its chunks are rendered from.
+        accepted: The job's records.
         cancel: Cancels the flow's task.
     """
 
     def __init__(
-        self, identity: RunIdentity, api: RunApi, *, inputs: RunInputs, cancel: Callable[[], None] = lambda: None
+        self,
+        identity: RunIdentity,
+        api: RunApi,
+        *,
+        inputs: RunInputs,
+        accepted: AcceptedChunks,
+        cancel: Callable[[], None] = lambda: None,
     ) -> None:
         job = identity.job
         self.identity = identity
@@ -52,6 +61,8 @@ class Run:
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
+        self.images = ImageRecords(identity, accepted, inputs)
+        """The images of chunks that are not whole yet."""
         self.companions = Companions(self.outputs, job.input_rules.written, api.log)
         """Further files that commands named after their outputs."""
         self.task_states = TaskStates()

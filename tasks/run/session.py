@@ -148,7 +148,7 @@ async def run_session(
             accepted = AcceptedChunks(identity, get_result_store(), only_own=anew, log=api.log)
             await accepted.open()
             inputs = await open_inputs(identity, accepted, api.log)
-            run = Run(identity, api, inputs=inputs, cancel=cancel)
+            run = Run(identity, api, inputs=inputs, accepted=accepted, cancel=cancel)
             session = RunSession(run, lock, accepted, api)
             with inputs.in_use():
                 async with run.limits.kept():

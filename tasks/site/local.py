@@ -1,12 +1,15 @@
 """The site of workers that share this machine's disk: commands write where the outputs lie."""
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from helios.adapter import WorkerAdapter
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
+from helios.models.image_pattern import ImagePattern
+from helios.models.range_command import words_for
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -52,7 +55,7 @@ class LocalSite:
 
     async def order(self, attempt: Attempt) -> Order:
         """Let the command write into the attempt's own file, or, where it names none, into the output itself."""
-        argv, place = _give_own_file(attempt.chunk, attempt)
+        argv, place = _give_own_file(self._spec, attempt)
         job = WorkerJob(
             command=argv[0],
             args=tuple(argv[1:]),
@@ -91,12 +94,15 @@ class LocalSite:
         return 0
 
 
-def _give_own_file(chunk: RenderJobChunk, attempt: Attempt) -> tuple[list[str], Path]:
+def _give_own_file(spec: JobSpec, attempt: Attempt) -> tuple[list[str], Path]:
     """Give the attempt a file of its own, by putting its path where the command names the output.
 
     A command that does not name its output as a word of its own writes to the output itself; then the attempt is the
     only one of its chunk, and the caller makes way for it.
     """
+    chunk = attempt.chunk
+    if chunk.images is not None:
+        return _give_own_folder(spec, chunk.images, attempt)
     words = chunk.argv
     if not _names_output(chunk):
         return list(words), attempt.output
@@ -106,6 +112,23 @@ def _give_own_file(chunk: RenderJobChunk, attempt: Attempt) -> tuple[list[str], 
     return [words[0], *(named if word == chunk.output_file else word for word in words[1:])], attempt.private
 
 
+def _give_own_folder(spec: JobSpec, images: ImagePattern, attempt: Attempt) -> tuple[list[str], Path]:
+    """Give the attempt a folder of its own, by putting it before the images' names where the command names them.
+
+    A command that does not name them as a word of their own writes them in their places.
+    """
+    chunk, part = attempt.chunk, attempt.part
+    words = chunk.argv
+    if part is not None and spec.range_command is not None:
+        words = words_for(chunk.output_file, spec.range_command, start=part[0], count=part[1])
+    if images.spellings.isdisjoint(words[1:]):
+        return list(words), attempt.output.parent
+    own = [f"{images.folder}{attempt.private.name}/{posixpath.basename(word)}" if word in images.spellings else word
+           for word in words[1:]]  # fmt: skip
+    return [words[0], *own], attempt.private
+
+
 def _names_output(chunk: RenderJobChunk) -> bool:
     """Whether a chunk's command names its output as a word of its own."""
-    return chunk.output_file in chunk.argv[1:]
+    words = chunk.argv[1:]
+    return chunk.output_file in words if chunk.images is None else not chunk.images.spellings.isdisjoint(words)

@@ -33,9 +33,9 @@ class Attempt:
     number: int
     """Counts the chunk's attempts, from 1."""
     output: Path
-    """The file that the output will be once it is accepted."""
+    """The file that the output will be once it is accepted; of images the pattern of their names."""
     private: Path
-    """A file beside it that no other attempt of any job uses."""
+    """A file beside it that no other attempt of any job uses; of images a folder."""
     timeout_seconds: float | None = None
     """The command is stopped when it runs longer."""
     stall_seconds: float | None = None
@@ -44,6 +44,8 @@ class Attempt:
     """How thoroughly a worker that verifies its output does so."""
     avoid_worker: str | None = None
     """The worker that should not run it, where the adapter can choose."""
+    part: tuple[int, int] | None = None
+    """The first frame and the number of frames, where not all of the chunk's images are wanted."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class Order:
     job: WorkerJob
     """The command, in the adapter's terms."""
     place: Path
-    """The file in which the output arrives on this machine: the attempt's private file, or the output itself."""
+    """The file in which the output arrives on this machine: the attempt's private file, or the output itself. Of images
+    the folder: the attempt's private one, or that of the sequence."""
 
 
 class Site(Protocol):

@@ -45,8 +45,9 @@ class Maker:
         async with get_client() as client:
             identity = RunIdentity(job, run_id=str(uuid4()), key="job-0", token="t")
             log = getLogger(__name__)
-            inputs = await open_inputs(identity, AcceptedChunks(identity, get_result_store(), log=log), log)
-            return Run(identity, RunApi(client, log), inputs=inputs)
+            accepted = AcceptedChunks(identity, get_result_store(), log=log)
+            inputs = await open_inputs(identity, accepted, log)
+            return Run(identity, RunApi(client, log), inputs=inputs, accepted=accepted)
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""A small renderer that writes images: a striped ball on a turntable."""

@@ -1,0 +1,56 @@
+"""Templates of commands and names: `{start}` and its like are filled for a range of frames."""
+
+import re
+import string
+from collections.abc import Mapping
+from decimal import Decimal
+
+PLACEHOLDERS = (
+    "start", "count", "end", "last", "start_time", "end_time", "preroll", "preroll_start", "output", "index",
+)  # fmt: skip
+"""The names that a template may use.
+
+start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
+start_time, end_time: seconds from frame 0 to `start` and to `end`, exact where nine decimals can say them.
+preroll: frames to render before `start` and not to write. preroll_start: the first of them.
+output: the chunk's output file. index: the chunk's number, from 0.
+"""
+
+Value = int | str | Decimal
+
+_FORM = re.compile(r"[<>^=+-]?0?\d{0,2}(\.\d)?[dfx]?")
+"""How a value may be written: a width of millions of characters would be made."""
+
+
+def placeholders_in(template: str) -> list[str]:
+    """The names that a template uses.
+
+    Raises:
+        ValueError: It is no template.
+    """
+    return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+
+
+def fill(template: str, values: Mapping[str, Value]) -> str:
+    """Put values into their places.
+
+    Raises:
+        ValueError: It is no template, or names something else.
+    """
+    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS if name in values)
+    try:
+        fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
+        names = [str(name) for _, name, _, _ in fields]
+        if wrong := next((form for *_, form, _ in fields if form and not _FORM.fullmatch(form)), None):
+            raise ValueError(f"{wrong[:40]!r} is no form of a number; expected one such as 04d")
+        if (unknown := next((name for name in names if name not in values), None)) is None:
+            return template.format_map(values)
+    except (ValueError, KeyError, IndexError) as exc:
+        raise ValueError(f"{template!r} is not a template ({exc}). Known: {known}. Write {{{{ for a brace.") from None
+    raise ValueError(f"{template!r}: {{{unknown}}} is not known here. Known: {known}. Write {{{{ for a brace.")
+
+
+def range_values(start: int, count: int, *, index: int | None = None) -> dict[str, Value]:
+    """The values of a range of frames."""
+    values: dict[str, Value] = {"start": start, "count": count, "end": start + count, "last": start + count - 1}
+    return values if index is None else values | {"index": index}

@@ -1,0 +1,54 @@
+"""What jobs of images can't have: it is refused before anything runs."""
+
+from helios.errors import RequestError
+from helios.media.image_encoding import VideoOrder
+from helios.models.image_encoding import ImageEncoding
+from helios.models.spec import JobSpec
+from tasks.request.request import RenderRequest
+
+
+def video_order(spec: JobSpec, output: str) -> VideoOrder:
+    """How the images of a job's chunks are encoded.
+
+    Args:
+        spec: The document.
+        output: The video's name.
+    """
+    return VideoOrder(spec.encode or ImageEncoding(), spec.metadata.fps, webm=output.lower().endswith(".webm"))
+
+
+def check_images(request: RenderRequest, spec: JobSpec, *, shares_disk: bool) -> None:
+    """Refuse a request for images that can't be met.
+
+    Args:
+        request: The request.
+        spec: Its document, whose chunks write images.
+        shares_disk: Whether the workers see the files of this machine.
+
+    Raises:
+        RequestError: Says what can't be had, and what to do.
+    """
+    if not shares_disk:
+        raise RequestError(
+            f"Images ({spec.chunks[0].output_file}) can't be rendered yet by workers that do not share this machine's "
+            "disk: they return one file for a chunk. Render them here (--adapter local), or have each chunk write a "
+            "video without loss, such as FFV1 in .mkv"
+        )
+    output = None if not request.is_joined else request.output_file or spec.output_file
+    if output is not None:
+        metadata = spec.metadata
+        video_order(spec, output).check(width=metadata.width, height=metadata.height)
+    if request.last_chunk is not None:
+        raise RequestError(
+            "A last chunk of another length can't be had of images, each of which has its frame's number; correct the "
+            "plan, or leave it out (--last-chunk)"
+        )
+    if request.audit > 0:
+        raise RequestError(
+            "Jobs of images can't be audited: a second render is compared for videos alone; leave it out (--audit)"
+        )
+    if request.cache is not None:
+        raise RequestError(
+            f"The cache {request.cache} takes no images, of which each is reused by itself where it lies in the job "
+            "directory; leave it out (--cache)"
+        )
