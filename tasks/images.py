@@ -9,7 +9,7 @@ from prefect import get_run_logger
 
 from helios.errors import CommandError, HeliosError, MisfitError, OutputError
 from helios.media.bounds import reading_bounds
-from helios.media.verify_images import FoundImages, ImageOrder, take_pictures, verify_images
+from helios.media.verify_images import FoundImages, ImageOrder, explain_images, take_pictures, verify_images
 from helios.models.image_pattern import ImagePattern
 from helios.models.images import AcceptedImages, PartialImages
 from helios.models.report import ChunkResult
@@ -44,7 +44,7 @@ async def render_images(record: ChunkRecord, run: Run, times: AttemptTimes, *, l
     for part in missing_parts(run, chunk):
         ended = await _render_part(record, run, times, part=part, log=log)
         began = time.monotonic()
-        await _accept_part(record, run, part=part)
+        await _accept_part(record, run, ended, part=part)
         verifying += time.monotonic() - began
     began = time.monotonic()
     result = await complete(record, run, ended)
@@ -88,7 +88,8 @@ async def _render_part(
     images = run.images.of(chunk)
     place = ImagePlace.of(chunk, run, order.place)
     clear_places(place, range(part[0], sum(part)), kept=images.known, run=run)
-    await run.images.write(chunk, images.model_copy(update={"folder": place.own_name, "asked": part}))
+    asked = {"folder": place.own_name, "left_at": order.left_at, "asked": part}
+    await run.images.write(chunk, images.model_copy(update=asked))
     try:
         times.started = times.started or clock.seconds
         ended = await execute(order.job, run, log)
@@ -96,6 +97,7 @@ async def _render_part(
         times.render_ms = (times.render_ms or 0) + ended.duration_ms
         if ended.exit_code != 0:
             raise CommandError(explain_exit(Path(order.job.command).name, ended))
+        await bring_images(chunk, run, place, ended)
     except (HeliosError, OSError):
         await _rescue(record, run, part=part)
         raise
@@ -108,6 +110,7 @@ async def _rescue(record: ChunkRecord, run: Run, *, part: tuple[int, int]) -> No
     try:
         images = run.images.of(chunk)
         place = ImagePlace.of_name(chunk, run, images.folder)
+        await bring_images(chunk, run, place)
         asked = range(part[0], sum(part)) if place.is_numbered_well(part) else ()
         written = [frame for frame in asked if frame not in images.known and place.has(frame)]
         await asyncio.to_thread(place.make_own, written, run)
@@ -120,7 +123,24 @@ async def _rescue(record: ChunkRecord, run: Run, *, part: tuple[int, int]) -> No
         get_run_logger().warning("What the attempt has rendered can't be kept: %s", exc)
 
 
-async def _accept_part(record: ChunkRecord, run: Run, *, part: tuple[int, int]) -> None:
+async def bring_images(chunk: RenderJobChunk, run: Run, place: ImagePlace, ended: WorkerResult | None = None) -> None:
+    """Fetch what a worker elsewhere has rendered; of one that failed, or was not waited for, whatever it has left.
+
+    Raises:
+        OutputError: The worker names none.
+        WorkerUnavailableError: They can't be fetched.
+    """
+    if (left_at := run.images.of(chunk).left_at) is not None:
+        if ended is not None and ended.images is None:
+            raise OutputError(
+                "the worker answered that it rendered, and named no images in storage: is it of an earlier version? "
+                "Deploy this version's worker (deploy/)"
+            )
+        delivered = None if ended is None else ended.images
+        await run.site.fetch_images(left_at, place.folder, place.pattern, delivered=delivered)
+
+
+async def _accept_part(record: ChunkRecord, run: Run, ended: WorkerResult, *, part: tuple[int, int]) -> None:
     """Verify what a command has rendered that ended well, and accept the images that are as ordered.
 
     Raises:
@@ -132,11 +152,11 @@ async def _accept_part(record: ChunkRecord, run: Run, *, part: tuple[int, int]) 
     try:
         numbered, others = place.other_images(frames)
         await asyncio.to_thread(place.make_own, frames, run)
-        found = await look(place.folder, list(frames), chunk, run, images)
+        found = await look(place.folder, list(frames), chunk, run, _as_delivered(images, ended, run))
         # With numbers of its own, no image of the command is known to be the frame whose number it has.
         await _take(record, run, place, FoundImages() if numbered else found)
         if found.faults or numbered:
-            raise OutputError(_explain(chunk, frames, found, numbered or others))
+            raise OutputError(explain_images(place.pattern, frames, found, numbered or others))
         place.keep_others(run)
     except (HeliosError, OSError):
         place.remove(run)
@@ -144,19 +164,12 @@ async def _accept_part(record: ChunkRecord, run: Run, *, part: tuple[int, int]) 
     place.remove(run)  # and not after a cancel: the next run takes the images out of it
 
 
-def _explain(chunk: RenderJobChunk, frames: range, found: FoundImages, others: list[str]) -> str:
-    """Say which images are missing or wrong, and what the command wrote instead."""
-    pattern, parts = _pattern(chunk), []
-    if found.faults:
-        missing = len(frames) - len(found.whole)
-        parts.append(f"{missing} of {len(frames)} images are not what was ordered: {found.explain()}")
-    if others:
-        span = others[0] if len(others) == 1 else f"{others[0]} to {others[-1]}"
-        parts.append(
-            f"The command wrote {span}; expected {pattern.name(frames[0])} to {pattern.name(frames[-1])} alone, with "
-            f"the frames' own numbers (with ffmpeg -start_number {frames[0]})"
-        )
-    return ". ".join(parts)
+def _as_delivered(images: PartialImages, ended: WorkerResult, run: Run) -> PartialImages:
+    """What need not be decoded again: images as their worker has verified them, if they are of the sequence's kind."""
+    delivered, kind = ended.images, run.ledger.image_kind or images.kind
+    if delivered is None or ended.verified is None or delivered.kind is None or kind not in (None, delivered.kind):
+        return images
+    return images.model_copy(update={"known": delivered.known, "kind": delivered.kind, "verified": ended.verified})
 
 
 async def look(
@@ -193,7 +206,7 @@ async def _take(record: ChunkRecord, run: Run, place: ImagePlace, found: FoundIm
             chunk, images.model_copy(update={"known": known, "kind": found.kind, "verified": level})
         )
         await move_images(place, found.whole, run)
-    await run.images.write(chunk, images.model_copy(update={"folder": None, "asked": None}))
+    await run.images.write(chunk, images.at_rest())
 
 
 async def complete(record: ChunkRecord, run: Run, ended: WorkerResult | None) -> ChunkResult:

@@ -76,6 +76,7 @@ async def _gather(record: ChunkRecord, run: Run, images: PartialImages) -> Parti
         get_run_logger().warning("%s: it is rendered again", found.faults[frame])
     known = {frame: images.known[frame] for frame in found.whole}
     place = ImagePlace.of_name(chunk, run, images.folder)
+    await _bring_left(chunk, run, place, images)
     asked = [] if images.asked is None else range(images.asked[0], sum(images.asked))
     is_sound = images.asked is not None and place.is_numbered_well(images.asked)
     rest = [frame for frame in asked if is_sound and frame not in known and place.has(frame)]
@@ -85,13 +86,24 @@ async def _gather(record: ChunkRecord, run: Run, images: PartialImages) -> Parti
     if left.whole:
         await move_images(place, left.whole, run)
     place.remove(run)
-    kept = replace_known(images, known | left.whole).model_copy(update={
-        "folder": None, "asked": None, "kind": images.kind or left.kind, "verified": level_of(run.identity.job.level),
-    })  # fmt: skip
+    kept = replace_known(images, known | left.whole).at_rest(
+        kind=images.kind or left.kind, verified=level_of(run.identity.job.level)
+    )
     if len(kept.known) == chunk.frame_count:
         run.images.keep(chunk, kept)
         return kept
     return await run.images.write(chunk, kept)
+
+
+async def _bring_left(chunk: RenderJobChunk, run: Run, place: ImagePlace, images: PartialImages) -> None:
+    """Fetch what a worker elsewhere has left; what can't be had is rendered."""
+    if images.left_at is None:
+        return
+    try:
+        run.outputs.make_folder(place.folder)
+        await run.site.fetch_images(images.left_at, place.folder, place.pattern)
+    except (HeliosError, OSError) as exc:
+        get_run_logger().warning("What a worker has rendered of chunk %d can't be fetched: %s", chunk.id, exc)
 
 
 def replace_known(images: PartialImages, known: dict[int, tuple[int, str]]) -> PartialImages:

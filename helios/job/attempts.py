@@ -8,13 +8,14 @@ STORAGE/jobs/JOB/TOKEN/chunk-7/attempt-1/
     started.json    a worker has taken the attempt on, and how long the worker may run
     result.json     the worker's answer; written once, so that the first of two executions counts
     cancel          asks the worker to stop
-    EXECUTION/…     output and log of one execution
+    EXECUTION/…     output and log of one execution; images, `image-17.png` for frame 17, as soon as they are whole
 
 JOB is the job's name in records, the same for all its runs; TOKEN tells executions of a run apart, so that a new run
 finds what a dead one left. The orchestrator's side is `tasks.site.storage`.
 """
 
 import json
+import re
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -28,6 +29,19 @@ from helios.storage.urls import join_url, parent_url
 RESULT, STARTED, CANCEL = "result.json", "started.json", "cancel"
 MAX_ANSWER_BYTES = 1024 * 1024
 """A worker's answer has two tails of 16 KiB, which JSON may write six times as long."""
+
+_IMAGE = re.compile(r"image-(\d{1,18})\.\w+", re.ASCII)
+
+
+def image_name(frame: int, extension: str) -> str:
+    """The name of a frame's image, at the end of its key."""
+    return f"image-{frame}{extension}"
+
+
+def image_frame(key: str) -> int | None:
+    """The frame of an image by its key; None for any other key."""
+    found = _IMAGE.search(key.rpartition("/")[2])
+    return int(found[1]) if found is not None and key.endswith(found[0]) else None
 
 
 def attempt_url(job_url: str, attempt: int) -> str:

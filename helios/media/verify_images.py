@@ -109,3 +109,25 @@ def other_images(names: Iterable[str], pattern: ImagePattern, frames: range) -> 
     ordered = {pattern.name(frame) for frame in frames}
     others = sorted(name for name in names if name.endswith(pattern.extension) and name not in ordered)
     return [name for name in others if pattern.number(name) is not None], others
+
+
+def explain_images(pattern: ImagePattern, frames: range, found: FoundImages, others: Sequence[str]) -> str:
+    """Say which images are missing or wrong, and what the command wrote instead.
+
+    Args:
+        pattern: Their names.
+        frames: Those that were ordered.
+        found: What was found of them.
+        others: Images that were not ordered.
+    """
+    parts = []
+    if found.faults:
+        missing = len(frames) - len(found.whole)
+        parts.append(f"{missing} of {len(frames)} images are not what was ordered: {found.explain()}")
+    if others:
+        span = others[0] if len(others) == 1 else f"{others[0]} to {others[-1]}"
+        parts.append(
+            f"The command wrote {span}; expected {pattern.name(frames[0])} to {pattern.name(frames[-1])} alone, with "
+            f"the frames' own numbers (with ffmpeg -start_number {frames[0]})"
+        )
+    return ". ".join(parts)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from helios.models.base import WireModel
 from helios.models.verification import VerifyLevel
@@ -41,6 +41,21 @@ class AcceptedImages(WireModel):
         return dict(enumerate(self.digests, start=self.first))
 
 
+class DeliveredImages(WireModel):
+    """Images that a worker elsewhere has rendered, verified, and put into storage."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    prefix: str
+    """The URL of each, up to its frame's number."""
+    suffix: str
+    """What follows the number: the extension."""
+    kind: ImageKind | None = None
+    """What they are; None where none is whole."""
+    known: dict[int, Known] = Field(default_factory=dict)
+    """Size and digest of each, by frame."""
+
+
 class PartialImages(WireModel):
     """The record of a chunk that is not whole: some of its images are accepted, and its command may be running."""
 
@@ -61,5 +76,12 @@ class PartialImages(WireModel):
     folder: str | None = None
     """Where a command writes, or was writing, further images: a folder beside the sequence, by its name. None where it
     wrote them in their places."""
+    left_at: str | None = None
+    """Where a worker elsewhere puts them: the folder of its attempt, by its key in storage. None for one that shares
+    this machine's disk."""
     asked: tuple[int, int] | None = None
     """The frames that the command was asked for: the first one, and their number. None where no command runs."""
+
+    def at_rest(self, **changes: object) -> "PartialImages":
+        """The record where no command runs any more, with changes."""
+        return self.model_copy(update={**changes, "folder": None, "left_at": None, "asked": None})

@@ -13,6 +13,9 @@ chunk's own retries are the bound that the user set.
 A request names the level of verification (`verify`), and the answer states the level at which the worker has verified
 its output (`verified`). An older worker ignores the first and leaves out the second: then the orchestrator verifies the
 output itself, at the level that it wants. An older orchestrator names no level, and gets what it always got.
+
+The answer about a chunk that writes images has `images` in place of `artifact`. An older worker refuses the document of
+such a chunk; of a still it answers with an `artifact` alone, which the orchestrator does not take.
 """
 
 from typing import Annotated, Any
@@ -21,6 +24,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
+from helios.models.images import DeliveredImages
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.sandbox import SandboxKind
@@ -151,6 +155,8 @@ class ChunkAnswer(_Tolerant):
     """Running time of the command."""
     artifact: Artifact | None = None
     """The output in storage."""
+    images: DeliveredImages | None = None
+    """The images in storage, of a chunk that writes images. Those of a command that failed are there as well."""
     log: Artifact | None = None
     """All that the command printed: a JSON object for each line. Empty where the tails are all there is."""
     timings: WorkerTimings | None = None
@@ -183,6 +189,7 @@ class ChunkAnswer(_Tolerant):
             stderr=self.stderr,
             duration_ms=self.duration_ms,
             artifact=self.artifact,
+            images=self.images,
             timings=self.timings,
             verified=self.verified,
             pictures=self.pictures,

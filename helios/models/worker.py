@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
+from helios.models.images import DeliveredImages
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.spec import MAX_SECONDS
@@ -94,6 +95,8 @@ class WorkerResult(WireModel):
     """From the command's start to its end."""
     artifact: Artifact | None = None
     """The output, where the worker put it into storage."""
+    images: DeliveredImages | None = None
+    """Its images, where it wrote images and put them into storage."""
     timings: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
     verified: KnownLevel = None

@@ -44,10 +44,12 @@ class PeerDelivery:
         """Wait for the node to be told."""
         await self._called_off.wait()
 
-    async def keep(self, path: Path, name: str, *, expected: str | None = None) -> Artifact:
+    async def keep(self, path: Path, name: str, *, expected: str | None = None, at_once: bool = False) -> Artifact:
         """Hold a small file back for the answer; send a large one now."""
         # Not in a folder of the execution's own: that would be one more to be made for each chunk.
         key, size = self._storage.key_of(join_url(self._url, f"{self._execution}-{name}")), path.stat().st_size
+        if at_once:
+            return await self._storage.upload(path, key, expected=expected)
         if size + sum(len(data) for data, _ in self._small.values()) > PIECE_BYTES:
             self._sent.append(key)
             return await self._storage.upload(path, key, expected=expected)

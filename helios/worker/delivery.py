@@ -21,13 +21,16 @@ from helios.storage.urls import is_storage_url, join_url, split_url
 class Keep(Protocol):
     """Puts a file where the orchestrator finds it."""
 
-    def __call__(self, path: Path, name: str, *, expected: str | None = None) -> Coroutine[Any, Any, Artifact]:
+    def __call__(
+        self, path: Path, name: str, *, expected: str | None = None, at_once: bool = False
+    ) -> Coroutine[Any, Any, Artifact]:
         """Keep a file.
 
         Args:
             path: The file.
             name: Its name there.
             expected: Its SHA-256, in hexadecimal; None for whatever it has.
+            at_once: It is to be there also if this worker dies before it answers.
 
         Raises:
             OutputError: It has another digest; nothing was kept.
@@ -53,7 +56,7 @@ class Delivery(Protocol):
         """Return when the orchestrator calls the attempt off."""
         ...
 
-    async def keep(self, path: Path, name: str, *, expected: str | None = None) -> Artifact:
+    async def keep(self, path: Path, name: str, *, expected: str | None = None, at_once: bool = False) -> Artifact:
         """Hand over a file; see `Keep`."""
         ...
 
@@ -85,7 +88,7 @@ def keep_in(folder: str) -> Keep:
     """Keep files in a folder in storage."""
     storage = storage_root(folder)
 
-    async def keep(path: Path, name: str, *, expected: str | None = None) -> Artifact:
+    async def keep(path: Path, name: str, *, expected: str | None = None, at_once: bool = False) -> Artifact:
         return await storage.upload(path, storage.key_of(join_url(folder, name)), expected=expected)
 
     return keep
@@ -128,7 +131,7 @@ class StoredDelivery:
                 if await self._record.is_cancelled():
                     return
 
-    async def keep(self, path: Path, name: str, *, expected: str | None = None) -> Artifact:
+    async def keep(self, path: Path, name: str, *, expected: str | None = None, at_once: bool = False) -> Artifact:
         """Put a file into the execution's folder."""
         return await self._keep(path, name, expected=expected)
 
@@ -141,7 +144,7 @@ class StoredDelivery:
             await self._storage.delete(self._record.key(STARTED))
             return answer
         counts = await self._record.finish(answer)
-        if answer.artifact is not None and counts.artifact != answer.artifact:
+        if (answer.artifact, answer.images) not in [(None, None), (counts.artifact, counts.images)]:
             await self._storage.delete_folder(self._record.key(self._execution))
         return counts
 

@@ -4,19 +4,18 @@ import asyncio
 import hashlib
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from pydantic import ValidationError
 
 from helios.bounded_json import read_json
-from helios.errors import CommandTimeoutError, HeliosError, OutputError, RequestError, WorkerUnavailableError
+from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.job.assets import AssetBundle, list_digest
 from helios.job.source import describe, parse_job_spec
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.models.sandbox import stricter
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
-from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+from helios.models.verification import DEFAULT_LEVEL
 from helios.models.worker import WorkerResult
 from helios.processes.environment import clean_environment
 from helios.processes.sandbox import sandbox_of
@@ -25,14 +24,14 @@ from helios.worker.clock import Clock
 from helios.worker.command_log import CommandLog
 from helios.worker.delivery import Keep
 from helios.worker.job_document import fetch_document, job_document
+from helios.worker.outputs import BoundsOf, Output, beside, output_of
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 
-if TYPE_CHECKING:
-    from helios.media.verify import VerifiedOutput
-
 BITS_PER_PIXEL = 1
 """Disk space of an output: about ten times as much as H.264 takes at good quality."""
+IMAGE_BITS_PER_PIXEL = 24
+"""Likewise, of images: eight bits for each color, hardly compressed."""
 BASE_BYTES = 32 * 1024 * 1024
 """Free disk for all that is not output: the log, the command's temporary files."""
 SHORTEST_SECONDS = 1.0
@@ -72,20 +71,24 @@ class Rendering:
             chunk, spec = await self._clock.timed("fetch_ms", self._prepare(space))
             level = self._request.verify or spec.verify or DEFAULT_LEVEL
             log = CommandLog(space.log, limit=self._settings.log_bytes)
-            ended, error, verified = None, None, None
+            output, bounds = output_of(chunk, spec.metadata, space.files, level=level), self._bounds_for(spec.metadata)
+            output.clear()
+            ended, error = None, None
             try:
-                ended = await self._clock.timed("render_ms", self._command(chunk, space, log))
+                async with beside(output.keep_finished(keep, bounds)):
+                    ended = await self._clock.timed("render_ms", self._command(chunk, output, space, log))
                 await self._check_machine(ended)
                 if ended.exit_code == 0:
-                    verifying = self._verify(chunk, spec.metadata, space, level=level)
-                    verified = await self._clock.timed("verify_ms", verifying)
+                    await self._clock.timed("verify_ms", output.verify(bounds))
             except HeliosError as exc:
                 if not exc.failure.command_ran:
                     raise
                 error = exc
             finally:
                 log.close()
-            return await self._publish(chunk, keep, space, log=log, ended=ended, error=error, verified=verified)
+            handing = output.hand_over(keep, bounds, has_folder=self._request.attempt_url is not None)
+            delivered = await self._clock.timed("upload_ms", handing)
+            return await self._publish(keep, space, log=log, ended=ended, error=error, delivered=delivered)
 
     async def _check_machine(self, ended: WorkerResult) -> None:
         """Tell a command that was ended with its machine from one that failed.
@@ -107,11 +110,6 @@ class Rendering:
         if index >= len(spec.chunks):
             raise RequestError(f"{path} has {len(spec.chunks)} chunks; there is none at position {index}")
         chunk = spec.chunks[index]
-        if chunk.images is not None:
-            raise RequestError(
-                f"{chunk.output_file} names images, which this worker can't return; render them on a machine of your "
-                "own (helios-job run, --adapter local), or have the chunk write a video"
-            )
         needed = self._chunk_bytes(chunk, spec.metadata)
         if spec.assets_url is None:
             self._check_disk(needed)
@@ -126,9 +124,6 @@ class Rendering:
             check_tree(folder.keys, chunk.output_file)
             self._check_disk(needed + folder.bytes)
             await folder.fetch(space.files)
-        output = space.files / chunk.output_file
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.unlink(missing_ok=True)  # an input file of its name would be taken for the output of an idle command
         return chunk, spec
 
     async def _bundle(self, url: str) -> AssetBundle:
@@ -166,9 +161,10 @@ class Rendering:
     def _chunk_bytes(self, chunk: RenderJobChunk, metadata: JobMetadata) -> int:
         if self._settings.chunk_bytes is not None:
             return self._settings.chunk_bytes
-        return BASE_BYTES + metadata.width * metadata.height * chunk.frame_count * BITS_PER_PIXEL // 8
+        bits = BITS_PER_PIXEL if chunk.images is None else IMAGE_BITS_PER_PIXEL
+        return BASE_BYTES + metadata.width * metadata.height * chunk.frame_count * bits // 8
 
-    async def _command(self, chunk: RenderJobChunk, space: Workspace, log: CommandLog) -> WorkerResult:
+    async def _command(self, chunk: RenderJobChunk, output: Output, space: Workspace, log: CommandLog) -> WorkerResult:
         from helios.processes.command import run_command
         from helios.processes.reader import prepare_readers
 
@@ -192,7 +188,7 @@ class Rendering:
                 user=self._settings.user,
                 timeout_seconds=own if is_own else timeout,
                 stall_seconds=self._request.stall_seconds,
-                output_file=space.files / chunk.output_file,
+                output_file=output.watched,
                 grace_seconds=self._settings.grace_seconds,
                 on_output=log,
             )
@@ -224,48 +220,31 @@ class Rendering:
         own = {**user, **space.environment}
         return {**clean_environment(self._settings.command_env, own=own), **self._request.env}
 
-    async def _verify(
-        self, chunk: RenderJobChunk, metadata: JobMetadata, space: Workspace, *, level: VerifyLevel
-    ) -> "VerifiedOutput":
-        from helios.media.bounds import reading_bounds
-        from helios.media.verify import verify_output  # FFmpeg's libraries: not before there is something to read
-        from helios.processes.reader import run_apart
+    def _bounds_for(self, metadata: JobMetadata) -> BoundsOf:
+        from helios.media.bounds import Bounds, reading_bounds
 
-        output = space.files / chunk.output_file
-        if not output.resolve().is_relative_to(space.files.resolve()):
-            raise OutputError(f"{chunk.output_file} is a link that leaves the workspace")
-        bounds = reading_bounds(frames=chunk.frame_count, width=metadata.width, height=metadata.height)
-        if (left := self._clock.left()) is not None:  # to answer before the platform ends this worker
-            seconds = min(bounds.seconds, max(left - self._settings.reserve_seconds / 2, SHORTEST_SECONDS))
-            bounds = replace(bounds, seconds=seconds)
-        return await run_apart(
-            verify_output,
-            output,
-            bounds=bounds,
-            frames=chunk.frame_count,
-            fps=metadata.fps,
-            width=metadata.width,
-            height=metadata.height,
-            level=level,
-        )
+        def bounds(frames: int) -> Bounds:
+            found = reading_bounds(frames=frames, width=metadata.width, height=metadata.height)
+            if (left := self._clock.left()) is None:
+                return found
+            # To answer before the platform ends this worker.
+            most = max(left - self._settings.reserve_seconds / 2, SHORTEST_SECONDS)
+            return replace(found, seconds=min(found.seconds, most))
+
+        return bounds
 
     async def _publish(
         self,
-        chunk: RenderJobChunk,
         keep: Keep,
         space: Workspace,
         *,
         log: CommandLog,
         ended: WorkerResult | None,
         error: HeliosError | None,
-        verified: "VerifiedOutput | None",
+        delivered: dict[str, Any],
     ) -> ChunkAnswer:
-        """Hand over output and log; return the answer."""
-        artifact = logged = None
-        if verified is not None:
-            name = f"output{Path(chunk.output_file).suffix}" if self._request.attempt_url else chunk.output_file
-            kept = keep(space.files / chunk.output_file, name, expected=verified.sha256)
-            artifact = await self._clock.timed("upload_ms", kept)
+        """Hand over the log; return the answer, with what was handed over of the output."""
+        logged = None
         if log.has_lines and self._request.attempt_url:
             logged = await self._clock.timed("upload_ms", keep(space.log, space.log.name))
         if error is not None:
@@ -277,12 +256,9 @@ class Rendering:
             stdout=ended.stdout,
             stderr=ended.stderr,
             duration_ms=ended.duration_ms,
-            artifact=artifact,
             log=logged,
             timings=self._clock.timings,
-            frames=verified.frames if verified else None,
-            verified=verified.level if verified else None,
-            pictures=verified.pictures if verified else None,
+            **delivered,
         )
 
 

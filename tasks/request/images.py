@@ -17,23 +17,16 @@ def video_order(spec: JobSpec, output: str) -> VideoOrder:
     return VideoOrder(spec.encode or ImageEncoding(), spec.metadata.fps, webm=output.lower().endswith(".webm"))
 
 
-def check_images(request: RenderRequest, spec: JobSpec, *, shares_disk: bool) -> None:
+def check_images(request: RenderRequest, spec: JobSpec) -> None:
     """Refuse a request for images that can't be met.
 
     Args:
         request: The request.
         spec: Its document, whose chunks write images.
-        shares_disk: Whether the workers see the files of this machine.
 
     Raises:
         RequestError: Says what can't be had, and what to do.
     """
-    if not shares_disk:
-        raise RequestError(
-            f"Images ({spec.chunks[0].output_file}) can't be rendered yet by workers that do not share this machine's "
-            "disk: they return one file for a chunk. Render them here (--adapter local), or have each chunk write a "
-            "video without loss, such as FFV1 in .mkv"
-        )
     output = None if not request.is_joined else request.output_file or spec.output_file
     if output is not None:
         metadata = spec.metadata

@@ -154,7 +154,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
             "verify what they render; correct the plan, or leave it out (--last-chunk)"
         )
     if spec.is_images:
-        check_images(request, spec, shares_disk=shares_disk(adapter))
+        check_images(request, spec)
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance

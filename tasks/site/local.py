@@ -9,6 +9,7 @@ from helios.adapter import WorkerAdapter
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
 from helios.models.image_pattern import ImagePattern
+from helios.models.images import DeliveredImages
 from helios.models.range_command import words_for
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
@@ -85,6 +86,11 @@ class LocalSite:
     async def collect(self, ended: WorkerResult, place: Path) -> VerifyLevel:
         """Do nothing: the command wrote the output here, and nothing has decoded it."""
         return VerifyLevel.CONTAINER
+
+    async def fetch_images(
+        self, left_at: str, folder: Path, images: ImagePattern, *, delivered: DeliveredImages | None = None
+    ) -> None:
+        """Do nothing: images that an earlier run has left elsewhere can't be had from here."""
 
     async def close(self) -> None:
         """Do nothing: nothing was opened."""

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from helios.adapter import WorkerAdapter
+from helios.models.image_pattern import ImagePattern
+from helios.models.images import DeliveredImages
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
@@ -57,6 +59,8 @@ class Order:
     place: Path
     """The file in which the output arrives on this machine: the attempt's private file, or the output itself. Of images
     the folder: the attempt's private one, or that of the sequence."""
+    left_at: str | None = None
+    """Where a worker puts images that does not share this machine's disk: for `fetch_images`."""
 
 
 class Site(Protocol):
@@ -115,6 +119,23 @@ class Site(Protocol):
         Raises:
             OutputError: The worker left no output.
             WorkerUnavailableError: The output is gone, or arrived damaged.
+        """
+        ...
+
+    async def fetch_images(
+        self, left_at: str, folder: Path, images: ImagePattern, *, delivered: DeliveredImages | None = None
+    ) -> None:
+        """Bring the images of an attempt to a folder on this machine.
+
+        Args:
+            left_at: As in the order.
+            folder: Where they are to lie, under their own names.
+            images: Their names.
+            delivered: Those that the worker has named, whose digests are compared. None for whatever is there of an
+                attempt that failed, or that was not waited for.
+
+        Raises:
+            WorkerUnavailableError: One is gone, or arrived damaged.
         """
         ...
 

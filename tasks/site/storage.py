@@ -7,24 +7,31 @@ import json
 import posixpath
 import shlex
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from adapters import create_adapter
 from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, TellingAdapter, WorkerAdapter
+from helios.bounded import map_bounded
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, list_name, select_assets, upload_assets
-from helios.job.attempts import RESULT, STARTED, AttemptRecord
+from helios.job.attempts import RESULT, STARTED, AttemptRecord, attempt_url, image_frame
 from helios.job.directory import JobDirectory
 from helios.job.source import check_assets_url
+from helios.models.image_pattern import ImagePattern
+from helios.models.images import DeliveredImages
+from helios.models.range_command import words_for
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import VerifyLevel
-from helios.models.worker import WorkerJob, WorkerResult
+from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
 from tasks.site.requirements import tell_unheeded
 from tasks.site.site import Attempt, Order, Tell
 
+FETCHES = 8
+"""Images that are fetched at a time."""
 REMOTE_CONCURRENCY = 10
 """Chunks at a time on workers elsewhere: the smallest quota of a new account at Amazon's."""
 
@@ -60,7 +67,7 @@ class StorageSite:
         if adapter.assets is not None or spec.assets_url is None:
             self._assets = select_assets(directory.path, patterns=adapter.assets, outputs=written)
         self._folder = ""
-        self._has_document: set[int] = set()
+        self._has_document: set[str] = set()
 
     @property
     def concurrency(self) -> int:
@@ -103,13 +110,14 @@ class StorageSite:
 
     async def order(self, attempt: Attempt) -> Order:
         """Write the chunk's own job document before its first attempt, and name it."""
-        words = attempt.chunk.argv
+        chunk = self._part(attempt)
+        words, url = chunk.argv, await self._document(chunk, is_part=chunk is not attempt.chunk)
         job = WorkerJob(
             command=words[0],
             args=words[1:],
             timeout_seconds=attempt.timeout_seconds,
             stall_seconds=attempt.stall_seconds,
-            job_url=await self._document(attempt.chunk),
+            job_url=url,
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,
             verify=attempt.level,
@@ -117,7 +125,8 @@ class StorageSite:
             requires=self._spec.required_by(attempt.chunk),
             job_name=self._name,
         )
-        return Order(job, attempt.private)
+        left_at = None if chunk.images is None else self._storage.key_of(attempt_url(url, attempt.number))
+        return Order(job, attempt.private, left_at)
 
     def check_repeatable(self, chunk: RenderJobChunk) -> None:
         """Do nothing: every attempt has a workspace of its own."""
@@ -141,6 +150,32 @@ class StorageSite:
             raise WorkerUnavailableError(f"The output {artifact.url} is not in storage any more") from None
         return ended.verified or VerifyLevel.CONTAINER
 
+    async def fetch_images(
+        self, left_at: str, folder: Path, images: ImagePattern, *, delivered: DeliveredImages | None = None
+    ) -> None:
+        """Fetch each; see `tasks.site.site.Site`."""
+        if delivered is not None and delivered.known:
+            await map_bounded(partial(self._fetch_image, folder, images, delivered), list(delivered.known),
+                              limit=FETCHES)  # fmt: skip
+            return
+        # Of two executions of an attempt, the image that was put there last.
+        entries = sorted([entry async for entry in self._storage.entries(left_at)], key=lambda entry: entry.modified)
+        found = {frame: entry for entry in entries if (frame := image_frame(entry.key)) is not None}
+
+        async def fetch(frame: int) -> None:
+            await self._storage.download(found[frame].key, folder / images.name(frame), most=found[frame].bytes)
+
+        await map_bounded(fetch, list(found), limit=FETCHES)
+
+    async def _fetch_image(self, folder: Path, images: ImagePattern, delivered: DeliveredImages, frame: int) -> None:
+        (size, sha256), url = delivered.known[frame], f"{delivered.prefix}{frame}{delivered.suffix}"
+        fetch = self._storage.download if self._keep else self._storage.take
+        try:
+            await fetch(self._storage.key_of(url), folder / images.name(frame),
+                        expected=Artifact(url=url, bytes=size, sha256=sha256))  # fmt: skip
+        except FileNotFoundError:
+            raise WorkerUnavailableError(f"The image {url} is not in storage any more") from None
+
     async def close(self) -> None:
         """Close the adapter's connections."""
         if isinstance(self._adapter, ConnectedAdapter):
@@ -161,7 +196,9 @@ class StorageSite:
         unfinished = [attempt for attempt in attempts if f"{attempt}/{RESULT}" not in keys]
         for attempt in unfinished:
             await AttemptRecord(self._storage, self._storage.url_of(attempt)).cancel()
-        for key in earlier:
+        # Without its document, a worker that is called off removes what it has put into storage: images are wanted.
+        kept = {f"{key.rpartition('/attempt-')[0]}/job.json" for key in earlier if image_frame(key) is not None}
+        for key in earlier - kept:
             if key.endswith("/job.json"):
                 await self._storage.delete(key)
         return len(unfinished)
@@ -174,16 +211,26 @@ class StorageSite:
         output = posixpath.normpath(posixpath.join(self._base, chunk.output_file))
         return {"command": shlex.join(words), "output_file": output}
 
-    async def _document(self, chunk: RenderJobChunk) -> str:
-        """The URL of a chunk's own job document."""
-        key = f"{self._folder}/chunk-{chunk.id}/job.json"
-        if chunk.id not in self._has_document:
+    def _part(self, attempt: Attempt) -> RenderJobChunk:
+        """The chunk, or the part of its images that is wanted, as a chunk with the command for it."""
+        chunk = attempt.chunk
+        if attempt.part is None or self._spec.range_command is None:
+            return chunk
+        start, count = attempt.part
+        words = words_for(chunk.output_file, self._spec.range_command, start=start, count=count)
+        return chunk.model_copy(update={"start_frame": start, "frame_count": count, "command": shlex.join(words)})
+
+    async def _document(self, chunk: RenderJobChunk, *, is_part: bool) -> str:
+        """The URL of a chunk's own job document, or of that of a part."""
+        part = f"/part-{chunk.start_frame}-{chunk.frame_count}" if is_part else ""
+        key = f"{self._folder}/chunk-{chunk.id}{part}/job.json"
+        if key not in self._has_document:
             metadata = self._spec.metadata.model_copy(update={"total_frames": chunk.frame_count})
             # A worker of an earlier version would refuse these fields.
             own = chunk.model_copy(update={"inputs": None, "requires": None, **self._place(chunk)})
             spec = JobSpec(id=self._spec.id, metadata=metadata, chunks=(own,), assets_url=self._assets_url)
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
-            self._has_document.add(chunk.id)
+            self._has_document.add(key)
         return self._storage.url_of(key)
 
 

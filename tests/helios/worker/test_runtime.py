@@ -26,7 +26,6 @@ from helios.worker.runtime import WorkerRuntime, read_request
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 from testbed.http_server import Answer, answering
-from testbed.images import image_job
 from testbed.jobs import make_job
 from testbed.video import Clip, read_numbers, write_clip
 from tests.command import until
@@ -133,15 +132,6 @@ async def test_the_level_of_the_request_wins_over_that_of_the_document(
     again = await runtime.run(request_for(store_job(storage, make_job((10,)))))
     assert again.timings is not None
     assert again.timings.boot_ms == 0, "it is warm"
-
-
-async def test_images_are_refused(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:
-    """A worker elsewhere returns one file for a chunk: images are refused as a wrong request, before anything runs."""
-    answer = await runtime.run(request_for(store_job(storage, image_job([3]))))
-    assert answer.error is not None
-    assert answer.error.kind is Failure.REQUEST
-    assert "names images, which this worker can't return" in answer.error.message
-    assert workspaces(settings) == []
 
 
 async def test_a_command_that_fails(runtime: WorkerRuntime, settings: WorkerSettings, storage: Storage) -> None:

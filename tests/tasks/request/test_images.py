@@ -20,11 +20,6 @@ from testbed.images import image_job
         ({"width": 63}, {"output_file": "video.mp4"}, "can't be encoded as yuv420p"),
         ({"encode": {"codec": "prores", "crf": "3"}}, {"output_file": "video.mov"}, "prores has no crf"),
         ({"encode": {"pixFmt": "rgb99"}}, {"output_file": "video.mp4"}, "x264 does not take rgb99 (encode.pixFmt)"),
-        (
-            {},
-            {"adapter": {"type": "cloud-run", "storage": "file:///tmp", "service_url": "https://x.run.app"}},
-            "share this machine",
-        ),
     ],
 )
 def test_what_images_can_not_have(
