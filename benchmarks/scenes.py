@@ -1,10 +1,12 @@
-"""Compare ways to find scenes on ten clips whose cuts are known: `python -m benchmarks.scenes`.
+"""Compare ways to find scenes on ten clips whose cuts are known: `python -m benchmarks.scenes [FIRST_SEED]`.
 
-FFmpeg's scdet is what an encode uses. PySceneDetect is measured where it is installed (`pip install scenedetect
-opencv-python-headless`), and is no dependency of this project.
+An encode compares each change that FFmpeg's scdet measures with those around it. Beside it stands scdet with its own
+threshold; other seeds make other clips than those by which the rule was chosen. PySceneDetect is measured where it is
+installed (`pip install scenedetect opencv-python-headless`), and is no dependency of this project.
 """
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from helios.encode.filters import FilterChain
 from helios.encode.scenes import SceneFinder
 
 Picture = NDArray[np.float64]
@@ -109,14 +112,14 @@ KINDS: dict[str, Callable[[int, int, int], Picture]] = {
 }
 
 
-def write(path: Path, kind: Callable[[int, int, int], Picture]) -> list[int]:
+def write(path: Path, kind: Callable[[int, int, int], Picture], *, first_seed: int = 11) -> list[int]:
     """Write a clip; return the first frames of its scenes, but for the first."""
     with av.open(str(path), "w") as output:
         video = output.add_stream("libx264", rate=RATE, options={"crf": "18", "preset": "veryfast"})
         assert isinstance(video, VideoStream)
         (video.width, video.height), video.pix_fmt = SIZE, "yuv420p"
         cuts, number = [], 0
-        for seed, length in enumerate(SCENE_FRAMES, start=11):
+        for seed, length in enumerate(SCENE_FRAMES, start=first_seed):
             cuts.append(number)
             for frame in range(length):
                 pixels = np.clip(kind(seed, frame, length), 0, 255).astype(np.uint8)
@@ -138,6 +141,18 @@ def by_scdet(path: Path) -> list[int]:
     return finder.cuts
 
 
+def by_threshold(path: Path) -> list[int]:
+    """What scdet finds by its own threshold."""
+    found: list[bool] = []
+    with av.open(str(path)) as video:
+        video.streams.video[0].thread_type = "AUTO"
+        filters = None
+        for frame in video.decode(video=0):
+            filters = filters or FilterChain([("scdet", "t=10")], like=frame, time_base=Fraction(1, 1000))
+            found += [float(one.metadata["lavfi.scd.score"]) >= 10 for one in filters.feed(frame)]
+    return [number for number, is_cut in enumerate(found) if number and is_cut]
+
+
 def by_pyscenedetect(name: str) -> Callable[[Path], list[int]]:
     """What one of PySceneDetect's detectors finds, with its defaults."""
 
@@ -152,7 +167,8 @@ def by_pyscenedetect(name: str) -> Callable[[Path], list[int]]:
 
 def methods() -> Iterator[tuple[str, Callable[[Path], list[int]]]]:
     """The ways that can be measured here."""
-    yield "scdet", by_scdet
+    yield "scdet, beside its neighbours", by_scdet
+    yield "scdet, its threshold", by_threshold
     if find_spec("scenedetect"):
         for name in ("ContentDetector", "AdaptiveDetector", "HistogramDetector"):
             yield name, by_pyscenedetect(name)
@@ -166,9 +182,10 @@ def score(found: list[int], wanted: list[int]) -> tuple[int, int]:
 
 def main() -> None:
     """Write the clips, and print for each way and clip the cuts missed, the cuts that are none, and seconds."""
+    first_seed = int(sys.argv[1]) if len(sys.argv) > 1 else 11
     with tempfile.TemporaryDirectory() as folder:
         clips = {name: Path(folder, f"{name}.mp4") for name in KINDS}
-        cuts = {name: write(clips[name], kind) for name, kind in KINDS.items()}
+        cuts = {name: write(clips[name], kind, first_seed=first_seed) for name, kind in KINDS.items()}
         for method, find in methods():
             total, spent = [0, 0], 0.0
             for name, path in clips.items():

@@ -19,7 +19,7 @@ from helios.encode.rates import constant_rate, nominal_rate
 from helios.encode.scenes import SceneFinder
 from helios.errors import RequestError
 
-VERSION = 1
+VERSION = 2
 """Of what is kept; a file of another version is not read."""
 PACKETS_ARE_NOT_FRAMES = frozenset({"vp8", "vp9"})
 """Codecs that have packets without a picture of their own, so that packets can't be counted for pictures."""

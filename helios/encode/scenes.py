@@ -1,36 +1,52 @@
-"""Find the pictures at which a new scene begins, by FFmpeg's filter scdet on small pictures.
+"""Find the pictures at which a new scene begins, by what FFmpeg's filter scdet measures on small pictures.
 
-docs/decisions/scenes-by-scdet.md has the measurement against PySceneDetect.
+docs/decisions/scenes-by-scdet.md has the measurement against PySceneDetect, and against scdet's own threshold.
 """
 
+from array import array
 from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
 from helios.encode.filters import FilterChain
 
-THRESHOLD = 10.0
-"""Scores above it are cuts: FFmpeg's default, on its scale from 0 to 100."""
+NEIGHBOURS = 6
+"""Pictures on each side whose change a cut is compared with: a moving camera, grain and flashes change them as well."""
+TIMES = 2.0
+"""So many times as large as the largest of theirs is the change at a cut."""
+LEAST = 1.0
+"""The smallest change at a cut, on scdet's scale from 0 to 100: a dark scene's is about 2, a still picture's noise
+about 0.1."""
 WIDTH = 320
 """Pixels of the pictures that are compared: larger ones take more time and find no more."""
-SCORE = "lavfi.scd.score"
+CHANGE = "lavfi.scd.mafd"
+"""What scdet says of a picture: the mean absolute difference to the one before."""
 
 
 class SceneFinder:
     """Takes a video's pictures in their order, all of one kind, and tells where scenes begin."""
 
     def __init__(self) -> None:
-        self.cuts: list[int] = []
-        """Numbers of the first pictures of scenes, but for the first one."""
+        self._changes = array("f")
         self._filters: FilterChain | None = None
-        self._number = 0
 
     def take(self, frame: VideoFrame) -> None:
         """Compare the next picture with the one before."""
         if self._filters is None:
-            chain = [("scale", f"w='min({WIDTH},iw)':h=-2:flags=bilinear"), ("scdet", f"t={THRESHOLD}")]
+            chain = [("scale", f"w='min({WIDTH},iw)':h=-2:flags=bilinear"), ("scdet", "")]
             self._filters = FilterChain(chain, like=frame, time_base=frame.time_base or Fraction(1, 1000))
         for found in self._filters.feed(frame):
-            if self._number and float(found.metadata.get(SCORE, 0)) >= THRESHOLD:
-                self.cuts.append(self._number)
-            self._number += 1
+            self._changes.append(float(found.metadata.get(CHANGE, 0)))
+
+    @property
+    def cuts(self) -> list[int]:
+        """Numbers of the first pictures of scenes, but for the first one."""
+        return [number for number in range(1, len(self._changes)) if self._is_cut(number)]
+
+    def _is_cut(self, number: int) -> bool:
+        change = self._changes[number]
+        if change < LEAST:
+            return False
+        before = self._changes[max(number - NEIGHBOURS, 1) : number]
+        after = self._changes[number + 1 : number + 1 + NEIGHBOURS]
+        return change >= TIMES * max([*before, *after], default=0.0)
