@@ -96,7 +96,9 @@ class Selection:
     """What is left out, a line for each reason."""
 
 
-def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path]) -> Selection:
+def select_assets(
+    directory: Path, *, patterns: Sequence[str] | None, outputs: Iterable[Path], source: str | None = None
+) -> Selection:
     """Find the files of a job that are uploaded; see `helios.job.selection` for which these are.
 
     Args:
@@ -104,6 +106,8 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
         patterns: Glob patterns relative to it; `**` spans folders. None for every file but outputs and
             those whose names, or whose folders' names, begin with a dot.
         outputs: What the job writes: never an input.
+        source: A file that is uploaded also where no pattern names it, whatever its size, and where it is a link that
+            leads out of the folder: the name of the video that the job encodes.
 
     Raises:
         RequestError: A pattern finds nothing or leaves the folder, a link leads out of it, or there is too much.
@@ -113,6 +117,8 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
     written = frozenset(map(str, outputs))
     for name in select_files(directory, patterns=patterns, written=written, field="assets", seen=seen):
         path = directory / name
+        if name == source:
+            continue
         if not path.resolve().is_relative_to(directory):
             raise _leads_out(directory, name, str(path.resolve()))
         _check_name(path, name)
@@ -122,7 +128,11 @@ def select_assets(directory: Path, *, patterns: Sequence[str] | None, outputs: I
         if len(files) > MAX_FILES or size > MAX_BYTES:
             raise _too_much(directory)
     for name, place in seen.outside.items():
-        raise _leads_out(directory, name, place)
+        if name != source:
+            raise _leads_out(directory, name, place)
+    if source is not None:
+        files.append(directory / source)
+        filled.update(folder.as_posix() for folder in PurePosixPath(source).parents)
     empty = sorted(seen.folders - filled - {"."})
     empty = [name for name in empty if not _has_one_below(name, empty)]
     if len(files) + len(empty) > MAX_FILES:

@@ -27,6 +27,7 @@ from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
+from tasks.site.encode_source import source_name
 from tasks.site.requirements import tell_unheeded
 from tasks.site.site import Attempt, Order, Tell
 
@@ -65,7 +66,9 @@ class StorageSite:
         self._assets_url = spec.assets_url
         self._assets = Selection([], [], [])
         if adapter.assets is not None or spec.assets_url is None:
-            self._assets = select_assets(directory.path, patterns=adapter.assets, outputs=written)
+            self._assets = select_assets(
+                directory.path, patterns=adapter.assets, outputs=written, source=source_name(spec, directory)
+            )
         self._folder = ""
         self._has_document: set[str] = set()
 

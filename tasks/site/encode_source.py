@@ -1,0 +1,38 @@
+"""The video that a job's chunks are encoded from, for workers elsewhere."""
+
+import posixpath
+
+import av
+
+from helios.errors import RequestError
+from helios.job.directory import JobDirectory
+from helios.media.chunk_file import moving_pictures
+from helios.media.opening import open_media
+from helios.models.spec import JobSpec
+
+
+def source_name(spec: JobSpec, directory: JobDirectory) -> str | None:
+    """The source's name in the job directory; None where the document names none.
+
+    `helios-job encode` puts a link to it there. A link out of the directory could lead to anything of this user's, in a
+    directory that a stranger packed; so it has to be a video.
+
+    Raises:
+        RequestError: It is a link out of the job directory to something else.
+    """
+    if spec.source is None:
+        return None
+    name = posixpath.normpath(spec.source.file)
+    path = directory.path / name
+    if not path.resolve().is_relative_to(directory.path):
+        try:
+            with open_media(path) as file:
+                has_pictures = bool(moving_pictures(file))
+        except (av.FFmpegError, OSError):
+            has_pictures = False
+        if not has_pictures:
+            raise RequestError(
+                f"The source {path} is a link that leads out of the job directory, to {path.resolve()}, which is no "
+                "video; expected the video that the chunks are encoded from"
+            )
+    return name

@@ -1,0 +1,33 @@
+"""`helios-job encode` on workers that don't share this machine's disk."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testbed.cloud.own_farm import OwnFarm, own_farm
+from testbed.encodes import Film, decoded, write_film
+from tests.command import here
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
+    with own_farm(tmp_path_factory.mktemp("farm"), nodes=1) as farm:
+        yield farm
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_by_a_node_of_a_farm(farm: OwnFarm, tmp_path: Path) -> None:
+    """A source outside the job directory is encoded by a node with another folder, frame by frame as it was."""
+    source = write_film(tmp_path / "film.mkv", Film(frames=60, sound=("aac",)))
+    config = json.dumps({name: value for name, value in farm.config.items() if name != "type"})
+    done = here(
+        "encode", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", "--shortest", "0.5", "--json",
+        "--adapter", "farm", "--adapter-config", config,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert len(report["chunks"]) > 1
+    assert all(chunk["renderedBy"].startswith("node-0 ") for chunk in report["chunks"])
+    assert [picture for _, picture in decoded(tmp_path / "out.mkv")] == [picture for _, picture in decoded(source)]
