@@ -4,7 +4,7 @@ from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -23,6 +23,7 @@ from helios.encode.pictures import PictureReader
 from helios.encode.priority import same_priority
 from helios.encode.recipe import Recipe
 from helios.encode.sampling import Sampling
+from helios.encode.settings_check import check_options, settings_checked
 from helios.encode.words import Words
 from helios.errors import OutputError, RequestError
 from helios.media.stream_facts import StreamFacts
@@ -54,7 +55,9 @@ class Range:
     chunk's first frame."""
 
 
-def encode_chunk(source: Path, output: Path, *, part: Range, recipe: Recipe, on_frame: Progress | None = None) -> None:
+def encode_chunk(
+    source: Path, output: Path, *, part: Range, recipe: Recipe, on_frame: Progress | None = None, is_trial: bool = False
+) -> None:
     """Encode a range of pictures.
 
     Args:
@@ -63,6 +66,7 @@ def encode_chunk(source: Path, output: Path, *, part: Range, recipe: Recipe, on_
         part: Which pictures.
         recipe: How.
         on_frame: Called with the number of frames that the encoder was given.
+        is_trial: Whether settings that the encoder would pass over are refused: for this, FFmpeg's log is read.
 
     Raises:
         RequestError: The source, or the settings, can't be used.
@@ -77,6 +81,7 @@ def encode_chunk(source: Path, output: Path, *, part: Range, recipe: Recipe, on_
         filters = _Filtered(recipe, like=like, stream=reader.stream, tick=tick)
         frames = _ranged(filters.of(_alike(chain([like], pictures), like, source)), part, tick=tick)
         encoder = _Encoder(output, part=part, recipe=recipe, filters=filters, source=reader.stream, like=like)
+        encoder.is_trial = is_trial
         opened.callback(encoder.close)
         count, last = 0, part.first
         for picture in islice(frames, part.frames):
@@ -176,6 +181,8 @@ class _Encoder:
         self._words = Words.of(source, hdr=self._hdr, has_fields=self._has_fields, aspect=filters.aspect)
         self._file: OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self.is_trial = False
+        """Whether the encoder's own settings are checked."""
 
     def encode(self, frame: VideoFrame, *, at: int) -> None:
         """Encode a picture as the frame of this number."""
@@ -215,12 +222,14 @@ class _Encoder:
         context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
         context.colorspace = frame.colorspace if frame.colorspace not in UNSAID else source.colorspace
         try:
-            self._file.start_encoding()
+            with settings_checked(self._recipe) if self.is_trial else nullcontext():
+                self._file.start_encoding()
         except (av.FFmpegError, ValueError, OSError) as exc:
             raise RequestError(
                 f"{self._recipe.codec} refuses these pictures ({frame.width}×{frame.height} {self._filters.format}) or "
                 f"settings ({options}): {getattr(exc, 'strerror', None) or exc}"
             ) from None
+        check_options(self._recipe, given=options, left=context.options)
         self._stream = stream
         return stream
 

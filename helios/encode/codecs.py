@@ -59,7 +59,7 @@ class EncodeCodec:
 _ALL = (
     EncodeCodec(
         "x264", "libx264", ".mp4", crf="crf", preset="preset", params="x264-params",
-        own={"open-gop": "0", "log-level": "error"}, takes_fields=True, mastering=("mastering-display", "cll"),
+        own={"open-gop": "0"}, takes_fields=True, mastering=("mastering-display", "cll"),
     ),
     EncodeCodec(
         "x265", "libx265", ".mp4", crf="crf", preset="preset", params="x265-params",

@@ -107,7 +107,7 @@ def try_recipe(source: Path, frames: Frames, recipe: Recipe) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, f"trial{recipe.how.suffix}")
         try:
-            encode_chunk(source, output, part=part, recipe=recipe)
+            encode_chunk(source, output, part=part, recipe=recipe, is_trial=True)
             with av.open(str(output)) as trial:
                 context = trial.streams.video[0].codec_context
                 return context.width, context.height

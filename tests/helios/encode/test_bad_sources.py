@@ -100,6 +100,11 @@ def test_damaged(tmp_path: Path) -> None:
         (Recipe("x264", vf="bwdif"), "at other times than those that they get"),
         (Recipe("x264", pix_fmt="rgb24"), "does not take rgb24"),
         (Recipe("x264", preset="warp"), "x264 refuses"),
+        (Recipe("x264", params="aq-mdoe=1"), "libx264 does not take the settings 'aq-mdoe=1'"),
+        (Recipe("x264", params="b-adapt=2:aq-mode=high"), "Error parsing option 'aq-mode = high'"),
+        (Recipe("x265", params="aq-mdoe=1"), "Unknown option: aq-mdoe"),
+        (Recipe("svt-av1", params="film-grian=8", preset="12"), "Error parsing option film-grian"),
+        (Recipe("vp9", params="auto-alt-rfe=1"), "Unknown option: auto-alt-rfe; .* that FFmpeg has for it"),
     ],
 )  # fmt: skip
 def test_settings(tmp_path: Path, recipe: Recipe, words: str) -> None:
