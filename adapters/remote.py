@@ -124,6 +124,7 @@ class RemoteAdapter:
                     stall_seconds=job.stall_seconds,
                     verify=job.verify,
                     requires=job.requires,
+                    ranged_inputs=job.ranged_inputs,
                     avoid_worker=job.avoid_worker,
                     job_name=job.job_name,
                 )

@@ -73,6 +73,7 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
         file=name,
         start=analysis.times[0] * analysis.tick,
         sound=order.sound if looked.has_sound else "none",
+        by_ranges=True,
         times=_times(frames),
     )
     spec = plan_encode(

@@ -11,7 +11,9 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from helios.encode.ranged_source import RangedSource, is_ranged
 from helios.errors import OutputError, RequestError
+from helios.media.checked_reader import Reader
 from helios.media.chunk_file import moving_pictures
 from helios.media.decoding import STRICT
 from helios.media.opening import open_media, says_otherwise
@@ -20,18 +22,21 @@ FIRST_STEP = Fraction(1)
 """Seconds by which the second try seeks further back; each further one goes twice as far."""
 
 
-def open_source(path: Path, *, is_strict: bool = False) -> tuple[InputContainer, VideoStream]:
+def open_source(
+    path: Path, *, file: Reader | None = None, is_strict: bool = False
+) -> tuple[InputContainer, VideoStream]:
     """Open a video to have its pictures decoded, by as many threads as there are CPUs.
 
     Args:
         path: The file.
+        file: What is read instead, where it is not on this machine.
         is_strict: Whether the decoder refuses damaged pictures instead of filling in what is missing.
 
     Raises:
         RequestError: It can't be read, or has no moving pictures.
     """
     try:
-        container = open_media(path)
+        container = open_media(path, file)
     except (av.FFmpegError, OSError) as exc:
         raise RequestError(
             f"{path} can't be read as a video: {exc.strerror}{says_otherwise(path)}; expected a video file"
@@ -65,11 +70,17 @@ class PictureReader:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._container, self.stream = open_source(path)
+        try:
+            self._file = RangedSource(path) if is_ranged(path) else None
+        except OSError as exc:
+            raise OutputError(f"{path.name} can't be had of the worker: {exc.strerror}") from exc
+        self._container, self.stream = open_source(path, file=self._file)
 
     def close(self) -> None:
         """Close the file."""
         self._container.close()
+        if self._file is not None:
+            self._file.close()
 
     def pictures(self, first: int) -> Iterator[VideoFrame]:
         """Decode the pictures from the one with a time stamp to the end.
@@ -119,4 +130,6 @@ class PictureReader:
     def _reopen(self) -> None:
         """Begin at the very start: seeking there skips what some containers have before their first key frame."""
         self._container.close()
-        self._container, self.stream = open_source(self._path)
+        if self._file is not None:
+            self._file.seek(0)
+        self._container, self.stream = open_source(self._path, file=self._file)

@@ -1,6 +1,7 @@
 """The layout of artifact storage, which orchestrator and workers share, and the record of one attempt in it.
 
 STORAGE/assets/DIGEST                             an input file, by content; shared by all jobs
+STORAGE/assets/DIGEST.blocks                      the digests of its blocks, of a file whose parts are fetched
 STORAGE/jobs/JOB/TOKEN/assets-DIGEST.json         the input files of a job: path, digest, size, whether it is a program
 STORAGE/jobs/JOB/TOKEN/chunk-7/job.json           a job document with this chunk alone, so that what a worker reads does
                                                   not grow with the job

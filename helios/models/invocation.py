@@ -75,6 +75,9 @@ class ChunkRequest(_Tolerant):
     """How thoroughly the output is verified; as the job document says when empty."""
     requires: Requires | None = None
     """What the chunk takes of the worker while it renders; nothing in particular when empty."""
+    ranged_inputs: dict[str, str] = Field(default_factory=dict)
+    """Input files whose parts the command asks for, by name: each with the SHA-256 of the list of its blocks
+    (`helios.job.block_list`). A worker that does not know this fetches them whole."""
     sandbox: SandboxKind | None = None
     """The sandbox that the command must run in, beside what the worker's deployment asks for."""
     avoid_worker: str | None = None

@@ -63,5 +63,8 @@ class Source(WireModel):
     """Time stamp of its first picture, in seconds: the video's beginning."""
     sound: Sound = "copy"
     """How its sound tracks are written; `copy` takes their packets as they are."""
+    by_ranges: bool = False
+    """Whether the commands ask their worker for the parts that they need, as `helios-encode-chunk` does: then workers
+    elsewhere need not fetch the whole file."""
     times: FrameTimes | None = None
     """The frames' times; each at its number through `fps` when empty."""

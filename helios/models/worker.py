@@ -52,6 +52,8 @@ class WorkerJob(WireModel):
     choose a worker. The others ignore it."""
     requires: Requires | None = None
     """What the worker must have, for adapters that can choose a worker. The others ignore it."""
+    ranged_inputs: dict[str, str] = Field(default_factory=dict)
+    """Input files whose parts the command asks for; see `helios.models.invocation.ChunkRequest`."""
 
 
 class Artifact(WireModel):

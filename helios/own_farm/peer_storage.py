@@ -129,6 +129,10 @@ class PeerStorage(Storage):
         data = await self._ask("storage_read", key=check_key(key), limit=limit)
         return None if data is None else bytes(data)
 
+    async def read_range(self, key: str, *, offset: int, length: int) -> bytes:
+        """A part of an object; at most a piece of it."""
+        return bytes(await self._ask("storage_piece", key=check_key(key), offset=offset, length=length))
+
     async def write(self, key: str, data: bytes, *, once: bool = False) -> bool:
         """Store a small object in one atomic step."""
         return bool(await self._ask("storage_write", key=check_key(key), data=data, once=once))

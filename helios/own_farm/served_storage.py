@@ -201,10 +201,10 @@ class FolderServer:
         for key in keys:
             await self._local.delete(key)
 
-    async def _piece(self, key: str, offset: int) -> bytes:
+    async def _piece(self, key: str, offset: int, length: int = PIECE_BYTES) -> bytes:
         with (self._folder / check_key(key)).open("rb") as file:
             file.seek(offset)
-            return file.read(PIECE_BYTES)
+            return file.read(min(length, PIECE_BYTES))
 
     async def _begin(self, key: str) -> str:
         name = uuid.uuid4().hex

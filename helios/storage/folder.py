@@ -23,6 +23,7 @@ from helios.storage.digest import HashedParts
 from helios.storage.exchanges import Exchange, Exchanges
 from helios.storage.local_folder import path_of, remove_empty_folders, remove_file
 from helios.storage.persistent import persistent
+from helios.storage.ranges import RangeReads
 from helios.storage.stores import (
     CredentialProvider,
     ObjectExistsError,
@@ -43,14 +44,14 @@ TRANSFERS_AT_ONCE = 16
 """Files on their way at a time, each in a thread: hashing and writing would hold the event loop."""
 KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
-CALLS_AT_ONCE = 32  # about small objects
+CALLS_AT_ONCE = 32
 _TRANSFERS = Exchanges(TRANSFERS_AT_ONCE, "transfer")
 _CALLS = Exchanges(CALLS_AT_ONCE, "storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 
 
-class Storage:
+class Storage(RangeReads):
     """A folder in artifact storage. Keys are relative to it and can't leave it.
 
     Every operation raises a `RequestError` where permission or the bucket is missing, and a

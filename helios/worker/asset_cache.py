@@ -18,6 +18,7 @@ from helios.models.paths import check_relative_path
 from helios.models.worker import Artifact
 from helios.storage.by_url import storage_root
 from helios.storage.folder import Storage
+from helios.worker.block_reader import BlockCache
 
 UNTOUCHED_NS = 315_532_800 * 10**9
 """The time of change of every kept file, 1980-01-01: a file that a command has written to has another time."""
@@ -38,6 +39,8 @@ class AssetCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.blocks = BlockCache()
+        """Parts of files that are not fetched whole."""
         self._lists: dict[str, AssetBundle] = {}
         self._underway: dict[str, asyncio.Task[None]] = {}
 

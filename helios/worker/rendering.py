@@ -25,6 +25,7 @@ from helios.worker.command_log import CommandLog
 from helios.worker.delivery import Keep
 from helios.worker.job_document import fetch_document, job_document
 from helios.worker.outputs import BoundsOf, Output, beside, output_of
+from helios.worker.ranged_inputs import RangedInputs
 from helios.worker.settings import WorkerSettings
 from helios.worker.workspace import Workspace
 
@@ -57,6 +58,7 @@ class Rendering:
         self._settings = settings
         self._assets = assets
         self._clock = clock
+        self._ranged: RangedInputs | None = None
 
     async def render(self, keep: Keep) -> ChunkAnswer:
         """Render the chunk.
@@ -75,8 +77,11 @@ class Rendering:
             output.clear()
             ended, error = None, None
             try:
+                command = self._command(chunk, output, space, log)
+                if self._ranged is not None:
+                    command = self._ranged.around(command, space.files, user=self._settings.user, log=log)
                 async with beside(output.keep_finished(keep, bounds)):
-                    ended = await self._clock.timed("render_ms", self._command(chunk, output, space, log))
+                    ended = await self._clock.timed("render_ms", command)
                 await self._check_machine(ended)
                 if ended.exit_code == 0:
                     await self._clock.timed("verify_ms", output.verify(bounds))
@@ -116,6 +121,9 @@ class Rendering:
         elif spec.assets_url.endswith(".json"):
             bundle = await self._bundle(spec.assets_url)
             check_tree((asset.path for asset in bundle.assets), chunk.output_file)
+            if self._request.ranged_inputs:
+                self._ranged = RangedInputs(bundle, self._request.ranged_inputs, self._assets.blocks)
+                bundle = self._ranged.rest
             self._check_disk(needed, bundle)
             await self._assets.place(bundle, space.files)
         else:

@@ -27,7 +27,7 @@ from helios.models.worker import Artifact, WorkerJob, WorkerResult
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
-from tasks.site.encode_source import source_name
+from tasks.site.encode_source import lists_of_blocks, source_name
 from tasks.site.requirements import tell_unheeded
 from tasks.site.site import Attempt, Order, Tell
 
@@ -71,6 +71,7 @@ class StorageSite:
             )
         self._folder = ""
         self._has_document: set[str] = set()
+        self._ranged: dict[str, str] = {}
 
     @property
     def concurrency(self) -> int:
@@ -104,6 +105,7 @@ class StorageSite:
             tell(line)
         if self._assets.files or self._assets.folders:
             bundle = await upload_assets(self._assets, directory=self._directory, storage=self._storage, known=known)
+            self._ranged = await lists_of_blocks(self._spec, bundle, self._directory, self._storage)
             data = bundle.model_dump_json().encode()
             list_key = f"{self._folder}/{list_name(data)}"
             await self._storage.write(list_key, data)
@@ -127,6 +129,7 @@ class StorageSite:
             avoid_worker=attempt.avoid_worker,
             requires=self._spec.required_by(attempt.chunk),
             job_name=self._name,
+            ranged_inputs=self._ranged,
         )
         left_at = None if chunk.images is None else self._storage.key_of(attempt_url(url, attempt.number))
         return Order(job, attempt.private, left_at)

@@ -49,7 +49,7 @@ def test_the_document(tmp_path: Path) -> None:
     document = json.loads(place.read_text())
     assert [chunk["frameCount"] for chunk in document["chunks"]] == [30, 30]
     assert document["chunks"][0]["command"].startswith("helios-encode-chunk source.mkv chunks/0000.mp4 ")
-    assert document["source"] == {"file": "source.mkv", "start": "0", "sound": "copy"}
+    assert document["source"] == {"file": "source.mkv", "start": "0", "sound": "copy", "byRanges": True}
     assert here("validate", place).returncode == 0
 
 

@@ -1,6 +1,7 @@
 """`helios-job encode` on workers that don't share this machine's disk."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,23 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
 @pytest.mark.usefixtures("prefect_api")
 def test_by_a_node_of_a_farm(farm: OwnFarm, tmp_path: Path) -> None:
     """A source outside the job directory is encoded by a node with another folder, frame by frame as it was."""
-    source = write_film(tmp_path / "film.mkv", Film(frames=60, sound=("aac",)))
+    _encode(farm, tmp_path, Film(frames=60, sound=("aac",)))
+
+
+@pytest.mark.usefixtures("prefect_api")
+def test_a_large_source_is_not_fetched_whole(farm: OwnFarm, tmp_path: Path) -> None:
+    """Each chunk's worker fetches the parts of a large source that it needs, and the encode is exact."""
+    film = Film(frames=90, codec="rawvideo", options=(), size=(640, 360), scene_frames=45)
+    _encode(farm, tmp_path, film)
+    size = (tmp_path / "film.mkv").stat().st_size
+    logs = "".join(path.read_text() for path in (tmp_path / "out.mkv.encode" / ".helios" / "logs").rglob("*.log"))
+    fetched = [int(bytes_) for bytes_ in re.findall(rf"(\d+) of the {size} bytes of source.mkv were fetched", logs)]
+    assert len(fetched) == 2
+    assert all(0 < one < 0.7 * size for one in fetched)
+
+
+def _encode(farm: OwnFarm, tmp_path: Path, film: Film) -> None:
+    source = write_film(tmp_path / "film.mkv", film)
     config = json.dumps({name: value for name, value in farm.config.items() if name != "type"})
     done = here(
         "encode", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", "--shortest", "0.5", "--json",

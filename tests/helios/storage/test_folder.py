@@ -46,6 +46,15 @@ async def test_a_file_goes_there_and_comes_back(storage: Storage, file: Path, tm
     assert (tmp_path / "back").read_bytes() == file.read_bytes()
 
 
+async def test_a_part_of_an_object(storage: Storage) -> None:
+    """A part has the bytes that were asked for, and ends where the object ends."""
+    await storage.write("a/b", bytes(range(100)))
+    assert await storage.read_range("a/b", offset=10, length=5) == bytes(range(10, 15))
+    assert await storage.read_range("a/b", offset=95, length=50) == bytes(range(95, 100))
+    with pytest.raises(FileNotFoundError):
+        await storage.read_range("a/c", offset=0, length=1)
+
+
 async def test_what_arrives_damaged_is_refused(storage: Storage, tmp_path: Path) -> None:
     """A download that is not the expected file is refused, and no part of it is left."""
     (tmp_path / "good").write_bytes(b"good")
