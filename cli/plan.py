@@ -1,17 +1,23 @@
-"""`helios-job plan`: write a job document from a command template."""
+"""`helios-job plan`: write a job document from a command template, or for a renderer by its name."""
 
 import json
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import click
 
+from cli.plan_scene import asked, plan_without, scene_order
 from cli.say import say
 from helios.errors import RequestError
-from helios.job.planning import content_id, plan_job, split_at, split_by_size, split_evenly
+from helios.job.planning import as_number, content_id, split_at, split_by_size, split_evenly
+from helios.job.source import validate_job_spec
 from helios.models.command_template import PLACEHOLDERS
-from helios.models.spec import MAX_CHUNKS, MAX_FRAME
+from helios.models.framerate import parse_frame_rate
+from helios.models.spec import MAX_CHUNKS, MAX_FRAME, JobSpec
 from helios.regular_file import open_regular
+from helios.renderers.plan import plan_with, usual_sizes
+from helios.renderers.scene import Said, Scene
 
 MAX_LIST_BYTES = 16 * MAX_CHUNKS
 """Of a file of cuts, more than as many numbers as there may be chunks take."""
@@ -19,65 +25,82 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
 
 @click.command(
-    epilog="""Example: helios-job plan --frames 300 --fps 30 --size 1280x720 --chunks 10
+    epilog="""Example: helios-job plan --with blender scene.blend -o job.json
+
+    Example: helios-job plan --frames 300 --fps 30 --size 1280x720 --chunks 10
     --command 'python -m examples.orrery frames {start} {count} {output}'
     --output-pattern 'chunk-{index:02d}.mp4' -o job.json"""
 )
-@click.option("--frames", required=True, type=click.IntRange(1, MAX_FRAME), help="Frames of the whole video.")
-@click.option("--fps", required=True, help='Frames per second: 30, 29.97, "30000/1001".')
-@click.option("--size", required=True, metavar="WxH", help="Pixels, such as 1280x720.")
+@click.argument("input_file", metavar="[INPUT]", required=False)
+@click.option("--with", "renderer", metavar="NAME", help="The renderer of INPUT: blender, manim, ffmpeg, python, node, "
+              "your own (~/.config/helios-job/renderers), or a preset's file.")  # fmt: skip
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="An option of the renderer; repeatable.")
+@click.option("--frames", type=click.IntRange(1, MAX_FRAME), help="Frames of the whole video.")
+@click.option("--fps", help='Frames per second: 30, 29.97, "30000/1001".')
+@click.option("--size", metavar="WxH", help="Pixels, such as 1280x720.")
 @click.option("--chunks", type=click.IntRange(1, MAX_CHUNKS), help="Number of chunks, of even length.")
 @click.option("--chunk-frames", type=click.IntRange(1, MAX_FRAME), help="Frames of each chunk; the last has the rest.")
 @click.option("--cuts", metavar="FRAMES", help="First frame of each chunk: 0,240,517, or a file that lists them.")
-@click.option("--command", required=True, metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
-@click.option("--output-pattern", required=True, metavar="P", help="Output file of a chunk: "
+@click.option("--command", metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
+@click.option("--output-pattern", metavar="P", help="Output file of a chunk: "
               "chunk-{index:03d}.mp4; or the images of all: frames/shot_####.exr.")  # fmt: skip
-@click.option("--start-frame", default=0, show_default=True, type=click.IntRange(0, MAX_FRAME), help="First frame.")
+@click.option("--start-frame", type=click.IntRange(0, MAX_FRAME), help="First frame. [default: 0, or the scene's]")
 @click.option("--preroll", default=0, type=click.IntRange(0, MAX_FRAME), help="Frames that a command renders before "
               "its chunk and does not write: {preroll}, and the first of them {preroll_start}.")  # fmt: skip
 @click.option("--id", "job_id", metavar="NAME", help="The job's name: later runs reuse its chunks; '' for none. "
               "[default: made of the content]")  # fmt: skip
 @click.option("-o", "--out", "out", metavar="FILE", help="Where to write the document; standard output if not given.")
 def plan(
-    frames: int,
-    fps: str,
-    size: str,
+    input_file: str | None,
+    renderer: str | None,
+    settings: tuple[str, ...],
+    frames: int | None,
+    fps: str | None,
+    size: str | None,
     chunks: int | None,
     chunk_frames: int | None,
     cuts: str | None,
-    command: str,
-    output_pattern: str,
-    start_frame: int,
+    command: str | None,
+    output_pattern: str | None,
+    start_frame: int | None,
     preroll: int,
     job_id: str | None,
     out: str | None,
 ) -> None:
     """Cut a range of frames into chunks and write the job document for them.
 
+    With a renderer, INPUT itself is asked for frames, rate and size; what you say wins.
+
     {end} is one past a chunk's last frame, {last} the last frame itself; {start_time} and {end_time} are the seconds
-    from frame 0 to {start} and {end}.
+    from frame 0 to {start} and to {end}.
     """
-    if [chunks, chunk_frames, cuts].count(None) != 2:
+    given = 3 - [chunks, chunk_frames, cuts].count(None)
+    if given > 1 or (given == 0 and renderer is None):
         raise click.UsageError("Give one of --chunks, --chunk-frames and --cuts.")
-    if not (found := re.fullmatch(r"(\d{1,9})[x×](\d{1,9})", size)):
-        raise click.BadParameter(f"{size!r}; expected width x height in pixels, such as 1280x720", param_hint="--size")
-    if cuts is not None:
-        sizes = split_at(_listed(cuts), frames=frames, start_frame=start_frame)
+    said = Said(frames=frames, start_frame=start_frame, fps=_rate(fps), size=_pixels(size))
+    order = scene_order(renderer, input_file, settings, document=out)
+    scene = (Scene() if order is None else asked(order, said)).told(said)
+    if (missing := scene.missing) is not None:
+        raise click.UsageError(f"Give {missing}{'' if renderer else ', or name a renderer that asks (--with)'}.")
+    cutting = usual_sizes(scene) if not given else _sizes(scene, chunks=chunks, chunk_frames=chunk_frames, cuts=cuts)
+    if order is None:
+        spec = plan_without(scene, cutting, command=command, output_pattern=output_pattern, preroll=preroll)
     else:
-        sizes = split_evenly(frames, chunks=chunks) if chunks else split_by_size(frames, chunk_frames=chunk_frames or 0)
-    spec = plan_job(
-        sizes,
-        fps=fps,
-        width=int(found[1]),
-        height=int(found[2]),
-        command=command,
-        output_pattern=output_pattern,
-        start_frame=start_frame,
-        preroll=preroll,
-        job_id=job_id,
-    )
-    if job_id is None:
-        spec = spec.model_copy(update={"id": content_id(spec)})
+        spec = plan_with(
+            order.found.preset,
+            scene,
+            cutting,
+            input_file=order.input_file,
+            options=order.options,
+            command=command,
+            output_pattern=output_pattern,
+            preroll=preroll,
+        )
+    name = content_id(spec) if job_id is None else job_id
+    _write(validate_job_spec({**spec.to_document(), "id": name}, source="plan"), out)
+
+
+def _write(spec: JobSpec, out: str | None) -> None:
     text = json.dumps(spec.to_document(), indent=2, ensure_ascii=False) + "\n"
     if out is None:
         say(text.rstrip())
@@ -86,6 +109,29 @@ def plan(
         Path(out).write_text(text, encoding="utf-8")
     except OSError as exc:
         raise RequestError(f"{out} can't be written: {exc.strerror}; name another file (-o)") from None
+
+
+def _rate(fps: str | None) -> Fraction | None:
+    try:
+        return None if fps is None else parse_frame_rate(as_number(fps))
+    except ValueError as exc:
+        raise RequestError(f"{fps[:40] if fps else fps!r} is no frame rate; expected {exc}") from None
+
+
+def _pixels(size: str | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if not (found := re.fullmatch(r"(\d{1,9})[x×](\d{1,9})", size)):
+        raise click.BadParameter(f"{size!r}; expected width x height in pixels, such as 1280x720", param_hint="--size")
+    return int(found[1]), int(found[2])
+
+
+def _sizes(scene: Scene, *, chunks: int | None, chunk_frames: int | None, cuts: str | None) -> list[int]:
+    """Frames of each chunk, as a person says."""
+    frames = scene.frames or 0
+    if cuts is not None:
+        return split_at(_listed(cuts), frames=frames, start_frame=scene.start_frame)
+    return split_evenly(frames, chunks=chunks) if chunks else split_by_size(frames, chunk_frames=chunk_frames or 0)
 
 
 def _listed(cuts: str) -> str:

@@ -4,16 +4,18 @@ import hashlib
 import json
 import re
 import shlex
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from helios.bounded_json import MAX_DIGITS
 from helios.errors import RequestError
 from helios.job.source import validate_job_spec
 from helios.models.command_line import split_command
-from helios.models.command_template import Value, fill, placeholders_in, range_values
+from helios.models.command_template import Value, fill, fill_some, placeholders_in, range_values
 from helios.models.framerate import parse_frame_rate
 from helios.models.image_pattern import image_pattern
 from helios.models.spec import MAX_CHUNKS, JobSpec
@@ -91,6 +93,8 @@ def plan_job(
     start_frame: int = 0,
     preroll: int = 0,
     job_id: str | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+    parts: Sequence[tuple[int, int]] = (),
 ) -> JobSpec:
     """Write a job of consecutive chunks from templates.
 
@@ -107,13 +111,16 @@ def plan_job(
         preroll: Frames that a command renders before its chunk, as a simulation needs to arrive at its state; fewer
             where the chunk begins less than that after frame 0.
         job_id: The job's name, by which later runs reuse its accepted chunks; None for none.
+        names: Further names that templates may use, the same in each chunk.
+        parts: The first and the last part of each chunk, for `{first_part}` and `{last_part}`; none where a renderer
+            has no parts.
 
     Raises:
         SpecError: The outcome is not a sound job.
         RequestError: A template names an unknown placeholder, or the rate is none.
     """
     try:
-        rate = parse_frame_rate(_as_number(fps))
+        rate = parse_frame_rate(as_number(fps))
     except ValueError as exc:
         raise RequestError(f"{fps[:40]!r} is no frame rate; expected {exc}") from None
     try:
@@ -122,10 +129,13 @@ def plan_job(
         raise RequestError(f"The command {command!r} can't be split into words: {exc}") from None
     frame, chunks = start_frame, []
     for index, count in enumerate(sizes):
-        values = range_values(frame, count, index=index) | {
+        values: dict[str, Value] = dict(names) | range_values(frame, count, index=index) | {
             "start_time": _seconds(frame, rate), "end_time": _seconds(frame + count, rate),
+            "seek_time": _seconds(max(frame - Fraction(1, 2), Fraction(0)), rate),
             "preroll": min(preroll, frame), "preroll_start": frame - min(preroll, frame),
         }  # fmt: skip
+        if parts:
+            values["first_part"], values["last_part"] = parts[index]
         output = _fill(output_pattern, values)
         values["output"] = output
         argv = [_fill(word, values) for word in words]
@@ -140,10 +150,10 @@ def plan_job(
             f"put the chunk's number in it: {example.with_name(example.stem + '-{index:04d}' + example.suffix)}"
         )
     total = frame - start_frame
-    metadata = {"totalFrames": total, "fps": _as_number(fps), "width": width, "height": height, "duration": 1.0}
+    metadata = {"totalFrames": total, "fps": as_number(fps), "width": width, "height": height, "duration": 1.0}
     document = {"metadata": metadata, "chunks": chunks, "id": job_id}
-    if _is_sequence(output_pattern) and _takes_ranges(command):
-        document["rangeCommand"] = command
+    if _is_sequence(output_pattern) and _takes_ranges(of_ranges := shlex.join(fill_some(word, names) for word in words)):
+        document["rangeCommand"] = of_ranges
     spec = validate_job_spec(document, source="plan")
     duration = float(total / spec.metadata.fps)
     return spec.model_copy(update={"metadata": spec.metadata.model_copy(update={"duration": duration})})
@@ -169,7 +179,7 @@ def content_id(spec: JobSpec) -> str:
     return "plan-" + hashlib.sha256(json.dumps(spec.to_document(), sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _as_number(fps: str) -> float | int | str:
+def as_number(fps: str) -> float | int | str:
     """A rate as JSON would have it, so that "29.97" means what 29.97 means."""
     try:
         if len(fps) > MAX_DIGITS:
@@ -179,13 +189,13 @@ def _as_number(fps: str) -> float | int | str:
         return fps
 
 
-def _seconds(frame: int, rate: Fraction) -> Decimal:
+def _seconds(frame: int | Fraction, rate: Fraction) -> Decimal:
     """From frame 0 to a frame, without the zeros at the end."""
     nearest = round(frame / rate * 10**_DECIMALS)
     return Decimal(f"{Decimal(nearest).scaleb(-_DECIMALS):f}".rstrip("0").rstrip(".") if nearest else 0)
 
 
-def _fill(template: str, values: dict[str, Value]) -> str:
+def _fill(template: str, values: Mapping[str, Value]) -> str:
     try:
         return fill(template, values)
     except ValueError as exc:

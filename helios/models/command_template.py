@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 PLACEHOLDERS = (
-    "start", "count", "end", "last", "start_time", "end_time", "preroll", "preroll_start", "output", "index",
+    "start", "count", "end", "last", "start_time", "end_time", "seek_time",
+    "preroll", "preroll_start", "output", "index",
 )  # fmt: skip
 """The names that a template may use.
 
 start: first frame. count: number of frames. end: one past the last frame. last: the last frame.
 start_time, end_time: seconds from frame 0 to `start` and to `end`, exact where nine decimals can say them.
+seek_time: half a frame before `start_time`, and 0 at least: where to seek to, so that rounding loses no frame.
 preroll: frames to render before `start` and not to write. preroll_start: the first of them.
 output: the chunk's output file. index: the chunk's number, from 0.
 """
@@ -37,7 +39,7 @@ def fill(template: str, values: Mapping[str, Value]) -> str:
     Raises:
         ValueError: It is no template, or names something else.
     """
-    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS if name in values)
+    known = ", ".join(f"{{{name}}}" for name in dict.fromkeys((*PLACEHOLDERS, *values)) if name in values)
     try:
         fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
         names = [str(name) for _, name, _, _ in fields]
@@ -48,6 +50,25 @@ def fill(template: str, values: Mapping[str, Value]) -> str:
     except (ValueError, KeyError, IndexError) as exc:
         raise ValueError(f"{template!r} is not a template ({exc}). Known: {known}. Write {{{{ for a brace.") from None
     raise ValueError(f"{template!r}: {{{unknown}}} is not known here. Known: {known}. Write {{{{ for a brace.")
+
+
+def fill_some(template: str, values: Mapping[str, Value]) -> str:
+    """Put some values into their places, and leave a template for the others.
+
+    Raises:
+        ValueError: It is no template.
+    """
+    parts = []
+    for text, name, form, _ in string.Formatter().parse(template):
+        parts.append(_as_text(text))
+        if name is not None:
+            place = f"{{{name}:{form}}}" if form else f"{{{name}}}"
+            parts.append(_as_text(format(values[name], form or "")) if name in values else place)
+    return "".join(parts)
+
+
+def _as_text(text: str) -> str:
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def range_values(start: int, count: int, *, index: int | None = None) -> dict[str, Value]:

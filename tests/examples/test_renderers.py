@@ -1,0 +1,93 @@
+"""The examples of renderers, by the real programs, from the scene to the video."""
+
+import json
+import shutil
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.command import helios_job, here
+from tests.running import render
+
+pytestmark = pytest.mark.usefixtures("prefect_api")
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def needs(program: str, package: str) -> None:
+    """Skip where a program is not installed."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not on PATH ({package})")
+
+
+def plan(folder: Path, *words: str | int) -> dict[str, object]:
+    """Write the document of a scene."""
+    done = helios_job("plan", *words, "-o", "job.json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, object] = json.loads((folder / "job.json").read_text())
+    return document
+
+
+def pictures(video: Path) -> list[NDArray[np.int64]]:
+    """Every frame, in grey."""
+    with av.open(str(video)) as container:
+        return [frame.to_ndarray(format="gray").astype(np.int64) for frame in container.decode(video=0)]
+
+
+@pytest.mark.slow
+async def test_a_blender_scene(tmp_path: Path) -> None:
+    """A scene of Blender is asked for its frames, rendered in chunks, and joined; its pictures move."""
+    needs("blender", "Debian's package blender")
+    make = ["blender", "--background", "--factory-startup", "--python-exit-code", "3", "--python"]
+    make += [str(EXAMPLES / "blender" / "make_scene.py"), "--", str(tmp_path / "scene.blend")]
+    subprocess.run(make, check=True, capture_output=True)
+    document = plan(tmp_path, "--with", "blender", "scene.blend", "--frames", 6, "--chunks", 2)
+    _, report = await render(tmp_path, document)
+    assert report.output is not None
+    shown = pictures(tmp_path / "scene.mp4")
+    assert len(shown) == 6
+    assert shown[0].max() > 150
+    assert shown[0].min() < 60
+    assert all(np.abs(one - other).mean() > 0.2 for one, other in pairwise(shown))
+
+
+@pytest.mark.slow
+def test_a_blender_scene_without_a_camera(tmp_path: Path) -> None:
+    """A scene that has no camera gives one error, before anything is rendered."""
+    needs("blender", "Debian's package blender")
+    script = "import bpy; bpy.data.objects.remove(bpy.data.objects['Camera']); bpy.ops.wm.save_as_mainfile(filepath="
+    make = ["blender", "--background", "--factory-startup", "--python-exit-code", "3", "--python-expr"]
+    subprocess.run([*make, f"{script}{str(tmp_path / 'scene.blend')!r})"], check=True, capture_output=True)
+    done = here("plan", "--with", "blender", "scene.blend", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "scene.blend can't be rendered:\n  the scene 'Scene' has no camera; add one" in done.stderr
+
+
+@pytest.mark.slow
+async def test_a_manim_scene(tmp_path: Path) -> None:
+    """A scene of Manim is cut between its animations, and its chunks are the frames of the whole."""
+    needs("manim", "pip install manim, in an environment of its own")
+    shutil.copy(EXAMPLES / "manim" / "scene.py", tmp_path)
+    document = plan(tmp_path, "--with", "manim", "scene.py", "--size", "160x90", "--fps", 10, "--chunks", 3)
+    await render(tmp_path, document)
+    whole = [
+        "manim",
+        "render",
+        "--media_dir",
+        str(tmp_path / "whole"),
+        "--fps",
+        "10",
+        "-r",
+        "160,90",
+        "--format",
+        "mp4",
+    ]
+    whole += ["--disable_caching", "-o", str(tmp_path / "whole.mp4"), str(tmp_path / "scene.py"), "Chunks"]
+    subprocess.run(whole, check=True, capture_output=True)
+    chunked, at_once = pictures(tmp_path / "scene.mp4"), pictures(tmp_path / "whole.mp4")
+    assert len(chunked) == len(at_once)
+    assert all(np.abs(one - other).mean() < 2 for one, other in zip(chunked, at_once, strict=True))
