@@ -125,6 +125,7 @@ class RemoteAdapter:
                     verify=job.verify,
                     requires=job.requires,
                     ranged_inputs=job.ranged_inputs,
+                    log_rules=job.log_rules,
                     avoid_worker=job.avoid_worker,
                     job_name=job.job_name,
                 )

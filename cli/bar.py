@@ -54,7 +54,10 @@ def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
 
             def tell(seen: run_progress.Progress) -> None:
                 progress.update(
-                    task, completed=seen.frames, total=seen.total_frames, detail=escape(visible(describe(seen)))
+                    task,
+                    completed=seen.frames + seen.underway_frames,
+                    total=seen.total_frames,
+                    detail=escape(visible(describe(seen))),
                 )
 
             yield tell

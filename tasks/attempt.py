@@ -15,6 +15,7 @@ from helios.job.own_outputs import SetAside
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.command_output import explain_exit
+from helios.processes.log_watch import watched
 from tasks.prefect_api.log import OUTPUT
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -107,7 +108,7 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
             held.unlink(missing_ok=True)
     try:
         times.started = clock.seconds
-        ended = await execute(order.job, run, log)
+        ended = await execute(attempt, order.job, run, log=log, times=times)
         times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
@@ -134,12 +135,27 @@ def _discard(place: Path, output: Path, run: Run, earlier: SetAside | None) -> N
             earlier.put_back()
 
 
-async def execute(job: WorkerJob, run: Run, log: Path) -> WorkerResult:
-    """Have the adapter run a command, and keep what it prints."""
+async def execute(attempt: Attempt, job: WorkerJob, run: Run, *, log: Path, times: AttemptTimes) -> WorkerResult:
+    """Have the command run, and look at what it prints: also where a worker has done so, which may be an older one."""
     logger = get_run_logger()
+    adapter, rules = run.identity.job.adapter, run.identity.job.spec.log_rules
 
     def show(line: str) -> None:
         logger.info("%s", line, extra=OUTPUT)
 
     with chunk_log(log, show, run.log_lines, root=run.identity.job.directory.path) as sink:
-        return await run.identity.job.adapter.execute(job, on_output=sink)
+        if rules is None:
+            return await adapter.execute(job, on_output=sink)
+        try:
+            async with watched(
+                rules,
+                name=os.path.basename(job.command),
+                chunk=attempt.chunk,
+                sink=sink,
+                on_progress=lambda done: run.progress.advance(times, done),
+                on_warning=lambda line: logger.warning("%s", line),
+            ) as watch:
+                ended = await adapter.execute(job, on_output=watch)
+        finally:
+            run.progress.advance(times, 0)
+        return watch.checked(ended)

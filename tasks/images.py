@@ -92,7 +92,7 @@ async def _render_part(
     await run.images.write(chunk, images.model_copy(update=asked))
     try:
         times.started = times.started or clock.seconds
-        ended = await execute(order.job, run, log)
+        ended = await execute(attempt, order.job, run, log=log, times=times)
         times.answered, times.worker = clock.seconds, ended.timings
         times.render_ms = (times.render_ms or 0) + ended.duration_ms
         if ended.exit_code != 0:

@@ -25,6 +25,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
 from helios.models.images import DeliveredImages
+from helios.models.log_rules import LogRules
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.sandbox import SandboxKind
@@ -78,6 +79,8 @@ class ChunkRequest(_Tolerant):
     ranged_inputs: dict[str, str] = Field(default_factory=dict)
     """Input files whose parts the command asks for, by name: each with the SHA-256 of the list of its blocks
     (`helios.job.block_list`). A worker that does not know this fetches them whole."""
+    log_rules: LogRules | None = None
+    """What the command's lines and exit codes mean; as the job document says when empty."""
     sandbox: SandboxKind | None = None
     """The sandbox that the command must run in, beside what the worker's deployment asks for."""
     avoid_worker: str | None = None

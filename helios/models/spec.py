@@ -17,6 +17,7 @@ from helios.models.framerate import FrameRate
 from helios.models.image_encoding import ImageEncoding
 from helios.models.image_pattern import ImagePattern, image_pattern
 from helios.models.outputs import output_problems
+from helios.models.log_rules import LogRules
 from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
 from helios.models.range_command import RangeCommand
 from helios.models.requires import NOTHING, Requires
@@ -181,6 +182,8 @@ class JobSpec(WireModel):
     range_command: RangeCommand | None = None
     """Template of a command that renders a part of a chunk's images: with `{start}`, `{last}`, `{end}`, `{count}` and
     `{output}`. With it, only the images that are missing are rendered again."""
+    log_rules: LogRules | None = None
+    """What lines that a chunk's command prints, and its exit codes, mean."""
 
     @model_validator(mode="before")
     @classmethod

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
 from helios.models.images import DeliveredImages
+from helios.models.log_rules import LogRules
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.spec import MAX_SECONDS
@@ -54,6 +55,8 @@ class WorkerJob(WireModel):
     """What the worker must have, for adapters that can choose a worker. The others ignore it."""
     ranged_inputs: dict[str, str] = Field(default_factory=dict)
     """Input files whose parts the command asks for; see `helios.models.invocation.ChunkRequest`."""
+    log_rules: LogRules | None = None
+    """What the command's lines and exit codes mean, for workers that look at them; the caller looks too."""
 
 
 class Artifact(WireModel):

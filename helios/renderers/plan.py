@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
+from typing import Any
 
 from helios.job.planning import plan_job, split_evenly
 from helios.job.source import validate_job_spec
@@ -94,6 +95,9 @@ def plan_with(
         parts=[(first, last) for _, first, last in chunks],
     )
     patterns = [fill(pattern, values) for pattern in preset.inputs]
-    further = {"inputs": list(dict.fromkeys([*patterns, *scene.inputs])), "outputFile": fill(preset.video, values)}
+    inputs = list(dict.fromkeys([*patterns, *scene.inputs]))
+    further: dict[str, Any] = {"inputs": inputs, "outputFile": fill(preset.video, values)}
+    if preset.log is not None:
+        further["logRules"] = preset.log.model_dump(exclude_defaults=True)
     document = {**spec.to_document(), **{name: value for name, value in further.items() if value}}
     return validate_job_spec(document, source="plan")

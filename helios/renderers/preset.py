@@ -12,6 +12,7 @@ from helios.errors import Problem, RequestError, SpecError
 from helios.models.command_template import PLACEHOLDERS
 from helios.job.source import describe
 from helios.models.command_line import Command
+from helios.models.log_rules import LogRules
 from helios.models.spec import SpecRefusedError
 from helios.regular_file import open_regular
 
@@ -77,6 +78,8 @@ class Preset(BaseModel):
     """Names for templates that a person may set (`--set NAME=VALUE`), and what they are by default."""
     ask: Ask | None = None
     """How a scene is asked. Without it, a person says frames, rate and size."""
+    log: LogRules | None = None
+    """What the command's lines and exit codes mean: the document's `logRules`."""
     install: str = ""
     """What to do where its program is missing."""
 

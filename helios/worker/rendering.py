@@ -8,11 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from helios.adapter import OutputSink
 from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
 from helios.job.assets import AssetBundle, list_digest
 from helios.job.source import describe, parse_job_spec
 from helios.models.invocation import ChunkAnswer, ChunkRequest
+from helios.models.log_rules import LogRules
 from helios.models.sandbox import stricter
 from helios.models.spec import JobMetadata, JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL
@@ -77,7 +79,9 @@ class Rendering:
             output.clear()
             ended, error = None, None
             try:
-                command = self._command(chunk, output, space, log)
+                rules = self._request.log_rules or spec.log_rules
+                command = (self._watched(chunk, output, space, log, rules) if rules
+                           else self._command(chunk, output, space, log))  # fmt: skip
                 if self._ranged is not None:
                     command = self._ranged.around(command, space.files, user=self._settings.user, log=log)
                 async with beside(output.keep_finished(keep, bounds)):
@@ -172,7 +176,19 @@ class Rendering:
         bits = BITS_PER_PIXEL if chunk.images is None else IMAGE_BITS_PER_PIXEL
         return BASE_BYTES + metadata.width * metadata.height * chunk.frame_count * bits // 8
 
-    async def _command(self, chunk: RenderJobChunk, output: Output, space: Workspace, log: CommandLog) -> WorkerResult:
+    async def _watched(
+        self, chunk: RenderJobChunk, output: Output, space: Workspace, log: CommandLog, rules: LogRules
+    ) -> WorkerResult:
+        """Run the command, and look at what it prints."""
+        from helios.processes.log_watch import watched
+
+        async with watched(rules, name=Path(chunk.argv[0]).name, sink=log) as watch:
+            ended = await self._command(chunk, output, space, watch)
+        return watch.checked(ended)
+
+    async def _command(
+        self, chunk: RenderJobChunk, output: Output, space: Workspace, log: OutputSink
+    ) -> WorkerResult:
         from helios.processes.command import run_command
         from helios.processes.reader import prepare_readers
 

@@ -6,8 +6,9 @@ from tasks.run.progress import Progress
 
 def describe(progress: Progress) -> str:
     """`rendering: 120 of 300 frames, 4 of 10 chunks, 29.5 frames/s, 6.1 s left; a chunk waits for …`."""
+    underway = f" (and {progress.underway_frames} underway)" if progress.underway_frames else ""
     words = (
-        f"{progress.phase}: {progress.frames} of {progress.total_frames} frames, "
+        f"{progress.phase}: {progress.frames} of {progress.total_frames} frames{underway}, "
         f"{progress.chunks} of {progress.total_chunks} chunks"
     )
     if (rate := progress.frames_per_second) is not None:

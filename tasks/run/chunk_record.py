@@ -25,6 +25,8 @@ class AttemptTimes:
     """The output was accepted, or the attempt failed."""
     outcome: RunState = RunState.RUNNING
     """How the attempt ended."""
+    frames_done: int = 0
+    """Frames that the command has rendered, as far as it says so while it runs."""
     render_ms: int | None = None
     """Running time of the command, once known."""
     worker: WorkerTimings | None = None

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 RATE_SECONDS = 1.0
 """A rate over less time than this is chance."""
@@ -53,6 +53,8 @@ class Progress:
     """Chunks that wait for a slot of the adapter's limit."""
     limit: str = ""
     """The limit that they wait for."""
+    underway_frames: int = 0
+    """Frames that commands say they have rendered of chunks that are not accepted yet."""
     is_paused: bool = False
     """Whether the run is paused."""
     overdue_seconds: float | None = None
@@ -86,12 +88,20 @@ class Progress:
                 frames_per_second=float(found["frames_per_second"]) if "frames_per_second" in found else None,
                 waiting_chunks=int(found.get("waiting_chunks", 0)),
                 limit=found.get("limit", ""),
+                underway_frames=int(found.get("underway_frames", 0)),
                 is_paused="is_paused" in found,
                 overdue_seconds=float(found["overdue_seconds"]) if "overdue_seconds" in found else None,
                 handed_over=found.get("handed_over", ""),
             )
         except (KeyError, ValueError):
             return None
+
+
+class PartlyDone(Protocol):
+    """An attempt whose command says how far it is."""
+
+    frames_done: int
+    """Frames that it has rendered."""
 
 
 class ProgressTracker:
@@ -137,6 +147,12 @@ class ProgressTracker:
         """Undo `add` for a chunk that is rendered again."""
         self._reused_frames -= frames if reused else 0
         self.note(frames=self._now.frames - frames, chunks=self._now.chunks - 1)
+
+    def advance(self, attempt: PartlyDone, frames: int) -> None:
+        """Note how many frames of a running attempt are done; 0 at its end."""
+        if self._now.phase is Phase.RENDERING and frames != attempt.frames_done:
+            self.note(underway_frames=max(self._now.underway_frames + frames - attempt.frames_done, 0))
+            attempt.frames_done = frames
 
     def enter(self, phase: Phase) -> None:
         """Begin another phase."""

@@ -71,6 +71,7 @@ class LocalSite:
             attempt=attempt.number,
             avoid_worker=attempt.avoid_worker,
             requires=self._spec.required_by(attempt.chunk),
+            log_rules=self._spec.log_rules,
         )
         return Order(job, place)
 

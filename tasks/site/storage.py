@@ -128,6 +128,7 @@ class StorageSite:
             verify=attempt.level,
             avoid_worker=attempt.avoid_worker,
             requires=self._spec.required_by(attempt.chunk),
+            log_rules=self._spec.log_rules,
             job_name=self._name,
             ranged_inputs=self._ranged,
         )
