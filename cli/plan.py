@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cli.plan_scene import asked, plan_without, scene_order
+from cli.plan_scene import known_scene, plan_without, scene_order
 from cli.say import say
 from helios.errors import RequestError
 from helios.job.planning import as_number, content_id, split_at, split_by_size, split_evenly
@@ -35,6 +35,7 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 @click.option("--with", "renderer", metavar="NAME", help="The renderer of INPUT: blender, manim, ffmpeg, python, node, "
               "your own (~/.config/helios-job/renderers), or a preset's file.")  # fmt: skip
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="An option of the renderer; repeatable.")
+@click.option("--source", metavar="FILE", help="A video that has the frames, rate and size.")
 @click.option("--frames", type=click.IntRange(1, MAX_FRAME), help="Frames of the whole video.")
 @click.option("--fps", help='Frames per second: 30, 29.97, "30000/1001".')
 @click.option("--size", metavar="WxH", help="Pixels, such as 1280x720.")
@@ -54,6 +55,7 @@ def plan(
     input_file: str | None,
     renderer: str | None,
     settings: tuple[str, ...],
+    source: str | None,
     frames: int | None,
     fps: str | None,
     size: str | None,
@@ -69,7 +71,8 @@ def plan(
 ) -> None:
     """Cut a range of frames into chunks and write the job document for them.
 
-    With a renderer, INPUT itself is asked for frames, rate and size; what you say wins.
+    With a renderer, INPUT itself is asked for frames, rate and size; --source reads them from a video. What you say
+    wins.
 
     {end} is one past a chunk's last frame, {last} the last frame itself; {start_time} and {end_time} are the seconds
     from frame 0 to {start} and to {end}.
@@ -79,9 +82,10 @@ def plan(
         raise click.UsageError("Give one of --chunks, --chunk-frames and --cuts.")
     said = Said(frames=frames, start_frame=start_frame, fps=_rate(fps), size=_pixels(size))
     order = scene_order(renderer, input_file, settings, document=out)
-    scene = (Scene() if order is None else asked(order, said)).told(said)
+    scene = known_scene(order, said, source=source).told(said)
     if (missing := scene.missing) is not None:
-        raise click.UsageError(f"Give {missing}{'' if renderer else ', or name a renderer that asks (--with)'}.")
+        or_name = "" if renderer else ", or name a video (--source) or a renderer that asks (--with)"
+        raise click.UsageError(f"Give {missing}{or_name}.")
     cutting = usual_sizes(scene) if not given else _sizes(scene, chunks=chunks, chunk_frames=chunk_frames, cuts=cuts)
     if order is None:
         spec = plan_without(scene, cutting, command=command, output_pattern=output_pattern, preroll=preroll)

@@ -16,6 +16,7 @@ from helios.models.spec import JobSpec
 from helios.renderers.asking import ask
 from helios.renderers.finding import Found, find_preset
 from helios.renderers.scene import Said, Scene
+from helios.renderers.source_scene import scene_of_source
 
 
 @dataclass(frozen=True)
@@ -59,20 +60,34 @@ def scene_order(
     return SceneOrder(found, _beside(input_file, folder), _options(settings, found), folder)
 
 
-def asked(order: SceneOrder, said: Said) -> Scene:
-    """Ask a scene, and say what it says.
+def known_scene(order: SceneOrder | None, said: Said, *, source: str | None) -> Scene:
+    """What a video, or the scene itself, says about frames, rate and size; tells people.
+
+    Args:
+        order: The scene to ask; None where no renderer was named.
+        said: What a person says, with which a scene can be asked.
+        source: A video that is read instead.
 
     Raises:
-        RequestError: It can't be asked, or rendered.
+        RequestError: It can't be read, asked, or rendered.
     """
-    known = {name: value for name, value in said.values.items() if name in order.found.preset.options}
-    options = {**known, **order.options}
-    scene = asyncio.run(ask(order.found, input_file=order.input_file, options=options, folder=order.folder))
+    if source is not None:
+        scene, name = scene_of_source(Path(source).expanduser()), source
+    elif order is not None:
+        scene, name = _asked(order, said), order.input_file
+    else:
+        return Scene()
     if scene.in_words:
-        say(f"{order.input_file}: {scene.in_words}", err=True)
+        say(f"{name}: {scene.in_words}", err=True)
     for warning in scene.warnings:
         say(f"Warning: {warning}", err=True)
     return scene
+
+
+def _asked(order: SceneOrder, said: Said) -> Scene:
+    known = {name: value for name, value in said.values.items() if name in order.found.preset.options}
+    options = {**known, **order.options}
+    return asyncio.run(ask(order.found, input_file=order.input_file, options=options, folder=order.folder))
 
 
 def plan_without(

@@ -10,6 +10,7 @@ import pytest
 
 from helios.job.source import load_job_spec
 from helios.media.verify import verify_output
+from testbed.encodes import Film, write_film
 from testbed.video import Clip, read_numbers, write_clip
 from tests.command import here
 
@@ -122,3 +123,68 @@ def test_ffmpeg_renders_a_video_frame_by_frame(tmp_path: Path) -> None:
         verify_output(tmp_path / chunk.output_file, frames=chunk.frame_count, fps=Fraction(30), width=64, height=64)
         numbers += read_numbers(tmp_path / chunk.output_file)
     assert numbers == list(range(50))
+
+
+def test_a_source_has_the_frames(tmp_path: Path) -> None:
+    """--source reads frames, rate and size from a video, for any command; what a person says wins."""
+    write_clip(tmp_path / "clip.mkv", Clip(fps=Fraction(30000, 1001)), start=0, count=50)
+    words = (
+        "plan",
+        "--source",
+        "clip.mkv",
+        "--command",
+        "x {output}",
+        "--output-pattern",
+        "c{index}.mp4",
+        "--chunks",
+        2,
+    )
+    done = here(*words, cwd=tmp_path)
+    assert done.stderr == "clip.mkv: 50 frames, 30000/1001 fps, 64×64, h264\n"
+    metadata = json.loads(done.stdout)["metadata"]
+    assert [metadata[name] for name in ("totalFrames", "fps", "width", "height")] == [50, "30000/1001", 64, 64]
+    said = json.loads(here(*words, "--frames", 20, "--size", "32x32", cwd=tmp_path).stdout)["metadata"]
+    assert [said[name] for name in ("totalFrames", "fps", "width", "height")] == [20, "30000/1001", 32, 32]
+
+
+def test_a_source_without_a_constant_rate(tmp_path: Path) -> None:
+    """A video whose frames have no constant rate says so, and asks for one."""
+    write_film(tmp_path / "vfr.mkv", Film(frames=20, steps=[3000, 6000, 4500, 3000] * 5))
+    words = (
+        "plan",
+        "--source",
+        "vfr.mkv",
+        "--command",
+        "x {output}",
+        "--output-pattern",
+        "c{index}.mp4",
+        "--chunks",
+        2,
+    )
+    done = here(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "vfr.mkv has 20 frames at no constant rate" in done.stderr
+    assert "Give --fps" in done.stderr
+    assert json.loads(here(*words, "--fps", 24, cwd=tmp_path).stdout)["metadata"]["totalFrames"] == 20
+
+
+@pytest.mark.parametrize("text", [b"", b"no video at all", None])
+def test_a_bad_source(tmp_path: Path, text: bytes | None) -> None:
+    """A source that is missing, empty or no video is refused with its name."""
+    if text is not None:
+        (tmp_path / "clip.mp4").write_bytes(text)
+    words = (
+        "plan",
+        "--source",
+        "clip.mp4",
+        "--command",
+        "x {output}",
+        "--output-pattern",
+        "c{index}.mp4",
+        "--chunks",
+        2,
+    )
+    done = here(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "clip.mp4" in done.stderr
+    assert "expected a video" in done.stderr
