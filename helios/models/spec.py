@@ -16,8 +16,8 @@ from helios.models.first_problems import FirstProblems
 from helios.models.framerate import FrameRate
 from helios.models.image_encoding import ImageEncoding
 from helios.models.image_pattern import ImagePattern, image_pattern
-from helios.models.outputs import output_problems
 from helios.models.log_rules import LogRules
+from helios.models.outputs import output_problems
 from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
 from helios.models.range_command import RangeCommand
 from helios.models.requires import NOTHING, Requires

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from helios.errors import Problem, RequestError, SpecError
-from helios.models.command_template import PLACEHOLDERS
 from helios.job.source import describe
 from helios.models.command_line import Command
+from helios.models.command_template import PLACEHOLDERS
 from helios.models.log_rules import LogRules
 from helios.models.spec import SpecRefusedError
 from helios.regular_file import open_regular

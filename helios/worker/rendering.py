@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -186,9 +187,7 @@ class Rendering:
             ended = await self._command(chunk, output, space, watch)
         return watch.checked(ended)
 
-    async def _command(
-        self, chunk: RenderJobChunk, output: Output, space: Workspace, log: OutputSink
-    ) -> WorkerResult:
+    async def _command(self, chunk: RenderJobChunk, output: Output, space: Workspace, log: OutputSink) -> WorkerResult:
         from helios.processes.command import run_command
         from helios.processes.reader import prepare_readers
 
