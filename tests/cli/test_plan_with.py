@@ -20,6 +20,7 @@ if sys.argv[1] == "describe":
     print("loading")
     print("helios-scene:", json.dumps(ANSWER))
 """
+COMMAND = ("--command", "x {output}", "--output-pattern", "{index}.mp4", "--chunks", 2)
 ANSWER = {"frames": 30, "start_frame": 10, "fps": "30000/1001", "width": 64, "height": 48, "format": "drawn"}
 
 
@@ -128,17 +129,7 @@ def test_ffmpeg_renders_a_video_frame_by_frame(tmp_path: Path) -> None:
 def test_a_source_has_the_frames(tmp_path: Path) -> None:
     """--source reads frames, rate and size from a video, for any command; what a person says wins."""
     write_clip(tmp_path / "clip.mkv", Clip(fps=Fraction(30000, 1001)), start=0, count=50)
-    words = (
-        "plan",
-        "--source",
-        "clip.mkv",
-        "--command",
-        "x {output}",
-        "--output-pattern",
-        "c{index}.mp4",
-        "--chunks",
-        2,
-    )
+    words = ("plan", "--source", "clip.mkv", *COMMAND)
     done = here(*words, cwd=tmp_path)
     assert done.stderr == "clip.mkv: 50 frames, 30000/1001 fps, 64×64, h264\n"
     metadata = json.loads(done.stdout)["metadata"]
@@ -150,17 +141,7 @@ def test_a_source_has_the_frames(tmp_path: Path) -> None:
 def test_a_source_without_a_constant_rate(tmp_path: Path) -> None:
     """A video whose frames have no constant rate says so, and asks for one."""
     write_film(tmp_path / "vfr.mkv", Film(frames=20, steps=[3000, 6000, 4500, 3000] * 5))
-    words = (
-        "plan",
-        "--source",
-        "vfr.mkv",
-        "--command",
-        "x {output}",
-        "--output-pattern",
-        "c{index}.mp4",
-        "--chunks",
-        2,
-    )
+    words = ("plan", "--source", "vfr.mkv", *COMMAND)
     done = here(*words, cwd=tmp_path)
     assert done.returncode == 2
     assert "vfr.mkv has 20 frames at no constant rate" in done.stderr
@@ -173,17 +154,7 @@ def test_a_bad_source(tmp_path: Path, text: bytes | None) -> None:
     """A source that is missing, empty or no video is refused with its name."""
     if text is not None:
         (tmp_path / "clip.mp4").write_bytes(text)
-    words = (
-        "plan",
-        "--source",
-        "clip.mp4",
-        "--command",
-        "x {output}",
-        "--output-pattern",
-        "c{index}.mp4",
-        "--chunks",
-        2,
-    )
+    words = ("plan", "--source", "clip.mp4", *COMMAND)
     done = here(*words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "clip.mp4" in done.stderr
