@@ -8,6 +8,7 @@ COMMANDS = {
     "run": ("cli.run", "run", "Render a job and wait for its end."),
     "validate": ("cli.validate", "validate", "Check a job document."),
     "plan": ("cli.plan", "plan", "Cut a range of frames into chunks and write the job document for them."),
+    "openjd": ("cli.openjd", "openjd", "Write a job document from a template of Open Job Description."),
     "batch": ("cli.batch", "batch", "Render one job for each row of a table."),
     "encode": ("cli.encode", "encode", "Encode a video in chunks, as any job is rendered, and wait for its end."),
     "submit": ("cli.submit", "submit", "Give a job to workers, and print its run's id."),

@@ -49,7 +49,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
-    """The wheel has no room above the core, and no command that would need one; its program is the core's."""
+    """The wheel has no room above the core, and no command that would need one; its programs are the core's."""
     packed = zipfile.ZipFile(wheel)
     names = packed.namelist()
     assert "helios/processes/command.py" in names
@@ -60,6 +60,7 @@ def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
     assert packed.read(points).decode().split("\n") == [
         "[console_scripts]",
         "helios-encode-chunk = helios.encode.program:main",
+        "helios-openjd-chunk = helios.openjd.program:main",
         "",
     ]
 

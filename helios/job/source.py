@@ -24,6 +24,9 @@ MOST_ERRORS = 10_000
 """Of a document's fields. More are counted alone."""
 QUOTED = 120
 """Characters of a value that a message quotes."""
+TEMPLATE_HEAD = 64 * 1024
+"""Bytes of a file that is no JSON in which the version of a template is looked for."""
+_TEMPLATE = re.compile(rb"""["']?specificationVersion["']?\s*:\s*["']?(\w{1,40}-[\d-]{1,20})""")
 SECRET = re.compile("secret|token|password|_key|credentials|Key")
 """Fields whose values no message quotes."""
 
@@ -110,6 +113,7 @@ def parse_document(data: bytes, *, source: str) -> dict[str, Any]:
     except OutOfBoundsError as exc:
         raise SpecError(source, (Problem(exc.path, exc.found, exc.expected),)) from None
     except json.JSONDecodeError as exc:
+        _refuse_template(data[:TEMPLATE_HEAD], source)
         where = f"line {exc.lineno}, column {exc.colno}"
         problem = Problem("", f"not JSON ({exc.msg} at {where}; it begins {_start(data)})", "a JSON job document")
         raise SpecError(source, (problem,)) from None
@@ -119,7 +123,18 @@ def parse_document(data: bytes, *, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         problem = Problem("", f"a JSON {_json_type(document)}", "an object with metadata and chunks")
         raise SpecError(source, (problem,))
+    if "specificationVersion" in document and "metadata" not in document:
+        _refuse_template(data, source)
     return document
+
+
+def _refuse_template(data: bytes, source: str) -> None:
+    """Refuse a template of Open Job Description with what to do; do nothing for anything else."""
+    if found := _TEMPLATE.search(data):
+        raise RequestError(
+            f"{source} is a template of Open Job Description ({found[1].decode()}), and no job document; "
+            "`helios-job openjd` makes a job document of a job template (docs/openjd.md)"
+        )
 
 
 def validate_job_spec(document: Mapping[str, Any], *, source: str, rules: PathRules | None = None) -> JobSpec:

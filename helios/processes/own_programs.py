@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-OWN_PROGRAMS = frozenset({"helios-encode-chunk"})
+OWN_PROGRAMS = frozenset({"helios-encode-chunk", "helios-openjd-chunk"})
 """Names of `[project.scripts]`."""
 
 
