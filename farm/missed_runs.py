@@ -62,22 +62,22 @@ async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:
         run
         for deployment in await list_deployments(client)
         if deployment.work_pool_name == pool and not deployment.paused
-        for run in await _record_unplanned(client, deployment, now - LATE)
+        for run in await _record_unplanned(client, deployment, now)
     ]
     return planned + unplanned
 
 
-async def _record_unplanned(client: PrefectClient, deployment: DeploymentResponse, until: datetime) -> list[FlowRun]:
+async def _record_unplanned(client: PrefectClient, deployment: DeploymentResponse, now: datetime) -> list[FlowRun]:
     """Make a run for each time of a deployment's schedules since its last run for which Prefect made none."""
     made: list[FlowRun] = []
     for schedule in deployment.schedules:
         if not schedule.active or not hasattr(schedule.schedule, "cron"):
             continue
-        last = await _last_planned(client, deployment, until)
+        last = await _last_planned(client, deployment, now)
         if last is None:
             continue
         cron = CronSchedule.model_validate(schedule.schedule.model_dump())
-        for when in await _dates(cron, last + timedelta(seconds=1), until):
+        for when in await _dates(cron, last + timedelta(seconds=1), now - LATE):
             run = await client.create_flow_run_from_deployment(
                 deployment.id,
                 state=_missed(when),
@@ -100,14 +100,14 @@ async def _dates(cron: CronSchedule, start: datetime, end: datetime) -> Sequence
     return found
 
 
-async def _last_planned(client: PrefectClient, deployment: DeploymentResponse, until: datetime) -> datetime | None:
-    """The planned time, before a date, of the deployment's latest run that a schedule, or this module, made.
+async def _last_planned(client: PrefectClient, deployment: DeploymentResponse, now: datetime) -> datetime | None:
+    """The planned time, in the past, of the deployment's latest run that a schedule, or this module, made.
 
     A server that has just started has planned the coming runs already: they don't say what was missed.
     """
     runs = await client.read_flow_runs(
         deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[deployment.id])),
-        flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=until)),
+        flow_run_filter=FlowRunFilter(expected_start_time=FlowRunFilterExpectedStartTime(before_=now)),
         sort=FlowRunSort.EXPECTED_START_TIME_DESC,
         limit=50,
     )

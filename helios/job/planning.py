@@ -152,7 +152,7 @@ def plan_job(
     total = frame - start_frame
     metadata = {"totalFrames": total, "fps": as_number(fps), "width": width, "height": height, "duration": 1.0}
     document = {"metadata": metadata, "chunks": chunks, "id": job_id}
-    of_ranges = shlex.join(fill_some(word, names) for word in words)
+    of_ranges = shlex.join(fill_some(word, names) for word in words) if names else command
     if _is_sequence(output_pattern) and _takes_ranges(of_ranges):
         document["rangeCommand"] = of_ranges
     spec = validate_job_spec(document, source="plan")

@@ -1,6 +1,8 @@
 """Templates of Open Job Description through the flow, on this machine."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import av
@@ -12,6 +14,12 @@ from tests.running import leftovers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 IMAGES = "{{Param.OutputDir}}/bar_####.png"
+
+
+@pytest.fixture(autouse=True)
+def _python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The templates' `python` is this one, which has PyAV."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
 
 
 def write_bar(folder: Path) -> Path:
