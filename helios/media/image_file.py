@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from helios.errors import OutputError
 from helios.media.bounds import reading_bounds
 from helios.media.chunk_file import NO_PICTURES
-from helios.media.image_wholeness import exr_depth, what_is_missing
+from helios.media.image_wholeness import exr_depth, exr_size, what_is_missing
 from helios.models.images import ImageKind
 from helios.regular_file import open_regular
 
@@ -136,7 +136,8 @@ def _read_headers(data: bytes, *, codec: str, name: str) -> tuple[tuple[int, int
     try:
         with av.open(BytesIO(data), "r", format=demuxer, options=NO_PICTURES) as container:
             context = container.streams.video[0].codec_context
-            return (context.width, context.height), context.format
+            size = (context.width, context.height)
+            return (size if all(size) or codec != "exr" else exr_size(data) or size), context.format
     except (av.FFmpegError, ValueError, IndexError) as exc:
         raise _unreadable(exc, codec=codec, name=name) from exc
 

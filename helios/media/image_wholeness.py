@@ -45,6 +45,16 @@ def exr_depth(data: bytes) -> str | None:
         return None
 
 
+def exr_size(data: bytes) -> tuple[int, int] | None:
+    """The width and the height of an EXR's picture, by its header: FFmpeg says none of layers and parts."""
+    try:
+        window = dict(_exr_attributes(data, _Position(8)))[b"displayWindow"]
+        left, top, right, bottom = struct.unpack("<4i", window)
+    except (struct.error, IndexError, ValueError, KeyError):
+        return None
+    return right - left + 1, bottom - top + 1
+
+
 def _jpeg(data: bytes) -> str | None:
     """The end of the picture's own data: a thumbnail, which stands before, has an end as well."""
     at = 2

@@ -45,6 +45,21 @@ def test_a_part_of_an_image_is_noticed(suffix: str, options: dict[str, str]) -> 
             decode_image(data[:part], codec=codec, name="cut")
 
 
+def test_layers_of_exr(tmp_path: Path) -> None:
+    """An EXR whose colors are in layers, which FFmpeg does not decode, has its size and its depth by its header."""
+    path = tmp_path / "layers.exr"
+    whole = encode_image(1, ".exr")
+    before, channels, after = whole.partition(b"channels\0chlist\0")
+    path.write_bytes(before + channels + after.replace(b"G\0", b"X\0", 1))
+    kind = read_image(path, codec="exr", width=64, height=64, decode=False).kind
+    assert kind is not None
+    assert kind.depth == "32-bit float"
+    with pytest.raises(OutputError, match="of a kind of EXR that FFmpeg does not read"):
+        read_image(path, codec="exr", width=64, height=64)
+    with pytest.raises(OutputError, match="is 64×64 pixels; expected 32×64"):
+        read_image(path, codec="exr", width=32, height=64, decode=False)
+
+
 def test_bits_of_colors(tmp_path: Path) -> None:
     """The depth is that of the colors: 16 bits of PNG and TIFF, 10 of DPX."""
     for suffix, depth in ((".png", "16 bits"), (".tif", "16 bits"), (".dpx", "10 bits")):
