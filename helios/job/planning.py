@@ -18,6 +18,7 @@ from helios.models.command_line import split_command
 from helios.models.command_template import Value, fill, fill_some, placeholders_in, range_values
 from helios.models.framerate import parse_frame_rate
 from helios.models.image_pattern import image_pattern
+from helios.models.outputs import KNOWN, OTHER_IMAGES
 from helios.models.spec import MAX_CHUNKS, JobSpec
 
 _DECIMALS = 9
@@ -144,11 +145,7 @@ def plan_job(
         })  # fmt: skip
         frame += count
     if len(chunks) > 1 and chunks[0]["outputFile"] == chunks[1]["outputFile"] and not _is_sequence(output_pattern):
-        example = PurePosixPath(output_pattern)
-        raise RequestError(
-            f"The output pattern {output_pattern!r} gives every chunk the same file; "
-            f"put the chunk's number in it: {example.with_name(example.stem + '-{index:04d}' + example.suffix)}"
-        )
+        raise RequestError(_one_file_for_all(output_pattern))
     total = frame - start_frame
     metadata = {"totalFrames": total, "fps": as_number(fps), "width": width, "height": height, "duration": 1.0}
     document = {"metadata": metadata, "chunks": chunks, "id": job_id}
@@ -158,6 +155,22 @@ def plan_job(
     spec = validate_job_spec(document, source="plan")
     duration = float(total / spec.metadata.fps)
     return spec.model_copy(update={"metadata": spec.metadata.model_copy(update={"duration": duration})})
+
+
+def _one_file_for_all(output_pattern: str) -> str:
+    """Say what is wrong with a template that gives every chunk the same file, which is no sequence."""
+    file, named = PurePosixPath(output_pattern), f"The output pattern {output_pattern!r}"
+    try:
+        images = image_pattern(output_pattern)
+    except ValueError as exc:
+        return f"{named} can't name images; expected {exc}"
+    if images is not None:
+        example = file.with_name(f"{file.stem}_####{file.suffix}")
+        return f"{named} gives every image the same file; put its frame's number in it: {example}"
+    if file.suffix.lower() in OTHER_IMAGES:
+        return f"{named} is of images that are not verified here; expected one of {KNOWN}, or a video"
+    example = file.with_name(f"{file.stem}-{{index:04d}}{file.suffix}")
+    return f"{named} gives every chunk the same file; put the chunk's number in it: {example}"
 
 
 def _is_sequence(output_pattern: str) -> bool:
