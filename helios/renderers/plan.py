@@ -72,8 +72,8 @@ def plan_with(
     fps, width, height = scene.pictures()
     values = {
         **preset.options,
-        **options,
         **scene.values,
+        **options,
         "input": input_file,
         "name": PurePosixPath(input_file).stem,
         "fps": str(write_frame_rate(fps)),

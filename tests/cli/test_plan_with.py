@@ -54,6 +54,14 @@ def test_cuts_of_a_scene_of_parts(tmp_path: Path) -> None:
     assert [chunk["frameCount"] for chunk in planned["chunks"]] == [12, 18]
 
 
+def test_what_a_person_sets_wins(tmp_path: Path) -> None:
+    """An option that a person sets stands before the scene's value, and that before the preset's."""
+    script(tmp_path, values={"args": "--from-scene"})
+    for words, said in (((), "film.py --from-scene render"), (("--set", "args=--mine"), "film.py --mine render")):
+        planned = json.loads(here("plan", "--with", "python", "film.py", *words, cwd=tmp_path).stdout)
+        assert said in planned["chunks"][0]["command"]
+
+
 @pytest.mark.parametrize(
     ("words", "text", "said"),
     [
