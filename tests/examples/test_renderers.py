@@ -32,6 +32,14 @@ def plan(folder: Path, *words: str | int) -> dict[str, object]:
     return document
 
 
+def make_blender_scene(folder: Path) -> None:
+    """Have Blender make the example's scene; skip where there is no Blender."""
+    needs("blender", "Debian's package blender")
+    make = ["blender", "--background", "--factory-startup", "--python-exit-code", "3", "--python"]
+    make += [str(EXAMPLES / "blender" / "make_scene.py"), "--", str(folder / "scene.blend")]
+    subprocess.run(make, check=True, capture_output=True)
+
+
 def pictures(video: Path) -> list[NDArray[np.int64]]:
     """Every frame, in grey."""
     with av.open(str(video)) as container:
@@ -41,10 +49,7 @@ def pictures(video: Path) -> list[NDArray[np.int64]]:
 @pytest.mark.slow
 async def test_a_blender_scene(tmp_path: Path) -> None:
     """A scene of Blender is asked for its frames, rendered in chunks, and joined; its pictures move."""
-    needs("blender", "Debian's package blender")
-    make = ["blender", "--background", "--factory-startup", "--python-exit-code", "3", "--python"]
-    make += [str(EXAMPLES / "blender" / "make_scene.py"), "--", str(tmp_path / "scene.blend")]
-    subprocess.run(make, check=True, capture_output=True)
+    make_blender_scene(tmp_path)
     document = plan(tmp_path, "--with", "blender", "scene.blend", "--frames", 6, "--chunks", 2)
     _, report = await render(tmp_path, document)
     assert report.output is not None
@@ -53,6 +58,24 @@ async def test_a_blender_scene(tmp_path: Path) -> None:
     assert shown[0].max() > 150
     assert shown[0].min() < 60
     assert all(np.abs(one - other).mean() > 0.2 for one, other in pairwise(shown))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", ["frames/shot_####.exr", "frames/shot_%04d.png"])
+async def test_a_blender_scene_as_images(tmp_path: Path, pattern: str) -> None:
+    """A scene of Blender is rendered as images of the kind that the pattern names; a lost one is rendered alone."""
+    make_blender_scene(tmp_path)
+    words = ("--frames", 4, "--chunks", 2, "--output-pattern", pattern)
+    document = plan(tmp_path, "--with", "blender", "scene.blend", *words)
+    await render(tmp_path, document)
+    images = sorted((tmp_path / "frames").iterdir())
+    assert [image.name for image in images] == [f"shot_{number:04d}{pattern[-4:]}" for number in range(1, 5)]
+    assert len(pictures(tmp_path / "scene.mp4")) == 4
+    written = [image.stat().st_mtime_ns for image in images]
+    images[2].unlink()
+    await render(tmp_path, document)
+    again = [image.stat().st_mtime_ns != before for image, before in zip(images, written, strict=True)]
+    assert again == [False, False, True, False]
 
 
 @pytest.mark.slow
