@@ -2,15 +2,18 @@
 
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
-from helios.models.worker import WorkerJob, WorkerResult
+from helios.gpus import GpuPool, gpu_names, gpu_variables, named_twice
+from helios.models.requires import MAX_GPUS, NOTHING
+from helios.models.worker import WorkerJob, WorkerResult, WorkerTimings
 from helios.processes.attempt_folder import (
     AttemptFolders,
     attempt_environment,
@@ -31,6 +34,12 @@ def _check_name(name: str) -> str:
 
 VariableName = Annotated[str, AfterValidator(_check_name)]
 """A variable's name, or a glob pattern of names."""
+GpuName = Annotated[
+    str, BeforeValidator(lambda value: str(value) if type(value) is int else value), Field(pattern=r"^[\w.:/-]{1,80}$")
+]
+"""A GPU, as CUDA_VISIBLE_DEVICES names it: `0`, or a UUID such as `GPU-8f9c…`."""
+LOCKED_GPUS = "gpus"
+"""Folder of the GPUs' locks, in this user's temporary folder."""
 LONGEST_TEMPORARY = 41
 """Bytes: a socket's path has at most 107, an attempt's part of it takes up to 19, Chromium's 47."""
 
@@ -52,9 +61,31 @@ class LocalAdapterConfig(BaseModel):
     """Run every command in a sandbox in which the job directory and TMPDIR alone are writable. None for no sandbox."""
     sandbox_network: bool = False
     """Whether commands in a sandbox may use the network."""
+    gpus: (
+        Annotated[int, Field(ge=1, le=MAX_GPUS, strict=True)]
+        | Annotated[tuple[GpuName, ...], Field(min_length=1, max_length=MAX_GPUS)]
+        | None
+    ) = None
+    """GPUs that are handed out to commands: their names, or how many there are. Each attempt has as many as its chunk
+    requires, and one at least. None for commands that see all of them."""
+    chunks_per_gpu: Annotated[int, Field(ge=1, le=MAX_GPUS, strict=True)] = 1
+    """How many attempts may have the same GPU at a time."""
     concurrency_limit: Annotated[str, Field(min_length=1)] | None = None
     """Name of a global concurrency limit in Prefect, which bounds the chunks in flight over all jobs. By default
     `helios-local-HOSTNAME`; no bound where there is none of that name."""
+
+    @field_validator("gpus")
+    @classmethod
+    def _each_once(cls, gpus: int | tuple[str, ...] | None, info: ValidationInfo) -> int | tuple[str, ...] | None:
+        if gpus is None:
+            return None
+        if not isinstance(gpus, int) and (twice := named_twice(gpus)):
+            raise ValueError(
+                f"each GPU once, but {twice} is named twice; chunks_per_gpu says how many chunks share one"
+            )
+        if both := sorted(gpu_variables(("0",)).keys() & info.data.get("env", {}).keys()):
+            raise ValueError(f"no variable of GPUs in env, where {both[0]} is set; leave out one of the two")
+        return gpus
 
 
 class LocalAdapter:
@@ -63,7 +94,8 @@ class LocalAdapter:
     Folders that attempts of killed processes have left are removed when an adapter is made, as each run does.
 
     Raises:
-        RequestError: The configuration asks for a sandbox that does not work here.
+        RequestError: The configuration asks for a sandbox that does not work here, or for more GPUs than this process
+            was given.
     """
 
     config_type: ClassVar[type[BaseModel]] = LocalAdapterConfig
@@ -79,16 +111,28 @@ class LocalAdapter:
         temporary = own_temporary_folder()
         remove_abandoned(temporary)
         self._folders = AttemptFolders(temporary)
+        self.gpus = _gpus(self._config, temporary)
+        """The GPUs that it hands out; None where commands see all of them."""
 
     async def execute(self, job: WorkerJob, *, on_output: OutputSink | None = None) -> WorkerResult:
         """Run the command and wait for its end; see `helios.adapter.WorkerAdapter`."""
+        if self.gpus is None:
+            return await self._run(job, {}, on_output)
+        asked = time.monotonic()
+        async with self.gpus.taken(max(1, (job.requires or NOTHING).gpus)) as gpus:
+            waited = round((time.monotonic() - asked) * 1000)
+            ended = await self._run(job, gpu_variables(gpus), on_output)
+        timings = WorkerTimings(wait_ms=waited, render_ms=ended.duration_ms)
+        return ended.model_copy(update={"gpus": gpus, "timings": timings})
+
+    async def _run(self, job: WorkerJob, gpus: dict[str, str], on_output: OutputSink | None) -> WorkerResult:
         async with self._folders.attempt() as folder:
             if self._user is not None:
                 self._user.let_through(folder.parent.parent, folder.parent)
                 self._user.give(folder)
             ended = await run_command(
                 [job.command, *job.args],
-                env={**attempt_environment(folder.parent, folder), **self._env, **self._named, **job.env},
+                env={**attempt_environment(folder.parent, folder), **self._env, **self._named, **job.env, **gpus},
                 cwd=job.cwd,
                 wrapper=self._wrapper(folder, job),
                 user=self._user,
@@ -113,6 +157,9 @@ class LocalAdapter:
         yield Finding("machine", True, f"{os.cpu_count()} CPUs, {free // 2**30} GiB free on this disk")
         yield _look_at(own_temporary_folder())
         yield Finding("environment", True, f"commands get {', '.join(sorted({*self._env, 'TMPDIR'}))}")
+        if self.gpus is not None:
+            names = ", ".join(self.gpus.names)
+            yield Finding("GPUs", True, f"{names}; {self.gpus.chunks_per_gpu} chunks at a time on each")
         if self._sandbox is not None:
             yield Finding("sandbox", True, f"{self._sandbox.version} works")
 
@@ -121,6 +168,13 @@ class LocalAdapter:
             return f"a process ran and ended in {ended.duration_ms} ms"
 
         yield await find("round trip", run)
+
+
+def _gpus(config: LocalAdapterConfig, temporary: Path) -> GpuPool | None:
+    if config.gpus is None:
+        return None
+    names = gpu_names(config.gpus) if isinstance(config.gpus, int) else config.gpus
+    return GpuPool(names, chunks_per_gpu=config.chunks_per_gpu, locks=temporary / LOCKED_GPUS)
 
 
 def _look_at(temporary: Path) -> Finding:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 from helios.models.worker import WorkerJob, WorkerResult
 
 if TYPE_CHECKING:
+    from helios.gpus import GpuPool
     from helios.storage.folder import Storage
 
 Stream = Literal["stdout", "stderr"]
@@ -106,6 +107,19 @@ class PlacingAdapter(WorkerAdapter, Protocol):
     @property
     def concurrency(self) -> int:
         """How many chunks to give it at a time, where nobody names a number: what its workers take, and a few more."""
+        ...
+
+
+@runtime_checkable
+class GpuAdapter(WorkerAdapter, Protocol):
+    """An adapter that can hand out the GPUs of this machine."""
+
+    @property
+    def gpus(self) -> GpuPool | None:
+        """The GPUs, of which each attempt gets as many as it requires, and one at least.
+
+        None where it hands out none: then commands see all GPUs of the machine.
+        """
         ...
 
 

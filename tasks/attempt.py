@@ -109,7 +109,7 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
     try:
         times.started = clock.seconds
         ended = await execute(attempt, order.job, run, log=log, times=times)
-        times.answered, times.render_ms, times.worker = clock.seconds, ended.duration_ms, ended.timings
+        times.answer(clock.seconds, ended)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
         collecting = time.monotonic()

@@ -93,8 +93,7 @@ async def _render_part(
     try:
         times.started = times.started or clock.seconds
         ended = await execute(attempt, order.job, run, log=log, times=times)
-        times.answered, times.worker = clock.seconds, ended.timings
-        times.render_ms = (times.render_ms or 0) + ended.duration_ms
+        times.answer(clock.seconds, ended)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(Path(order.job.command).name, ended))
         await bring_images(chunk, run, place, ended)

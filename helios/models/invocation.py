@@ -177,6 +177,8 @@ class ChunkAnswer(_Tolerant):
     """How thoroughly the worker has verified the output; empty from a worker that does not say."""
     pictures: KnownPictures = None
     """What stays of its pictures, where the level is `pictures`."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the command had for itself."""
 
     def to_result(self, place: str) -> WorkerResult:
         """Make it what an adapter returns.
@@ -200,6 +202,7 @@ class ChunkAnswer(_Tolerant):
             verified=self.verified,
             pictures=self.pictures,
             rendered_by=self.worker.rendered_by if self.worker else None,
+            gpus=self.gpus,
         )
 
     @classmethod

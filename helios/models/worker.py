@@ -75,6 +75,8 @@ class WorkerTimings(WireModel):
 
     model_config = ConfigDict(extra="ignore")
 
+    wait_ms: Annotated[int, Field(ge=0)] = 0
+    """Until GPUs were free."""
     boot_ms: Annotated[int, Field(ge=0)] = 0
     """From the start of its process to the request, for its first request; 0 for a warm worker."""
     fetch_ms: Annotated[int, Field(ge=0)] = 0
@@ -111,3 +113,5 @@ class WorkerResult(WireModel):
     rendered_by: str | None = None
     """The worker that ran the command, such as the machine and the process or instance; the same text for the same
     worker. Empty where it is not known."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the command was given, as the worker names them."""

@@ -15,10 +15,10 @@ from typing import Any
 import psutil
 
 from helios.errors import RequestError
+from helios.gpus import GpuPool, gpu_names
 from helios.models.sandbox import SandboxKind, stricter
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import close_http, is_refusal, set_up_engine
-from helios.own_farm.gpus import GpuPool, gpu_names
 from helios.own_farm.hours import Hours, parse_hours
 from helios.own_farm.join_token import JoinToken
 from helios.own_farm.node_folder import node_folder
@@ -53,7 +53,7 @@ class NodeSettings:
     tags: frozenset[str] = frozenset()
     """What the machine can do."""
     gpus: tuple[str, ...] = ()
-    """Its GPUs, as `helios.own_farm.gpus` names them."""
+    """Its GPUs, as `helios.gpus` names them."""
     memory: int = field(default_factory=lambda: psutil.virtual_memory().total)
     """Bytes of memory that chunks may require together."""
     hours: Hours | None = None

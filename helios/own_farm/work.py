@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 from helios.errors import WorkerUnavailableError
+from helios.gpus import GpuPool, gpu_variables
 from helios.job.attempts import write_answer
 from helios.late_errors import ignore_late_error
 from helios.models.invocation import PROTOCOL, ChunkAnswer, ChunkRequest
 from helios.models.requires import NOTHING
-from helios.own_farm.gpus import GpuPool
 from helios.own_farm.hours import Hours
 from helios.worker.failures import failure_of
 from helios.worker.runtime import WorkerRuntime, package_version, read_request
@@ -141,8 +141,10 @@ class NodeWork:
         return self.calls.setdefault(url, asyncio.Event())
 
     async def _render(self, request: ChunkRequest) -> ChunkAnswer:
-        async with self.gpus.taken((request.requires or NOTHING).gpus) as variables:
-            return await self.runtime.run(request.model_copy(update={"env": {**request.env, **variables}}))
+        async with self.gpus.taken((request.requires or NOTHING).gpus) as gpus:
+            own = {"env": {**request.env, **gpu_variables(gpus)}}
+            answer = await self.runtime.run(request.model_copy(update=own))
+        return answer.model_copy(update={"gpus": gpus})
 
     def _is_wanted(self, key: str) -> bool:
         """Whether the scheduler is there and still counts on the task; `state.tasks` is no public name of Dask's."""

@@ -1,6 +1,6 @@
 """Where the time of a run went: what each attempt did when, and why the job took as long as it did."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import median
@@ -14,13 +14,15 @@ SLOWEST = 5
 """Chunks that are named as the slowest."""
 TAIL_SECONDS = 1.0
 """A last chunk that is alone for less is not worth a line."""
+MOST_GPUS = 16
+"""GPUs that have a line of their own."""
 
 
 class Kind(StrEnum):
     """What goes on in a stretch of time."""
 
     QUEUED = "queued"
-    """The chunk waits: for its turn, for its next attempt, or for a slot of the adapter's limit."""
+    """The chunk waits: for its turn, for its next attempt, for a slot of the adapter's limit, or for GPUs."""
     BOOTING = "booting"
     """The worker starts, and fetches the job and its input files."""
     RENDERING = "rendering"
@@ -51,6 +53,8 @@ class Stretch:
     """Its begin."""
     end: float
     """Its end."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the command had in this time."""
 
     @property
     def seconds(self) -> float:
@@ -70,12 +74,13 @@ def attempt_stretches(times: AttemptTimes, number: int, now: float) -> Iterator[
     if times.started is None:
         yield Stretch(Kind.QUEUED, times.began, end)
         return
-    yield Stretch(Kind.QUEUED, times.began, times.started)
+    given = times.started + (times.worker.wait_ms / 1000 if times.worker else 0)
+    yield Stretch(Kind.QUEUED, times.began, given)
     answered = end if times.answered is None else times.answered
     fetched = end if times.fetched is None else times.fetched
-    boot, upload = _beside_rendering(times, answered - times.started)
-    yield Stretch(Kind.BOOTING, times.started, times.started + boot)
-    yield Stretch(_rendering(times, number), times.started + boot, answered - upload)
+    boot, upload = _beside_rendering(times, answered - given)
+    yield Stretch(Kind.BOOTING, given, given + boot)
+    yield Stretch(_rendering(times, number), given + boot, answered - upload, times.gpus)
     yield Stretch(Kind.UPLOADING, answered - upload, fetched)
     yield Stretch(Kind.CHECKING, fetched, end)
 
@@ -138,10 +143,30 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
               if times.outcome is RunState.FAILED]  # fmt: skip
     if failed:
         lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
+    lines += gpu_lines(attempts)
     if (tail := _tail(run)) is not None:
         chunk, seconds = tail
         lines.append(f"For the last {duration(seconds)} of rendering, chunk {chunk} was alone.")
     return lines
+
+
+def gpu_lines(attempts: Sequence[AttemptTimes]) -> list[str]:
+    """A sentence for each GPU that was given to attempts, the busiest first, at most `MOST_GPUS`."""
+    busy: dict[tuple[str, str], list[AttemptTimes]] = {}
+    for times in attempts:
+        for gpu in times.gpus:
+            busy.setdefault((times.rendered_by or "", gpu), []).append(times)
+    several = len({worker for worker, _ in busy}) > 1
+    ranked = sorted(busy.items(), key=lambda item: -sum(times.render_ms or 0 for times in item[1]))
+    lines = [_gpu_line(f"{gpu} of {worker}" if several else gpu, own) for (worker, gpu), own in ranked[:MOST_GPUS]]
+    return lines + ([f"{len(ranked) - MOST_GPUS} further GPUs."] if len(ranked) > MOST_GPUS else [])
+
+
+def _gpu_line(name: str, attempts: Sequence[AttemptTimes]) -> str:
+    seconds = sum(times.render_ms or 0 for times in attempts) / 1000
+    failed = sum(times.outcome is RunState.FAILED for times in attempts)
+    failures = f", {failed} of which failed" if failed else ""
+    return f"GPU {name}: {duration(seconds)} of rendering in {len(attempts)} attempts{failures}."
 
 
 def _phases(run: Run, now: float, until: str) -> str:

@@ -5,6 +5,7 @@ theme of the page that it is in.
 """
 
 from collections.abc import Iterable, Sequence
+from xml.sax.saxutils import escape
 
 from helios.models.report_text import duration
 from tasks.page.timeline import Kind, Stretch, chunk_stretches, joining
@@ -20,6 +21,8 @@ ROW_HEIGHTS = (6.0, 18.0)
 ROWS_HEIGHT = 420.0
 """The height of all rows together, if the bounds of a row allow it."""
 AREAS_HEIGHT = 260.0
+LABEL_SIZE = 10.0
+"""Of the GPUs' names on a bar."""
 LEAST_WIDTH = 0.6
 """A shorter stretch would be invisible; unless it is a wait, it is drawn this wide."""
 LEAST_SECONDS = 0.005
@@ -96,7 +99,19 @@ def _bar(stretch: Stretch, y: float, height: float, scale: float) -> str:
         width = max(width, 4.0)
     else:
         width = max(width, LEAST_WIDTH)
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[stretch.kind]}"/>'
+    bar = f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[stretch.kind]}"/>'
+    return bar + _gpu_label(stretch, x, y, width=width, height=height)
+
+
+def _gpu_label(stretch: Stretch, x: float, y: float, *, width: float, height: float) -> str:
+    """The names of a bar's GPUs on it, where there is room."""
+    label = f"GPU {', '.join(stretch.gpus)}"
+    if not stretch.gpus or height < LABEL_SIZE or width < len(label) * LABEL_SIZE * 0.62 + 6:
+        return ""
+    return (
+        f'<text x="{x + 4:.1f}" y="{y + height / 2 + LABEL_SIZE * 0.36:.1f}" font-size="{LABEL_SIZE:g}" '
+        f'fill="#ffffff">{escape(label)}</text>'
+    )
 
 
 def _areas(rows: Iterable[list[Stretch]], join: Stretch | None, scale: float, now: float) -> tuple[float, list[str]]:

@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import TaskRun
 
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
-from helios.models.worker import WorkerTimings
+from helios.models.worker import WorkerResult, WorkerTimings
 
 
 @dataclass(slots=True)
@@ -31,6 +31,15 @@ class AttemptTimes:
     """Running time of the command, once known."""
     worker: WorkerTimings | None = None
     """Where the worker's time went, if the worker reports it."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the command had, once known."""
+    rendered_by: str | None = None
+    """The worker, once known, if it tells its name."""
+
+    def answer(self, now: float, ended: WorkerResult) -> None:
+        """Write down what the adapter returned; the running times of several commands add up."""
+        self.answered, self.worker, self.gpus, self.rendered_by = now, ended.timings, ended.gpus, ended.rendered_by
+        self.render_ms = (self.render_ms or 0) + ended.duration_ms
 
     def end(self, now: float, outcome: RunState) -> None:
         """Write down the end."""

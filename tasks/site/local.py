@@ -17,7 +17,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.reader import prepare_readers
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
-from tasks.site.requirements import tell_unheeded
+from tasks.site.requirements import gpus_of, heed_requirements, most_at_once
 from tasks.site.site import Attempt, Order, Tell
 
 
@@ -40,8 +40,9 @@ class LocalSite:
 
     @property
     def concurrency(self) -> int:
-        """The number of this machine's CPUs."""
-        return os.cpu_count() or 1
+        """What the GPUs take that the adapter hands out; else the number of this machine's CPUs."""
+        pool = gpus_of(self.merge_adapter)
+        return (os.cpu_count() or 1) if pool is None else most_at_once(pool, self._spec)
 
     def storage_at(self, url: str) -> Storage:
         """A folder in storage, with the rights of the environment."""
@@ -52,7 +53,7 @@ class LocalSite:
     ) -> None:
         """Start what is going to verify outputs; the disk is ready."""
         prepare_readers()
-        tell_unheeded(self.merge_adapter, self._spec, tell)
+        heed_requirements(self.merge_adapter, self._spec, tell)
 
     async def order(self, attempt: Attempt) -> Order:
         """Let the command write into the attempt's own file, or, where it names none, into the output itself."""

@@ -28,7 +28,7 @@ from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
 from helios.storage.urls import split_url
 from tasks.site.encode_source import lists_of_blocks, source_name
-from tasks.site.requirements import tell_unheeded
+from tasks.site.requirements import heed_requirements
 from tasks.site.site import Attempt, Order, Tell
 
 FETCHES = 8
@@ -98,7 +98,7 @@ class StorageSite:
         if isinstance(self._adapter, ConnectedAdapter):
             await self._adapter.open()
         self._folder = f"{_job_folder(key)}/{token}"
-        tell_unheeded(self._adapter, self._spec, tell)
+        heed_requirements(self._adapter, self._spec, tell)
         if called_off := await self._call_off_earlier(_job_folder(key)):
             tell(f"{called_off} workers of a stopped run were called off")
         for line in self._assets.left_out:

@@ -1,9 +1,7 @@
 """Which node gets a chunk, and what is said when none can take it."""
 
-import asyncio
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,6 @@ from adapters.farm_config import FarmConfig
 from adapters.farm_placement import BENCH_SECONDS, FAILURES, Bench, FarmView, choose_node, unplaced, why_none
 from helios.errors import RequestError
 from helios.models.requires import NOTHING, Requires
-from helios.own_farm.gpus import GpuPool, gpu_names
 from helios.own_farm.hours import parse_hours
 from helios.own_farm.node_state import NodeState, RunningChunk
 
@@ -130,35 +127,6 @@ def test_settings_of_an_adapter_take_tags_alone() -> None:
     assert FarmConfig.model_validate({"requires": ["x"]}).requires == Requires(tags=frozenset({"x"}))
     config = FarmConfig.model_validate({"requires": {"gpus": 1, "memory": "24 GB"}})
     assert config.requires == Requires(gpus=1, memory=24 * GB)
-
-
-def test_gpus_are_found_where_they_are_named(tmp_path: Path) -> None:
-    """The environment's come first, as where a cluster gave this process two of eight."""
-    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
-        (tmp_path / name).touch()
-    assert gpu_names(None, environment={}, devices=tmp_path) == ("0", "1")
-    assert gpu_names(3, environment={}, devices=tmp_path) == ("0", "1", "2")
-    assert gpu_names(None, environment={"CUDA_VISIBLE_DEVICES": "4,6"}, devices=tmp_path) == ("4", "6")
-    assert gpu_names(1, environment={"CUDA_VISIBLE_DEVICES": "4,6"}, devices=tmp_path) == ("4",)
-    assert gpu_names(None, environment={"CUDA_VISIBLE_DEVICES": "-1"}, devices=tmp_path) == ()
-    with pytest.raises(RequestError, match="3 GPUs are not there: CUDA_VISIBLE_DEVICES names 2"):
-        gpu_names(3, environment={"CUDA_VISIBLE_DEVICES": "4,6"}, devices=tmp_path)
-
-
-async def test_no_two_chunks_share_a_gpu() -> None:
-    """A chunk waits for one that is taken, and gives it back whatever its end."""
-    pool = GpuPool(("4", "6"))
-    async with pool.taken(1) as first:
-        assert first == {"CUDA_VISIBLE_DEVICES": "4", "HIP_VISIBLE_DEVICES": "4"}
-        both = asyncio.create_task(pool.taken(2).__aenter__())
-        async with pool.taken(1) as second:
-            assert second["CUDA_VISIBLE_DEVICES"] == "6"
-        await asyncio.sleep(0)
-        assert not both.done()
-    assert (await both)["CUDA_VISIBLE_DEVICES"] in ("4,6", "6,4")
-    with pytest.raises(RequestError, match="requires 3 GPUs, and the node has 2"):
-        async with pool.taken(3):
-            pass
 
 
 @pytest.mark.parametrize(("hours", "at", "held"), [

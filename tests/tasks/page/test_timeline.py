@@ -191,3 +191,22 @@ async def test_a_finished_run_is_explained_as_finished(make_run: Maker) -> None:
 def test_durations(seconds: float, text: str) -> None:
     """A duration is written in seconds, minutes or hours, as people write it."""
     assert duration(seconds) == text
+
+
+async def test_the_gpus_of_attempts_are_shown(make_run: Maker) -> None:
+    """Waiting for GPUs is waiting; bars name their GPUs where there is room, and each GPU has a line of its own."""
+    run = await make_run(3)
+    for number, (gpus, node) in enumerate([(("0",), "a"), (("0", "<1>"), "b"), (("0",), "a")]):
+        outcome = RunState.FAILED if number == 2 else RunState.COMPLETED
+        times = attempt(0, 6, outcome, worker=WorkerTimings(wait_ms=2000, render_ms=4000))
+        times.gpus, times.rendered_by = gpus, node
+        finish(run.ledger.records[number], [times])
+    assert seen(run.ledger.records[0], 6) == [(Kind.QUEUED, 0, 2), (Kind.RENDERING, 2, 6)]
+    picture = ElementTree.fromstring(draw_timeline(run, 6))
+    labels = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text") if "GPU" in (text.text or "")]
+    assert labels == ["GPU 0", "GPU 0, <1>", "GPU 0"]
+    assert [line for line in explain(run, 6, is_over=True) if "GPU" in line] == [
+        "GPU 0 of a: 8.0 s of rendering in 2 attempts, 1 of which failed.",
+        "GPU 0 of b: 4.0 s of rendering in 1 attempts.",
+        "GPU <1> of b: 4.0 s of rendering in 1 attempts.",
+    ]
