@@ -202,7 +202,7 @@ async def test_the_gpus_of_attempts_are_shown(make_run: Maker) -> None:
         times.gpus, times.rendered_by = gpus, node
         finish(run.ledger.records[number], [times])
     assert seen(run.ledger.records[0], 6) == [(Kind.QUEUED, 0, 2), (Kind.RENDERING, 2, 6)]
-    picture = ElementTree.fromstring(draw_timeline(run, 6))
+    picture = ElementTree.fromstring(draw_timeline(run, 6))  # noqa: S314  our own picture
     labels = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text") if "GPU" in (text.text or "")]
     assert labels == ["GPU 0", "GPU 0, <1>", "GPU 0"]
     assert [line for line in explain(run, 6, is_over=True) if "GPU" in line] == [
