@@ -12,6 +12,7 @@
     │   ├── CommandError              the command ran and failed: counts against the chunk's retries
     │   │   ├── CommandTimeoutError   it ran longer than it may
     │   │   ├── CommandStalledError   it gave no sign of life for longer than it may
+    │   │   ├── SessionStoppedError   (openjd) the session of a template's tasks was told to stop
     │   │   └── OutputError           it exited 0, but what it wrote is not what was ordered
     │   │       └── MisfitError       it is of another kind than the outputs before
     │   └── WorkerUnavailableError    the environment failed: retried within a bound of its own

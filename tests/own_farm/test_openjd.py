@@ -1,6 +1,7 @@
 """Templates of Open Job Description on nodes of a farm, which have neither the template's folder nor the job's."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ with av.open("{{Param.Out}}/part-" + sys.argv[1] + ".mp4", "w") as video:
 
 def drawing(script: str) -> dict[str, Any]:
     """The script of a step that draws, in the environment that its template makes."""
-    run = 'test "$LEVEL" = dark && mkdir -p "{{Param.Out}}" && exec python "{{Task.File.Draw}}" "{{Task.Param.Frame}}"'
+    made = 'test "$LEVEL" = dark && mkdir -p "{{Param.Out}}"'
+    run = f'{made} && exec {sys.executable} "{{{{Task.File.Draw}}}}" "{{{{Task.Param.Frame}}}}"'
     return {
         "actions": {"onRun": {"command": "sh", "args": ["{{Task.File.Run}}"]}},
         "embeddedFiles": [
