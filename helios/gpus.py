@@ -15,8 +15,15 @@ from helios.errors import RequestError, WorkerUnavailableError
 GIVEN = ("ROCR_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """Variables by which a cluster gives this process some of a machine's GPUs. The first that is set counts: where
 ROCR_VISIBLE_DEVICES is set, the others count within it."""
+OWN = "HELIOS_GPUS"
+"""The variable by which a command, and who reports of it, knows its GPUs, whoever made them."""
 LOOK_SECONDS = 0.2
 """How often a chunk that waits looks whether another process has given a GPU back."""
+
+
+def gpus_in(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The GPUs of a command with these variables."""
+    return tuple(name for name in variables.get(OWN, "").split(",") if name)
 
 
 def gpu_names(
@@ -66,7 +73,7 @@ def gpu_variables(names: tuple[str, ...]) -> dict[str, str]:
         return {}
     own, within = ",".join(names), ",".join(str(number) for number in range(len(names)))
     variables = {
-        "HELIOS_GPUS": own,
+        OWN: own,
         "CUDA_VISIBLE_DEVICES": own,
         "ROCR_VISIBLE_DEVICES": own,
         "HIP_VISIBLE_DEVICES": within,

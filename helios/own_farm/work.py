@@ -143,8 +143,7 @@ class NodeWork:
     async def _render(self, request: ChunkRequest) -> ChunkAnswer:
         async with self.gpus.taken((request.requires or NOTHING).gpus) as gpus:
             own = {"env": {**request.env, **gpu_variables(gpus)}}
-            answer = await self.runtime.run(request.model_copy(update=own))
-        return answer.model_copy(update={"gpus": gpus})
+            return await self.runtime.run(request.model_copy(update=own))
 
     def _is_wanted(self, key: str) -> bool:
         """Whether the scheduler is there and still counts on the task; `state.tasks` is no public name of Dask's."""

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from helios.adapter import OutputSink
 from helios.bounded_json import read_json
 from helios.errors import CommandTimeoutError, HeliosError, RequestError, WorkerUnavailableError
+from helios.gpus import gpus_in
 from helios.job.assets import AssetBundle, list_digest
 from helios.job.source import describe, parse_job_spec
 from helios.models.invocation import ChunkAnswer, ChunkRequest
@@ -281,6 +282,7 @@ class Rendering:
             duration_ms=ended.duration_ms,
             log=logged,
             timings=self._clock.timings,
+            gpus=gpus_in(self._request.env),
             **delivered,
         )
 

@@ -16,7 +16,7 @@ from tests.command import here
 
 DESCRIBE = """\
 import json, sys
-if sys.argv[1] == "describe":
+if "describe" in sys.argv:
     print("loading")
     print("helios-scene:", json.dumps(ANSWER))
 """

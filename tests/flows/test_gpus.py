@@ -63,7 +63,7 @@ async def test_chunks_share_the_gpus_and_the_timeline_says_so(tmp_path: Path, no
 async def test_an_attempt_that_dies_gives_its_gpu_back(tmp_path: Path, notes: Path, end: str) -> None:
     """On a machine of one GPU, a failed or killed attempt is followed by others; a resume renders what is missing."""
     once = f"test -e {notes}/go || {{ {end}; }};"
-    job = noting(notes, make_job([4, 4, 4]), also=once) | {"id": "on-a-gpu"}
+    job = noting(notes, make_job([4, 4, 4]), also=once) | {"id": f"on-a-gpu-{tmp_path.name}"}
     adapter = {"type": "local", "gpus": ["0"]}
     _, report = await render(tmp_path / "job", job, adapter=adapter, retries=1, environment_retries=1)
     assert report.state is RunState.FAILED
