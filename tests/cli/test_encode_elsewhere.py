@@ -28,7 +28,7 @@ def test_by_a_node_of_a_farm(farm: OwnFarm, tmp_path: Path) -> None:
 def test_a_large_source_is_not_fetched_whole(farm: OwnFarm, tmp_path: Path) -> None:
     """Each chunk's worker fetches the parts of a large source that it needs, and the encode is exact."""
     film = Film(frames=90, codec="rawvideo", options=(), size=(640, 360), scene_frames=45)
-    _encode(farm, tmp_path, film)
+    _encode(farm, tmp_path, film, "--cut", "1.5")
     size = (tmp_path / "film.mkv").stat().st_size
     logs = "".join(path.read_text() for path in (tmp_path / "out.mkv.encode" / ".helios" / "logs").rglob("*.log"))
     fetched = [int(bytes_) for bytes_ in re.findall(rf"(\d+) of the {size} bytes of source.mkv were fetched", logs)]
@@ -36,11 +36,11 @@ def test_a_large_source_is_not_fetched_whole(farm: OwnFarm, tmp_path: Path) -> N
     assert all(0 < one < 0.7 * size for one in fetched)
 
 
-def _encode(farm: OwnFarm, tmp_path: Path, film: Film) -> None:
+def _encode(farm: OwnFarm, tmp_path: Path, film: Film, *words: str) -> None:
     source = write_film(tmp_path / "film.mkv", film)
     config = json.dumps({name: value for name, value in farm.config.items() if name != "type"})
     done = here(
-        "encode", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", "--shortest", "0.5", "--json",
+        "encode", source, "-o", tmp_path / "out.mkv", "--codec", "ffv1", "--shortest", "0.5", "--json", *words,
         "--adapter", "farm", "--adapter-config", config,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

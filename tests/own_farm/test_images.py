@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.command import helios_job, start_helios_job, until
 from tests.flows.test_images import begun, noted, numbers
 from tests.running import eventually, leftovers, render
 
+Stored = Callable[[], list[int]]
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
@@ -25,13 +27,23 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "job"
 
 
-def stored(farm: OwnFarm) -> list[int]:
-    """The frames of the images that nodes have delivered, and that are not accepted yet."""
-    found = [image_frame(path.as_posix()) for path in (farm.folder / "handed-out" / "jobs").rglob("*image-*")]
-    return sorted(frame for frame in found if frame is not None)
+@pytest.fixture
+def stored(farm: OwnFarm) -> Stored:
+    """The frames of the images that nodes have delivered since the test began, and that are not accepted yet."""
+
+    def images() -> set[Path]:
+        return set((farm.folder / "handed-out" / "jobs").rglob("*image-*"))
+
+    earlier = images()  # of a job that failed: it may be resumed
+
+    def frames() -> list[int]:
+        found = [image_frame(path.as_posix()) for path in images() - earlier]
+        return sorted(frame for frame in found if frame is not None)
+
+    return frames
 
 
-async def test_a_chunk_that_dies_on_a_node_renders_the_rest(farm: OwnFarm, place: Path) -> None:
+async def test_a_chunk_that_dies_on_a_node_renders_the_rest(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """Of a chunk whose command dies at its eighth image of ten, the next node renders three; the video has all."""
     words = ("--misbehave", "die", "--at", "8", "--once", str(place.parent / "died"))
     job: dict[str, Any] = noted(place.parent, *words, outputFile="video.mp4")
@@ -42,10 +54,10 @@ async def test_a_chunk_that_dies_on_a_node_renders_the_rest(farm: OwnFarm, place
     assert read_numbers(place / "video.mp4") == list(range(1, 21))
     assert [chunk.attempts for chunk in report.chunks] == [2, 1]
     assert leftovers(place) == []
-    assert stored(farm) == []
+    assert stored() == []
 
 
-async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path) -> None:
+async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """Images that a node had finished before it died are there, and another node renders the others."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(place.parent / "hung"))
     job = noted(place.parent, *words, sizes=[10])
@@ -53,7 +65,7 @@ async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path) -> N
 
     async def are_stored() -> bool:
         assert not work.done(), work.result()
-        return stored(farm) == list(range(1, 7))
+        return stored() == list(range(1, 7))
 
     await eventually(are_stored)
     (name,) = [node for node in farm.nodes if farm.commands(node)]
@@ -66,13 +78,13 @@ async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path) -> N
     farm.start_node(name)
 
 
-def test_a_run_that_was_killed(farm: OwnFarm, place: Path) -> None:
+def test_a_run_that_was_killed(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """After SIGKILL of the run, the next one takes what nodes had delivered, and renders the rest."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(place.parent / "hung"))
     job = write_job(place, noted(place.parent, *words, sizes=[10], id=f"killed {place}"))
     order = ("run", job, "--adapter", "farm", "--adapter-config", json.dumps(farm.config))
     process = start_helios_job(*order)
-    until(lambda: stored(farm) == list(range(1, 7)) or process.poll() is not None)
+    until(lambda: stored() == list(range(1, 7)) or process.poll() is not None)
     assert process.poll() is None, process.communicate()
     process.kill()
     process.communicate()
@@ -81,7 +93,7 @@ def test_a_run_that_was_killed(farm: OwnFarm, place: Path) -> None:
     assert begun(place.parent) == sorted([*range(1, 11), 7])
     assert list(numbers(place).values()) == list(range(1, 11))
     assert "4 of them rendered now" in done.stdout
-    assert stored(farm) == []
+    assert stored() == []
 
 
 async def test_other_numbers_than_the_frames(farm: OwnFarm, place: Path) -> None:
