@@ -64,6 +64,6 @@ def test_a_task_that_fails(tmp_path: Path) -> None:
     template.write_text(template.read_text().replace("frame = int(sys.argv[1])", "sys.exit(9)"))
     words = ("--fps", 24, "--size", "320x180", "--output-pattern", IMAGES, "-p", "Frames=1-2", "--step", "Render")
     assert here("openjd", template, *words, "-o", tmp_path / "job.json").returncode == 0
-    done = here("run", tmp_path / "job.json", "--retries", 0)
+    done = here("run", tmp_path / "job.json", "--retries", 0, "--concurrency", 1)
     assert done.returncode == 1
     assert "step 'Render' with Frame = 1 failed with code 9" in done.stderr
