@@ -4,13 +4,14 @@
 """
 
 import errno
-import io
 import os
 import socket
 import stat
 import struct
 from collections import OrderedDict
 from pathlib import Path
+
+from helios.media.blocks import BlockedFile
 
 LONGEST_ADDRESS = 100
 """Bytes of a socket's path that the system takes, about; a longer one goes by the name of the open file."""
@@ -29,56 +30,29 @@ def is_ranged(path: Path) -> bool:
         return False
 
 
-class RangedSource:
+class RangedSource(BlockedFile):
     """A file that can be read and sought in, of which only what is read comes to this machine.
 
     Args:
         path: The socket.
 
     Raises:
-        OSError: Nobody gives it out.
+        OSError: Nobody gives it out. Reading raises it, too, where the worker can't get a part.
     """
 
     def __init__(self, path: Path) -> None:
         self._socket = _connected(path)
         self._socket.settimeout(SILENT_SECONDS)
         self._file = self._socket.makefile("rb")
-        self.size, self._block_bytes = struct.unpack(">QI", self._read_exactly(12))
-        """Bytes of the whole file."""
+        self.size, self.block_bytes = struct.unpack(">QI", self._read_exactly(12))
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        self._position = 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes, or to the end.
-
-        Raises:
-            OSError: The worker can't get them.
-        """
-        end = self.size if size < 0 else min(self._position + size, self.size)
-        pieces = []
-        while self._position < end:
-            number, start = divmod(self._position, self._block_bytes)
-            piece = self._block(number)[start : start + end - self._position]
-            pieces.append(piece)
-            self._position += len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place; return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
-
-    def tell(self) -> int:
-        """The place of the next byte."""
-        return self._position
 
     def close(self) -> None:
         """End the connection."""
         self._file.close()
         self._socket.close()
 
-    def _block(self, number: int) -> bytes:
+    def _read_block(self, number: int) -> bytes:
         if (kept := self._blocks.get(number)) is not None:
             self._blocks.move_to_end(number)
             return kept

@@ -6,8 +6,9 @@ between the two, and its times stay as they were.
 
 import errno
 import hashlib
-import io
 from typing import BinaryIO, Protocol
+
+from helios.media.blocks import BlockedFile
 
 KEPT_BYTES = 16 * 1024 * 1024
 """A file up to this size is read once, and kept in memory: at most two files at a time are open in a join."""
@@ -29,25 +30,23 @@ class Reader(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
-class CheckedReader:
+class CheckedReader(BlockedFile):
     """An open file's bytes, as they were when this was made.
 
     Args:
         file: An open file; it stays open, and belongs to this object meanwhile.
 
     Raises:
-        OSError: It can't be read.
+        OSError: It can't be read. Reading raises a `ChangedMeanwhileError` where a block was changed.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file, self.block_bytes = file, BLOCK_BYTES
         self._kept: bytes | None = None
         self._digests: list[bytes] = []
         self._block = (-1, b"")
-        self._position = 0
         digest, blocks = hashlib.sha256(), list[bytes]()
         self.size = 0
-        """Bytes."""
         file.seek(0)
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
@@ -61,40 +60,13 @@ class CheckedReader:
         self.sha256 = digest.hexdigest()
         """Digest of all of them, in hexadecimal."""
 
-    def read(self, size: int = -1, /) -> bytes:
-        """Read up to `size` bytes, or to the end.
-
-        Raises:
-            ChangedMeanwhileError: They were changed.
-        """
-        end = self.size if size < 0 else min(self._position + size, self.size)
-        if self._kept is not None:
-            data = self._kept[self._position : end]
-        else:
-            pieces, at = [], self._position
-            while at < end:
-                number, start = divmod(at, BLOCK_BYTES)
-                piece = self._read_block(number)[start : start + end - at]
-                pieces.append(piece)
-                at += len(piece)
-            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        self._position += len(data)
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a place; return it."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(base + offset, 0)
-        return self._position
-
-    def tell(self) -> int:
-        """The place of the next byte."""
-        return self._position
+    def _between(self, at: int, end: int) -> bytes:
+        return super()._between(at, end) if self._kept is None else self._kept[at:end]
 
     def _read_block(self, number: int) -> bytes:
         if self._block[0] != number:
-            self._file.seek(number * BLOCK_BYTES)
-            block = self._file.read(BLOCK_BYTES)
+            self._file.seek(number * self.block_bytes)
+            block = self._file.read(self.block_bytes)
             if _digest(block) != self._digests[number]:
                 raise ChangedMeanwhileError(errno.ESTALE, "it was changed while it was read")
             self._block = (number, block)
