@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -22,13 +23,17 @@ if TYPE_CHECKING:
     from helios.media.verify import VerifiedOutput
     from helios.media.verify_images import FoundImages
 
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 1.0
 """Between two looks for images that are finished while the command runs."""
+QUIET_SECONDS = 5.0
+"""Without a write, after which the image that was written to last is taken for finished: no other shows that it is."""
 SENDS = 4
 """Images on their way at a time."""
 MOST_KNOWN = 5000
 """Images whose digests an answer has: about 90 bytes each. Of more, the orchestrator lists the folder."""
 
+_Stamp = tuple[int, int]
+"""When a file was changed last, in ns, and its bytes."""
 BoundsOf = Callable[[int], "Bounds"]
 """The bounds of reading so many frames, within the time that the worker has left."""
 
@@ -183,12 +188,12 @@ class ImagesOutput:
         self._before = set(os.listdir(self.watched))
 
     async def keep_finished(self, keep: Keep, bounds: BoundsOf) -> None:
-        """Hand over images that were not written to for a while, and are whole: they outlive this worker."""
-        before: dict[int, tuple[int, int]] = {}
+        """Hand over images that are not written to any more, and are whole: they outlive this worker."""
+        before: dict[int, _Stamp] = {}
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             now = await asyncio.to_thread(self._stamps)
-            done = [frame for frame, stamp in now.items() if frame not in self._sent and before.get(frame) == stamp]
+            done = [frame for frame in _finished(now, before) if frame not in self._sent]
             before = now
             with suppress(HeliosError, OSError):  # all are handed over at the end
                 if done and not self._wrong_numbers()[0]:
@@ -264,14 +269,20 @@ class ImagesOutput:
             names = set(os.listdir(self.watched))
         return other_images(names - self._before, self._pattern, self._frames)
 
-    def _stamps(self) -> dict[int, tuple[int, int]]:
-        """The size and the time of the last change of each image that is there, by frame."""
+    def _stamps(self) -> dict[int, _Stamp]:
         found = {}
         for frame in self._frames:
             with suppress(OSError):
                 status = os.lstat(self.watched / self._pattern.name(frame))
-                found[frame] = (status.st_size, status.st_mtime_ns)
+                found[frame] = (status.st_mtime_ns, status.st_size)
         return found
+
+
+def _finished(now: Mapping[int, _Stamp], before: Mapping[int, _Stamp]) -> list[int]:
+    """The frames whose images are as they were, and of which a newer one shows that they are done, or time does."""
+    newest = max((changed for changed, _ in now.values()), default=0)
+    is_quiet = time.time_ns() - newest >= QUIET_SECONDS * 1e9
+    return [frame for frame, stamp in now.items() if before.get(frame) == stamp and (is_quiet or stamp[0] < newest)]
 
 
 def _check_place(path: Path, files: Path, name: str) -> None:

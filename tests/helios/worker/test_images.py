@@ -11,6 +11,7 @@ from helios.models.invocation import ChunkAnswer, ChunkRequest, Failure
 from helios.models.verification import VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
+from helios.worker import outputs
 from helios.worker.runtime import WorkerRuntime
 from helios.worker.settings import WorkerSettings
 from testbed.images import image_job, image_number
@@ -41,8 +42,8 @@ def request_for(storage: Storage, *words: str, **fields: Any) -> ChunkRequest:
 
 def stored(tmp_path: Path) -> dict[int, int]:
     """By the frames in their names, the numbers that images in storage show."""
-    found = {image_frame(str(path)): path for path in (tmp_path / "store").rglob("*image-*")}
-    return {frame: image_number(path) for frame, path in sorted(found.items()) if frame is not None}
+    found = {path: image_frame(str(path)) for path in (tmp_path / "store").rglob("*image-*")}
+    return {frame: image_number(path) for path, frame in sorted(found.items()) if frame is not None}
 
 
 def named(answer: ChunkAnswer) -> list[int]:
@@ -108,6 +109,23 @@ async def test_images_outlive_their_worker(runtime: WorkerRuntime, storage: Stor
     work.cancel()
     await asyncio.wait([work])
     assert sorted(stored(tmp_path)) == [3, 4, 5]
+
+
+async def test_a_newer_image_shows_that_the_others_are_finished(
+    runtime: WorkerRuntime, storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest image may still be written to: without a newer one it waits until nothing was written for a while."""
+    monkeypatch.setattr(outputs, "QUIET_SECONDS", float("inf"))
+    work = asyncio.create_task(runtime.run(request_for(storage, "--misbehave", "hang", "--at", "6")))
+
+    async def are_stored() -> bool:
+        assert not work.done(), work.result()
+        return sorted(stored(tmp_path)) == [3, 4]
+
+    await eventually(are_stored)
+    work.cancel()
+    await asyncio.wait([work])
+    assert sorted(stored(tmp_path)) == [3, 4]
 
 
 async def test_an_orchestrator_of_helios_finds_images_by_their_names(
