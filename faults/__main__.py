@@ -1,7 +1,7 @@
 """Run the fault bench: `python -m faults [--jobs N] [--seed N] [--first N] [--only FAULT] [--at-once N]`.
 
 `--adapter farm` runs them on own farms of three nodes, and strikes these too (half an hour for 100 jobs).
-`--chunks N` gives every job this many chunks; `--share` runs one job for each fault, as `make test` does.
+`--chunks N` gives every job this many chunks; `--share` runs one job for each fault, as `make test-slow` does.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The share of the fault bench that runs with every test run; `make faults` runs the whole bench."""
+"""The share of the fault bench that `make test-slow` runs; `make faults` runs the whole bench."""
 
 import os
 import subprocess
@@ -8,15 +8,17 @@ import pytest
 
 from testbed.cloud.processes import ROOT
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.timeout(900)
+
+@pytest.mark.timeout(3600)
 def test_one_job_for_each_fault() -> None:
     """Each fault happens, and the job comes to its exact video: no frame, process, file or state is wrong."""
     said = bench("faults", "--share")
     assert "| **all** |" in said
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 def test_cancels_at_random_moments() -> None:
     """No process survives a cancel at a random moment."""
     assert " 0 survivors, " in bench("faults.cancels", "--jobs", "8")
