@@ -12,11 +12,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled
 
 from helios.errors import CommandError, HeliosError, OutputError, WorkerUnavailableError, file_system_error
-from helios.job.held_join import stitch_held
+from helios.job.held_join import animate_held, stitch_held
 from helios.job.shell_signs import describe_signs
 from helios.job.written_files import VIDEOS, WrittenFiles
 from helios.low_priority import run_low
 from helios.media.accepted_file import StitchInput, check_accepted
+from helios.media.animation_kinds import is_animation, joined_name
 from helios.media.bounds import joining_bounds, reading_bounds
 from helios.media.merged_file import is_video, verify_merged
 from helios.models.report import ChunkResult, OutputReport, path_of_url
@@ -48,7 +49,10 @@ async def stitch(run: Run) -> OutputReport | State[None]:
         raise file_system_error(exc) from exc
     logger.info("Stitching %d chunks into %s", len(inputs), job.video_url or output)
     try:
-        report = await _stitch(run, output, inputs)
+        joined = run.identity.own_place(joined_name(output), "joined") if is_animation(output) else output
+        report = await _stitch(run, joined, inputs)
+        if report is not None and joined is not output:
+            report = await _animate(run, joined, output, report)
     finally:
         if earlier is not None:
             with suppress(OSError):  # the log says where it is
@@ -96,6 +100,30 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
         return None
     finally:
         run.outputs.remove(place)
+
+
+async def _animate(run: Run, joined: Path, output: Path, report: OutputReport) -> OutputReport | None:
+    """Encode an animation of the joined video, which is removed; None if that was cancelled."""
+    job, temporary = run.identity.job, run.identity.own_place(output, "animation")
+    metadata = job.spec.metadata
+    try:
+        return await run_apart(
+            animate_held,
+            joined,
+            name=f"The video that {output.name} is made of",
+            bounds=reading_bounds(frames=report.frames, width=metadata.width, height=metadata.height),
+            lowered=0,
+            root=job.directory.path,
+            temporary=temporary,
+            output=output,
+            report=report,
+            fps=metadata.fps,
+        )
+    except asyncio.CancelledError:
+        return None
+    finally:
+        run.outputs.remove(joined)
+        run.outputs.remove(temporary)
 
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:

@@ -7,6 +7,7 @@ from prefect import get_run_logger
 from helios.errors import RequestError
 from helios.job.held_join import rehearse_held
 from helios.media.accepted_file import StitchInput
+from helios.media.animation_kinds import joined_name
 from helios.media.bounds import MOMENT_SECONDS, within
 from helios.models.spec import RenderJobChunk
 from helios.processes.reader import run_apart
@@ -22,11 +23,12 @@ async def rehearse_join(place: Path, chunk: RenderJobChunk, run: Run) -> None:
     job = run.identity.job
     assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
     run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
-    metadata, temporary = job.spec.metadata, run.identity.own_place(job.output, "rehearsal")
+    joined = joined_name(job.output)
+    metadata, temporary = job.spec.metadata, run.identity.own_place(joined, "rehearsal")
     try:
         warnings = await run_apart(
             rehearse_held,
-            job.output,
+            joined,
             name=f"What {job.output.name} is to be joined from",
             bounds=within(MOMENT_SECONDS, width=metadata.width, height=metadata.height),
             root=job.directory.path,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from helios.job.held_path import held_path
+from helios.media.animation import animate
 from helios.media.image_encoding import encode_sequence
 from helios.media.rehearsal import rehearse
 from helios.media.stitching import FfmpegStitcher
@@ -29,6 +30,12 @@ def stitch_held(output: Path, *, root: Path, temporary: Path, **order: Any) -> O
     """
     with held_path(temporary, root=root) as held:
         return FfmpegStitcher().stitch(output=output, temporary=held, **order)
+
+
+def animate_held(joined: Path, *, root: Path, temporary: Path, **order: Any) -> OutputReport:
+    """Encode an animation of a joined video as `animate`; both are in one folder."""
+    with held_path(temporary, root=root) as held:
+        return animate(held.with_name(joined.name), temporary=held, **order)
 
 
 def encode_held(output: Path, *, root: Path, **order: Any) -> None:

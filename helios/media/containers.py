@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from helios.errors import RequestError
+from helios.media.animation_kinds import is_animation
 
 CONTAINERS = {
     ".mp4": ("mp4", "aac"),
@@ -27,10 +28,9 @@ def container_of(output: Path) -> tuple[str, str]:
     try:
         return CONTAINERS[output.suffix.lower()]
     except KeyError:
-        expected = ", ".join(CONTAINERS)
-        raise RequestError(
-            f"{output.name or output}: can't tell the container; use a name that ends in {expected}"
-        ) from None
+        # What is asked for as a job's video may be an animation, for which the name of a joined video is looked up.
+        why = "an animation can't be had here" if is_animation(output) else "can't tell the container"
+        raise RequestError(f"{output.name or output}: {why}; use a name that ends in {', '.join(CONTAINERS)}") from None
 
 
 def check_container(output: Path, codec: str) -> None:

@@ -56,6 +56,10 @@ _CODECS = {
 }
 
 
+_USUAL = {".webm": "vp9", ".gif": "ffv1", ".webp": "ffv1"}
+"""By the extension of a job's video, what its chunks are encoded with, others with x264; animations are made of it."""
+
+
 @dataclass(frozen=True)
 class VideoOrder:
     """What a chunk's video is to be."""
@@ -64,13 +68,13 @@ class VideoOrder:
     """How it is encoded."""
     fps: Fraction
     """Frames per second."""
-    webm: bool
-    """Whether the job's video is a .webm."""
+    kind: str
+    """The extension of the job's video, in small letters."""
 
     @property
     def codec_name(self) -> str:
         """What is encoded."""
-        return self.encoding.codec or ("vp9" if self.webm else "x264")
+        return self.encoding.codec or _USUAL.get(self.kind, "x264")
 
     @property
     def suffix(self) -> str:

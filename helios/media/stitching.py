@@ -26,7 +26,7 @@ from helios.media.write_errors import write_errors
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.report import OutputReport
 
-__all__ = ["FfmpegStitcher", "StitchInput"]
+__all__ = ["FfmpegStitcher", "StitchInput", "publish"]
 
 
 class FfmpegStitcher:
@@ -78,7 +78,7 @@ class FfmpegStitcher:
                 )
             audio_codec = _verify(temporary, join, frames=frames, output=output)
             with write_errors(output, "the whole"):
-                digest, size = _publish(temporary, output.name)
+                digest, size = publish(temporary, output.name)
         finally:
             temporary.unlink(missing_ok=True)
         return OutputReport(
@@ -127,7 +127,7 @@ def _verify(path: Path, join: Join, *, frames: int, output: Path) -> str | None:
         return joined.audio_parameters.codec if joined.audio_parameters else None
 
 
-def _publish(temporary: Path, name: str) -> tuple[str, int]:
+def publish(temporary: Path, name: str) -> tuple[str, int]:
     """Write the finished file to disk, then give it its name; return its digest and its size."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())

@@ -15,7 +15,7 @@ class ImageEncoding(WireModel):
     """How each chunk's images are encoded."""
 
     codec: str | None = None
-    """One of `CODECS`; when empty x264, and vp9 for a .webm."""
+    """One of `CODECS`; when empty x264, and vp9 for a .webm, and ffv1 for a .gif or .webp."""
     crf: Setting | None = None
     """Constant quality, on the encoder's own scale; the encoder's default when empty."""
     preset: Setting | None = None

@@ -1,5 +1,7 @@
 """What jobs of images can't have: it is refused before anything runs."""
 
+from pathlib import Path
+
 from helios.errors import RequestError
 from helios.media.image_encoding import VideoOrder
 from helios.models.image_encoding import ImageEncoding
@@ -14,7 +16,7 @@ def video_order(spec: JobSpec, output: str) -> VideoOrder:
         spec: The document.
         output: The video's name.
     """
-    return VideoOrder(spec.encode or ImageEncoding(), spec.metadata.fps, webm=output.lower().endswith(".webm"))
+    return VideoOrder(spec.encode or ImageEncoding(), spec.metadata.fps, kind=Path(output).suffix.lower())
 
 
 def check_images(request: RenderRequest, spec: JobSpec) -> None:

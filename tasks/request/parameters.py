@@ -93,8 +93,8 @@ _ALL = (
     Parameter(
         "output_file",
         "Video",
-        "The stitched video (mp4, mov, mkv, webm): a path, or an s3:// or gs:// URL. {date}, {time}, {year}, {month}, "
-        "{day} and {weekday} in it are those for which the run was planned.",
+        "The stitched video (mp4, mov, mkv, webm, gif, webp): a path, or an s3:// or gs:// URL. {date}, {time}, "
+        "{year}, {month}, {day} and {weekday} in it are those for which the run was planned.",
         empty="as the job document says",
         option="--output",
     ),

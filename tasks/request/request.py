@@ -13,7 +13,6 @@ from adapters import AdapterChoice, check_adapter
 from helios.errors import Problem, RequestError, SpecError
 from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
-from helios.media.delivery import check_delivery
 from helios.media.sound_order import SoundOrder, SoundTracks, known_sound_codec, known_tracks
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import MAX_REVISION, JobSpec, RenderJobChunk
@@ -25,7 +24,7 @@ from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
 from tasks.request.bounds import check_extent
-from tasks.request.delivery_order import wanted_delivery
+from tasks.request.delivery_order import check_video, wanted_delivery
 from tasks.request.output_name import check_placeholders
 from tasks.request.source_order import wanted_sound
 
@@ -232,8 +231,7 @@ class RenderRequest:
         if self.output_file is not None:  # a document's name is a name
             check_placeholders(self.output_file)
         name = Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
-        check_delivery(name, delivery)
-        wanted_sound(self.sound, spec).check(name)
+        check_video(name, spec, sound=wanted_sound(self.sound, spec), delivery=delivery)
 
     def _refuse_settings_without_video(self) -> None:
         """Refuse settings of a video where there will be none."""

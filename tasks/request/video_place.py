@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
+from helios.media.animation_kinds import joined_name
 from helios.media.containers import container_of
 from helios.models.paths import OWN_FOLDER
 from helios.models.spec import JobSpec
@@ -58,7 +59,7 @@ def _output(spec: JobSpec, directory: JobDirectory, output_file: str | None) -> 
         output = output.parent.resolve() / output.name  # a link that is changed while the job runs leads nowhere else
         if any(output in directory.outputs(chunk) for chunk in spec.chunks):
             raise RequestError(f"The output file {output} is also a chunk's output; name another one")
-    container_of(output)
+    container_of(joined_name(output))
     try:
         if output.is_dir():
             raise RequestError(f"The output file {output} is a directory; name a file in it")

@@ -4,6 +4,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from helios.media.animation_kinds import joined_name
 from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
@@ -123,7 +124,7 @@ class RunIdentity:
         directory = self.job.directory
         outputs = [directory.output(chunk.output_file) for chunk in self.job.spec.chunks]
         if self.job.output is not None:
-            outputs.append(self.job.output)
+            outputs += [self.job.output, joined_name(self.job.output)]
         return directory.remove_attempts(outputs, owner=self._owner, kept=IMAGES if keep_images else None)
 
     @property

@@ -1,6 +1,7 @@
 """The ledger of a run: what became of each chunk, which outputs are accepted, and the report at the end."""
 
 from helios.errors import HeliosError, MisfitError, OutputError, RetryBudget
+from helios.media.animation_kinds import joined_name
 from helios.media.containers import check_container
 from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
@@ -135,7 +136,7 @@ class Ledger:
                 verified.check_sibling(known[1], name=name, other_name=known[0])
         is_first, is_loud = self._first_accepted is None, verified.audio and self._first_with_sound is None
         if self._job.output is not None and is_first:
-            check_container(self._job.output, verified.video.codec)
+            check_container(joined_name(self._job.output), verified.video.codec)
         if is_first:
             self._first_accepted = (name, verified)
         if is_loud:

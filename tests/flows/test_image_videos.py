@@ -6,8 +6,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from prefect.client.schemas.objects import State
 
+from flows.render import render_job
 from testbed.images import image_job
+from testbed.jobs import make_job
 from testbed.video import read_frames, read_numbers, write_tone
 from tests.flows.test_images import begun, noted, numbers
 from tests.running import leftovers, render, resume
@@ -86,3 +89,30 @@ async def test_a_merge_command_gets_the_images(tmp_path: Path) -> None:
     assert report.merged
     sizes = [path.stat().st_size for path in (tmp_path / "frames").iterdir()]
     assert (tmp_path / "all.bin").stat().st_size == sum(sizes)
+
+
+async def test_an_animation_of_images(tmp_path: Path) -> None:
+    """Images become a GIF, and a run that asks for a WebP renders none of them again; nothing else is left."""
+    document = image_job([3, 4], start=1, id="moving")
+    state, report = await render(tmp_path, document, output_file="a.gif")
+    assert state.is_completed(), state.message
+    assert [number for number, _ in read_frames(tmp_path / "a.gif")] == list(range(1, 8))
+    assert report.video is not None
+    assert (report.video.path, report.video.frames) == (str(tmp_path / "a.gif"), 7)
+    state, report = await render(tmp_path, document, output_file="a.webp")
+    assert state.is_completed(), state.message
+    assert report.images is not None
+    assert report.images.rendered == 0
+    assert leftovers(tmp_path) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".helios", "a.gif", "a.webp", "frames", "job.json"]
+
+
+async def test_an_animation_of_videos(tmp_path: Path) -> None:
+    """Chunks of H.264 become a GIF in which each frame is once; sound in it is refused."""
+    document = make_job((4, 3))
+    state, _ = await render(tmp_path, document, output_file="a.gif")
+    assert state.is_completed(), state.message
+    assert [number for number, _ in read_frames(tmp_path / "a.gif")] == list(range(7))
+    path = str(tmp_path / "job.json")
+    refused: State[Any] = await render_job(path, output_file="a.gif", audio_file="music.wav", return_state=True)
+    assert "has no sound" in (refused.message or "")
