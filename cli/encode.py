@@ -19,6 +19,7 @@ from helios.encode.cutting import LONGEST, SHORTEST, Cutting
 from helios.encode.recipe import Recipe
 from helios.errors import RequestError
 from helios.models.framerate import parse_frame_rate
+from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url, split_url
 
 NOT_FOR_ENCODES = ("audio_file", "audio_tracks", "audio_codec", "chunks", "merge", "merge_adapter", "last_chunk")
@@ -41,6 +42,7 @@ def _rate(text: str | None) -> Fraction | None:
 @click.option("--pix-fmt", metavar="NAME", help="Pixel format. [default: the source's, or the nearest]")
 @click.option("--params", metavar="K=V:K=V", help="The encoder's own settings.")
 @click.option("--vf", metavar="FILTERS", help="FFmpeg's filters, such as scale=1280:-2,crop=1280:640.")
+@click.option("--target", metavar="xpsnr=N", help="Chooses each chunk's --crf so that it has this quality, in dB.")
 @click.option(
     "--threads", type=click.IntRange(0, 256), default=0, help="Of each chunk's encoder. [default: its choice]"
 )
@@ -72,6 +74,7 @@ def encode(source: str, short_output: str | None, as_json: bool, emit: str | Non
         fps=_rate(words["fps"]),
         sound=words["sound"],
         job_dir=_job_dir(words["job_dir"], output),
+        compares=words["verify"] == VerifyLevel.PICTURES,
     )
     document = plan_of(order, tell=lambda line: say(line, err=True), on_picture=_progress())
     place = order.job_dir / "job.json" if emit is None else Path(emit)

@@ -39,6 +39,8 @@ class EncodeOrder:
     """How the sound is written."""
     job_dir: Path
     """Where chunks lie."""
+    compares: bool = False
+    """Whether each chunk is held against its source."""
 
 
 def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Progress | None = None) -> dict[str, Any]:
@@ -77,7 +79,13 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
         times=_times(frames),
     )
     spec = plan_encode(
-        name, frames, sizes, recipe=order.recipe, size=size, source=source.model_dump(mode="json", exclude_none=True)
+        name,
+        frames,
+        sizes,
+        recipe=order.recipe,
+        size=size,
+        compares=order.compares,
+        source=source.model_dump(mode="json", exclude_none=True),
     )
     return spec.to_document()
 

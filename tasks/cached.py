@@ -51,6 +51,7 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
         verify_ms=round((time.monotonic() - fetched) * 1000),
         fetch_ms=round((fetched - began) * 1000),
         rendered_by=entry.rendered_by,
+        quality=entry.quality,
         inputs=run.inputs.digest_of(chunk),
         input_list=run.inputs.list_key,
     )

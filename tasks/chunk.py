@@ -20,6 +20,7 @@ from helios.job.shell_signs import describe_signs
 from helios.media.bounds import reading_bounds
 from helios.media.verify import VerifiedOutput, verify_output
 from helios.models.pictures import ChunkPictures
+from helios.models.quality import read_quality
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.verification import VerifyLevel
@@ -168,6 +169,7 @@ async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes) -> ChunkR
         fetch_ms=rendered.fetch_ms,
         worker=ended.timings,
         rendered_by=ended.rendered_by,
+        quality=read_quality(ended.stdout),
         inputs=run.inputs.digest_of(chunk),
         input_list=run.inputs.list_key,
     )

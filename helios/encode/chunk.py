@@ -4,7 +4,7 @@ from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
@@ -73,18 +73,14 @@ def encode_chunk(
         OutputError: The source is damaged, or does not have these pictures.
     """
     with ExitStack() as opened, same_priority():
-        reader = PictureReader(source)
-        opened.callback(reader.close)
-        tick = reader.stream.time_base or Fraction(1)
-        pictures = reader.pictures(part.first if part.run_in is None else part.run_in)
-        like = next(pictures)
-        filters = _Filtered(recipe, like=like, stream=reader.stream, tick=tick)
-        frames = _ranged(filters.of(_alike(chain([like], pictures), like, source)), part, tick=tick)
-        encoder = _Encoder(output, part=part, recipe=recipe, filters=filters, source=reader.stream, like=like)
+        given = opened.enter_context(given_pictures(source, part=part, recipe=recipe))
+        encoder = _Encoder(
+            output, part=part, recipe=recipe, filters=given.filters, source=given.stream, like=given.like
+        )
         encoder.is_trial = is_trial
         opened.callback(encoder.close)
         count, last = 0, part.first
-        for picture in islice(frames, part.frames):
+        for picture in given.pictures:
             last = picture.pts
             encoder.encode(picture.frame, at=count)
             count += 1
@@ -96,6 +92,38 @@ def encode_chunk(
                 f"{part.last}); expected the file that was analysed"
             )
         encoder.finish()
+
+
+class Given(NamedTuple):
+    """What an encoder is given."""
+
+    pictures: Iterator[_Picture]
+    """Filtered, each as often as it is shown."""
+    filters: _Filtered
+    """What they came through."""
+    stream: VideoStream
+    """The source's."""
+    like: VideoFrame
+    """The source's first picture."""
+
+
+@contextmanager
+def given_pictures(source: Path, *, part: Range, recipe: Recipe) -> Iterator[Given]:
+    """Decode and filter a range of pictures.
+
+    Raises:
+        RequestError, OutputError: As `encode_chunk`.
+    """
+    reader = PictureReader(source)
+    try:
+        tick = reader.stream.time_base or Fraction(1)
+        pictures = reader.pictures(part.first if part.run_in is None else part.run_in)
+        like = next(pictures)
+        filters = _Filtered(recipe, like=like, stream=reader.stream, tick=tick)
+        frames = _ranged(filters.of(_alike(chain([like], pictures), like, source)), part, tick=tick)
+        yield Given(islice(frames, part.frames), filters, reader.stream, like)
+    finally:
+        reader.close()
 
 
 def _alike(frames: Iterator[VideoFrame], first: VideoFrame, source: Path) -> Iterator[VideoFrame]:

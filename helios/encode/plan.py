@@ -29,6 +29,8 @@ PROGRAM = "helios-encode-chunk"
 REVISION = "encode-1"
 """Of how pictures are encoded: another one has chunks encoded again."""
 TRIAL_FRAMES = 3
+SAMPLE_FRAMES = 48
+"""Of a chunk, from its middle, on which quantisers are tried: two seconds of a film."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,14 @@ def try_recipe(source: Path, frames: Frames, recipe: Recipe) -> tuple[int, int]:
 
 
 def plan_encode(
-    path: str, frames: Frames, sizes: Sequence[int], *, recipe: Recipe, size: tuple[int, int], **fields: Any
+    path: str,
+    frames: Frames,
+    sizes: Sequence[int],
+    *,
+    recipe: Recipe,
+    size: tuple[int, int],
+    compares: bool = False,
+    **fields: Any,
 ) -> JobSpec:
     """Write the job.
 
@@ -126,15 +135,18 @@ def plan_encode(
         sizes: Frames of each chunk.
         recipe: How pictures are encoded.
         size: Width and height of the video.
+        compares: Whether each chunk is held against its source.
         fields: Further fields of the document.
     """
-    chunks, start = [], 0
+    chunks, start, compare = [], 0, ["--compare"] if compares else []
     digits = max(len(str(len(sizes) - 1)), 4)
-    for index, part in enumerate(ranges(frames, sizes, run_in=recipe.vf is not None)):
+    parts = ranges(frames, sizes, run_in=recipe.vf is not None)
+    samples = sample_words(frames, sizes) if recipe.target is not None else [[] for _ in sizes]
+    for index, (part, sample) in enumerate(zip(parts, samples, strict=True)):
         output = f"chunks/{index:0{digits}d}{recipe.how.suffix}"
         chunks.append({
             "id": index, "startFrame": start, "frameCount": part.frames, "outputFile": output,
-            "command": shlex.join([PROGRAM, path, output, *_words(part), *recipe.words()]),
+            "command": shlex.join([PROGRAM, path, output, *_words(part), *sample, *compare, *recipe.words()]),
         })  # fmt: skip
         start += part.frames
     metadata = {
@@ -149,6 +161,19 @@ def plan_encode(
         text = json.dumps(document, sort_keys=True)
         document["id"] = f"encode-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     return validate_job_spec(document, source="encode")
+
+
+def sample_words(frames: Frames, sizes: Sequence[int]) -> list[list[str]]:
+    """For each chunk, the words that name the frames in its middle, on which quantisers are tried."""
+    found, start = [], 0
+    for size in sizes:
+        count = min(size, SAMPLE_FRAMES)
+        before = (size - count) // 2
+        cut = [one for one in (start + before, count, len(frames.shown()) - start - before - count) if one]
+        part = ranges(frames, cut, run_in=True)[1 if start + before else 0]
+        found.append([f"--sample={part.first}:{count}:{part.run_in}:{start + before}"])
+        start += size
+    return found
 
 
 def _words(part: Range) -> list[str]:

@@ -35,6 +35,11 @@ DIGITS = 4
 """Decimal places of differences in what is kept."""
 
 
+def fingerprint(picture: VideoFrame, reformatter: VideoReformatter) -> array[int]:
+    """The numbers that stand for a picture."""
+    return _numbers(reformatter.reformat(picture, GRID, GRID, "yuv420p16le", interpolation="AREA"))
+
+
 class PictureTaker:
     """Takes the pictures of one chunk, in the order in which they are shown."""
 
@@ -50,7 +55,7 @@ class PictureTaker:
 
     def take(self, picture: VideoFrame) -> None:
         """Look at the next picture."""
-        self.add(_numbers(self._reformatter.reformat(picture, GRID, GRID, "yuv420p16le", interpolation="AREA")))
+        self.add(fingerprint(picture, self._reformatter))
 
     def add(self, now: array[int]) -> None:
         """Look at the next picture's fingerprint."""

@@ -195,6 +195,8 @@ class PictureFault(StrEnum):
     """Chunks hold the same pictures, packet by packet, for different frames. Found at every level of verification."""
     SOUND_LENGTH = "sound-length"
     """A chunk's sound is shorter or longer than its pictures."""
+    SOURCE = "source"
+    """Frames of an encode look like the source's picture before or after their own."""
 
 
 class PictureFinding(WireModel):

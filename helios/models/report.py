@@ -15,6 +15,7 @@ from helios.models.base import WireModel
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
+from helios.models.quality import KnownQuality
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerTimings
 
@@ -86,6 +87,8 @@ class ChunkResult(WireModel):
     """Where the worker's time went, if the worker reports it."""
     rendered_by: str | None = None
     """The worker, if it tells its name."""
+    quality: KnownQuality = None
+    """How well it shows its source, if its command said so."""
     inputs: str | None = None
     """Digest of what the chunk was rendered from, in hexadecimal (`helios.job.inputs`). Empty where that is not known,
     as in records of earlier versions."""
@@ -143,6 +146,8 @@ class ChunkReport(WireModel):
     """How thoroughly the accepted output was verified."""
     kept_images: Annotated[int, Field(ge=0)] | None = None
     """Of a chunk of images, those that an earlier attempt or run had accepted, and that were not rendered again."""
+    quality: KnownQuality = None
+    """How well the accepted output shows its source, if its command said so."""
     error: str | None = None
     """Why its last attempt failed."""
 

@@ -19,6 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from helios.errors import RequestError
 from helios.models.base import WireModel
 from helios.models.pictures import KnownPictures
+from helios.models.quality import KnownQuality
 from helios.models.verification import VerifyLevel
 from helios.storage.folder import Storage
 from helios.storage.local_folder import path_of
@@ -44,6 +45,8 @@ class CacheEntry(WireModel):
     """How thoroughly it was verified."""
     pictures: KnownPictures = None
     """What was kept of its pictures, where the level is `pictures`."""
+    quality: KnownQuality = None
+    """How well it shows its source, where its command said so."""
     render_ms: Annotated[int, Field(ge=0)]
     """Running time of the command that rendered it."""
     adapter: str

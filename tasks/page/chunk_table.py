@@ -18,7 +18,8 @@ def chunk_table(ledger: Ledger, *, adapter: str, now: float) -> list[dict[str, A
     if len(records) > MOST_ROWS:
         records.sort(key=_rank)
         records = sorted(records[:MOST_ROWS], key=lambda record: record.chunk.start_frame)
-    return [_row(record, adapter, now) for record in records]
+    has_quality = any(record.result and record.result.quality for record in records)
+    return [_row(record, adapter, now) | (_quality(record) if has_quality else {}) for record in records]
 
 
 def _rank(record: ChunkRecord) -> tuple[int, int]:
@@ -48,3 +49,10 @@ def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
         "frames/s": f"{rate:.3g}" if rate else "",
         "log": f"[log](/runs/task-run/{record.task_run.id}?tab=Logs)" if record.task_run else "",
     }
+
+
+def _quality(record: ChunkRecord) -> dict[str, str]:
+    """How well an encoded chunk shows its source, as far as that was measured."""
+    quality = record.result.quality if record.result else None
+    score = f"{quality.metric} {quality.score:.2f}" if quality else ""
+    return {"quality": score, "crf": (quality.crf or "the encoder's") if quality else ""}

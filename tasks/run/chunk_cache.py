@@ -189,6 +189,7 @@ class ChunkCache:
             bytes=result.artifact.bytes,
             verified=result.verified,
             pictures=result.pictures,
+            quality=result.quality,
             render_ms=result.render_ms,
             adapter=result.adapter,
             rendered_by=result.rendered_by,

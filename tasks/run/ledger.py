@@ -16,6 +16,7 @@ from tasks.run.identity import RunIdentity
 from tasks.run.image_report import report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
+from tasks.run.source_checks import unlike_sources
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""
@@ -179,7 +180,8 @@ class Ledger:
         found = self.pictures.warnings()
         named = {finding.chunk_id for finding in found if finding.kind is PictureFault.RESTART}
         copies = self.copies.findings(total=len(self._job.spec.chunks), named=named)
-        return tuple(sorted((*found, *copies), key=lambda finding: finding.frame))
+        unlike = unlike_sources(self.records.values())
+        return tuple(sorted((*found, *copies, *unlike), key=lambda finding: finding.frame))
 
     def report(
         self,
@@ -236,5 +238,6 @@ class Ledger:
             frames=result.frames if result else None,
             verified=result.verified if result else None,
             kept_images=result.frames - len(record.images_rendered) if result and result.images else None,
+            quality=result.quality if result else None,
             error=record.error,
         )
