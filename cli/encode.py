@@ -46,7 +46,9 @@ def _rate(text: str | None) -> Fraction | None:
 @click.option(
     "--threads", type=click.IntRange(0, 256), default=0, help="Of each chunk's encoder. [default: its choice]"
 )
-@click.option("--fps", metavar="R", help="Makes the rate constant. [default: each frame keeps its time]")
+@click.option(
+    "--fps", metavar="R", help="Of images; makes that of a video constant. [default: frames keep their times]"
+)
 @click.option("--cut", default="scenes", show_default=True, metavar="scenes|keyframes|S", help="Where chunks begin.")
 @click.option("--shortest", type=click.FloatRange(0, min_open=True), metavar="S",
               help=f"Seconds of a chunk. [default: {SHORTEST:g}]")  # fmt: skip
@@ -60,7 +62,8 @@ def _rate(text: str | None) -> Fraction | None:
 def encode(source: str, short_output: str | None, as_json: bool, emit: str | None, **words: Any) -> int:
     """Encode a video in chunks, as any job is rendered, and wait for its end.
 
-    INPUT is a video file. Its sound, subtitles, chapters, attachments and metadata go to the output once, at the end.
+    INPUT is a video file, or the name of a sequence of images such as shot_####.exr (with --fps). A video's sound,
+    subtitles, chapters, attachments and metadata go to the output once, at the end.
     """
     output = short_output or words["output_file"]
     if output is None:

@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from helios.encode.analysis import Analysis, Progress
 from helios.encode.cutting import Cutting
+from helios.encode.image_colours import colours_after, for_display, pixel_format
+from helios.encode.image_files import find_images, is_images
+from helios.encode.image_pack import packed
 from helios.encode.kept_analysis import analysed
 from helios.encode.plan import Frames, plan_encode, try_recipe
-from helios.encode.probe import Row, probe, rate_text
+from helios.encode.probe import Row, pixel_format_of, probe, rate_text
 from helios.encode.recipe import Recipe
 from helios.errors import RequestError
 from helios.media.containers import check_container, container_of
@@ -57,8 +60,44 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
     order.recipe.check()
     container_of(order.output)
     check_container(order.output, CODEC_NAMES.get(order.recipe.codec, order.recipe.codec))
+    if is_images(order.source):
+        return plan_of_images(order, tell=tell, on_picture=on_picture)
     if not order.source.is_file():
         raise RequestError(f"{order.source} is not a file; expected a video to encode")
+    return _plan(order, recipe=order.recipe, tell=tell, on_picture=on_picture)
+
+
+def plan_of_images(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Progress | None) -> dict[str, Any]:
+    """Put a sequence of images into one file, and write the document of its encode.
+
+    Raises:
+        RequestError: As `plan_of`.
+    """
+    if order.fps is None:
+        raise RequestError(
+            f"{order.source.name} is a sequence of images, which have no rate; name one, such as --fps 24"
+        )
+    images = find_images(order.source)
+    _make_folder(order.job_dir)
+    pack = packed(images, order.fps, job_dir=order.job_dir, on_picture=on_picture)
+    form = pixel_format_of(pack)
+    plain = replace(order.recipe, pix_fmt=pixel_format(order.recipe, form))
+    tell(f"{images.pattern.name(images.first)} and {images.count - 1} more images are in {pack}")
+    order = replace(order, source=pack, recipe=plain)
+    return _plan(order, recipe=for_display(plain, source=form), tell=tell, on_picture=on_picture)
+
+
+def _plan(
+    order: EncodeOrder, *, recipe: Recipe, tell: Callable[[str], None], on_picture: Progress | None
+) -> dict[str, Any]:
+    """Look at a source, and write its document.
+
+    Args:
+        order: What is asked for, of one file.
+        recipe: How its pictures are encoded, with what their kind calls for.
+        tell: As of `plan_of`.
+        on_picture: Likewise.
+    """
     looked = probe(order.source, order.output, order.recipe, sound=order.sound)
     name = _place(order.source, order.job_dir)
     try:
@@ -68,8 +107,12 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
     except OSError as exc:
         raise RequestError(f"The source's analysis can't be kept in {order.job_dir}: {exc.strerror}") from None
     frames = Frames(analysis, order.fps)
-    size, sizes = try_recipe(order.source, frames, order.recipe), order.cutting.sizes(frames)
-    for line in _table(order, analysis, frames, sizes, looked.rows):
+    size, sizes = try_recipe(order.source, frames, recipe), order.cutting.sizes(frames)
+    rows = [
+        replace(row, goes=colours_after(recipe)) if row.what == "colour" and recipe != order.recipe else row
+        for row in looked.rows
+    ]
+    for line in _table(order, analysis, frames, sizes, rows):
         tell(line)
     source = Source(
         file=name,
@@ -82,7 +125,7 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
         name,
         frames,
         sizes,
-        recipe=order.recipe,
+        recipe=recipe,
         size=size,
         compares=order.compares,
         source=source.model_dump(mode="json", exclude_none=True),
@@ -101,15 +144,21 @@ def _times(frames: Frames) -> FrameTimes | None:
     )
 
 
+def _make_folder(job_dir: Path) -> None:
+    try:
+        (job_dir / "chunks").mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise RequestError(f"{job_dir} can't be used: {exc.strerror}; name another job directory (--job-dir)") from None
+
+
 def _place(source: Path, job_dir: Path) -> str:
     """The source's path in the job directory: a link to it, unless it lies there itself.
 
     Raises:
         RequestError: There is something else of the link's name, or nothing can be written there.
     """
+    _make_folder(job_dir)
     try:
-        job_dir.mkdir(parents=True, exist_ok=True)
-        (job_dir / "chunks").mkdir(exist_ok=True)
         if source.is_relative_to(job_dir):
             return source.relative_to(job_dir).as_posix()
         link = job_dir / f"source{source.suffix.lower()}"

@@ -145,8 +145,9 @@ def encode(
         )
         inputs.append(accepted(folder / words.output, chunk.frame_count, f"chunk {chunk.id}"))
     asked = wanted_sound(CHUNKS_OWN, spec)
+    from_source = FromSource(spec.source, folder / spec.source.file) if spec.source else None
     report = FfmpegStitcher().stitch(
-        inputs, output, fps=spec.metadata.fps, source=FromSource(spec.source, source) if spec.source else None,
+        inputs, output, fps=spec.metadata.fps, source=from_source,
         order=asked if asked.file is None else type(asked)(**{**vars(asked), "file": source}),
     )  # fmt: skip
     return spec, report, lines

@@ -247,8 +247,9 @@ class _Encoder:
         context.time_base, context.thread_count = self._tick, self._recipe.threads
         context.sample_aspect_ratio = self._filters.aspect
         context.color_range = frame.color_range or source.color_range
-        context.color_primaries, context.color_trc = source.color_primaries, source.color_trc
-        context.colorspace = frame.colorspace if frame.colorspace not in UNSAID else source.colorspace
+        context.color_primaries = _said(frame.color_primaries, source.color_primaries)
+        context.color_trc = _said(frame.color_trc, source.color_trc)
+        context.colorspace = _said(frame.colorspace, source.colorspace)
         try:
             with settings_checked(self._recipe) if self.is_trial else nullcontext():
                 self._file.start_encoding()
@@ -267,3 +268,8 @@ class _Encoder:
             if packet.dts is None or packet.dts > (packet.pts or 0):
                 packet.dts = packet.pts  # libx265 gives a single frame a decoding time that it never set
             self._file.mux_one(packet)
+
+
+def _said(own: int, otherwise: int) -> int:
+    """What a picture says of its colours, if it says something."""
+    return otherwise if own in UNSAID else own

@@ -33,7 +33,7 @@ class Hdr10:
     @classmethod
     def of(cls, facts: StreamFacts, first: VideoFrame) -> Hdr10:
         """What the container says; else what stands beside the first picture."""
-        beside = {data.type: bytes(data) for data in cast("list[SideData]", list(first.side_data))}
+        beside = _beside(first)
         mastering, light = facts.mastering_display, facts.light_level
         if not mastering and (found := beside.get(Type.MASTERING_DISPLAY_METADATA)):
             mastering = _mastering(found)
@@ -69,6 +69,14 @@ class Hdr10:
             numbers = (element(FIRST_NUMBER + at, struct.pack(">d", one)) for at, one in enumerate(self.mastering))
             found += element(MASTERING, b"".join(numbers))
         return found
+
+
+def _beside(frame: VideoFrame) -> dict[Type, bytes]:
+    """What stands beside a picture; nothing where PyAV does not know all of it, such as a camera's EXIF."""
+    try:
+        return {data.type: bytes(data) for data in cast("list[SideData]", list(frame.side_data))}
+    except ValueError:
+        return {}
 
 
 def _mastering(data: bytes) -> tuple[float, ...]:

@@ -16,8 +16,12 @@ from helios.errors import OutputError, RequestError
 from helios.media.checked_reader import Reader
 from helios.media.chunk_file import moving_pictures
 from helios.media.decoding import STRICT
+from helios.media.image_encoding import DISPLAY_CURVE
+from helios.media.image_file import LAX
 from helios.media.opening import open_media, says_otherwise
 
+OWN_OPTIONS = {"exr": DISPLAY_CURVE}
+"""Of decoders, by FFmpeg's name."""
 FIRST_STEP = Fraction(1)
 """Seconds by which the second try seeks further back; each further one goes twice as far."""
 
@@ -53,8 +57,9 @@ def open_source(
         container.close()
         raise RequestError(f"{path} has no video; expected a file with moving pictures")
     videos[0].thread_type = "AUTO"
-    if is_strict:
-        videos[0].codec_context.options = dict(STRICT)
+    codec = videos[0].codec_context.name
+    strict = (LAX if codec == "tiff" else STRICT) if is_strict else {}
+    videos[0].codec_context.options = {**OWN_OPTIONS.get(codec, {}), **strict}
     return container, videos[0]
 
 

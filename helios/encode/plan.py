@@ -105,7 +105,7 @@ def try_recipe(source: Path, frames: Frames, recipe: Recipe) -> tuple[int, int]:
         RequestError: The recipe can't be used for this source.
     """
     size = min(TRIAL_FRAMES, len(frames.shown()))
-    part = ranges(frames, [size], run_in=recipe.vf is not None)[0]
+    part = ranges(frames, [size], run_in=recipe.looks_around)[0]
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, f"trial{recipe.how.suffix}")
         try:
@@ -140,7 +140,7 @@ def plan_encode(
     """
     chunks, start, compare = [], 0, ["--compare"] if compares else []
     digits = max(len(str(len(sizes) - 1)), 4)
-    parts = ranges(frames, sizes, run_in=recipe.vf is not None)
+    parts = ranges(frames, sizes, run_in=recipe.looks_around)
     samples = sample_words(frames, sizes) if recipe.target is not None else [[] for _ in sizes]
     for index, (part, sample) in enumerate(zip(parts, samples, strict=True)):
         output = f"chunks/{index:0{digits}d}{recipe.how.suffix}"

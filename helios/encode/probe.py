@@ -94,6 +94,17 @@ def probe(path: Path, output: Path, recipe: Recipe, *, sound: str) -> Source:
         return Source(parameters, stream.codec_context.name, form, tuple(rows), bool(container.streams.audio))
 
 
+def pixel_format_of(path: Path) -> str:
+    """FFmpeg's name of the pixel format of a source.
+
+    Raises:
+        RequestError: As `helios.encode.pictures.open_source`.
+    """
+    container, stream = open_source(path)
+    with container:
+        return VideoParameters.of(stream).pixel_format or "rgb24"
+
+
 def _pictures(stream: VideoStream, parameters: VideoParameters, recipe: Recipe) -> list[Row]:
     facts, form = parameters.facts, parameters.pixel_format or "yuv420p"
     format_after = chosen_format(recipe.how, recipe.pix_fmt, form)

@@ -11,6 +11,8 @@ from helios.errors import RequestError
 DEINTERLACERS = frozenset({"yadif", "bwdif", "w3fdif", "estdif", "kerndeint"})
 """Filters after which pictures are whole ones."""
 
+ALONE = frozenset({"scale", "format", "setparams", "crop", "pad", "lut3d"})
+"""Filters that look at each picture alone."""
 QUANTISERS = frozenset({"crf", "qp", "cq-level"})
 """Names of encoders' own settings that say how good pictures are."""
 
@@ -101,6 +103,11 @@ class Recipe:
     def deinterlaces(self) -> bool:
         """Whether the filters make whole pictures of fields."""
         return any(name in DEINTERLACERS for name, _ in parse_chain(self.vf)) if self.vf else False
+
+    @property
+    def looks_around(self) -> bool:
+        """Whether the filters may look at a picture's neighbours."""
+        return any(name not in ALONE for name, _ in parse_chain(self.vf)) if self.vf else False
 
     @property
     def keeps_fields(self) -> bool:

@@ -4,9 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from testbed.encodes import Film, decoded, write_film
+from testbed.image_films import pixels, video_pixels, write_images
 from tests.command import helios_job, here
 
 with_server = pytest.mark.usefixtures("prefect_api")
@@ -26,6 +28,23 @@ def test_a_video_is_encoded(tmp_path: Path) -> None:
     assert [picture for _, picture in decoded(tmp_path / "out.mkv")] == [picture for _, picture in decoded(source)]
     again = json.loads(here(*words, "--json").stdout)
     assert all(chunk["reused"] for chunk in again["chunks"])
+
+
+@with_server
+def test_images_are_encoded(tmp_path: Path) -> None:
+    """A sequence of images becomes a video of its rate; the same command again renders nothing."""
+    images = write_images(tmp_path / "in" / "shot_####.png", FILM, first=7)
+    words = ("encode", tmp_path / "in" / "shot_%04d.png", "-o", tmp_path / "out.mkv", "--fps", "24000/1001")
+    more = ("--codec", "ffv1", "--cut", "1", "--verify", "pictures", "--json")
+    done = here(*words, *more)
+    assert done.returncode == 0, done.stderr
+    assert "shot_0007.png and 59 more images" in done.stderr
+    assert "converted" not in done.stderr
+    assert json.loads(done.stdout)["frames"] == 60
+    shown = video_pixels(tmp_path / "out.mkv")
+    assert all(np.array_equal(pixels(path), found) for path, found in zip(images, shown, strict=True))
+    again = json.loads(here(*words, *more).stdout)
+    assert all(chunk["reused"] and chunk["quality"]["score"] == 100 for chunk in again["chunks"])
 
 
 @with_server
@@ -62,6 +81,8 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (("film.mkv", "-o", "out.mkv", "--shortest", "5", "--longest", "6"), "at least twice the shortest"),
         (("film.mkv", "-o", "out.avi"), "can't tell the container"),
         (("film.mkv", "-o", "out.mkv", "--fps", "many"), "--fps 'many'"),
+        (("shot_####.png", "-o", "out.mkv"), "have no rate"),
+        (("shot_####.png", "-o", "out.mkv", "--fps", "24"), "no .png is there"),
     ):
         done = helios_job("encode", *words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
