@@ -93,8 +93,8 @@ class Extent:
     """Suites that run only when they are named."""
 
 
-ABOUT_PREFECT = frozenset({"server-settings", "management", "farm"})
-"""Suites that take minutes, and are about Prefect's server and database, or about Dask."""
+ABOUT_PREFECT = frozenset({"server-settings", "management", "farm", "encode"})
+"""Suites that take minutes, and are about Prefect's server and database, about Dask, or about one kind of job."""
 LARGE = Join(chunks=200, frames=15, is_noise=True)
 
 STANDARD = Extent(

@@ -67,11 +67,11 @@ async def _measure(encodes: Encodes, running: Server, *, runs: int) -> Table:
         contestants: dict[str, Run] = {
             _name(level): partial(_render, folder / "video.mp4", job, encodes, level) for level in levels
         }
-        contestants[XARGS] = lambda: _until_there(folder / "plain.mp4", _xargs(folder, spec, encodes))
+        contestants[XARGS] = lambda: until_there(folder / "plain.mp4", _xargs(folder, spec, encodes))
         if encodes.with_whole:
-            contestants["one process, not cut"] = lambda: _until_there(folder / "whole.mp4", _whole(folder, encodes))
+            contestants["one process, not cut"] = lambda: until_there(folder / "whole.mp4", _whole(folder, encodes))
         if encodes.with_bare_tasks:
-            contestants[TASKS] = lambda: _until_there(folder / "plain.mp4", _bare_tasks(folder, spec, encodes))
+            contestants[TASKS] = lambda: until_there(folder / "plain.mp4", _bare_tasks(folder, spec, encodes))
         # The server is a child of this process, and records a run's end when the run is over.
         figures = await compare(
             contestants, runs=runs, settle=running.settled,
@@ -105,7 +105,7 @@ def _name(level: VerifyLevel) -> str:
     return "this flow" if level is DEFAULT_LEVEL else f"this flow, --verify {level}"
 
 
-async def _until_there(video: Path, work: Awaitable[None]) -> dict[str, float]:
+async def until_there(video: Path, work: Awaitable[None]) -> dict[str, float]:
     """Await work; return after how long its video was there: the inode changes last when the file gets its name."""
     started = time.time()
     await work
@@ -113,7 +113,7 @@ async def _until_there(video: Path, work: Awaitable[None]) -> dict[str, float]:
 
 
 async def _render(video: Path, job: Path, encodes: Encodes, level: VerifyLevel) -> dict[str, float]:
-    return await _until_there(video, _ours(job, encodes, level))
+    return await until_there(video, _ours(job, encodes, level))
 
 
 async def _ours(job: Path, encodes: Encodes, level: VerifyLevel) -> None:
@@ -125,13 +125,13 @@ async def _ours(job: Path, encodes: Encodes, level: VerifyLevel) -> None:
 async def _xargs(folder: Path, spec: JobSpec, encodes: Encodes) -> None:
     commands = "\0".join(chunk.command for chunk in spec.chunks)
     words = ["xargs", "-0", "-P", str(encodes.at_once), "-I", "{}", "sh", "-c", "{} >/dev/null"]
-    await _run(folder, *words, data=commands)
-    await _concatenate(folder, spec)
+    await run(folder, *words, data=commands)
+    await concatenate(folder, spec)
 
 
 async def _bare_tasks(folder: Path, spec: JobSpec, encodes: Encodes) -> None:
     await _commands(str(folder), [chunk.command for chunk in spec.chunks], encodes.at_once)
-    await _concatenate(folder, spec)
+    await concatenate(folder, spec)
 
 
 @flow(validate_parameters=False)
@@ -141,23 +141,23 @@ async def _commands(folder: str, commands: list[str], at_once: int) -> None:
 
 @task
 async def _command(folder: str, command: str) -> None:
-    await _run(Path(folder), "sh", "-c", f"{command} >/dev/null")
+    await run(Path(folder), "sh", "-c", f"{command} >/dev/null")
 
 
-async def _concatenate(folder: Path, spec: JobSpec) -> None:
+async def concatenate(folder: Path, spec: JobSpec) -> None:
     if shutil.which("ffmpeg") is None:
-        await _run(folder, "sh", "-c", "cat c????.mp4 > plain.mp4")
+        await run(folder, "sh", "-c", "cat c????.mp4 > plain.mp4")
         return
     (folder / "list.txt").write_text("".join(f"file {chunk.output_file}\n" for chunk in spec.chunks))
-    await _run(folder, *["ffmpeg", "-v", "error", "-y", "-f", "concat", "-i", "list.txt", "-c", "copy", "plain.mp4"])
+    await run(folder, *["ffmpeg", "-v", "error", "-y", "-f", "concat", "-i", "list.txt", "-c", "copy", "plain.mp4"])
 
 
 async def _whole(folder: Path, encodes: Encodes) -> None:
     words = RENDER.format(start=0, count=encodes.chunks * encodes.frames, output="whole.mp4")
-    await _run(folder, "sh", "-c", f"{words} >/dev/null")
+    await run(folder, "sh", "-c", f"{words} >/dev/null")
 
 
-async def _run(folder: Path, *argv: str, data: str = "") -> None:
+async def run(folder: Path, *argv: str, data: str = "") -> None:
     process = await asyncio.create_subprocess_exec(*argv, cwd=folder, stdin=asyncio.subprocess.PIPE)
     await process.communicate(data.encode())
     assert process.returncode == 0, argv

@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     cold_start,
+    encode,
     invocations,
     management,
     memory,
@@ -36,6 +37,7 @@ MEASURES = {
     "server-settings": server_settings.measure,
     "management": management.measure,
     "farm": own_farm.measure,
+    "encode": encode.measure,
 }
 
 

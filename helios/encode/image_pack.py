@@ -61,7 +61,7 @@ def packed(images: ImageFiles, fps: Fraction, *, job_dir: Path, on_picture: Prog
             )
         record.parent.mkdir(parents=True, exist_ok=True)
         record.write_text("[]")  # from now on what lies there is this program's
-        unfinished = place.with_suffix(f".{os.getpid()}.tmp")
+        unfinished = record.with_name(f"images.{os.getpid()}.tmp")
         try:
             _pack(images, fps, unfinished, on_picture)
             unfinished.replace(place)
