@@ -80,7 +80,7 @@ def test_the_image_of_compose_has_what_its_commands_import(tmp_path: Path) -> No
     for name in copied_by(DEPLOY / "compose" / "Dockerfile"):
         source, place = DEPLOY.parent / name, tmp_path / name
         if source.is_dir():
-            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, place)  # with compiled modules, which saves five seconds
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, place)

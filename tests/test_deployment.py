@@ -100,6 +100,7 @@ def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(60, 108))
 
 
+@pytest.mark.slow  # tests/flows/test_deployment_parameters.py has such runs, in one process
 def test_nulls_of_automations_and_of_the_command_line(worker: str, tmp_path: Path) -> None:
     """A run with null for every parameter is as its deployment says, whoever sent it: the server lets it pass.
 

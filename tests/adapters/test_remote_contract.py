@@ -91,8 +91,9 @@ class TestAwsLambdaEvents(RemoteContract):
         return create_adapter({**amazon.config, "mode": "async"})[1]
 
 
+@pytest.mark.slow
 class TestCloudRun(RemoteContract):
-    """Requests to a service."""
+    """Requests to a service: the test below, test_faults.py and tests/flows/test_remote.py use them."""
 
     @pytest.fixture
     def adapter(self, google: Google) -> WorkerAdapter:
@@ -110,9 +111,10 @@ class TestCloudRunJob(RemoteContract):
         return create_adapter(google.job_config)[1]
 
 
-async def test_a_task_hands_on_exit_code_and_lines(google: Google) -> None:
-    """What a task of a Cloud Run job's execution answers is what its command said, and how that ended."""
-    adapter = create_adapter(google.job_config)[1]
+@pytest.mark.parametrize("kind", ["service", "job"])
+async def test_cloud_run_hands_on_exit_code_and_lines(google: Google, kind: str) -> None:
+    """What a service, or a task of a job's execution, answers is what its command said, and how that ended."""
+    adapter = create_adapter(google.service_config if kind == "service" else google.job_config)[1]
     assert isinstance(adapter, StorageAdapter)
     seen: list[tuple[str, str]] = []
     job = store_command(adapter.storage, "sh", "-c", "echo one; echo two >&2; exit 3")

@@ -44,6 +44,7 @@ async def run(script: str, folder: Path, **settings: object) -> WorkerResult:
     return await adapter_with(**settings).execute(WorkerJob(command="sh", args=("-c", script), cwd=str(folder)))
 
 
+@pytest.mark.slow  # the tests below say what a sandbox changes
 @needs_bubblewrap
 class TestSandbox(AdapterContract):
     """The local adapter with a sandbox keeps the contract; its commands run in the folder that they write to."""

@@ -23,6 +23,7 @@ SHOTS = ROOT / "build" / "screenshots"
 PATIENCE_MS = 120_000
 pytestmark = [
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's package chromium"),
+    pytest.mark.slow,  # three minutes on two slow CPUs; test_foreign_page.py has the server's pages in a browser
     pytest.mark.timeout(900),
 ]
 
@@ -35,7 +36,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
     farm.stop()
 
 
-@pytest.fixture(params=["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.fixture(params=["light", "dark"])
 def page(request: pytest.FixtureRequest) -> Iterator[Page]:
     """A browser's page, in one of Prefect's themes."""
     with sync_playwright() as play:
@@ -174,7 +175,6 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("chunk")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_cancel(ui: Ui, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """The Cancel button on a run's page makes the run Cancelled, and ends its commands."""
@@ -193,7 +193,6 @@ def test_cancel(ui: Ui, tmp_path: Path, processes_of: ProcessesOf) -> None:
     ui.shoot("cancelled")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
     """After Suspend on a run's page chunks in flight finish; after Resume the others are rendered."""
@@ -220,7 +219,6 @@ def test_pause_and_resume(ui: Ui, tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(45))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     """A schedule's run is rendered, and is listed on the page of runs."""
@@ -238,7 +236,6 @@ def test_a_run_of_a_schedule_comes_by_itself(ui: Ui, tmp_path: Path) -> None:
     ui.shoot("runs")
 
 
-@pytest.mark.slow  # tests/flows/test_deployment_parameters.py has what the dialog sends
 @pytest.mark.parametrize("page", ["light"], indirect=True)
 def test_a_schedule_made_in_the_dialog(ui: Ui, tmp_path: Path) -> None:
     """A schedule whose dialog sent null for each empty field renders the deployment's video, in its job folder."""

@@ -20,7 +20,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from helios.errors import RequestError
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import helios_job, here, said, start_helios_job, until
+from tests.command import here, said, start_helios_job, until
 from tests.conftest import ProcessesOf
 from tests.running import begun, render
 from tests.test_deployment import prefect
@@ -112,6 +112,7 @@ def test_cancel_ends_everything(tmp_path: Path, processes_of: ProcessesOf) -> No
         said("cancel", run)
 
 
+@pytest.mark.slow  # tests/flows/test_resume.py has two runs, in one process
 def test_a_second_run_of_a_job_says_who_has_it(tmp_path: Path) -> None:
     """A second run of a running job names the first run's process, and starts no command."""
     (tmp_path / "notes").mkdir()
@@ -159,8 +160,8 @@ def test_a_server_that_does_not_answer(tmp_path: Path) -> None:
     path = write_job(tmp_path, make_job((5,)))
     address = "http://127.0.0.1:1/api"
     with temporary_settings({PREFECT_API_URL: address}):
-        looked = here("list")
-    for done in (looked, helios_job("run", path, env={**os.environ, "PREFECT_API_URL": address})):
+        answers = here("list"), here("run", path)
+    for done in answers:
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith(f"helios-job: Prefect's API at {address} does not answer")
         assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import pytest
 
 from testbed.encodes import Film, decoded, write_film
 from testbed.image_films import pixels, video_pixels, write_images
-from tests.command import helios_job, here
+from tests.command import here
 
 with_server = pytest.mark.usefixtures("prefect_api")
 FILM = Film(frames=60, sound=("aac",))
@@ -84,7 +84,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (("shot_####.png", "-o", "out.mkv"), "have no rate"),
         (("shot_####.png", "-o", "out.mkv", "--fps", "24"), "no .png is there"),
     ):
-        done = helios_job("encode", *words, cwd=tmp_path)
+        done = here("encode", *words, cwd=tmp_path)
         assert done.returncode == 2, done.stderr
         assert told in done.stderr
         assert "Traceback" not in done.stderr

@@ -66,9 +66,9 @@ def test_json(tmp_path: Path) -> None:
 def test_a_failing_job(tmp_path: Path) -> None:
     """A failed job exits with 1, names chunk, cause and last lines without a traceback, and still prints its report."""
     write_job(tmp_path, make_job(extra=["--misbehave", "exit:7", "--only", "10"]))
-    done = helios_job("run", tmp_path / "job.json", "--retries", 1, "--retry-delay", 0.1, "--json")
+    done = here("run", tmp_path / "job.json", "--retries", 1, "--retry-delay", 0.1, "--json")
     assert done.returncode == 1
-    assert "\nhelios-job: chunk 1 (frames 10 to 19), attempt 2: " in done.stderr
+    assert re.search(r"^helios-job: chunk 1 \(frames 10 to 19\), attempt 2: ", done.stderr, re.M)
     assert "the scene can't be loaded: é" in done.stderr
     assert "Traceback" not in done.stderr
     document = json.loads(done.stdout)
@@ -88,11 +88,12 @@ def test_standard_input(tmp_path: Path) -> None:
 @with_server
 def test_a_large_document_on_standard_input(tmp_path: Path) -> None:
     """A document of more than 512 KiB goes through a file in the job directory, and its paths mean the same."""
-    document = json.dumps(make_job([1] * 2500)).encode()
+    name = "n" * 200
+    document = json.dumps(make_job([1] * 1000, name=f"{name}-{{index}}")).encode()
     assert len(document) > 512 * 1024
-    done = here("run", "-", "--chunk", 2499, cwd=tmp_path, stdin=document)
+    done = here("run", "-", "--chunk", 999, cwd=tmp_path, stdin=document)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "chunk 2499.mp4").exists()
+    assert (tmp_path / f"{name}-999.mp4").exists()
     assert "job" in [path.stem for path in (tmp_path / ".helios/documents").rglob("*.json")]
 
 
@@ -123,8 +124,10 @@ def test_output_into_the_job_directory(tmp_path: Path) -> None:
 
 
 @with_server
+# tests/cli/test_hostile_words.py has all of these with commands that start faster.
 @pytest.mark.parametrize(
-    ("streams", "code"), [("2>&-", 0), pytest.param(">&-", 0, marks=pytest.mark.slow), (">/dev/full", 1)]
+    ("streams", "code"),
+    [("2>&-", 0), *(pytest.param(*one, marks=pytest.mark.slow) for one in ((">&-", 0), (">/dev/full", 1)))],
 )
 def test_streams_that_are_closed_or_full(tmp_path: Path, streams: str, code: int) -> None:
     """A job is rendered without a standard error; a standard output that takes nothing is told in a line."""

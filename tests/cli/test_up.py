@@ -26,13 +26,11 @@ class Farm:
     """`helios-job up` in a process of its own, without any configuration of Prefect.
 
     Args:
-        home: Prefect's home.
-        is_new: Leave the home empty, so that the server makes its database, which takes a quarter of a minute.
+        home: Prefect's home. It has a ready database: a server takes half a minute to make one.
     """
 
-    def __init__(self, home: Path, *, is_new: bool = False) -> None:
-        if not is_new:
-            furnish(home)
+    def __init__(self, home: Path) -> None:
+        furnish(home)
         self.home = home
         own = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
         self.environment = {
@@ -40,7 +38,7 @@ class Farm:
             "PREFECT_HOME": str(home),
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            **({} if is_new else READY),
+            **READY,
         }
         self.port = free_port()
         self.process = subprocess.Popen(
@@ -102,8 +100,8 @@ class Farm:
 
 @pytest.fixture
 def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
-    """A farm from nothing."""
-    farm = Farm(tmp_path_factory.mktemp("farm"), is_new=True)
+    """A farm on a server that knows nothing yet."""
+    farm = Farm(tmp_path_factory.mktemp("farm"))
     yield farm
     if farm.process.poll() is None:
         farm.stop()

@@ -48,6 +48,7 @@ def test_every_example_is_run() -> None:
     assert set(EXAMPLES) == {*ON_A_FARM, "polite.py", "test_polite.py", "fake.py"}
 
 
+@pytest.mark.slow  # tests/farm/test_api.py has what the examples call
 @pytest.mark.usefixtures("worker")
 def test_submit_wait_and_look_around(tmp_path: Path) -> None:
     """The examples submit a job, wait for it, and query it; its video is exact."""

@@ -66,6 +66,7 @@ def test_a_configured_database_is_named() -> None:
         assert configured("out of memory") is None
 
 
+@pytest.mark.slow  # the tests' own servers begin with a new home, and the test above has the wait
 def test_three_runs_in_a_new_home(tmp_path: Path) -> None:
     """Three commands that start at once where Prefect has no database yet all render their video."""
     runs = []

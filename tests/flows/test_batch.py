@@ -14,7 +14,7 @@ from helios.models.batch import BatchReport
 from helios.models.report import RunState
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import helios_job, here
+from tests.command import here
 from tests.conftest import ProcessesOf
 from tests.running import eventually
 
@@ -98,7 +98,7 @@ async def test_a_cancelled_batch_leaves_nothing(tmp_path: Path, processes_of: Pr
 def test_the_command(tmp_path: Path) -> None:
     """The command says what became of each row, and how to go on after a failure."""
     template, table = write_batch(tmp_path, [{"name": "A", "fault": ""}, {"name": "B", "fault": "no-output"}])
-    done = helios_job("batch", template, table, "--output", tmp_path / "{name}.mp4", "--retries", 0)
+    done = here("batch", template, table, "--output", tmp_path / "{name}.mp4", "--retries", 0)
     assert done.returncode == 1
     size = (tmp_path / "A.mp4").stat().st_size
     assert done.stdout.startswith(f"row 1: {tmp_path}/A.mp4: 7 frames, 0.233 s, {size} bytes; done in ")

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.overhead import write_link_job
 from testbed.cloud.processes import ROOT
 
-FEW, MANY = 50, 500
+FEW, MANY = 30, 300
 PER_CHUNK = {
     "requests": 0.02,  # its states travel as events
     "events": 3.1,  # pending, running, completed

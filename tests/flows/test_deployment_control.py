@@ -170,6 +170,7 @@ async def a_job(worker: psutil.Process, folder: Path, misbehave: str, **fields: 
             await soon(is_gone)
 
 
+@pytest.mark.slow  # tests/flows/test_control.py has a suspension, in one process
 async def test_pause_ends_the_process_and_resume_starts_another(worker: psutil.Process, tmp_path: Path) -> None:
     """After a pause chunks in flight are accepted and the process ends; another process renders the other chunks."""
     async with a_job(worker, tmp_path, f"until:{tmp_path}") as job:

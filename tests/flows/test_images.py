@@ -30,7 +30,11 @@ def numbers(folder: Path, pattern: str = "shot_*.png") -> dict[str, int]:
     return {path.name: image_number(path) for path in sorted((folder / "frames").glob(pattern))}
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".exr", ".dpx", ".webp", ".bmp"])
+# tests/helios/media/test_image_file.py verifies files of every kind, without a flow.
+SLOW_KINDS = [pytest.param(suffix, marks=pytest.mark.slow) for suffix in (".jpg", ".tif", ".dpx", ".webp", ".bmp")]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".exr", *SLOW_KINDS])
 async def test_a_sequence_of_each_kind(tmp_path: Path, suffix: str) -> None:
     """Chunks write images, which lie in the job directory under their frames' numbers, and are the job's result."""
     job = image_job([3, 2], start=9, output=f"frames/shot_####{suffix}")
@@ -105,11 +109,17 @@ async def test_a_finished_sequence_is_reused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("skip", "shot_0004.png was not written"),
         ("half", "shot_0004.png is damaged"),
-        ("empty", "shot_0004.png is empty"),
-        ("other-size", "shot_0004.png is 32×32 pixels; expected 64×64"),
-        ("other-depth", "shot_0004.png has depth 16 bits instead of 8 bits"),
+        # What else is wrong is found by the same look: tests/helios/worker/test_images.py and tests/helios/media.
+        *(
+            pytest.param(*wrong, marks=pytest.mark.slow)
+            for wrong in (
+                ("skip", "shot_0004.png was not written"),
+                ("empty", "shot_0004.png is empty"),
+                ("other-size", "shot_0004.png is 32×32 pixels; expected 64×64"),
+                ("other-depth", "shot_0004.png has depth 16 bits instead of 8 bits"),
+            )
+        ),
     ],
 )
 async def test_a_wrong_image_is_rendered_again(tmp_path: Path, how: str, said: str) -> None:
@@ -164,7 +174,7 @@ async def test_images_are_rendered_anew_where_that_is_asked_for(tmp_path: Path) 
     assert report.images.rendered == 13
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("named", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_images_of_others_are_kept(tmp_path: Path, *, named: bool) -> None:
     """An image that no job wrote is moved aside and never deleted, also where the command fails."""
     (tmp_path / "frames").mkdir()

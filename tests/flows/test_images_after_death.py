@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from testbed.jobs import write_job
-from tests.command import helios_job, start_helios_job, until
+from tests.command import helios_job, here, start_helios_job, until
 from tests.flows.test_images import begun, noted, numbers
 from tests.running import leftovers
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
-@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("named", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_killed_run_keeps_the_images_of_its_command(tmp_path: Path, *, named: bool) -> None:
     """SIGKILL of the run at the seventh image of ten: the next run takes the six before, and renders the rest."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(tmp_path / "hung"))
@@ -43,7 +43,7 @@ def test_what_was_rendered_from_other_inputs_is_not_taken(tmp_path: Path) -> Non
     process.kill()
     process.communicate()
     (tmp_path / "scene.txt").write_text("after")
-    done = helios_job("run", job)
+    done = here("run", job)
     assert done.returncode == 0, done.stderr
     assert begun(tmp_path) == sorted([*range(1, 11), *range(1, 8)])
     assert leftovers(tmp_path) == []

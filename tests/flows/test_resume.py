@@ -68,12 +68,12 @@ async def test_a_failed_job_renders_only_what_is_missing(tmp_path: Path) -> None
 
 async def test_a_job_whose_chunks_are_all_accepted_only_stitches(tmp_path: Path) -> None:
     """A job whose chunks are all accepted makes its video again without running a command."""
-    _, report = await render(tmp_path, noted_job(tmp_path))
+    _, report = await render(tmp_path, noted_job(tmp_path, chunks=2))
     (tmp_path / "video.mp4").unlink()
     _, report = await resume(report)
-    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
     assert set(executions(tmp_path).values()) == {1}
-    assert [chunk.reused for chunk in report.chunks] == [True] * 4
+    assert [chunk.reused for chunk in report.chunks] == [True] * 2
 
 
 async def test_an_output_that_is_not_as_it_was_is_rendered_again(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ async def test_a_record_that_can_t_be_read_is_ignored(tmp_path: Path, caplog: py
 
 async def test_a_torn_document_on_record_loses_no_chunk(tmp_path: Path) -> None:
     """A torn record of the document loses no chunk: the chunks' own records say what they were rendered from."""
-    _, report = await render(tmp_path, noted_job(tmp_path))
+    _, report = await render(tmp_path, noted_job(tmp_path, chunks=2))
     (records(report)[0].parent / "document").write_bytes(b'{"metadata"')
     await resume(report)
     assert set(executions(tmp_path).values()) == {1}
@@ -120,13 +120,13 @@ async def test_a_torn_document_on_record_loses_no_chunk(tmp_path: Path) -> None:
 
 async def test_a_record_that_can_t_be_written_costs_no_frame(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """If a record can't be written the video is whole, and a line says which record is missing."""
-    _, report = await render(tmp_path, noted_job(tmp_path))
+    _, report = await render(tmp_path, noted_job(tmp_path, chunks=2))
     record = records(report)[0]
     record.unlink()
     record.mkdir()
     state, _ = await resume(report)
     assert state.is_completed(), state.message
-    assert read_numbers(tmp_path / "video.mp4") == list(range(20))
+    assert read_numbers(tmp_path / "video.mp4") == list(range(10))
     assert "The chunk's record can't be written: " in caplog.text
     assert "Traceback" not in caplog.text
 
@@ -167,17 +167,17 @@ async def test_a_changed_document_is_refused(tmp_path: Path) -> None:
 
 async def test_the_same_id_is_the_same_job(tmp_path: Path) -> None:
     """Runs of one id reuse each other's accepted chunks; a fresh run renders all; runs without an id share nothing."""
-    await render(tmp_path, noted_job(tmp_path, id="the same"))
-    _, again = await render(tmp_path, noted_job(tmp_path, id="the same"))
-    assert [chunk.reused for chunk in again.chunks] == [True] * 4
+    await render(tmp_path, noted_job(tmp_path, id="the same", chunks=2))
+    _, again = await render(tmp_path, noted_job(tmp_path, id="the same", chunks=2))
+    assert [chunk.reused for chunk in again.chunks] == [True] * 2
     assert set(executions(tmp_path).values()) == {1}
-    _, again = await render(tmp_path, noted_job(tmp_path, id="the same"), fresh=True)
+    _, again = await render(tmp_path, noted_job(tmp_path, id="the same", chunks=2), fresh=True)
     assert set(executions(tmp_path).values()) == {2}
     # A fresh run that is resumed does not render its own chunks twice.
     _, again = await resume(again)
     assert set(executions(tmp_path).values()) == {2}
-    await render(tmp_path, noted_job(tmp_path))
-    await render(tmp_path, noted_job(tmp_path))
+    await render(tmp_path, noted_job(tmp_path, chunks=2))
+    await render(tmp_path, noted_job(tmp_path, chunks=2))
     assert set(executions(tmp_path).values()) == {4}
 
 

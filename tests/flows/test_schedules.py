@@ -123,8 +123,8 @@ async def test_a_schedule_plans_runs(client: PrefectClient, tmp_path: Path) -> N
     ("zone", "day"),
     [
         ("Europe/Berlin", "2027-03-26"),
-        ("Europe/Berlin", "2027-10-29"),
-        ("America/New_York", "2027-03-12"),
+        pytest.param("Europe/Berlin", "2027-10-29", marks=pytest.mark.slow),
+        pytest.param("America/New_York", "2027-03-12", marks=pytest.mark.slow),
         ("America/New_York", "2027-11-05"),
     ],
 )

@@ -80,7 +80,7 @@ def replace(chunk: Path, other: Path) -> None:
     ("change", "join"),
     [
         (overwrite, "stitch"),
-        (replace, "merge"),
+        pytest.param(replace, "merge", marks=pytest.mark.slow),
         pytest.param(overwrite, "merge", marks=pytest.mark.slow),
         pytest.param(replace, "stitch", marks=pytest.mark.slow),
     ],
@@ -189,7 +189,7 @@ LINKS: dict[str, tuple[str, str, dict[str, Any], str]] = {
     ),
 }  # fmt: skip
 """By what becomes a link: what a command does before its work, and after it, the request, and the run's end."""
-FAST = {"the video, to a file", "the video's folder", ".helios", "a log, by a pipe", "an audit's pictures"}
+FAST = {"the video, to a file", ".helios", "an audit's pictures"}
 
 
 @pytest.mark.parametrize("what", [pytest.param(one, marks=[] if one in FAST else pytest.mark.slow) for one in LINKS])

@@ -93,6 +93,7 @@ async def test_a_job(cloud: Cloud, config: dict[str, Any], tmp_path: Path) -> No
     await until(lambda: not cloud.instances())
 
 
+@pytest.mark.slow  # as on Kubernetes, and an instance takes longer
 async def test_nodes_come_and_go(cloud: Cloud, config: dict[str, Any]) -> None:
     """An instance ends itself when its node has nothing to do; others are asked for, and given back at the end."""
     async with opened(changed(config, idle_seconds=3)) as (adapter, told):
@@ -116,6 +117,7 @@ async def test_what_amazon_refuses(config: dict[str, Any]) -> None:
             await adapter.execute(store_script(adapter.storage, "pass"))
 
 
+@pytest.mark.slow  # as on Kubernetes, and an instance takes longer
 async def test_the_flow_is_killed(cloud: Cloud, config: dict[str, Any]) -> None:
     """An instance whose node has not joined is terminated at once, one whose node has joined ends when it is idle."""
     slow = changed(config, idle_seconds=5, prologue=[f"test -e {cloud.folder}/first && sleep 600",

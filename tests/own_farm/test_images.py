@@ -96,6 +96,7 @@ def test_a_run_that_was_killed(farm: OwnFarm, place: Path, stored: Stored) -> No
     assert stored() == []
 
 
+@pytest.mark.slow  # tests/helios/worker/test_images.py has it without a farm
 async def test_other_numbers_than_the_frames(farm: OwnFarm, place: Path) -> None:
     """Images of other frames than those that were ordered are taken for none of them, however often it is tried."""
     job = noted(place.parent, "--misbehave", "extra", "--at", "5", sizes=[5])

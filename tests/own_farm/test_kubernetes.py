@@ -136,7 +136,7 @@ async def test_a_cluster_that_is_full(kubernetes: KubernetesCluster, config: dic
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        ("helios:typo", r"ended \(ImagePullBackOff: no image \"helios:typo\"\)"),
+        pytest.param("helios:typo", r"ended \(ImagePullBackOff: no image \"helios:typo\"\)", marks=pytest.mark.slow),
         ("helios:broken", r"ended \(StartError, exit code 127\) before its node joined the farm: .*No such file"),
     ],
 )

@@ -149,7 +149,13 @@ async def test_a_command_that_fails(runtime: WorkerRuntime, settings: WorkerSett
     assert workspaces(settings) == []
 
 
-@pytest.mark.parametrize("how", ["no-output", "empty", "garbage", "damaged", "short", "long", "size", "rate"])
+# tests/helios/media/test_verify.py has the wrong outputs of every kind.
+SLOW_BAD = ("no-output", "empty", "long", "size", "rate")
+
+
+@pytest.mark.parametrize(
+    "how", ["garbage", "damaged", "short", *(pytest.param(how, marks=pytest.mark.slow) for how in SLOW_BAD)]
+)
 async def test_exit_code_0_is_not_enough(runtime: WorkerRuntime, storage: Storage, how: str) -> None:
     """An output that is not what was ordered is never uploaded."""
     answer = await runtime.run(request_for(store_job(storage, make_job((10,), extra=["--misbehave", how]))))
@@ -190,7 +196,7 @@ async def test_the_platform_s_deadline(settings: WorkerSettings, storage: Storag
     """A worker stops its command before its platform kills it, and refuses a chunk if too little time is left."""
     runtime = WorkerRuntime(WorkerSettings(**{**settings.__dict__, "reserve_seconds": 2.0}))
     job = store_command(storage, "sleep", "600")
-    answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=500), remaining_seconds=12)
+    answer = await runtime.run(request_for(str(job.job_url), timeout_seconds=500), remaining_seconds=5)
     assert answer.error is not None
     assert answer.error.kind is Failure.TIMEOUT
     assert "2 s before the end of the worker's own time limit" in answer.error.message
@@ -510,7 +516,7 @@ async def test_thousands_of_tiny_input_files(runtime: WorkerRuntime, storage: St
     """Thousands of files, most of them alike and one of them empty, are with the command."""
     scene = tmp_path / "scene"
     (scene / "cache").mkdir(parents=True)
-    for number in range(3000):
+    for number in range(2000):
         (scene / "cache" / f"{number:05d}.vdb").write_text(str(number % 7))
     (scene / "cache" / "empty.vdb").touch()
     url = await bundle_of(scene, storage)
@@ -521,7 +527,7 @@ async def test_thousands_of_tiny_input_files(runtime: WorkerRuntime, storage: St
     job = store_script(storage, script)
     document = json.loads(path_of(str(job.job_url)).read_text())
     answer = await runtime.run(request_for(store_job(storage, {**document, "assetsUrl": url})))
-    assert answer.stdout.strip() == "3001 3000"
+    assert answer.stdout.strip() == "2001 2000"
 
 
 async def test_a_folder_of_input_files(runtime: WorkerRuntime, storage: Storage) -> None:
