@@ -148,6 +148,7 @@ def test_a_failing_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     assert "the scene can't be loaded: é" in _state(run)["message"]
 
 
+@pytest.mark.slow  # tests/cli/test_up.py and tests/flows/test_control.py cancel runs
 def test_cancelling_a_run_ends_its_processes(worker: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """`prefect flow-run cancel` stops the chunks, also those that ignore SIGTERM; the run is Cancelled."""
     (tmp_path / "notes").mkdir()
@@ -191,6 +192,7 @@ def test_a_worker_whose_checkout_lies_elsewhere(prefect_api: str, tmp_path: Path
     assert read_numbers(other / "here" / "video.mp4") == list(range(10))
 
 
+@pytest.mark.slow  # a minute; tests/flows/test_hand_over.py has the hand-over, in one process
 def test_the_death_of_the_worker(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
     """SIGKILL of the Prefect worker ends its jobs' processes, and another worker goes on with the run by itself."""
     with doomed(tmp_path) as run:

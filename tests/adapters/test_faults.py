@@ -444,7 +444,7 @@ async def test_a_record_whose_answer_is_lost(amazon: Aws, tmp_path: Path) -> Non
     assert await is_quiet(amazon.config, tmp_path / "n") == b"."
 
 
-@pytest.mark.parametrize("mode", ["sync", "async"])
+@pytest.mark.parametrize("mode", ["sync", pytest.param("async", marks=pytest.mark.slow)])
 async def test_a_worker_whose_clock_is_wrong(amazon: Aws, tmp_path: Path, mode: str) -> None:
     """A worker's clock that is two hours ahead spoils neither its deadline nor its timings."""
     adapter = make(amazon.config, function="wrong-clock", mode=mode)

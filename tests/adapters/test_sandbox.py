@@ -153,7 +153,11 @@ asyncio.run(LocalAdapter(LocalAdapterConfig(sandbox="bubblewrap", grace_seconds=
 
 
 @needs_bubblewrap
-@pytest.mark.parametrize("victim", ["process", "guardian", "both"])
+# tests/helios/processes/test_guardian.py has each alone, without a sandbox.
+@pytest.mark.parametrize(
+    "victim",
+    [pytest.param("process", marks=pytest.mark.slow), pytest.param("guardian", marks=pytest.mark.slow), "both"],
+)
 def test_sigkill_leaves_no_process(tmp_path: Path, processes_of: ProcessesOf, victim: str) -> None:
     """SIGKILL of the process that ordered a command, or of its guardian, ends everything in the sandbox."""
     (tmp_path / "tmp").mkdir()

@@ -91,9 +91,10 @@ SHELL = {
     "{job} validate job.json >&- 2>&- <&-": 0,
     "{job} validate - <&-": 2,
 }
+FAST = ("{job} validate nowhere 2>&-", "{job} validate job.json >/dev/full", "{job} validate job.json >&- 2>&- <&-")
 
 
-@pytest.mark.parametrize("line", SHELL)
+@pytest.mark.parametrize("line", [pytest.param(one, marks=[] if one in FAST else pytest.mark.slow) for one in SHELL])
 def test_streams_that_are_closed_or_full(folder: Path, line: str) -> None:
     """The exit code is that of the command, and nobody sees a traceback."""
     done = subprocess.run(

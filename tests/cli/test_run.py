@@ -243,6 +243,7 @@ def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number
     assert tasks == {"chunk-0": "Cancelled", "chunk-1": "Cancelled"}
 
 
+@pytest.mark.slow  # the test above has a server of its own, and its states
 def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Without a configured server the command starts its own, whose database has every last state at the end."""
     write_job(tmp_path, make_job([2] * 4, outputFile="video.mp4"))

@@ -90,6 +90,7 @@ async def test_a_renderer_that_depends_on_the_clock_is_caught(tmp_path: Path) ->
     assert (tries(tmp_path), report.audit) == ([2, 2, 2], None)
 
 
+@pytest.mark.slow  # tests/tasks/run/test_audits.py has the draw
 async def test_a_share_draws_the_same_chunks_for_the_same_seed(tmp_path: Path) -> None:
     """The report has the draw; the same seed repeats it; a deterministic renderer passes, also where it is reused."""
     job, drawn = make_job([2] * 8, id=f"draw {tmp_path}", outputFile="video.mp4"), []

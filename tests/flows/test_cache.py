@@ -249,6 +249,7 @@ async def test_a_cache_that_can_not_work_is_refused(place: Path) -> None:
     assert rendered(place) == []
 
 
+@pytest.mark.slow  # tests/helios/storage/test_output_cache.py has what leaves, without a flow
 async def test_the_cache_keeps_its_size(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     """At the end of a run the outputs that were used longest ago leave, until the cache has its size."""
     caplog.set_level(logging.INFO)

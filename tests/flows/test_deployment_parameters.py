@@ -125,6 +125,16 @@ async def test_a_job_that_nobody_named(client: PrefectClient, tmp_path: Path) ->
     assert state.message == "No job document was named; expected its path or URL, or the document itself"
 
 
+async def test_what_is_no_value_of_its_parameter(client: PrefectClient, tmp_path: Path) -> None:
+    """A word in the place of a number, which the server lets pass, is refused by the run before anything is rendered."""
+    deployment = await deploy(client, tmp_path)
+    run = await client.create_flow_run_from_deployment(deployment, parameters={"retries": "many"})
+    state = await carry_out(client, run)
+    assert state.is_failed()
+    assert "retries" in (state.message or "")
+    assert not list((tmp_path / "document").glob("chunk*"))
+
+
 async def test_a_typed_name_is_kept(client: PrefectClient, tmp_path: Path) -> None:
     """A run keeps the name that somebody typed; one whose name Prefect made up is called after its job."""
     deployment = await deploy(client, tmp_path)

@@ -217,6 +217,7 @@ async def test_notes_that_are_lost(job: Job, lost: str) -> None:
     assert reused(await job.render()) == [False] * 4
 
 
+@pytest.mark.slow  # one record for all adapters
 async def test_workers_elsewhere(job: Job, amazon: Aws) -> None:
     """The same holds for workers over storage, whose input files are hashed once for the record and the upload."""
     await job.render(adapter=amazon.config)

@@ -177,6 +177,7 @@ async def test_a_suspicion_is_a_warning_and_strict_makes_it_a_failure(
     assert tries(tmp_path) == [1, 1, 1, 1]
 
 
+@pytest.mark.slow  # tests/helios/worker/test_runtime.py has what they send
 async def test_remote_workers_send_what_is_known_of_their_pictures(
     amazon: Aws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

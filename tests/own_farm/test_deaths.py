@@ -171,6 +171,7 @@ async def test_a_round_trip_has_a_bound(
     await asyncio.wait(tasks)
 
 
+@pytest.mark.slow  # the flow that is killed is gone, too
 async def test_the_flow_goes_away(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
     """Nodes end what they render for a flow whose connection is gone."""
     task = await begun(farm, farm_adapter)

@@ -43,6 +43,7 @@ def stored(farm: OwnFarm) -> Stored:
     return frames
 
 
+@pytest.mark.slow  # as in tests/flows/test_images.py; the next test has nodes
 async def test_a_chunk_that_dies_on_a_node_renders_the_rest(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """Of a chunk whose command dies at its eighth image of ten, the next node renders three; the video has all."""
     words = ("--misbehave", "die", "--at", "8", "--once", str(place.parent / "died"))

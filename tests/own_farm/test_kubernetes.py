@@ -121,6 +121,7 @@ async def test_no_way_to_a_cluster(config: dict[str, Any], tmp_path: Path) -> No
             pass
 
 
+@pytest.mark.slow  # tests/adapters/farm_cluster/test_states.py has the words, test_slurm.py a chunk called off
 async def test_a_cluster_that_is_full(kubernetes: KubernetesCluster, config: dict[str, Any]) -> None:
     """The run's log says for what nodes wait; a chunk that is called off takes its node back."""
     async with opened(changed(config, cpu=64)) as (adapter, told):

@@ -175,6 +175,7 @@ async def test_a_disk_is_full(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
+@pytest.mark.slow  # tests/adapters/test_faults.py has a worker with such a clock
 async def test_clocks_are_hours_apart(farm: OwnFarm, farm_adapter: FarmAdapter) -> None:
     """A node whose clock is two hours ahead joins, renders, and is not taken for silent."""
     await asyncio.to_thread(farm.start_node, "ahead", tags=("ahead",), variables=WRONG_CLOCK)

@@ -70,6 +70,7 @@ def rendered(farm: OwnFarm, folder: Path, template: dict[str, Any], pattern: str
     return report
 
 
+@pytest.mark.slow  # tests/flows/test_openjd.py has images, the test below nodes
 @pytest.mark.usefixtures("prefect_api")
 def test_images_on_nodes(farm: OwnFarm, tmp_path: Path) -> None:
     """Nodes render a template's images, which are the job's, with a video of them."""

@@ -136,7 +136,7 @@ def line(process: subprocess.Popen[str]) -> Any:
     return json.loads(process.stdout.readline())
 
 
-@pytest.mark.parametrize("inherited", [False, True])
+@pytest.mark.parametrize("inherited", [pytest.param(False, marks=pytest.mark.slow), True])
 async def test_a_run_that_was_killed_blocks_nobody(tmp_path: Path, inherited: bool) -> None:
     """The claim of a killed run blocks no other run, even if a child has inherited its lock."""
     job, document = prepared(tmp_path), write_job(tmp_path, make_job(name="c{index}"))
