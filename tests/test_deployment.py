@@ -46,13 +46,19 @@ def prefect(*words: str, check: bool = True) -> str:
     return done.stdout
 
 
+async def make_pool(name: str) -> None:
+    """Do what `prefect work-pool create --type process --overwrite` does."""
+    template = ProcessWorker.get_default_base_job_template()
+    async with get_client() as client:
+        kind = WorkPoolCreate(name=name, type="process", base_job_template=template)
+        await client.create_work_pool(kind, overwrite=True)
+
+
 async def make_deployment(name: str, *, pool: str) -> UUID:
     """Do what `prefect work-pool create` and `prefect deploy` do, which take four seconds of CPU each."""
-    template = ProcessWorker.get_default_base_job_template()
+    await make_pool(pool)
     pull: dict[str, Any] = {"farm.checkout.enter": {}}
     async with get_client() as client:
-        kind = WorkPoolCreate(name=pool, type="process", base_job_template=template)
-        await client.create_work_pool(kind, overwrite=True)
         flow = await client.create_flow_from_name("render-job")
         return await client.create_deployment(
             flow, name, work_pool_name=pool, pull_steps=[pull], entrypoint="flows/render.py:render_job"
@@ -85,7 +91,7 @@ def a_worker(log: Path, *, pool: str, checkout: Path = ROOT) -> Iterator["subpro
 @pytest.fixture(scope="module")
 def worker(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The work pool, the deployments, and a worker process; the API's address."""
-    prefect("work-pool", "create", "helios", "--type", "process", "--overwrite")
+    asyncio.run(make_pool("helios"))
     with a_worker(tmp_path_factory.mktemp("worker") / "log", pool="helios"):
         prefect("deploy", "--all")
         yield prefect_api

@@ -6,7 +6,6 @@ python render.py START COUNT OUTPUT [--zero N] [--sound] [--codec NAME] [--fps R
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import time
 from fractions import Fraction
@@ -155,6 +154,8 @@ def write_link(words: argparse.Namespace, kind: str) -> None:
 
 def hang_hard() -> None:
     """Ignore SIGTERM for ten minutes, in this process and in a grandchild that has left the session."""
+    import subprocess  # a seventh of the time of a command that copies its frames
+
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     ignore = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
     # The folder is one of its arguments, since tests find a job's processes by its path.

@@ -1,23 +1,20 @@
-"""`helios-job run`: its video, its output, its exit code, and the server that it starts."""
+"""`helios-job run`: its video, its output, its exit code."""
 
 import json
 import os
 import re
-import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
-import psutil
 import pytest
 
 from helios.models.report import JobReport
 from testbed.jobs import make_job, write_job
-from testbed.prefect_home import flow_run_states, furnish
 from testbed.video import read_numbers
-from tests.command import HELIOS_JOB, helios_job, here, on_a_terminal, start_helios_job, until
-from tests.conftest import ProcessesOf
-from tests.running import is_alive
+from tests.command import HELIOS_JOB, helios_job, here, on_a_terminal
 
 with_server = pytest.mark.usefixtures("prefect_api")
 
@@ -109,18 +106,38 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     assert "INFO" not in drawn
 
 
+@contextmanager
+def printing_into(path: Path) -> Iterator[None]:
+    """Have this process print into a file within the block, as a command does with `> FILE 2>&1`."""
+    kept = [os.dup(number) for number in (1, 2)]
+    with path.open("w") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    try:
+        yield
+    finally:
+        for number, earlier in zip((1, 2), kept, strict=True):
+            os.dup2(earlier, number)
+            os.close(earlier)
+
+
 @with_server
 def test_output_into_the_job_directory(tmp_path: Path) -> None:
     """A file in the job directory into which the command prints is no input, although it changes with every run."""
     write_job(tmp_path, make_job((5, 5), id=f"printed {tmp_path.name}"))
-    for log, reused in (("log", 0), ("second.log", 2), ("log", 2)):
-        with (tmp_path / log).open("w") as printed:
-            done = subprocess.run(
-                [HELIOS_JOB, "run", "job.json", "--json"], cwd=tmp_path, stdout=printed, stderr=printed, check=False
-            )
-        text = (tmp_path / log).read_text()
-        assert done.returncode == 0, text
-        assert text.count('"reused": true') == reused, text
+    with (tmp_path / "log").open("w") as printed:
+        process = subprocess.run(
+            [HELIOS_JOB, "run", "job.json", "--json"], cwd=tmp_path, stdout=printed, stderr=printed, check=False
+        )
+    text = (tmp_path / "log").read_text()
+    assert process.returncode == 0, text
+    assert text.count('"reused": false') == 2, text
+    for log in ("second.log", "log"):
+        with printing_into(tmp_path / log):
+            done = here("run", "job.json", "--json", cwd=tmp_path)
+            os.write(1, done.stdout.encode())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count('"reused": true') == 2, done.stdout
 
 
 @with_server
@@ -149,17 +166,6 @@ def test_a_folder_that_is_not_utf_8(tmp_path: Path) -> None:
     done = helios_job("run", "job.json", cwd=folder)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"helios-job: The path '.*r\\udcff.*' is not UTF-8, and can't be recorded.*\n", done.stderr)
-
-
-def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that ends as it starts is reported with its exit code and the cause."""
-    (tmp_path / "prefect").mkdir()
-    (tmp_path / "prefect" / "prefect.db").write_bytes(b"SQLite format 3\0".ljust(8192, b"\0"))
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    done = helios_job("run", write_job(tmp_path, make_job([3])))
-    assert done.returncode == 1
-    assert re.search(r"ended with code \d+ as it started; its log is .*\n.*file is not a database", done.stderr)
 
 
 REFUSED = {
@@ -215,97 +221,3 @@ def test_what_the_flow_refuses_has_the_same_exit_code(tmp_path: Path) -> None:
     assert "helios-job: " in done.stderr
     assert "noise.wav can't be read as sound" in done.stderr
     assert list(tmp_path.glob("chunk*")) == []
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
-    """Ctrl-C and SIGTERM exit with 130, leave no process, and record Cancelled in the command's own server."""
-    job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
-    (tmp_path / "notes").mkdir()
-    write_job(tmp_path, job)
-    home = tmp_path / "prefect"
-    furnish(home)
-    words = ("run", tmp_path / "job.json", "--concurrency", 2, "--adapter-config", '{"grace_seconds": 0.5}')
-    env = {"PREFECT_HOME": str(home), "PREFECT_API_URL": ""}
-    process = start_helios_job(*words, env=env)
-    until(lambda: len(list((tmp_path / "notes").iterdir())) == 2 or process.poll() is not None)
-    assert process.poll() is None, process.communicate()
-    assert processes_of(tmp_path)
-    # A terminal sends the signal to the whole foreground process group.
-    os.killpg(process.pid, number)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 130, said
-    assert "helios-job: The job was cancelled" in said
-    assert "Traceback" not in said
-    assert processes_of(tmp_path) == []
-    flows, tasks = flow_run_states(home)
-    assert flows == ["Cancelled"]
-    assert tasks == {"chunk-0": "Cancelled", "chunk-1": "Cancelled"}
-
-
-@pytest.mark.slow  # the test above has a server of its own, and its states
-def test_a_server_of_its_own_records_every_state(tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """Without a configured server the command starts its own, whose database has every last state at the end."""
-    write_job(tmp_path, make_job([2] * 4, outputFile="video.mp4"))
-    home = tmp_path / "prefect"
-    furnish(home)
-    process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert "helios-job up, open its link, then http://127.0.0.1:4200/runs/flow-run/" in said
-    flows, tasks = flow_run_states(home)
-    assert flows == ["Completed"]
-    assert tasks == {f"chunk-{index}": "Completed" for index in range(4)} | {"stitch": "Completed"}
-    assert processes_of(tmp_path) == []
-
-
-@pytest.mark.slow
-def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path: Path) -> None:
-    """A claim in the folder refuses the second command, although the servers share no runs; the first is exact."""
-    (tmp_path / "gate").mkdir()
-    waits = ["--misbehave", f"until:{tmp_path / 'gate'}"]
-    first = write_job(tmp_path, make_job((5, 5), extra=waits, id="first")).rename(tmp_path / "first.json")
-    second = write_job(tmp_path, make_job((5, 5), start=50, id="second")).rename(tmp_path / "second.json")
-    for home in ("one", "two"):
-        furnish(tmp_path / home)
-    env = {"PREFECT_API_URL": "", "PREFECT_HOME": str(tmp_path / "one")}
-    process = start_helios_job("run", first, "--output", tmp_path / "first.mp4", env=env)
-    until(lambda: list(tmp_path.glob(".helios/claims/*.json")) or process.poll() is not None)
-    assert process.poll() is None, process.communicate()
-    done = helios_job(
-        "run", second, "--output", tmp_path / "second.mp4",
-        env={**os.environ, **env, "PREFECT_HOME": str(tmp_path / "two")},
-    )  # fmt: skip
-    assert done.returncode == 1, done.stderr
-    assert "more of this job's outputs are being written by the job 'first', run first-" in done.stderr
-    assert f"process {process.pid} on " in done.stderr
-    assert "Traceback" not in done.stderr
-    (tmp_path / "gate" / "all").touch()
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said
-    assert read_numbers(tmp_path / "first.mp4") == list(range(10))
-    assert not (tmp_path / "second.mp4").exists()
-
-
-def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> None:
-    """The command's own server ends even when the command is killed with SIGKILL."""
-    write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))
-    home = tmp_path / "prefect"
-    furnish(home)
-    process = start_helios_job("run", tmp_path / "job.json", env={"PREFECT_HOME": str(home), "PREFECT_API_URL": ""})
-
-    def servers() -> list[psutil.Process]:
-        return [child for child in psutil.Process(process.pid).children() if _is_server(child)]
-
-    until(lambda: servers() or process.poll() is not None)
-    (server,) = servers()
-    process.kill()
-    process.communicate()
-    until(lambda: not is_alive(server))
-
-
-def _is_server(process: psutil.Process) -> bool:
-    try:
-        return "farm.server.embedded" in process.cmdline()
-    except psutil.Error:  # the process has ended since it was listed
-        return False

@@ -126,7 +126,7 @@ async def test_a_job_that_nobody_named(client: PrefectClient, tmp_path: Path) ->
 
 
 async def test_what_is_no_value_of_its_parameter(client: PrefectClient, tmp_path: Path) -> None:
-    """A word in the place of a number, which the server lets pass, is refused by the run before anything is rendered."""
+    """A word in the place of a number, which the server lets pass, is refused by the run, and nothing is rendered."""
     deployment = await deploy(client, tmp_path)
     run = await client.create_flow_run_from_deployment(deployment, parameters={"retries": "many"})
     state = await carry_out(client, run)
