@@ -34,10 +34,13 @@ shared_folder()
 os.environ.update(READY)
 
 LONGEST = (
-    "flows/test_render", "adapters/test_faults", "flows/test_remote", "flows/test_resume", "flows/test_inputs",
-    "adapters/test_remote_contract", "flows/test_control", "cli/test_run", "flows/test_cache", "browser/test_ui",
-    "cli/test_control", "cli/test_up", "flows/test_notifications", "flows/test_helios_jobs", "tests/test_deployment",
-    "flows/test_verify_levels", "flows/test_audit", "docs/test_api_page",
+    "flows/test_render", "flows/test_remote", "cli/test_up", "flows/test_resume", "adapters/test_faults",
+    "own_farm/test_kubernetes", "flows/test_inputs", "flows/test_cache", "worker/test_runtime", "flows/test_images",
+    "cli/test_run", "flows/test_control", "flows/test_verify_levels", "cli/test_run_server", "flows/test_batch",
+    "own_farm/test_images", "flows/test_counts", "farm/test_api", "flows/test_schedules", "cli/test_control",
+    "flows/test_images_after_death", "own_farm/test_deaths", "own_farm/test_contract", "flows/test_notifications",
+    "flows/test_audit", "flows/test_two_jobs", "own_farm/test_machines", "flows/test_deployment_parameters",
+    "browser/test_foreign_page", "media/test_stitching", "flows/test_run_page", "cli/test_farm",
 )  # fmt: skip
 """Files whose tests take more than half a minute together, the longest first."""
 

@@ -20,6 +20,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnFarm]:
         yield farm
 
 
+@pytest.mark.slow  # the next test has it with a large source
 @pytest.mark.usefixtures("prefect_api")
 def test_by_a_node_of_a_farm(farm: OwnFarm, tmp_path: Path) -> None:
     """A source outside the job directory is encoded by a node with another folder, frame by frame as it was."""

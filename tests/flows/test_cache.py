@@ -160,6 +160,7 @@ async def test_the_level_is_honoured(place: Path) -> None:
     assert [chunk.verified for chunk in report.chunks] == [VerifyLevel.DECODE] * 2
 
 
+@pytest.mark.slow  # the next test has the same of outputs from the cache
 async def test_outputs_with_wrong_pictures_leave_the_cache(place: Path) -> None:
     """An output whose pictures are found wrong after it was accepted is taken out of the cache again."""
     for name in ("first", "second"):
@@ -262,6 +263,7 @@ async def test_the_cache_keeps_its_size(place: Path, caplog: pytest.LogCaptureFi
     assert rendered(place) == []
 
 
+@pytest.mark.slow  # tests/cli/test_cache.py has a cache in a bucket
 async def test_workers_elsewhere_share_the_cache(place: Path, amazon: Aws) -> None:
     """What workers in a cloud rendered is taken by a job on this machine, from a cache in a bucket."""
     cache = f"{amazon.storage_url}/cache-of-{place.name}"

@@ -30,7 +30,8 @@ from tests.running import eventually, leftovers, render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
 
-CONFIGS = ["aws-lambda", "aws-lambda-events", "cloud-run", "cloud-run-job"]
+# The test of input files below renders by a Cloud Run service, too.
+CONFIGS = ["aws-lambda", "aws-lambda-events", pytest.param("cloud-run", marks=pytest.mark.slow), "cloud-run-job"]
 
 
 @pytest.fixture

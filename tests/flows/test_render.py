@@ -40,6 +40,7 @@ async def test_a_job_becomes_one_exact_video(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow  # tests/test_deployment.py and tests/flows/test_helios_jobs.py have such jobs
 async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path: Path) -> None:
     """Seven chunks from frame 60 on, .mov with PCM sound and a rational rate: exact in picture, time and sound."""
     job = make_job(
@@ -54,6 +55,7 @@ async def test_a_helios_style_job_with_uneven_chunks_and_a_start_frame(tmp_path:
     assert abs(sound - tone(0, len(sound), rate=48000)[0] / 32768)[2000:-4000].max() < 0.07
 
 
+@pytest.mark.slow  # tests/helios/media/test_compressed_sound.py has it without a flow
 async def test_compressed_sound_of_chunks_and_a_codec_for_the_video(tmp_path: Path) -> None:
     """AAC in chunks is joined where it belongs, without a retry, and written as FLAC as the job asks for."""
     job = make_job((20, 17, 23), extra=["--sound", "--audio-codec", "aac"])
@@ -169,6 +171,7 @@ async def test_an_output_that_is_not_what_was_ordered(tmp_path: Path, how: str) 
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow  # damage and a second attempt have tests of their own here
 async def test_a_chunk_that_is_damaged_in_the_middle_is_rendered_again(tmp_path: Path) -> None:
     """An attempt whose file does not decode is not accepted; the next attempt is, and the video is exact."""
     job = make_job(outputFile="video.mp4", extra=["--misbehave", "damaged-times:1", "--only", "10"])
@@ -178,6 +181,7 @@ async def test_a_chunk_that_is_damaged_in_the_middle_is_rendered_again(tmp_path:
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
 
 
+@pytest.mark.slow  # tests/helios/media/test_verify.py has it without a flow
 async def test_a_matroska_chunk_that_was_cut_off(tmp_path: Path) -> None:
     """A cut file in a container that can be read up to the cut is refused by its number of frames."""
     job = make_job(suffix=".webm", outputFile="video.mkv", extra=["--misbehave", "truncated-late"])
@@ -407,6 +411,7 @@ def copying(folder: Path, looks: list[Clip], *, suffix: str, output: str) -> dic
     return job
 
 
+@pytest.mark.slow  # tests/helios/media/test_rehearsal.py has it without a flow
 async def test_what_only_the_join_would_find_is_refused_at_the_first_chunk(tmp_path: Path) -> None:
     """The output is opened for real once the first chunk is there: nothing else is rendered for nothing."""
     job = copying(tmp_path, [Clip(codec="libvpx-vp9")] * 4, suffix=".mkv", output="video.mov")
