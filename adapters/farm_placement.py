@@ -72,7 +72,7 @@ def choose_node(view: FarmView, requires: Requires, *, now: float, avoid: str | 
         taken = len(given) + max(len(others), sum(not key.startswith(view.mark) for key in node.given))
         if taken >= node.slots:
             return 0
-        gpus = node.gpus - sum(one.gpus for one in given) - sum(chunk.gpus for chunk in others)
+        gpus = node.gpus * node.chunks_per_gpu - sum(one.gpus for one in given) - sum(chunk.gpus for chunk in others)
         memory = node.memory - sum(one.memory for one in given) - sum(chunk.memory for chunk in others)
         if gpus < requires.gpus or (requires.memory and memory < requires.memory):
             return 0

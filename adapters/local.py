@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from helios.adapter import OutputSink
 from helios.diagnosis import Finding, find
+from helios.errors import HeliosError
 from helios.gpus import GpuPool, gpu_names, gpu_variables, named_twice
 from helios.models.requires import MAX_GPUS, NOTHING
 from helios.models.worker import WorkerJob, WorkerResult, WorkerTimings
@@ -121,7 +122,11 @@ class LocalAdapter:
         asked = time.monotonic()
         async with self.gpus.taken(max(1, (job.requires or NOTHING).gpus)) as gpus:
             waited = round((time.monotonic() - asked) * 1000)
-            ended = await self._run(job, gpu_variables(gpus), on_output)
+            try:
+                ended = await self._run(job, gpu_variables(gpus), on_output)
+            except HeliosError as exc:
+                exc.gpus, exc.rendered_by, exc.waited_ms = gpus, os.uname().nodename, waited
+                raise
         timings = WorkerTimings(wait_ms=waited, render_ms=ended.duration_ms)
         return ended.model_copy(update={"gpus": gpus, "timings": timings})
 

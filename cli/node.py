@@ -16,6 +16,7 @@ from helios.errors import RequestError
 @click.option("--slots", type=click.IntRange(1, 1024), help="Chunks at a time. [default: the number of CPUs]")
 @click.option("--tag", "tags", multiple=True, help="What this machine can do, for jobs that require it; repeatable.")
 @click.option("--gpus", type=click.IntRange(0, 64), help="How many GPUs it has. [default: found by itself]")
+@click.option("--chunks-per-gpu", type=click.IntRange(1, 64), help="Chunks that may share a GPU. [default: 1]")
 @click.option("--memory", metavar="SIZE", help="What chunks may require together. [default: all of its memory]")
 @click.option("--hours", metavar="HH:MM-HH:MM", help="When it takes chunks, such as 19:00-07:00. [default: always]")
 @click.option("--name", help="The machine's name on the farm. [default: the host's name]")
@@ -30,9 +31,9 @@ from helios.errors import RequestError
               help="What every command runs in. [default: none]")  # fmt: skip
 @click.option("--systemd", is_flag=True, help="Print a systemd unit that keeps the node running, and end.")
 def node(
-    join_token: str | None, slots: int | None, tags: tuple[str, ...], gpus: int | None, memory: str | None,
-    hours: str | None, name: str | None, host: str | None, port: int, drain: float, idle: float | None,
-    sandbox: str | None, systemd: bool,
+    join_token: str | None, slots: int | None, tags: tuple[str, ...], gpus: int | None,
+    chunks_per_gpu: int | None, memory: str | None, hours: str | None, name: str | None, host: str | None,
+    port: int, drain: float, idle: float | None, sandbox: str | None, systemd: bool,
 ) -> int:  # fmt: skip
     """Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.
 
@@ -46,11 +47,13 @@ def node(
         raise needs_extra(exc) from exc
     token = find_token(join_token)
     settings: NodeSettings = node_settings(
-        slots=slots, tags=tags, name=name, host=host, port=port, gpus=gpus, memory=memory, hours=hours,
-        drain_seconds=drain, idle_seconds=idle, sandbox=sandbox,
+        slots=slots, tags=tags, name=name, host=host, port=port, gpus=gpus,
+        chunks_per_gpu=chunks_per_gpu, memory=memory, hours=hours, drain_seconds=drain,
+        idle_seconds=idle, sandbox=sandbox,
     )  # fmt: skip
     if systemd:
-        given = {"slots": slots, "gpus": gpus, "memory": memory, "hours": hours, "name": name, "host": host,
+        given = {"slots": slots, "gpus": gpus,
+                 "chunks-per-gpu": chunks_per_gpu, "memory": memory, "hours": hours, "name": name, "host": host,
                  "port": port or None, "drain": drain, "idle": idle, "sandbox": sandbox}  # fmt: skip
         options = [f"--{option}={value}" for option, value in given.items() if value is not None]
         words = [str(Path(sys.argv[0]).absolute()), "node", *options, *(f"--tag={tag}" for tag in tags)]

@@ -161,7 +161,8 @@ def _what(chunk: Any) -> str:
 
 
 def _gpus(node: NodeState) -> str:
-    return f"{node.gpus} GPUs" if node.gpus else ""
+    shared = f" × {node.chunks_per_gpu} chunks" if node.chunks_per_gpu > 1 else ""
+    return f"{node.gpus} GPUs{shared}" if node.gpus else ""
 
 
 def _tags(node: NodeState) -> str:

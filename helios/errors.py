@@ -102,6 +102,12 @@ class HeliosError(ExpectedError):
 
     failure: ClassVar[Failure]
     """The kind."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs that the attempt had, where its adapter handed some out."""
+    rendered_by: str | None = None
+    """The worker of the attempt, where it told its name."""
+    waited_ms: int = 0
+    """How long the attempt waited for its GPUs on its worker."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a class without a kind.

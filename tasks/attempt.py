@@ -9,7 +9,7 @@ from pathlib import Path
 
 from prefect import get_run_logger
 
-from helios.errors import CommandError
+from helios.errors import CommandError, HeliosError
 from helios.job.held_path import LinkedFolderError
 from helios.job.own_outputs import SetAside
 from helios.models.verification import VerifyLevel
@@ -116,7 +116,9 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
         with run.outputs.held(order.place) as held:
             done = await run.site.collect(ended, held)
         times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
-    except BaseException:
+    except BaseException as exc:
+        if isinstance(exc, HeliosError):
+            times.fail(exc)
         _discard(order.place, attempt.output, run, earlier)
         raise
     return Rendered(order.place, attempt.output, run, earlier, ended, done, fetch_ms)

@@ -159,6 +159,8 @@ class Kubernetes(NodeSettings):
     """Memory of each node, such as `16GB`, which is also the limit at which the pod is killed; none when empty."""
     gpus: Annotated[int, Field(ge=0, le=64)] = 0
     """GPUs of each node."""
+    chunks_per_gpu: Annotated[int, Field(ge=1, le=64)] = 1
+    """How many chunks may share a GPU."""
     gpu_resource: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = "nvidia.com/gpu"
     """What the cluster calls a GPU."""
     node_selector: dict[str, str] = Field(default_factory=dict)

@@ -75,6 +75,7 @@ def _container(config: Kubernetes, *, name: str, tags: Collection[str]) -> dict[
         resources["requests"]["memory"] = resources["limits"]["memory"] = str(size)
     if config.gpus:
         options += ["--gpus", str(config.gpus)]
+        options += ["--chunks-per-gpu", str(config.chunks_per_gpu)] if config.chunks_per_gpu > 1 else []
         resources["limits"][config.gpu_resource] = str(config.gpus)
     return {
         "name": "node",

@@ -190,7 +190,7 @@ class ChunkAnswer(_Tolerant):
             HeliosError: Of the kind that the worker states, where the command did not run to its end.
         """
         if self.error is not None:
-            raise self.error.failure.error(f"{self.error.message} (said {place})")
+            raise self._failure(self.error, place)
         return WorkerResult(
             exit_code=self.exit_code,
             stdout=self.stdout or self.output,
@@ -204,6 +204,12 @@ class ChunkAnswer(_Tolerant):
             rendered_by=self.worker.rendered_by if self.worker else None,
             gpus=self.gpus,
         )
+
+    def _failure(self, said: WorkerFailure, place: str) -> HeliosError:
+        error = said.failure.error(f"{said.message} (said {place})")
+        error.gpus, error.waited_ms = self.gpus, self.timings.wait_ms if self.timings else 0
+        error.rendered_by = self.worker.rendered_by if self.worker else None
+        return error
 
     @classmethod
     def failed(cls, error: HeliosError, **fields: Any) -> "ChunkAnswer":

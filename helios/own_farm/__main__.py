@@ -17,7 +17,7 @@ def main() -> None:
         settings = node_settings(
             slots=words.slots, tags=words.tag, name=words.name, host=words.host, port=words.port, gpus=words.gpus,
             memory=words.memory, hours=words.hours, drain_seconds=words.drain, idle_seconds=words.idle,
-            sandbox=words.sandbox,
+            sandbox=words.sandbox, chunks_per_gpu=words.chunks_per_gpu,
         )  # fmt: skip
         asyncio.run(Node(find_token(words.token), settings, say=_say).run())
     except HeliosError as exc:
@@ -37,6 +37,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--slots", type=int, help="chunks at a time; the number of CPUs if not given")
     parser.add_argument("--tag", action="append", default=[], help="what this machine can do; may be repeated")
     parser.add_argument("--gpus", type=int, help="how many GPUs it has; found if not given")
+    parser.add_argument("--chunks-per-gpu", type=int, help="chunks that may share a GPU; 1 if not given")
     parser.add_argument("--memory", metavar="SIZE", help="what chunks may require together; all of it if not given")
     parser.add_argument("--hours", metavar="HH:MM-HH:MM", help="when it takes chunks; always if not given")
     parser.add_argument("--name", help="its name on the farm; the host's if not given")

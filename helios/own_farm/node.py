@@ -16,6 +16,7 @@ import psutil
 
 from helios.errors import RequestError
 from helios.gpus import GpuPool, gpu_names
+from helios.models.requires import MAX_GPUS
 from helios.models.sandbox import SandboxKind, stricter
 from helios.own_farm.certificates import farm_security
 from helios.own_farm.engine import close_http, is_refusal, set_up_engine
@@ -54,6 +55,8 @@ class NodeSettings:
     """What the machine can do."""
     gpus: tuple[str, ...] = ()
     """Its GPUs, as `helios.gpus` names them."""
+    chunks_per_gpu: int = 1
+    """How many chunks may share one of them."""
     memory: int = field(default_factory=lambda: psutil.virtual_memory().total)
     """Bytes of memory that chunks may require together."""
     hours: Hours | None = None
@@ -78,7 +81,7 @@ TAG = re.compile(r"[\w.+-]{1,64}")
 def node_settings(
     *, slots: int | None, tags: Collection[str], name: str | None, host: str | None, port: int | None,
     gpus: int | None = None, memory: str | None = None, hours: str | None = None, drain_seconds: float = 600.0,
-    idle_seconds: float | None = None, sandbox: str | None = None,
+    idle_seconds: float | None = None, sandbox: str | None = None, chunks_per_gpu: int | None = None,
 ) -> NodeSettings:  # fmt: skip
     """Settings of which None means the usual.
 
@@ -91,8 +94,10 @@ def node_settings(
                                "at most 64")  # fmt: skip
     if slots is not None and slots < 1:
         raise RequestError(f"{slots} slots are none; expected 1 or more")
+    if chunks_per_gpu is not None and not 1 <= chunks_per_gpu <= MAX_GPUS:
+        raise RequestError(f"{chunks_per_gpu} chunks on a GPU; expected 1 to {MAX_GPUS}")
     given = {
-        "slots": slots, "name": name, "host": host, "port": port,
+        "slots": slots, "chunks_per_gpu": chunks_per_gpu, "name": name, "host": host, "port": port,
         "memory": None if memory is None else parse_size(memory),
         "hours": None if hours is None else parse_hours(hours),
     }  # fmt: skip
@@ -128,8 +133,8 @@ class Node:
         # Two nodes on one machine have one name there, and a name of their own on the farm.
         name = f"{settings.name}-{os.getpid()}"
         self._work = NodeWork(
-            WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags, gpus=GpuPool(settings.gpus),
-            memory=settings.memory, hours=settings.hours, leave=self._stop,
+            WorkerRuntime(worker), name=name, slots=settings.slots, tags=settings.tags, memory=settings.memory,
+            gpus=GpuPool(settings.gpus, chunks_per_gpu=settings.chunks_per_gpu), hours=settings.hours, leave=self._stop,
         )  # fmt: skip
         self._stopping = asyncio.Event()
         self._worker: Any = None
@@ -256,7 +261,8 @@ class Node:
 def describe(settings: NodeSettings) -> str:
     """What a node offers, for people."""
     tags = f", tags {', '.join(sorted(settings.tags))}" if settings.tags else ""
-    gpus = f", {len(settings.gpus)} GPUs" if settings.gpus else ""
+    shared = f" with {settings.chunks_per_gpu} chunks on each" if settings.chunks_per_gpu > 1 else ""
+    gpus = f", {len(settings.gpus)} GPUs{shared}" if settings.gpus else ""
     hours = f", from {settings.hours.begin:%H:%M} to {settings.hours.end:%H:%M}" if settings.hours else ""
     sandbox = f", commands in {settings.sandbox}" if settings.sandbox else ""
     return f"{settings.slots} chunks at a time{gpus}{tags}{hours}{sandbox}"

@@ -52,6 +52,8 @@ class NodeState(BaseModel):
     """What it can do, as its owner named it."""
     gpus: int = 0
     """How many GPUs it has."""
+    chunks_per_gpu: Annotated[int, Field(ge=1)] = 1
+    """How many chunks may share one of them."""
     memory: int = 0
     """Bytes of memory that it has."""
     rendered_by: str = ""

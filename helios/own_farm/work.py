@@ -82,6 +82,7 @@ class NodeWork:
             "slots": self.slots,
             "tags": sorted(self.tags),
             "gpus": len(self.gpus.names),
+            "chunks_per_gpu": self.gpus.chunks_per_gpu,
             "memory": self.memory,
             "rendered_by": self.runtime.identity.rendered_by or "",
             "hours": "" if self.hours is None else str(self.hours),

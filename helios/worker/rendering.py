@@ -268,11 +268,11 @@ class Rendering:
         delivered: dict[str, Any],
     ) -> ChunkAnswer:
         """Hand over the log; return the answer, with what was handed over of the output."""
-        logged = None
+        gpus, logged = gpus_in(self._request.env), None
         if log.has_lines and self._request.attempt_url:
             logged = await self._clock.timed("upload_ms", keep(space.log, space.log.name))
         if error is not None:
-            return ChunkAnswer.failed(error, log=logged, timings=self._clock.timings)
+            return ChunkAnswer.failed(error, log=logged, timings=self._clock.timings, gpus=gpus)
         assert ended is not None  # noqa: S101  the command ended, or there is an error
         return ChunkAnswer(
             exit_code=ended.exit_code,
@@ -282,7 +282,7 @@ class Rendering:
             duration_ms=ended.duration_ms,
             log=logged,
             timings=self._clock.timings,
-            gpus=gpus_in(self._request.env),
+            gpus=gpus,
             **delivered,
         )
 

@@ -143,27 +143,27 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
               if times.outcome is RunState.FAILED]  # fmt: skip
     if failed:
         lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
-    lines += gpu_lines(attempts)
+    lines += gpu_lines(attempts, now)
     if (tail := _tail(run)) is not None:
         chunk, seconds = tail
         lines.append(f"For the last {duration(seconds)} of rendering, chunk {chunk} was alone.")
     return lines
 
 
-def gpu_lines(attempts: Sequence[AttemptTimes]) -> list[str]:
+def gpu_lines(attempts: Sequence[AttemptTimes], now: float) -> list[str]:
     """A sentence for each GPU that was given to attempts, the busiest first, at most `MOST_GPUS`."""
     busy: dict[tuple[str, str], list[AttemptTimes]] = {}
     for times in attempts:
         for gpu in times.gpus:
             busy.setdefault((times.rendered_by or "", gpu), []).append(times)
     several = len({worker for worker, _ in busy}) > 1
-    ranked = sorted(busy.items(), key=lambda item: -sum(times.render_ms or 0 for times in item[1]))
-    lines = [_gpu_line(f"{gpu} of {worker}" if several else gpu, own) for (worker, gpu), own in ranked[:MOST_GPUS]]
+    ranked = sorted(busy.items(), key=lambda item: -sum(times.rendered_seconds(now) for times in item[1]))
+    lines = [_gpu_line(f"{gpu} of {worker}" if several else gpu, own, now) for (worker, gpu), own in ranked[:MOST_GPUS]]
     return lines + ([f"{len(ranked) - MOST_GPUS} further GPUs."] if len(ranked) > MOST_GPUS else [])
 
 
-def _gpu_line(name: str, attempts: Sequence[AttemptTimes]) -> str:
-    seconds = sum(times.render_ms or 0 for times in attempts) / 1000
+def _gpu_line(name: str, attempts: Sequence[AttemptTimes], now: float) -> str:
+    seconds = sum(times.rendered_seconds(now) for times in attempts)
     failed = sum(times.outcome is RunState.FAILED for times in attempts)
     failures = f", {failed} of which failed" if failed else ""
     return f"GPU {name}: {duration(seconds)} of rendering in {len(attempts)} attempts{failures}."

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from prefect.client.schemas.objects import TaskRun
 
+from helios.errors import HeliosError
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerResult, WorkerTimings
@@ -40,6 +41,20 @@ class AttemptTimes:
         """Write down what the adapter returned; the running times of several commands add up."""
         self.answered, self.worker, self.gpus, self.rendered_by = now, ended.timings, ended.gpus, ended.rendered_by
         self.render_ms = (self.render_ms or 0) + ended.duration_ms
+
+    def fail(self, error: HeliosError) -> None:
+        """Write down what an error that the adapter raised says of its attempt."""
+        self.gpus = error.gpus or self.gpus
+        if error.waited_ms and self.worker is None:
+            self.worker = WorkerTimings(wait_ms=error.waited_ms)
+        self.rendered_by = error.rendered_by or self.rendered_by
+
+    def rendered_seconds(self, now: float) -> float:
+        """How long the command ran; of one that ended by an error, how long its worker had it."""
+        if self.render_ms is not None or self.started is None:
+            return (self.render_ms or 0) / 1000
+        waited = self.worker.wait_ms / 1000 if self.worker else 0
+        return max(0.0, (now if self.ended is None else self.ended) - self.started - waited)
 
     def end(self, now: float, outcome: RunState) -> None:
         """Write down the end."""

@@ -81,7 +81,7 @@ class OwnFarm:
 
     def start_node(
         self, name: str, *, slots: int = 2, tags: tuple[str, ...] = (), variables: Mapping[str, str] | None = None,
-        wait: bool = True,
+        chunks_per_gpu: int = 1, wait: bool = True,
     ) -> subprocess.Popen[bytes]:  # fmt: skip
         """Start a node, and wait until it has joined.
 
@@ -90,6 +90,7 @@ class OwnFarm:
             slots: Chunks at a time.
             tags: What it can do.
             variables: More of its environment.
+            chunks_per_gpu: Chunks that may share a GPU.
             wait: Whether to wait; `await_node` can do that later, when others have been started too.
         """
         if earlier := self.nodes.pop(name, None):
@@ -97,6 +98,7 @@ class OwnFarm:
         own = self.folder / name
         own.mkdir(exist_ok=True)
         words = [sys.executable, "-c", NODE, self.token.text, "--slots", str(slots), "--name", name]
+        words += ["--chunks-per-gpu", str(chunks_per_gpu)]
         if self.network is not None:
             self.network.join(name)
             words = [*self.network.words(name), *words]

@@ -77,6 +77,18 @@ async def test_an_attempt_that_dies_gives_its_gpu_back(tmp_path: Path, notes: Pa
     assert all(chunk.reused for chunk in report.chunks)
 
 
+async def test_an_attempt_that_runs_out_of_time(tmp_path: Path, notes: Path) -> None:
+    """The timeline shows the GPU of an attempt that ended by an error, and how long it had it."""
+    job = noting(notes, make_job([4]), also="exec sleep 60;")
+    adapter = {"type": "local", "gpus": ["5"], "grace_seconds": 0.1}
+    _, report = await render(tmp_path / "job", job, adapter=adapter, chunk_timeout_seconds=1.5)
+    assert report.state is RunState.FAILED
+    assert noted(notes, 0) == ["5"]
+    line = next(line for line in (await timeline_of(report.run_id)).splitlines() if "GPU 5: " in line)
+    assert "of rendering in 1 attempts, 1 of which failed" in line
+    assert "GPU 5: 0.0 s" not in line
+
+
 async def test_more_gpus_than_there_are(tmp_path: Path, notes: Path) -> None:
     """A chunk that requires more GPUs than the adapter hands out is refused before anything renders."""
     job = noting(notes, make_job([4, 4]))

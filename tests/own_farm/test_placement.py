@@ -66,6 +66,10 @@ def test_gpus_and_memory_are_counted() -> None:
     assert chosen(node("none"), node("one", gpus=1), requires=gpu) == "one"
     assert chosen(node("one", gpus=1), requires=gpu, in_flight={"one": [gpu]}) is None
     assert chosen(node("one", gpus=1), in_flight={"one": [gpu]}) == "one"
+    shared = node("one", gpus=1, chunks_per_gpu=2)
+    assert chosen(shared, requires=gpu, in_flight={"one": [gpu]}) == "one"
+    assert chosen(shared, requires=gpu, in_flight={"one": [gpu, gpu]}) is None
+    assert chosen(shared, requires=Requires(gpus=2)) is None
     assert chosen(node("one", gpus=1, running=(running("other", gpus=1),)), requires=gpu) is None
     large = Requires(memory=10 * GB)
     assert chosen(node("a"), requires=large) == "a"
