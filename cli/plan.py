@@ -32,8 +32,8 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
     --output-pattern 'chunk-{index:02d}.mp4' -o job.json"""
 )
 @click.argument("input_file", metavar="[INPUT]", required=False)
-@click.option("--with", "renderer", metavar="NAME", help="The renderer of INPUT: blender, manim, ffmpeg, python, node, "
-              "your own (~/.config/helios-job/renderers), or a preset's file.")  # fmt: skip
+@click.option("--with", "renderer", metavar="NAME", help="The renderer of INPUT: blender, manim, page, remotion, "
+              "ffmpeg, python, node, your own (~/.config/helios-job/renderers), or a preset's file.")  # fmt: skip
 @click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="An option of the renderer; repeatable.")
 @click.option("--source", metavar="FILE", help="A video that has the frames, rate and size.")
 @click.option("--frames", type=click.IntRange(1, MAX_FRAME), help="Frames of the whole video.")
@@ -45,6 +45,7 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 @click.option("--command", metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
 @click.option("--output-pattern", metavar="P", help="Output file of a chunk: "
               "chunk-{index:03d}.mp4; or the images of all: frames/shot_####.exr.")  # fmt: skip
+@click.option("--no-video", is_flag=True, help="Images are the result: no video is made of them.")
 @click.option("--start-frame", type=click.IntRange(0, MAX_FRAME), help="First frame. [default: 0, or the scene's]")
 @click.option("--preroll", default=0, type=click.IntRange(0, MAX_FRAME), help="Frames that a command renders before "
               "its chunk and does not write: {preroll}, and the first of them {preroll_start}.")  # fmt: skip
@@ -64,6 +65,7 @@ def plan(
     cuts: str | None,
     command: str | None,
     output_pattern: str | None,
+    no_video: bool,
     start_frame: int | None,
     preroll: int,
     job_id: str | None,
@@ -82,7 +84,8 @@ def plan(
         raise click.UsageError("Give one of --chunks, --chunk-frames and --cuts.")
     said = Said(frames=frames, start_frame=start_frame, fps=_rate(fps), size=_pixels(size))
     order = scene_order(renderer, input_file, settings, document=out)
-    scene = known_scene(order, said, source=source).told(said)
+    is_images = no_video and (order is None or order.writes_images(output_pattern))
+    scene = known_scene(order, said, source=source, images_alone=is_images).told(said)
     if (missing := scene.missing) is not None:
         or_name = "" if renderer else ", or name a video (--source) or a renderer that asks (--with)"
         raise click.UsageError(f"Give {missing}{or_name}.")
@@ -99,6 +102,7 @@ def plan(
             command=command,
             output_pattern=output_pattern,
             preroll=preroll,
+            no_video=no_video,
         )
     name = content_id(spec) if job_id is None else job_id
     _write(validate_job_spec({**spec.to_document(), "id": name}, source="plan"), out)

@@ -12,6 +12,7 @@ from cli.say import say
 from helios.errors import RequestError
 from helios.job.planning import plan_job
 from helios.models.framerate import write_frame_rate
+from helios.models.image_pattern import image_pattern
 from helios.models.spec import JobSpec
 from helios.renderers.asking import ask
 from helios.renderers.finding import Found, find_preset
@@ -31,6 +32,13 @@ class SceneOrder:
     """Options that were set."""
     folder: Path
     """The folder of the document, which becomes the job directory."""
+
+    def writes_images(self, output_pattern: str | None) -> bool:
+        """Whether chunks write images: by the pattern that a person names, else by the preset's."""
+        try:
+            return image_pattern(output_pattern or self.found.preset.output) is not None
+        except ValueError:  # planning says why it is none
+            return False
 
 
 def scene_order(
@@ -60,13 +68,14 @@ def scene_order(
     return SceneOrder(found, _beside(input_file, folder), _options(settings, found), folder)
 
 
-def known_scene(order: SceneOrder | None, said: Said, *, source: str | None) -> Scene:
+def known_scene(order: SceneOrder | None, said: Said, *, source: str | None, images_alone: bool = False) -> Scene:
     """What a video, or the scene itself, says about frames, rate and size; tells people.
 
     Args:
         order: The scene to ask; None where no renderer was named.
         said: What a person says, with which a scene can be asked.
         source: A video that is read instead.
+        images_alone: Images are wanted, and no video of them.
 
     Raises:
         RequestError: It can't be read, asked, or rendered.
@@ -74,7 +83,7 @@ def known_scene(order: SceneOrder | None, said: Said, *, source: str | None) -> 
     if source is not None:
         scene, name = scene_of_source(Path(source).expanduser()), source
     elif order is not None:
-        scene, name = _asked(order, said), order.input_file
+        scene, name = _asked(order, said, images_alone=images_alone), order.input_file
     else:
         return Scene()
     if scene.in_words:
@@ -84,10 +93,18 @@ def known_scene(order: SceneOrder | None, said: Said, *, source: str | None) -> 
     return scene
 
 
-def _asked(order: SceneOrder, said: Said) -> Scene:
+def _asked(order: SceneOrder, said: Said, *, images_alone: bool) -> Scene:
     known = {name: value for name, value in said.values.items() if name in order.found.preset.options}
     options = {**known, **order.options}
-    return asyncio.run(ask(order.found, input_file=order.input_file, options=options, folder=order.folder))
+    return asyncio.run(
+        ask(
+            order.found,
+            input_file=order.input_file,
+            options=options,
+            folder=order.folder,
+            images_alone=images_alone,
+        )
+    )
 
 
 def plan_without(

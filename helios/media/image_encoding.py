@@ -6,7 +6,7 @@ The settings are the same for all chunks, so that their videos can follow each o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -132,9 +132,29 @@ def encode_sequence(
         OutputError: An image was changed since it was accepted.
         RequestError: The encoder refuses its settings.
     """
-    codec, encoding = _CODECS[order.codec_name], order.encoding
     is_deep = order.codec_name == "ffv1" and kind.depth != "8 bits"
-    form = encoding.pix_fmt or ("gbrp16le" if is_deep else codec.pix_fmt)
+    form = order.encoding.pix_fmt or ("gbrp16le" if is_deep else _CODECS[order.codec_name].pix_fmt)
+    pictures = (_read(path, accepted, images) for path, accepted in zip(paths, known, strict=True))
+    encode_pictures(pictures, size=(images.width, images.height), order=order, form=form, output=output)
+
+
+def encode_pictures(
+    pictures: Iterable[VideoFrame], *, size: tuple[int, int], order: VideoOrder, output: Path, form: str | None = None
+) -> None:
+    """Encode pictures, in their order, with constant steps between them.
+
+    Args:
+        pictures: What is shown.
+        size: Width and height of each, in pixels.
+        order: What is wanted.
+        output: The video; its extension tells the container.
+        form: FFmpeg's name of the pixel format, where the order names none; the codec's usual one if None.
+
+    Raises:
+        RequestError: The encoder refuses its settings.
+    """
+    codec, encoding = _CODECS[order.codec_name], order.encoding
+    form = encoding.pix_fmt or form or codec.pix_fmt
     options = dict(codec.options)
     if encoding.crf is not None and codec.quality is not None:
         options[codec.quality] = encoding.crf
@@ -145,18 +165,19 @@ def encode_sequence(
         with av.open(str(output), "w") as video:
             stream = video.add_stream(codec.encoder, rate=order.fps, options=options)
             assert isinstance(stream, VideoStream)  # noqa: S101  narrows the type
-            stream.width, stream.height, stream.pix_fmt = images.width, images.height, form
+            (stream.width, stream.height), stream.pix_fmt = size, form
             context = stream.codec_context
             context.time_base, context.thread_count = 1 / order.fps, THREADS
             context.color_primaries = context.color_trc = BT709
             if not av.VideoFormat(form).is_rgb:
                 context.colorspace, context.color_range = BT709, LIMITED
-            for index, (path, accepted) in enumerate(zip(paths, known, strict=True)):
-                frame = shown(_read(path, accepted, images))
-                frame.pts, frame.time_base = index, 1 / order.fps
+            count = 0
+            for count, picture in enumerate(pictures, start=1):
+                frame = shown(picture)
+                frame.pts, frame.time_base = count - 1, 1 / order.fps
                 video.mux(stream.encode(frame))
             for packet in stream.encode(None):
-                if len(paths) == 1:
+                if count == 1:
                     packet.dts = packet.pts  # libx265 gives a single frame a decoding time that it never set
                 video.mux(packet)
     except (av.FFmpegError, ValueError) as exc:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-OWN_PROGRAMS = frozenset({"helios-encode-chunk", "helios-openjd-chunk"})
+OWN_PROGRAMS = frozenset({"helios-encode-chunk", "helios-openjd-chunk", "helios-page"})
 """Names of `[project.scripts]`."""
 
 

@@ -1,5 +1,6 @@
 """Ask a scene for its frames, by the program that renders it."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ from helios.models.command_line import split_command
 from helios.processes.command import run_command
 from helios.processes.command_output import explain_exit
 from helios.processes.environment import clean_environment
+from helios.processes.own_programs import with_own_program
 from helios.renderers.finding import Found
 from helios.renderers.scene import Scene
 from helios.renderers.source_scene import scene_of_source
@@ -36,7 +38,9 @@ class _Answer:
             self.text = line.removeprefix(MARK)
 
 
-async def ask(found: Found, *, input_file: str, options: dict[str, str], folder: Path) -> Scene:
+async def ask(
+    found: Found, *, input_file: str, options: dict[str, str], folder: Path, images_alone: bool = False
+) -> Scene:
     """Ask a scene.
 
     Args:
@@ -44,6 +48,7 @@ async def ask(found: Found, *, input_file: str, options: dict[str, str], folder:
         input_file: The scene's file, relative to the folder.
         options: Values for the preset's options.
         folder: Where the command runs: the job directory.
+        images_alone: Images are wanted, and no video of them.
 
     Raises:
         RequestError: The program is missing, failed or gave no answer, or the scene says that it can't be rendered.
@@ -56,7 +61,7 @@ async def ask(found: Found, *, input_file: str, options: dict[str, str], folder:
     values = {**preset.options, **options, "input": input_file, "name": Path(input_file).stem}
     words = fill_words(split_command(asking.command), {**values, "folder": str(found.folder)})
     argv = [fill(word, {**values, "folder": str(found.folder)}) for word in words]
-    if shutil.which(argv[0]) is None:
+    if shutil.which(with_own_program(argv, os.environ.get("PATH"))[0]) is None:
         what_to_do = preset.install or "install it, or put it on PATH"
         raise RequestError(f"{argv[0]} is not there, which is to say what frames {input_file} has; {what_to_do}")
     said = await _said(argv, folder=folder, input_file=input_file, timeout_seconds=asking.timeout_seconds)
@@ -66,8 +71,8 @@ async def ask(found: Found, *, input_file: str, options: dict[str, str], folder:
         raise SpecError(f"What {argv[0]} says about {input_file}", describe(exc, of="of a scene")) from None
     except ValueError as exc:
         raise RequestError(f"What {argv[0]} says about {input_file} is no JSON: {exc}") from None
-    if scene.problems:
-        raise RequestError("\n".join([f"{input_file} can't be rendered:", *(f"  {one}" for one in scene.problems)]))
+    if problems := [*scene.problems, *([] if images_alone else scene.video_problems)]:
+        raise RequestError("\n".join([f"{input_file} can't be rendered:", *(f"  {one}" for one in problems)]))
     return scene
 
 

@@ -52,6 +52,7 @@ def plan_with(
     output_pattern: str | None = None,
     preroll: int = 0,
     job_id: str | None = None,
+    no_video: bool = False,
 ) -> JobSpec:
     """Write the job that renders a scene.
 
@@ -65,6 +66,7 @@ def plan_with(
         output_pattern: Instead of the preset's.
         preroll: As `plan_job` has it.
         job_id: The job's name; None for none.
+        no_video: The document names no video.
 
     Raises:
         RequestError: A template can't be filled, or the outcome is not a sound job.
@@ -96,7 +98,7 @@ def plan_with(
     )
     patterns = [fill(pattern, values) for pattern in preset.inputs]
     inputs = list(dict.fromkeys([*patterns, *scene.inputs]))
-    further: dict[str, Any] = {"inputs": inputs, "outputFile": fill(preset.video, values)}
+    further: dict[str, Any] = {"inputs": inputs, "outputFile": "" if no_video else fill(preset.video, values)}
     if preset.log is not None:
         further["logRules"] = preset.log.model_dump(exclude_defaults=True)
     document = {**spec.to_document(), **{name: value for name, value in further.items() if value}}

@@ -62,6 +62,8 @@ class Scene(BaseModel):
     """Options that the scene knows better than the preset."""
     problems: Texts = ()
     """Why it can't be rendered."""
+    video_problems: Texts = ()
+    """Why it can't become a video, though images can be rendered."""
     warnings: Texts = ()
     """What a person should know before it is rendered."""
 

@@ -1,6 +1,7 @@
 """`helios-job plan --with`: renderers by name, on real programs."""
 
 import json
+import os
 import shutil
 import subprocess
 from fractions import Fraction
@@ -41,8 +42,8 @@ def test_a_script_says_its_frames(tmp_path: Path) -> None:
         "totalFrames": 30, "fps": "30000/1001", "width": 64, "height": 48, "duration": 1,
     }  # fmt: skip
     assert [chunk["command"] for chunk in document["chunks"]] == [
-        "python film.py render 10 20 film-0000.mp4",
-        "python film.py render 30 10 film-0001.mp4",
+        "python3 film.py render 10 20 film-0000.mp4",
+        "python3 film.py render 30 10 film-0001.mp4",
     ]
     assert (document["outputFile"], "inputs" in document) == ("film.mp4", False)
 
@@ -65,10 +66,10 @@ def test_what_a_person_sets_wins(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "text", "said"),
     [
-        ((), "raise SystemExit('no such palette')", "film.py could not be asked for its frames: python exited with"),
-        ((), "print('hello')", "python printed no line that begins with 'helios-scene:' about film.py"),
-        ((), "print('helios-scene: {')", "What python says about film.py is no JSON"),
-        ((), "print('helios-scene: {\"frames\": 0}')", "What python says about film.py: frames: 0; expected"),
+        ((), "raise SystemExit('no such palette')", "film.py could not be asked for its frames: python3 exited with"),
+        ((), "print('hello')", "python3 printed no line that begins with 'helios-scene:' about film.py"),
+        ((), "print('helios-scene: {')", "What python3 says about film.py is no JSON"),
+        ((), "print('helios-scene: {\"frames\": 0}')", "What python3 says about film.py: frames: 0; expected"),
         ((), "print('helios-scene: {\"frames\": 3}')", "Give --fps and --size."),
         (
             (),
@@ -167,3 +168,46 @@ def test_a_bad_source(tmp_path: Path, text: bytes | None) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "clip.mp4" in done.stderr
     assert "expected a video" in done.stderr
+
+
+def test_no_video(tmp_path: Path) -> None:
+    """Without a video, images alone are planned; what keeps a scene from being a video is no reason then."""
+    script(tmp_path, width=63, video_problems=["it is 63x48 pixels; H.264 needs even numbers"])
+    images = ("plan", "--with", "python", "film.py", "--output-pattern", "film_####.png")
+    done = here(*images, "--no-video", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert ("outputFile" in document, document["metadata"]["width"]) == (False, 63)
+    for words in (images, ("plan", "--with", "python", "film.py", "--no-video")):
+        done = here(*words, cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "film.py can't be rendered:\n  it is 63x48 pixels; H.264 needs even numbers" in done.stderr
+
+
+LISTED = """\
+Bundling code
+The following compositions are available:
+
+Film     30       640x360         60 (2.00 sec)
+Trailer  29.97    1280x720       300 (10.01 sec)
+Poster   30       640x360        Still
+"""
+
+
+def test_a_composition_of_remotion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Remotion lists of a composition is planned; among several, a person is told to name one."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "index.tsx").touch()
+    npx = tmp_path / "bin" / "npx"
+    npx.parent.mkdir()
+    npx.write_text(f"#!/bin/sh\ncat <<'END'\n{LISTED}END\n")
+    npx.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{npx.parent}:{os.environ['PATH']}")
+    words = ("plan", "--with", "remotion", "src/index.tsx", "--chunks", 2)
+    done = here(*words, cwd=tmp_path)
+    assert "it has the compositions Film, Trailer; name one: --set composition=ID" in done.stderr
+    document = json.loads(here(*words, "--set", "composition=Trailer", cwd=tmp_path).stdout)
+    assert (document["metadata"]["fps"], document["inputs"]) == ("2997/100", ["src/index.tsx", "src/**"])
+    assert document["chunks"][1]["command"].startswith(
+        "npx --no-install remotion render src/index.tsx Trailer index-0001.mp4 --frames=150-299 --width=1280 "
+    )

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -91,6 +92,28 @@ def test_a_blender_scene_without_a_camera(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_blender_scene_of_an_odd_size(tmp_path: Path) -> None:
+    """A scene of an odd size is planned as images alone, and refused as a video."""
+    make_blender_scene(tmp_path)
+    script = "import bpy; bpy.context.scene.render.resolution_x = 321; bpy.ops.wm.save_mainfile()"
+    make = [
+        "blender",
+        "--background",
+        str(tmp_path / "scene.blend"),
+        "--python-exit-code",
+        "3",
+        "--python-expr",
+        script,
+    ]
+    done = subprocess.run(make, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    words = ("plan", "--with", "blender", "scene.blend", "--output-pattern", "frames/shot_####.png")
+    assert "it is 321x180 pixels; H.264 needs even numbers" in here(*words, cwd=tmp_path).stderr
+    document = json.loads(here(*words, "--no-video", cwd=tmp_path).stdout)
+    assert (document["metadata"]["width"], "outputFile" in document) == (321, False)
+
+
+@pytest.mark.slow
 async def test_a_manim_scene(tmp_path: Path) -> None:
     """A scene of Manim is cut between its animations, and its chunks are the frames of the whole."""
     needs("manim", "pip install manim, in an environment of its own")
@@ -114,3 +137,42 @@ async def test_a_manim_scene(tmp_path: Path) -> None:
     chunked, at_once = pictures(tmp_path / "scene.mp4"), pictures(tmp_path / "whole.mp4")
     assert len(chunked) == len(at_once)
     assert all(np.abs(one - other).mean() < 2 for one, other in zip(chunked, at_once, strict=True))
+
+
+@pytest.mark.slow
+async def test_an_html_page(tmp_path: Path) -> None:
+    """An HTML page is asked for its frames, rendered in chunks, and its chunks are the frames of the whole."""
+    needs("chromium", "Debian's package chromium")
+    for file in (EXAMPLES / "page").iterdir():
+        shutil.copy(file, tmp_path)
+    document = plan(tmp_path, "--with", "page", "chart.html", "--frames", 24, "--chunks", 3)
+    assert document["inputs"] == ["chart.html", "chart.css", "leaf.svg", "data.json"]
+    await render(tmp_path, document)
+    program = str(Path(sys.executable).with_name("helios-page"))
+    words = [program, "chart.html", "render", "0", "24", "whole.mp4", "--fps", "24", "--size", "640x360"]
+    subprocess.run(words, check=True, capture_output=True, cwd=tmp_path)
+    chunked, at_once = pictures(tmp_path / "chart.mp4"), pictures(tmp_path / "whole.mp4")
+    assert len(chunked) == len(at_once) == 24
+    assert all(np.abs(one - other).mean() < 2 for one, other in zip(chunked, at_once, strict=True))
+    assert all(np.abs(one - other).max() > 20 for one, other in pairwise(chunked))
+
+
+@pytest.mark.slow
+async def test_an_html_page_as_images(tmp_path: Path) -> None:
+    """Of an HTML page's images, a lost one is rendered alone; a page that fails in the middle says so before."""
+    needs("chromium", "Debian's package chromium")
+    for file in (EXAMPLES / "page").iterdir():
+        shutil.copy(file, tmp_path)
+    words = ("--with", "page", "chart.html", "--frames", 6, "--chunks", 2, "--output-pattern", "frames/chart_###.png")
+    document = plan(tmp_path, *words)
+    await render(tmp_path, document)
+    images = sorted((tmp_path / "frames").iterdir())
+    assert [image.name for image in images] == [f"chart_{frame:03d}.png" for frame in range(6)]
+    images[4].unlink()
+    _, report = await render(tmp_path, document)
+    assert report.images is not None
+    assert report.images.rendered == 1
+    (tmp_path / "leaf.svg").unlink()
+    done = helios_job("plan", "--with", "page", "chart.html", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "chart.html can't be rendered:\n  leaf.svg is missing, which it reads" in done.stderr

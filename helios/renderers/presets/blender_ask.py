@@ -42,12 +42,20 @@ def problems() -> list[str]:
         found.append(f"it renders every {scene.frame_step}th frame; set the step to 1")
     if scene.frame_start < 0:
         found.append(f"it begins with frame {scene.frame_start}; frames are counted from 0: move it")
-    if any(side % 2 for side in size()):
-        found.append(f"it is {size()[0]}x{size()[1]} pixels; H.264 needs even numbers: change the resolution")
     if render.use_multiview:
         found.append("it renders several views (stereoscopy); render one")
     found += [f"{path} is missing, which it reads" for path in files() if not os.path.exists(path)]
     return found
+
+
+def video_problems() -> list[str]:
+    """Why the scene can't become a video, though images can be rendered."""
+    if not any(side % 2 for side in size()):
+        return []
+    return [
+        f"it is {size()[0]}x{size()[1]} pixels; H.264 needs even numbers: change the resolution, or render images "
+        "alone (--output-pattern 'frames/shot_####.png' --no-video)"
+    ]
 
 
 def files() -> list[str]:
@@ -90,6 +98,7 @@ answer = {
     "format": f"{render.engine.title() or 'no engine'}, set to {render.image_settings.file_format}",
     "inputs": [*sorted({path for path in map(inside, files()) if path is not None}), *caches()],
     "problems": problems(),
+    "video_problems": video_problems(),
     "warnings": warnings(),
 }
 sys.stdout.write(f"\nhelios-scene: {json.dumps(answer)}\n")

@@ -48,7 +48,9 @@ def test_a_preset_of_an_installed_package(tmp_path: Path, monkeypatch: pytest.Mo
 def test_an_unknown_renderer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown name is answered with the names that there are, and where an own one goes."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    with pytest.raises(RequestError, match=r"'maya'. Known: blender, ffmpeg, manim, node, python.*renderers/maya.toml"):
+    with pytest.raises(
+        RequestError, match=r"'maya'. Known: blender, ffmpeg, manim, node, page, python, remotion.*renderers/maya.toml"
+    ):
         find_preset("maya")
 
 
