@@ -84,11 +84,21 @@ def plan_template(order: OpenjdOrder) -> PlannedTemplate:
     steps = choose_steps(
         job.steps, [job.step(name).name for name in order.steps], named_values(order.tasks, option="--task")
     )
+    _refuse_windows(job, steps)
     parameters = {name: kept_value(value, job_dir=order.job_dir) for name, value in job.values.items()}
     pattern = order.output_pattern or _missing_pattern(job)
     kept = _kept(order, job, steps, parameters, pattern)
     spec = _spec(order, kept, steps, pattern)
     return PlannedTemplate(spec, kept, tuple(_notes(order, steps, parameters, kept)))
+
+
+def _refuse_windows(job: OpenedJob, steps: ChosenSteps) -> None:
+    chosen = {step.name for step in (steps.render, steps.after) if step is not None}
+    for made, written in zip(job.steps, job.document["steps"], strict=True):
+        if made.name in chosen and "cmd" in written:
+            raise RequestError(
+                f"Step {made.name!r} runs cmd, the shell of Windows, and workers run Linux; write bash or python"
+            )
 
 
 def _kept(

@@ -149,9 +149,34 @@ def _unknown_field(template: dict[str, Any]) -> None:
     template["steps"][0]["retries"] = 3
 
 
+def _shell_of_windows(template: dict[str, Any]) -> None:
+    template["extensions"] = ["FEATURE_BUNDLE_1"]
+    template["steps"][0]["cmd"] = {"script": "echo hello"}
+    del template["steps"][0]["script"]
+
+
+def _list_without_extension(template: dict[str, Any]) -> None:
+    template["parameterDefinitions"].append({"name": "Layers", "type": "LIST[STRING]", "default": ["sky"]})
+
+
+def _half_a_wrapper(template: dict[str, Any]) -> None:
+    template["extensions"] = ["EXPR", "WRAP_ACTIONS"]
+    actions = {"onWrapTaskRun": {"command": "true"}}
+    template["jobEnvironments"] = [{"name": "Wrapper", "script": {"actions": actions}}]
+
+
+def _wrapper_without_extension(template: dict[str, Any]) -> None:
+    _half_a_wrapper(template)
+    template["extensions"] = ["EXPR"]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
+        (_shell_of_windows, "Step 'Render' runs cmd, the shell of Windows"),
+        (_list_without_extension, "LIST[STRING]"),
+        (_half_a_wrapper, "all of onWrapEnvEnter, onWrapTaskRun, and onWrapEnvExit must be defined"),
+        (_wrapper_without_extension, "WRAP_ACTIONS extension"),
         (_without_frames, "Step 'Render' has no task parameter of type INT or CHUNK[INT] that counts frames"),
         (_texts, "Step 'Render' has no task parameter of type INT or CHUNK[INT] that counts frames"),
         (_two_first_steps, "The steps 'Render', 'Movie' do not wait for each other"),

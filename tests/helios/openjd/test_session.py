@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from testbed.templates import small_template, write_template
 from tests.command import here
@@ -124,3 +127,77 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
         run(folder, "1", "1").stderr
         == "helios-openjd-chunk: job.openjd.json can't be read: No such file or directory\n"
     )
+
+
+def _lists(template: dict[str, Any]) -> None:
+    template["extensions"] = ["EXPR"]
+    template["parameterDefinitions"] += [
+        {"name": "Layers", "type": "LIST[STRING]", "default": ["sky", "sea"]},
+        {"name": "Maps", "type": "LIST[PATH]", "default": ["scene.txt", "/srv/map"]},
+        {"name": "Sizes", "type": "LIST[INT]", "default": [1, 2]},
+        {"name": "Rates", "type": "LIST[FLOAT]", "default": [1.5]},
+        {"name": "Flags", "type": "LIST[BOOL]", "default": [True, False]},
+        {"name": "Rows", "type": "LIST[LIST[INT]]", "default": [[1, 2], [3]]},
+        {"name": "Some", "type": "RANGE_EXPR", "default": "1-5,9"},
+        {"name": "Dark", "type": "BOOL", "default": False},
+    ]
+    words = ["Layers[0]", "Maps[0]", "Maps[1]", "Rates[0]", "Flags[1]", "Rows[0][1]", "Some", "Dark"]
+    args = [*(f"{{{{Param.{word}}}}}" for word in words), "{{len(Param.Layers)}}", "{{sum(Param.Sizes)}}"]
+    template["steps"][0]["script"]["actions"]["onRun"] = {"command": "echo", "args": args}
+
+
+def _redacted(template: dict[str, Any]) -> None:
+    template["extensions"] = ["REDACTED_ENV_VARS"]
+    enter = shell('echo "openjd_redacted_env: TOKEN=hush-hush"')
+    template["jobEnvironments"] = [{"name": "Secret", "script": {"actions": {"onEnter": enter}}}]
+    task = shell('test "$TOKEN" = hush-hush && echo "it is $TOKEN"')
+    template["steps"][0]["script"]["actions"]["onRun"] = task
+
+
+def _in_bash(template: dict[str, Any]) -> None:
+    template["extensions"] = ["FEATURE_BUNDLE_1"]
+    template["steps"][0]["bash"] = {"script": "echo frame {{Task.Param.Frame}}", "timeout": "{{Param.Size}}"}
+    del template["steps"][0]["script"]
+
+
+def _in_python(template: dict[str, Any]) -> None:
+    template["extensions"] = ["FEATURE_BUNDLE_1"]
+    template["steps"][0]["python"] = {"script": "print('frame', {{Task.Param.Frame}})"}
+    del template["steps"][0]["script"]
+
+
+def _wrapped(template: dict[str, Any]) -> None:
+    template["extensions"] = ["EXPR", "WRAP_ACTIONS"]
+    words = ["-c", 'echo wrapped; exec "$@"', "sh", "{{WrappedAction.Command}}", "{{WrappedAction.Args}}"]
+    wrap = {"command": "sh", "args": words}
+    actions = {"onWrapEnvEnter": wrap, "onWrapTaskRun": wrap, "onWrapEnvExit": wrap}
+    template["jobEnvironments"] = [{"name": "Wrapper", "script": {"actions": actions}}]
+    template["steps"][0]["script"]["actions"]["onRun"] = shell("echo frame {{Task.Param.Frame}}")
+
+
+@pytest.mark.parametrize(
+    ("change", "words", "says"),
+    [
+        (_lists, [], "sky {folder}/scene.txt /srv/map 1.5 false 2 1-5,9 false 2 3"),
+        (
+            _lists,
+            ["-p", 'Layers=["x","y","z"]', "-p", "Sizes=[5,6]", "-p", "Rows=[[7,8]]", "-p", "Dark=true"],
+            "x {folder}/scene.txt /srv/map 1.5 false 8 1-5,9 true 3 11",
+        ),
+        (_redacted, [], "openjd_redacted_env: TOKEN=********\nit is ********"),
+        (_in_bash, [], "frame 2"),
+        (_in_python, [], "frame 2"),
+        (_wrapped, [], "wrapped\nframe 2"),
+    ],
+)
+def test_extensions(tmp_path: Path, change: Callable[[dict[str, Any]], None], words: list[str], says: str) -> None:
+    """What the extensions of the specification add is done, on the worker."""
+    template = small_template()
+    change(template)
+    path = write_template(tmp_path, template)
+    order = ("--fps", "24", "--size", "64x48", "--output-pattern", "{{Param.Out}}/f_####.png", *words)
+    planned = here("openjd", path, *order, "-o", tmp_path / "job.json")
+    assert planned.returncode == 0, planned.stderr
+    done = run(tmp_path, "2", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip() == says.replace("{folder}", str(tmp_path))
