@@ -1,7 +1,9 @@
 """What the chunks of a job may write: videos, or the images of one sequence each with its frame's number."""
 
 import posixpath
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Protocol
 
@@ -50,7 +52,7 @@ def output_problems(chunks: Sequence[Writing], *, video: str | None, has_range_c
         has_range_command: Whether it has a command for parts of chunks.
     """
     patterns: list[ImagePattern | None] = []
-    is_sound = True
+    alike: dict[str, list[Problem]] = {}
     for index, chunk in enumerate(chunks):
         path = f"chunks[{index}].outputFile"
         try:
@@ -61,12 +63,21 @@ def output_problems(chunks: Sequence[Writing], *, video: str | None, has_range_c
         else:
             found = _refused_kind(path, chunk) if pattern is None else _unfit(path, chunk, pattern)
         for problem in found:
-            is_sound = False
-            yield problem
-    if is_sound:
+            # A template that is wrong is so in each chunk, with other numbers.
+            kind = re.sub(r"\d+", "", problem.found.replace(repr(chunk.output_file), "")) or problem.expected
+            alike.setdefault(kind, []).append(problem)
+    yield from map(_of_all, alike.values())
+    if not alike:
         if has_range_command and patterns[0] is None:
             yield Problem("rangeCommand", "a command for parts of chunks", "outputs of images, such as shot_####.png")
         yield from chain(_mixed(patterns), _repeated(chunks, patterns, video))
+
+
+def _of_all(problems: list[Problem]) -> Problem:
+    """One problem for chunks that have the same: the widest of what they need is told."""
+    told = max(problems, key=lambda problem: len(problem.expected))
+    others = len(problems) - 1
+    return replace(told, found=f"{told.found} (and so in {others} further chunks)") if others else told
 
 
 def _refused_kind(path: str, chunk: Writing) -> Iterator[Problem]:

@@ -84,3 +84,22 @@ def test_plan_writes_a_command_for_parts() -> None:
     assert plan("r {start} {last} {output}") == "r {start} {last} {output}"
     assert plan("r {index} {start} {last} {output}") is None
     assert plan("r {start} {count} {output}", "part-{index}.mp4") is None
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        ("a_{index}.tga", "'a_0.tga', an image (and so in 4 further chunks); expected a video file"),
+        ("a_{index}.png", "'a_0.png', an image, for 3 frames (and so in 4 further chunks); expected the number"),
+        ("a_#.png", "'a_#.png', too narrow for frame 101 (and so in 4 further chunks); expected ### or %03d"),
+    ],
+)
+def test_a_mistake_of_all_chunks(template: str, said: str) -> None:
+    """A name that is wrong alike in several chunks is one problem, which tells what all of them need."""
+    job = make_job((3,) * 5, start=93)
+    for index, chunk in enumerate(job["chunks"]):
+        chunk["outputFile"] = template.replace("{index}", str(index))
+    with pytest.raises(SpecError) as refused:
+        load_job_spec(job)
+    (found,) = refused.value.problems
+    assert said in str(found)
