@@ -13,7 +13,7 @@ COMMANDS = {
     "encode": ("cli.encode", "encode", "Encode a video in chunks, as any job is rendered, and wait for its end."),
     "submit": ("cli.submit", "submit", "Give a job to workers, and print its run's id."),
     "list": ("cli.look", "list_command", "List runs of jobs."),
-    "status": ("cli.look", "status", "Say where a run stands."),
+    "status": ("cli.look", "status", "Say where a run stands, or a batch with its rows."),
     "logs": ("cli.look", "logs", "Print what a run and its chunks have logged."),
     "wait": ("cli.look", "wait", "Wait for a run's end; its exit code is that of `helios-job run`."),
     "cancel": ("cli.control", "cancel", "Stop a run: nothing new starts, and every process of it ends."),

@@ -14,7 +14,7 @@ from cli.say import say
 from helios.models.report import RunState
 
 if TYPE_CHECKING:  # they import Prefect
-    from farm import ChunkStatus, Progress, RunStatus
+    from farm import BatchStatus, ChunkStatus, Progress, RunStatus
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -49,7 +49,10 @@ def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
 @click.option("--chunks", is_flag=True, help="Also where each chunk stands.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run: str, chunks: bool, as_json: bool) -> int:
-    """Say where a run stands. RUN is its id or its name."""
+    """Say where a run stands, or a batch with its rows. RUN is its id or its name."""
+    if (batch := ask(lambda client: farm.batch_status(run, client=client))) is not None:
+        _show_batch(batch, as_json=as_json)
+        return 0
     from tasks.page.progress_text import describe
 
     async def look(client: Any) -> "tuple[RunStatus, Progress | None, str | None, list[ChunkStatus]]":
@@ -84,6 +87,21 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
         attempts = f"{chunk.attempts} attempt" + ("" if chunk.attempts == 1 else "s")
         say(f"  {chunk.name:<12} {chunk.state:<16} {attempts}, {chunk.seconds:.1f} s  {chunk.message}".rstrip())
     return 0
+
+
+def _show_batch(batch: "BatchStatus", *, as_json: bool) -> None:
+    if as_json:
+        rows = [{"row": row.row, **_document(row.run)} for row in batch.rows]
+        say(json.dumps({**_document(batch.batch), "rows": rows}, indent=2, ensure_ascii=False))
+        return
+    say(f"{batch.batch.name} ({batch.batch.id}): {batch.batch.state}")
+    if batch.batch.message:
+        say(f"  {batch.batch.message}")
+    if batch.rows:
+        say(f"  rows that have begun: {batch.counts}")
+    for row in batch.rows:
+        number = "row" if row.row is None else f"row {row.row}"
+        say(f"  {number:<8} {row.run.state:<10} {row.run.name}  {row.run.message}".rstrip())
 
 
 @click.command(epilog="Example: helios-job logs job-3f9a2c --follow --level warning")

@@ -16,7 +16,8 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 if TYPE_CHECKING:
     from farm.actions import cancel, delete, pause, resume, retry, submit
-    from farm.queries import chunks, list_runs, logs, progress, report, status, wait, why_waiting
+    from farm.batch_rows import BatchStatus, RowStatus
+    from farm.queries import batch_status, chunks, list_runs, logs, progress, report, status, wait, why_waiting
     from farm.runs import Order, Resumed, RunStatus
     from farm.server.connect import prefect_server
     from farm.watch import ChunkStatus
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from tasks.run.progress import Progress
 
 __all__ = [
+    "BatchStatus",
     "ChunkStatus",
     "JobReport",
     "Order",
     "Progress",
     "Resumed",
+    "RowStatus",
     "RunState",
     "RunStatus",
+    "batch_status",
     "cancel",
     "chunks",
     "delete",
@@ -50,7 +54,18 @@ __all__ = [
 
 _MODULES = {
     "farm.actions": ("cancel", "delete", "pause", "resume", "retry", "submit"),
-    "farm.queries": ("chunks", "list_runs", "logs", "progress", "report", "status", "wait", "why_waiting"),
+    "farm.batch_rows": ("BatchStatus", "RowStatus"),
+    "farm.queries": (
+        "batch_status",
+        "chunks",
+        "list_runs",
+        "logs",
+        "progress",
+        "report",
+        "status",
+        "wait",
+        "why_waiting",
+    ),
     "farm.runs": ("Order", "Resumed", "RunStatus"),
     "farm.server.connect": ("prefect_server",),
     "farm.watch": ("ChunkStatus",),

@@ -6,6 +6,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Log
 
 from farm import runs, waiting, watch
+from farm.batch_rows import BatchStatus, find_batch
 from farm.dead_runs import mark_dead_runs
 from farm.finding import Run, find, opened
 from farm.runs import Order, RunStatus
@@ -60,6 +61,24 @@ async def status(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     """
     async with opened(client) as prefect:
         return await find(prefect, run)
+
+
+async def batch_status(name: str, *, client: PrefectClient | None = None) -> BatchStatus | None:
+    """Say where a batch and its rows stand.
+
+    Args:
+        name: The id of the batch's run, or its name.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        The rows that have begun, and their states; None if there is no such batch.
+
+    Raises:
+        RequestError: There are several of that name.
+    """
+    async with opened(client) as prefect:
+        await mark_dead_runs(prefect)
+        return await find_batch(prefect, name)
 
 
 async def progress(run: Run, *, client: PrefectClient | None = None) -> Progress | None:

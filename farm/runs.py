@@ -13,6 +13,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
+    FlowFilter,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterId,
@@ -140,18 +141,27 @@ async def find_run(client: PrefectClient, name: str) -> RunStatus:
     Raises:
         RequestError: There is none, or there are several of that name.
     """
+    run = await one_run(client, name, flow=RENDER_JOBS)
+    if run is None:
+        raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
+    return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
+
+
+async def one_run(client: PrefectClient, name: str, *, flow: FlowFilter) -> FlowRun | None:
+    """A run of a flow by its id, or by its name; None if there is none.
+
+    Raises:
+        RequestError: There are several of that name.
+    """
     try:
         wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(name)]))
     except ValueError:
         wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-    match await client.read_flow_runs(flow_filter=RENDER_JOBS, flow_run_filter=wanted, limit=10):
-        case []:
-            raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
-        case [run]:
-            return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
-        case several:
-            ids = ", ".join(str(run.id) for run in several)
-            raise RequestError(f"There are several runs {name!r}; name one by its id: {ids}")
+    found = await client.read_flow_runs(flow_filter=flow, flow_run_filter=wanted, limit=10)
+    if len(found) > 1:
+        ids = ", ".join(str(run.id) for run in found)
+        raise RequestError(f"There are several runs {name!r}; name one by its id: {ids}")
+    return found[0] if found else None
 
 
 async def cancel_run(client: PrefectClient, status: RunStatus) -> None:

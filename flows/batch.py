@@ -24,9 +24,10 @@ from helios.system_errors import expected
 from tasks.page.artifact import RunArtifact
 from tasks.page.batch_table import batch_table
 from tasks.prefect_api import log, own_server, record_format
-from tasks.prefect_api.api import PAGE, RunApi, each
+from tasks.prefect_api.api import BATCH_FLOW_NAME, PAGE, UNREACHABLE, RunApi, each
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
+from tasks.prefect_api.patience import first_line, until_taken
 from tasks.prefect_api.states import job_state
 from tasks.request.batch import BatchRequest, RowJob
 from tasks.request.request import RenderRequest
@@ -40,6 +41,12 @@ WRITE_SECONDS = 2.0
 """Between two writes of the table at least."""
 LISTENER: ContextVar[Callable[[RowResult], None] | None] = ContextVar("ROW_LISTENER", default=None)
 """Called in the flow's event loop with each row that has ended."""
+
+
+ROW_NAME: ContextVar[str] = ContextVar("ROW_NAME")
+"""What the next run of `RENDER_ROW` is called; `helios-job status` reads the row's number at its end."""
+RENDER_ROW = render_job.with_options(flow_run_name=lambda: ROW_NAME.get())
+"""The flow of a row's job."""
 
 
 class BatchEndedError(ExpectedError):
@@ -65,7 +72,7 @@ def _run_name() -> str:
 
 
 @flow(
-    name="render-batch",
+    name=BATCH_FLOW_NAME,
     flow_run_name=_run_name,
     description="Render one job for each row of a table.",
     persist_result=True,
@@ -149,8 +156,18 @@ class _Batch:
             self._done_before.append(job.row.number)
             return
         parameters = {field.name: getattr(request, field.name) for field in fields(request)}
-        state = await cast(Any, render_job)(**parameters, return_state=True)
-        self._results[job.row.number] = result = await _row_result(job.row.number, state)
+        number = job.row.number
+        ROW_NAME.set(f"{flow_run.name}-row-{number}")
+        try:
+            state = await until_taken(
+                lambda: cast(Any, RENDER_ROW)(**parameters, return_state=True), what=f"row {number}", log=self._api.log
+            )
+        except UNREACHABLE as exc:  # the other rows go on
+            message = f"Prefect's API did not take the row's run: {first_line(exc)}"
+            result = RowResult(row=number, state=RunState.FAILED, message=message)
+        else:
+            result = await _row_result(number, state)
+        self._results[number] = result
         if (told := LISTENER.get()) is not None:
             told(result)
         if time.monotonic() - self._written >= WRITE_SECONDS:

@@ -1,5 +1,6 @@
 """A batch's rows as a table on its run's page in Prefect's UI; of a large batch, rows in trouble first."""
 
+import posixpath
 from collections.abc import Sequence
 
 from helios.models.batch import RowResult
@@ -23,10 +24,17 @@ def batch_table(results: Sequence[RowResult], *, total: int) -> str:
     for result in sorted(by_need[:MOST_ROWS], key=lambda result: result.row):
         link = f"[{result.row}](/runs/flow-run/{result.run_id})" if result.run_id else str(result.row)
         chunks = f"{result.chunks}, {result.reused} reused" if result.reused else str(result.chunks or "")
-        lines.append(f"| {link} | {result.state} | {chunks} | {_cell(result.message)} |")
+        lines.append(f"| {link} | {result.state} | {chunks} | {_cell(_message(result))} |")
     if len(by_need) > MOST_ROWS:
         lines += ["", f"{len(by_need) - MOST_ROWS} rows that are done are not shown."]
     return "\n".join(lines)
+
+
+def _message(result: RowResult) -> str:
+    """What became of a row, with the video's name alone: the column is cut off where its folder would end."""
+    if result.output is None or not result.message.startswith(result.output):
+        return result.message
+    return posixpath.basename(result.output) + result.message.removeprefix(result.output)
 
 
 def _cell(text: str) -> str:

@@ -18,6 +18,10 @@ FLOW_NAME = "render-job"
 """Name of the flow in Prefect."""
 RENDER_JOBS = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME]))
 """Selects the runs and the deployments of this program's flow."""
+BATCH_FLOW_NAME = "render-batch"
+"""Name of the flow that has a job for each row of a table."""
+RENDER_BATCHES = FlowFilter(name=FlowFilterName(any_=[BATCH_FLOW_NAME]))
+"""Selects its runs."""
 UNREACHABLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
 """What Prefect's client raises while the API is away."""
 PAGE = 200

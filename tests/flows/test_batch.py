@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,6 +105,29 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.stdout.startswith(f"row 1: {tmp_path}/A.mp4: 7 frames, 0.233 s, {size} bytes; done in ")
     assert "helios-job: 1 of 2 rows failed: row 2 (" in done.stderr
     assert "--failed-of" in done.stderr
+
+
+async def test_the_status_of_a_batch(tmp_path: Path, prefect_api: str) -> None:
+    """`helios-job status` of a batch has a line for each row that has begun, and as JSON an object."""
+    template, table = write_batch(tmp_path, [{"name": "A", "fault": ""}, {"name": "B", "fault": "no-output"}])
+    _, report = await render(template, table)
+    environment = {**os.environ, "PREFECT_API_URL": prefect_api}
+    done = helios_job("status", report.run_id, env=environment)
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.split(" ", 1)[0]
+    first, message, counts, *rows = done.stdout.splitlines()
+    assert first == f"{name} ({report.run_id}): failed"
+    assert message.startswith("  1 of 2 rows failed: row 2")
+    assert counts == "  rows that have begun: 1 completed, 1 failed"
+    assert [row.split()[:4] for row in rows] == [
+        ["row", "1", "completed", f"{name}-row-1"],
+        ["row", "2", "failed", f"{name}-row-2"],
+    ]
+    told = json.loads(helios_job("status", name, "--json", env=environment).stdout)
+    assert [(row["row"], row["runId"], row["state"]) for row in told["rows"]] == [
+        (row.row, row.run_id, row.state) for row in report.rows
+    ]
+    assert "There is no run 'gone'" in helios_job("status", "gone", env=environment).stderr
 
 
 @pytest.mark.parametrize(
