@@ -15,7 +15,7 @@ from helios.models.batch import BatchReport
 from helios.models.report import RunState
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import here
+from tests.command import helios_job, here
 from tests.conftest import ProcessesOf
 from tests.running import eventually
 
