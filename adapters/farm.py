@@ -204,7 +204,9 @@ class FarmAdapter(RemoteAdapter):
             self._waiting[attempt] = task
         try:
             with self._cluster.waiting(requires) if self._cluster else nullcontext():
-                node = await self._free_node(requires, avoid=request.avoid_worker)
+                # A second attempt of a slow chunk goes to another node than the first.
+                avoid = request.avoid_worker or self._nodes.beside(attempt)
+                node = await self._free_node(requires, avoid=avoid)
         finally:
             self._waiting.pop(attempt, None)
         try:

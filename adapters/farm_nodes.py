@@ -10,6 +10,7 @@ from typing import Any
 from adapters.farm_placement import Bench, FarmView
 from helios.models.requires import Requires
 from helios.own_farm.node_state import NODES, NodeState, read_nodes
+from helios.storage.urls import parent_url
 from helios.worker.runtime import package_version
 
 LOOK_SECONDS = 0.5
@@ -32,6 +33,7 @@ class KnownNodes:
         """What Dask's keys of this flow's chunks begin with."""
         self._bench = Bench()
         self._in_flight: defaultdict[str, list[Requires]] = defaultdict(list)
+        self._of_chunk: defaultdict[str, list[NodeState]] = defaultdict(list)
         self._looked = float("-inf")
 
     @property
@@ -66,12 +68,22 @@ class KnownNodes:
         """Count an attempt as on a node within the block."""
         self._in_flight[node.address].append(requires)
         self.own[attempt], self.places[attempt] = float("inf"), node.address
+        chunk = parent_url(attempt)
+        self._of_chunk[chunk].append(node)
         try:
             yield
         finally:
+            self._of_chunk[chunk].remove(node)
+            if not self._of_chunk[chunk]:
+                del self._of_chunk[chunk]
             self._in_flight[node.address].remove(requires)
             self.own[attempt] = time.monotonic()
             del self.places[attempt]
+
+    def beside(self, attempt: str) -> str | None:
+        """The worker that has another attempt of the same chunk, as results name it; None if none has."""
+        nodes = self._of_chunk.get(parent_url(attempt))
+        return nodes[0].rendered_by if nodes else None
 
     def count(self, node: NodeState, *, failed: bool) -> None:
         """Note how a node's environment did."""

@@ -14,6 +14,7 @@ COMMANDS = {
     "submit": ("cli.submit", "submit", "Give a job to workers, and print its run's id."),
     "list": ("cli.look", "list_command", "List runs of jobs."),
     "status": ("cli.look", "status", "Say where a run stands, or a batch with its rows."),
+    "explain": ("cli.look", "explain", "Say why a run that has ended took its time: waits, failures, second attempts."),
     "logs": ("cli.look", "logs", "Print what a run and its chunks have logged."),
     "wait": ("cli.look", "wait", "Wait for a run's end; its exit code is that of `helios-job run`."),
     "cancel": ("cli.control", "cancel", "Stop a run: nothing new starts, and every process of it ends."),

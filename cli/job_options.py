@@ -106,6 +106,7 @@ _OPTIONS = {
     "audit": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
     "audit_psnr": _Option({"type": click.FloatRange(0), "metavar": "DB"}),
     "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
+    "hedge": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
     "cache": _Option({"metavar": "FOLDER|URL"}, _cache),
     "cache_size": _Option({"metavar": "SIZE", "show_default": True}),
     "last_chunk": _Option({"type": click.Choice(LAST_CHUNK)}),

@@ -1,4 +1,4 @@
-"""`helios-job list`, `status`, `logs`, `wait`: what became of jobs."""
+"""`helios-job list`, `status`, `explain`, `logs`, `wait`: what became of jobs."""
 
 import json
 import logging
@@ -11,10 +11,12 @@ import farm
 from cli.ask import ask
 from cli.outcome import show_outcome
 from cli.say import say
+from helios.errors import RequestError
+from helios.models.explained import explain_report
 from helios.models.report import RunState
 
 if TYPE_CHECKING:  # they import Prefect
-    from farm import BatchStatus, ChunkStatus, Progress, RunStatus
+    from farm import BatchStatus, ChunkStatus, JobReport, Progress, RunStatus
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -102,6 +104,30 @@ def _show_batch(batch: "BatchStatus", *, as_json: bool) -> None:
     for row in batch.rows:
         number = "row" if row.row is None else f"row {row.row}"
         say(f"  {number:<8} {row.run.state:<10} {row.run.name}  {row.run.message}".rstrip())
+
+
+@click.command(epilog="Example: helios-job explain job-3f9a2c")
+@click.argument("run")
+def explain(run: str) -> int:
+    """Say why a run that has completed took its time. RUN is its id or its name.
+
+    What waited for a slot, what was tried again, which chunks got a second attempt, and what that won or cost.
+    """
+
+    async def read(client: Any) -> "tuple[RunStatus, JobReport | None]":
+        found = await farm.status(run, client=client)
+        return found, await farm.report(found, client=client)
+
+    found, report = ask(read)
+    if report is None:
+        raise RequestError(
+            f"{found.name} is {found.state}, and there is no report of it; expected a run that has completed, and its "
+            f"result storage at hand: helios-job status {found.name} --chunks shows how far it is"
+        )
+    say(f"{found.name} ({found.id}): {found.state}")
+    for line in explain_report(report):
+        say(f"  {line}")
+    return 0
 
 
 @click.command(epilog="Example: helios-job logs job-3f9a2c --follow --level warning")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 
 from prefect.client.schemas.filters import TaskRunFilter
 
@@ -29,8 +30,10 @@ async def check(trial: Trial) -> None:
     executed = trial.executed()
     outcome.executions = executed.total()
     for planned in scenario.strikes:
-        if planned.fault in IN_THE_COMMAND and executed[planned.chunk] > refusals(planned.how):
+        if planned.fault in IN_THE_COMMAND and executed[planned.chunk] > refusals(planned.fault, planned.how):
             outcome.fired[planned.fault] += 1
+    for chunk, hedges in (await _hedges(trial)).items():
+        trial.due[chunk] += hedges
     excess = {chunk: executed[chunk] - due for chunk, due in trial.due.items() if executed[chunk] > due}
     outcome.avoidable = max(sum(excess.values()) - trial.slack, 0)
     if outcome.avoidable:
@@ -88,6 +91,14 @@ async def _check_states(trial: Trial) -> None:
             )
             return
         await asyncio.sleep(0.6)
+
+
+async def _hedges(trial: Trial) -> Counter[int]:
+    """How many second attempts each chunk got, as Prefect has them."""
+    assert trial.run is not None
+    named = TaskRunFilter.model_validate({"name": {"like_": "hedge-"}})
+    runs = await trial.farm.client.read_task_runs(flow_run_filter=of_run(trial.run.id), task_run_filter=named)
+    return Counter(int(run.name.removeprefix("hedge-")) for run in runs)
 
 
 async def _check_storage(trial: Trial) -> None:

@@ -60,14 +60,15 @@ class Film:
         return {**named, "metadata": metadata, "chunks": chunks, "outputFile": "video.mp4"}
 
 
-def refusals(how: int) -> int:
-    """How often a chunk fails or lies before it works."""
-    return 1 + how % 2
+def refusals(fault: Fault, how: int) -> int:
+    """How often a chunk fails or lies before it works; of a slow one, the attempt that waits for another."""
+    return 1 if fault is Fault.SLOW else 1 + how % 2
 
 
 def _way(fault: Fault, how: int) -> str | None:
     return {
-        Fault.FAIL: f"fail:{refusals(how)}",
-        Fault.LIE: f"lie:{refusals(how)}",
+        Fault.FAIL: f"fail:{refusals(fault, how)}",
+        Fault.LIE: f"lie:{refusals(fault, how)}",
+        Fault.SLOW: f"slow:{how}",
         Fault.TWICE: "deaf",
     }.get(fault)

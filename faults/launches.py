@@ -40,7 +40,7 @@ async def prepare(trial: Trial) -> None:
         if planned.fault is Fault.DISK_FULL:
             mount(trial.directory)
         if planned.fault in IN_THE_COMMAND:
-            trial.due[planned.chunk] += refusals(planned.how)
+            trial.due[planned.chunk] += refusals(planned.fault, planned.how)
     document = trial.directory / "job.json"
     document.write_text(json.dumps(await asyncio.to_thread(trial.farm.film.job, scenario, trial.notes)))
     trial.parameters = {
@@ -50,6 +50,7 @@ async def prepare(trial: Trial) -> None:
         "retries": 3,
         "retry_delay_seconds": 0.05,
         "environment_retries": 20,
+        "hedge": 0.05,
     }
     client = trial.farm.client
     trial.by_worker = any(planned.fault is Fault.KILL_WORKER for planned in scenario.strikes)

@@ -19,6 +19,7 @@ class Fault(StrEnum):
     STOP_CHUNK = "SIGSTOP of a chunk for a while"
     FAIL = "a chunk fails, then works"
     LIE = "a chunk exits 0 with too few frames"
+    SLOW = "a chunk hangs, and gets a second attempt"
     TWICE = "a chunk goes on beside its second attempt"
     EVENT_TWICE = "Lambda delivers an event twice"
     ANSWER_LOST = "Lambda's answer is lost"
@@ -49,8 +50,8 @@ OF_A_FARM = (Fault.KILL_NODE, Fault.KILL_NODE_GUARDIAN, Fault.KILL_MACHINE, Faul
              Fault.FREEZE_NODE, Fault.CUT_NODE, Fault.FILL_NODE, Fault.JOIN_NODE, Fault.JOIN_OLD_NODE)  # fmt: skip
 """Faults of jobs on an own farm alone."""
 ON_A_FARM = (*OF_A_FARM, Fault.KILL_FLOW, Fault.KILL_STITCH, Fault.KILL_WORKER, Fault.KILL_CHUNK, Fault.STOP_FLOW,
-             Fault.STOP_CHUNK, Fault.FAIL, Fault.LIE, Fault.OUTPUT, Fault.RECORD, Fault.SERVER, Fault.SERVER_STOP,
-             Fault.CLOCK, Fault.CANCEL, Fault.SIGTERM)  # fmt: skip
+             Fault.STOP_CHUNK, Fault.FAIL, Fault.LIE, Fault.SLOW, Fault.OUTPUT, Fault.RECORD, Fault.SERVER,
+             Fault.SERVER_STOP, Fault.CLOCK, Fault.CANCEL, Fault.SIGTERM)  # fmt: skip
 """Faults of jobs on an own farm."""
 OF_A_PROCESS = frozenset({Fault.KILL_CHUNK, Fault.STOP_CHUNK, Fault.KILL_INSTANCE, *OF_A_FARM})
 """Faults that need to meet a chunk's process while it runs."""
@@ -144,7 +145,7 @@ def draw(
         size=dice.choice(SIZES),
         fps=dice.choice(RATES),
         seconds=_seconds(frozenset(faults), dice, on_farm=on_farm),
-        concurrency=dice.randint(1, 4),
+        concurrency=max(dice.randint(1, 4), 2 if Fault.SLOW in faults else 1),
         on_lambda=on_lambda,
         on_farm=on_farm,
         has_id=dice.random() < 0.5,

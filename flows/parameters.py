@@ -82,6 +82,7 @@ Strict = Annotated[bool, _field("strict")]
 Audit = Annotated[float, _field("audit", ge=0, le=1)]
 AuditPsnr = Annotated[float, _field("audit_psnr", ge=0)]
 AuditSeed = Annotated[Annotated[int, Field(title="number", ge=0)] | _Unset, _field("audit_seed")]
+Hedge = Annotated[Annotated[float, Field(title="share", ge=0, le=1)] | _Unset, _field("hedge")]
 Cache = Annotated[Annotated[str, Field(title="folder or URL")] | _Unset, _field("cache")]
 CacheSize = Annotated[str, _field("cache_size")]
 LastChunkLength = Annotated[

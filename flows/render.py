@@ -107,6 +107,7 @@ async def render_job(
     audit: parameters.Audit = 0.0,
     audit_psnr: parameters.AuditPsnr = LEAST_PSNR,
     audit_seed: parameters.AuditSeed = None,
+    hedge: parameters.Hedge = None,
     cache: parameters.Cache = None,
     cache_size: parameters.CacheSize = CACHE_SIZE,
     last_chunk: parameters.LastChunkLength = None,

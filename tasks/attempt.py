@@ -154,7 +154,7 @@ async def execute(attempt: Attempt, job: WorkerJob, run: Run, *, log: Path, time
                 name=os.path.basename(job.command),
                 chunk=attempt.chunk,
                 sink=sink,
-                on_progress=lambda done: run.progress.advance(times, done),
+                on_progress=lambda done: None if times.is_hedge else run.progress.advance(times, done),
                 on_warning=lambda line: logger.warning("%s", line),
             ) as watch:
                 ended = await adapter.execute(job, on_output=watch)

@@ -9,7 +9,7 @@ from helios.errors import HeliosError
 from helios.models.report import ChunkResult, ReusedFrom
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact
-from tasks.chunk import verify
+from tasks.candidate import verify
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
 

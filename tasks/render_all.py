@@ -14,12 +14,15 @@ from helios.models.spec import RenderJobChunk
 from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
+from tasks.hedge import hedge_chunk
 from tasks.run.errors import JobFailedError
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession
 from tasks.run.work import Work
+from tasks.schedule.expectation import Timing
+from tasks.schedule.policy import Kind, Step
 
 RenderTask = Task[[int, Run], Coroutine[Any, Any, ChunkResult | State[None]]]
 AuditTask = Task[[int, Run], Coroutine[Any, Any, State[None] | None]]
@@ -74,7 +77,16 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     cached = await session.run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
-    pull = _Pull(session, Work(chunks, cached), render, render.with_options(refresh_cache=True), audit)
+    earlier = await session.accepted.read_timings()
+    work = Work(
+        chunks,
+        cached,
+        gate=session.run.control.gate,
+        running=lambda: session.run.contests.running(session.run.progress.seconds),
+        earlier=earlier,
+        hedge=session.run.identity.job.hedge,
+    )
+    pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
     try:
         async with asyncio.TaskGroup() as pullers:
             for _ in range(min(in_flight, len(chunks))):
@@ -84,20 +96,41 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     except BaseExceptionGroup as group:
         # Prefect's own signals too, `Pause` and `Abort`: the flow's engine knows them, and would crash with a group.
         raise group.exceptions[0] from None
+    finally:
+        await _keep_timings(session, earlier)
+
+
+async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None:
+    """Keep how long the chunks of this run took, and those of earlier ones that it did not render."""
+    records = session.run.ledger.records.values()
+    found = {
+        record.chunk.id: Timing(record.chunk.frame_count, times.seconds)
+        for record in records
+        for times in record.times
+        if times.outcome is RunState.COMPLETED and times.seconds > 0
+    }
+    if found and session.run.identity.job.spec.id is not None:
+        await session.accepted.write_timings(earlier | found)
 
 
 async def _pull(pull: _Pull) -> None:
-    """Render chunk after chunk until there is none left, then audit what is to be audited."""
-    work, run = pull.work, pull.session.run
-    while await work.has_more():
-        await run.control.gate.wait()
-        if work.chunks:
-            chunk = work.chunks.popleft()
-            is_rejected = run.ledger.records[chunk.id].rejections > 0
-            is_accepted = not is_rejected and await find_accepted(chunk, run, pull.session.accepted)
+    """Take step after step until there is none left."""
+    while (step := await pull.work.next()) is not None:
+        await _carry_out(step, pull)
+        pull.work.done()
+
+
+async def _carry_out(step: Step, pull: _Pull) -> None:
+    run, record = pull.session.run, pull.session.run.ledger.records[step.chunk_id]
+    chunk = record.chunk
+    match step.kind:
+        case Kind.RENDER:
+            is_accepted = not record.rejections and await find_accepted(chunk, run, pull.session.accepted)
             await _settle(chunk, pull, is_accepted=is_accepted)
-        elif work.audits:
-            await _audit(work.audits.popleft(), run, pull.audit)
+        case Kind.HEDGE:
+            await _hedge(step, pull)
+        case Kind.AUDIT:
+            await _audit(chunk, run, pull.audit)
 
 
 async def _take(pull: _Pull) -> None:
@@ -112,7 +145,7 @@ async def _take(pull: _Pull) -> None:
         if is_accepted or await take_cached(chunk, run):
             await _settle(chunk, pull, is_accepted=is_accepted)
         else:
-            work.chunks.append(chunk)
+            work.add(chunk)
         work.decide()
 
 
@@ -131,6 +164,7 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         run.task_states.end_as_cancelled(record.task_run, run.control.stop_reason)
         raise
     run.task_states.end(ended)
+    pull.work.count(record)
     if ended.is_failed():
         error = await ended.aresult(raise_on_failure=False)
         run.control.blame(f"Stopped because chunk {chunk.id} failed")
@@ -142,9 +176,21 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
     await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)
     if rejected is not None:
-        pull.work.chunks.append(rejected)
+        pull.work.add(rejected)
     if chunk.id in run.ledger.audits.records and rejected is not chunk:
-        pull.work.audits.append(chunk)
+        pull.work.add_audit(chunk)
+
+
+async def _hedge(step: Step, pull: _Pull) -> None:
+    """Give a chunk a second attempt; what comes of it is in the chunk's record, and a failure concerns it alone."""
+    run, record = pull.session.run, pull.session.run.ledger.records[step.chunk_id]
+    try:
+        ended: State[Any] = await cast(Any, hedge_chunk)(step.chunk_id, run, step.seconds, return_state=True)
+    except asyncio.CancelledError:
+        run.task_states.end_as_cancelled(record.hedge_run, run.control.stop_reason)
+        raise
+    run.task_states.end(ended)
+    pull.work.count(record)
 
 
 async def _audit(chunk: RenderJobChunk, run: Run, audit: AuditTask) -> None:

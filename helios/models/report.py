@@ -113,6 +113,45 @@ class ChunkResult(WireModel):
         return [path.with_name(pattern.name(frame)) for frame in self.images.known]
 
 
+class AttemptReport(WireModel):
+    """When one execution of a chunk did what, in seconds since its run began."""
+
+    began: float
+    """The chunk's turn came, or a second attempt was decided."""
+    started: float | None = None
+    """It had its slot, and was given to a worker; empty where it never was."""
+    ended: float | None = None
+    """Its output was verified, or it failed, or it was stopped."""
+    outcome: RunState
+    """How it ended: `completed` where its output was accepted, `cancelled` where it was stopped."""
+    hedge: bool = False
+    """Whether it was a second attempt, which began while another one ran."""
+    rendered_by: str | None = None
+    """The worker, if it tells its name, and was not stopped."""
+
+    @property
+    def seconds(self) -> float:
+        """For how long a worker had it."""
+        return 0.0 if self.started is None or self.ended is None else self.ended - self.started
+
+
+class HedgeReport(WireModel):
+    """What second attempts of slow chunks came to."""
+
+    share: float
+    """What they may cost, as a share of the time of the others."""
+    attempts: Annotated[int, Field(ge=1)]
+    """Second attempts that began."""
+    won: Annotated[int, Field(ge=0)]
+    """Those whose output was accepted."""
+    seconds: float
+    """How long they ran together."""
+    work_seconds: float
+    """How long all other attempts ran together."""
+    lost_seconds: float
+    """How long those ran, of both kinds, that were stopped because the other one was faster."""
+
+
 class ChunkReport(WireModel):
     """What became of one chunk."""
 
@@ -148,6 +187,8 @@ class ChunkReport(WireModel):
     """Of a chunk of images, those that an earlier attempt or run had accepted, and that were not rendered again."""
     quality: KnownQuality = None
     """How well the accepted output shows its source, if its command said so."""
+    timeline: tuple[AttemptReport, ...] = ()
+    """When each attempt did what, in the order of their begins."""
     error: str | None = None
     """Why its last attempt failed."""
 
@@ -243,6 +284,8 @@ class JobReport(WireModel):
     """What is suspicious in its pictures, in frame order: most of it at the level `pictures` alone, copies at each."""
     audit: AuditReport | None = None
     """What was rendered a second time, and how that compares; empty without an audit."""
+    hedge: HedgeReport | None = None
+    """What second attempts of slow chunks came to; empty where none began."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

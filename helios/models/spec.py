@@ -166,6 +166,9 @@ class JobSpec(WireModel):
     """The file that the chunks are encoded from: the stitched video gets its sound, subtitles, chapters and tags."""
     verify: VerifyLevel | None = None
     """How thoroughly chunk outputs are verified, where the request does not say it."""
+    hedge: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    """What second attempts of slow chunks may cost, as a share of the time of the others, where the request does not
+    say it; 0 for none."""
     inputs: Patterns | None = None
     """Glob patterns of the files that commands read: when one changes, accepted chunks are rendered again. When empty,
     all of the job directory but outputs."""

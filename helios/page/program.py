@@ -85,7 +85,7 @@ def render(words: argparse.Namespace) -> None:
     if pattern is not None and pattern.extension.lower() not in KINDS:
         raise RequestError(f"{words.output}: Chromium writes {', '.join(KINDS)}; name images of these, or a video")
     encoding = ImageEncoding(codec=words.codec, crf=words.crf, preset=words.preset, pix_fmt=words.pix_fmt)
-    order = VideoOrder(encoding=encoding, fps=words.fps, webm=words.output.endswith(".webm"))
+    order = VideoOrder(encoding=encoding, fps=words.fps, kind=Path(words.output).suffix.lower())
     width, height = words.size
     if pattern is None:
         order.check(width=width, height=height)

@@ -33,8 +33,10 @@ def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
     result = record.result if record.state is RunState.COMPLETED and not record.reused else None
     rate = chunk.frame_count * 1000 / result.render_ms if result and result.render_ms else None
     state = record.state.value
-    if record.state is RunState.RUNNING and record.times and (done := record.times[-1].frames_done):
+    if record.state is RunState.RUNNING and record.current is not None and (done := record.current.frames_done):
         state += f", {done} of {chunk.frame_count}"
+    if record.hedge is not None:
+        state += ", second attempt won" if record.hedge.outcome is RunState.COMPLETED else ", hedged"
     if record.reused:
         state = "from the cache" if record.reused_from is ReusedFrom.CACHE else "reused"
     if record.state is RunState.FAILED and not record.is_given_up:

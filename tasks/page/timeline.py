@@ -1,13 +1,14 @@
 """Where the time of a run went: what each attempt did when, and why the job took as long as it did."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
 
 from helios.models.report import ReusedFrom, RunState
 from helios.models.report_text import duration
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.hedge_report import report_hedges
 from tasks.run.run import Run
 
 SLOWEST = 5
@@ -31,6 +32,8 @@ class Kind(StrEnum):
     """The command of a later attempt runs."""
     FAILED = "failed"
     """The command of an attempt that failed ran."""
+    HEDGING = "second attempt"
+    """The command of a second attempt runs, beside another one."""
     STOPPED = "stopped"
     """The command of an attempt that was cancelled ran."""
     UPLOADING = "uploading"
@@ -55,6 +58,8 @@ class Stretch:
     """Its end."""
     gpus: tuple[str, ...] = ()
     """The GPUs that the command had in this time."""
+    is_beside: bool = False
+    """Whether it is of a second attempt, beside the chunk's own."""
 
     @property
     def seconds(self) -> float:
@@ -86,17 +91,32 @@ def attempt_stretches(times: AttemptTimes, number: int, now: float) -> Iterator[
 
 
 def chunk_stretches(record: ChunkRecord, now: float) -> Iterator[Stretch]:
-    """What became of a chunk from the run's begin on, without gaps; up to now where it has not ended."""
+    """What became of a chunk from the run's begin on, without gaps; up to now where it has not ended.
+
+    Second attempts, which run beside these, are `hedge_stretches`.
+    """
     if record.reused_at is not None:
         yield Stretch(Kind.REUSED, record.reused_at, record.reused_at)
         return
-    before = 0.0
-    for number, times in enumerate(tuple(record.times), start=1):
+    before, number = 0.0, 0
+    for times in tuple(record.times):
+        if times.is_hedge:
+            continue
+        number += 1
         yield Stretch(Kind.QUEUED, before, times.began)
         yield from attempt_stretches(times, number, now)
         before = now if times.ended is None else times.ended
     if record.state in (RunState.PENDING, RunState.FAILED):
         yield Stretch(Kind.QUEUED, before, now)
+
+
+def hedge_stretches(record: ChunkRecord, now: float) -> Iterator[Stretch]:
+    """What the second attempts of a chunk did, from their begins on."""
+    for times in tuple(record.times):
+        if times.is_hedge:
+            for stretch in attempt_stretches(times, 1, now):
+                if stretch.kind is not Kind.QUEUED:
+                    yield replace(stretch, is_beside=True)
 
 
 def joining(run: Run, now: float) -> Stretch | None:
@@ -108,8 +128,9 @@ def joining(run: Run, now: float) -> Stretch | None:
 
 
 def chunk_seconds(record: ChunkRecord, now: float) -> float:
-    """How long a chunk's attempts took together, the pauses between them not counted."""
-    return sum((now if times.ended is None else times.ended) - times.began for times in tuple(record.times))
+    """How long a chunk's attempts took one after the other, the pauses between them not counted."""
+    own = [times for times in tuple(record.times) if not times.is_hedge]
+    return sum((now if times.ended is None else times.ended) - times.began for times in own)
 
 
 def slowest(run: Run, now: float) -> list[tuple[ChunkRecord, float, str]]:
@@ -143,11 +164,23 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
               if times.outcome is RunState.FAILED]  # fmt: skip
     if failed:
         lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
+    lines += hedge_lines(run)
     lines += gpu_lines(attempts, now)
     if (tail := _tail(run)) is not None:
         chunk, seconds = tail
         lines.append(f"For the last {duration(seconds)} of rendering, chunk {chunk} was alone.")
     return lines
+
+
+def hedge_lines(run: Run) -> list[str]:
+    """A sentence about the second attempts of slow chunks; none where there were none."""
+    found = report_hedges(run.identity.job.hedge, run.ledger.records.values())
+    if found is None:
+        return []
+    return [
+        f"{found.attempts} second attempts of slow chunks, of which {found.won} won; they took "
+        f"{duration(found.seconds)}, and {duration(found.lost_seconds)} of attempts were stopped."
+    ]
 
 
 def gpu_lines(attempts: Sequence[AttemptTimes], now: float) -> list[str]:
@@ -180,9 +213,10 @@ def _tail(run: Run) -> tuple[int, float] | None:
     ends: list[tuple[float, int]] = []
     for record in run.ledger.records.values():
         if record.times:
-            if record.times[-1].ended is None:
+            last = [times.ended for times in record.times]
+            if None in last:
                 return None
-            ends.append((record.times[-1].ended, record.chunk.id))
+            ends.append((max(end for end in last if end is not None), record.chunk.id))
     if len(ends) < 2:
         return None
     ends.sort()
@@ -195,7 +229,9 @@ def _why(record: ChunkRecord, seconds: float, middle: float, now: float) -> str:
     if len(record.times) > 1:
         reasons.append(f"{len(record.times)} attempts")
     by_kind: dict[Kind, float] = {}
-    for number, times in enumerate(tuple(record.times), start=1):
+    if record.hedges:
+        reasons.append("hedged")
+    for number, times in enumerate([one for one in tuple(record.times) if not one.is_hedge], start=1):
         for stretch in attempt_stretches(times, number, now):
             by_kind[stretch.kind] = by_kind.get(stretch.kind, 0) + stretch.seconds
     reasons += [
@@ -221,6 +257,8 @@ def _beside_rendering(times: AttemptTimes, seconds: float) -> tuple[float, float
 def _rendering(times: AttemptTimes, number: int) -> Kind:
     if times.outcome is RunState.FAILED:
         return Kind.FAILED
-    if times.outcome is RunState.CANCELLED:
+    if times.ended is not None and times.outcome is RunState.CANCELLED:
         return Kind.STOPPED
+    if times.is_hedge:
+        return Kind.HEDGING
     return Kind.RENDERING if number == 1 else Kind.RETRYING

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from xml.sax.saxutils import escape
 
 from helios.models.report_text import duration
-from tasks.page.timeline import Kind, Stretch, chunk_stretches, joining
+from tasks.page.timeline import Kind, Stretch, chunk_stretches, hedge_stretches, joining
 from tasks.run.run import Run
 
 MOST_ROWS = 200
@@ -35,19 +35,32 @@ COLOURS = {
     Kind.RENDERING: "#2f7de1",
     Kind.RETRYING: "#f0a020",
     Kind.FAILED: "#d9364f",
+    Kind.HEDGING: "#c05fc9",
     Kind.STOPPED: "#8a6d5a",
     Kind.UPLOADING: "#1f9e9e",
     Kind.CHECKING: "#86c5f7",
     Kind.REUSED: "#6b7686",
     Kind.STITCHING: "#2fa35a",
 }
-STACKED = (Kind.RENDERING, Kind.RETRYING, Kind.FAILED, Kind.STOPPED, Kind.BOOTING, Kind.UPLOADING, Kind.CHECKING)
+STACKED = (
+    Kind.RENDERING,
+    Kind.RETRYING,
+    Kind.HEDGING,
+    Kind.FAILED,
+    Kind.STOPPED,
+    Kind.BOOTING,
+    Kind.UPLOADING,
+    Kind.CHECKING,
+)
 """The kinds that areas show, from below; waiting has no area."""
 
 
 def draw_timeline(run: Run, now: float) -> str:
     """Draw what each chunk and each attempt did from the run's begin until now, and the join; returns an SVG."""
-    rows = [(record.chunk.id, list(chunk_stretches(record, now))) for record in run.ledger.records.values()]
+    rows = [
+        (record.chunk.id, [*chunk_stretches(record, now), *hedge_stretches(record, now)])
+        for record in run.ledger.records.values()
+    ]
     join = joining(run, now)
     scale = (WIDTH - LEFT - RIGHT) / max(now, 0.1)
     if len(rows) <= MOST_ROWS:
@@ -93,6 +106,8 @@ def _is_seen(stretch: Stretch) -> bool:
 
 def _bar(stretch: Stretch, y: float, height: float, scale: float) -> str:
     x, width = LEFT + stretch.start * scale, stretch.seconds * scale
+    if stretch.is_beside:
+        y, height = y + height * 0.5, height * 0.5
     if stretch.kind is Kind.QUEUED:
         y, height = y + height * 0.4, height * 0.2
     elif stretch.kind is Kind.REUSED:

@@ -22,6 +22,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "stall_timeout_seconds": (1e-3, MAX_SECONDS),
     "overdue_seconds": (1e-3, MAX_SECONDS),
     "hand_overs": (0, 100),
+    "hedge": (0, 1),
 }
 _TEXTS = {
     "job": MAX_URL,

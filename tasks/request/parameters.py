@@ -233,6 +233,15 @@ _ALL = (
         option="--audit-seed",
     ),
     Parameter(
+        "hedge",
+        "Share for second attempts",
+        "What second attempts of chunks that take too long may cost together, as a share of the time of all others, 0 "
+        "to 1; above 0 one in any case. They start when a slot is free and no chunk waits; the output that is verified "
+        "first is taken. 0: none.",
+        empty="as the job document says, else 0.05 on workers elsewhere, and 0 on this machine",
+        option="--hedge",
+    ),
+    Parameter(
         "cache",
         "Cache of outputs",
         "A folder, or an s3:// or gs:// URL, in which jobs share the outputs of their chunks: what another job has "

@@ -95,6 +95,8 @@ class PreparedJob:
     """How thoroughly outputs are verified."""
     audit: AuditOrder = NO_AUDIT
     """How many chunks are rendered a second time."""
+    hedge: float = 0.0
+    """What second attempts of slow chunks may cost, as a share of the time of the others; 0 for none."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     overwrites: bool = False
@@ -177,6 +179,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         last_chunk=request.last_chunk,
         level=request.level(spec),
         audit=request.audit_order,
+        hedge=request.hedge_share(spec, site.hedge),
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,

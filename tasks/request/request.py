@@ -72,6 +72,7 @@ class RenderRequest:
     audit: float = 0.0
     audit_psnr: float = LEAST_PSNR
     audit_seed: int | None = None
+    hedge: float | None = None
     cache: str | None = None
     cache_size: str = CACHE_SIZE
     last_chunk: str | None = None
@@ -158,6 +159,11 @@ class RenderRequest:
                 f"The level {self.verify!r} is not known (--verify); expected one of {', '.join(VerifyLevel)}"
             )
         return level
+
+    def hedge_share(self, spec: JobSpec, default: float) -> float:
+        """What second attempts of slow chunks may cost: as asked for, else as the document says, else the default."""
+        wanted = spec.hedge if self.hedge is None else self.hedge
+        return default if wanted is None else wanted
 
     def delivery(self, spec: JobSpec) -> Delivery:
         """How the joined video is delivered: as asked for, else as the document says.

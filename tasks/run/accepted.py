@@ -4,6 +4,7 @@ RESULT STORAGE/helios-render/JOB/document                 the job document that 
 RESULT STORAGE/helios-render/JOB/chunk-7-FINGERPRINT      the result of chunk 7's task: a `ChunkResult`
 RESULT STORAGE/helios-render/JOB/images-7-FINGERPRINT     chunk 7's accepted images, before all of them are
 RESULT STORAGE/helios-render/JOB/inputs-KEY               what a run's chunks were rendered from; their records name it
+RESULT STORAGE/helios-render/JOB/timings                  how long each chunk took, by its id: [frames, seconds]
 
 JOB is the document's id; for a document without an id, the flow run's, so that such a job shares nothing with another
 run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), or a block
@@ -12,6 +13,8 @@ run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), o
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 from prefect.results import ResultStore
@@ -26,6 +29,7 @@ from helios.models.report import ChunkResult
 from helios.models.spec import JobSpec, RenderJobChunk
 from tasks.prefect_api.log import RunLogger
 from tasks.run.identity import RunIdentity
+from tasks.schedule.expectation import Timing
 
 SHOWN_CHANGES = 5
 """How many differences between two documents an error names."""
@@ -131,6 +135,21 @@ class AcceptedChunks:
         except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
             self._log.warning("The list of the job's inputs could not be kept: %s", exc)
 
+    async def read_timings(self) -> dict[int, Timing]:
+        """How long chunks took in earlier runs of the job, by chunk id; what can't be read is left out."""
+        if not self._has_records:
+            return {}
+        _, document = await self._read(self._identity.timings_key, dict)
+        return _timings(document or {})
+
+    async def write_timings(self, timings: Mapping[int, Timing]) -> None:
+        """Keep how long chunks took, for the order of later runs."""
+        document = {str(chunk_id): [one.frames, round(one.seconds, 3)] for chunk_id, one in timings.items()}
+        try:
+            await self._store.awrite(document, key=self._identity.timings_key)
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("How long chunks took could not be kept: %s", exc)
+
     async def _read(self, key: str, kind: type[Any]) -> tuple[bool, Any]:
         """Whether there is a record; and what it says, if that can be read."""
         try:
@@ -162,6 +181,15 @@ class AcceptedChunks:
                     "Give the changed job an id of its own, or have it rendered afresh (--fresh; parameter fresh)",
                 ])
             )  # fmt: skip
+
+
+def _timings(document: Mapping[str, Any]) -> dict[int, Timing]:
+    found = {}
+    for name, pair in document.items():
+        match pair:
+            case [int(frames), float() | int() as seconds] if frames > 0 and 0 < seconds < inf and name.isdecimal():
+                found[int(name)] = Timing(frames, float(seconds))
+    return found
 
 
 def _is_absent(exc: Exception) -> bool:

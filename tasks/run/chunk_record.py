@@ -36,6 +36,15 @@ class AttemptTimes:
     """The GPUs that the command had, once known."""
     rendered_by: str | None = None
     """The worker, once known, if it tells its name."""
+    is_hedge: bool = False
+    """Whether it is a second attempt, which began while the chunk's own one ran."""
+    is_counted: bool = False
+    """Whether the policy knows how it ended."""
+
+    @property
+    def seconds(self) -> float:
+        """For how long a worker had it; 0 while it runs, and where none had it."""
+        return 0.0 if self.started is None or self.ended is None else (self.answered or self.ended) - self.started
 
     def answer(self, now: float, ended: WorkerResult) -> None:
         """Write down what the adapter returned; the running times of several commands add up."""
@@ -73,6 +82,8 @@ class ChunkRecord:
     """The chunk's state."""
     times: list[AttemptTimes] = field(default_factory=list)
     """The attempts, in order."""
+    hedges: int = 0
+    """Second attempts that were asked for while an attempt took too long."""
     command_failures: int = 0
     """Attempts whose command failed."""
     environment_failures: int = 0
@@ -99,6 +110,8 @@ class ChunkRecord:
     """Of a chunk of images, the frames of those that this run has rendered and accepted."""
     task_run: TaskRun | None = None
     """The chunk's task run in Prefect, once there is one."""
+    hedge_run: TaskRun | None = None
+    """The task run of its last second attempt, once there is one."""
 
     @property
     def reused(self) -> bool:
@@ -107,5 +120,15 @@ class ChunkRecord:
 
     @property
     def attempts(self) -> int:
-        """The number of attempts so far."""
+        """The number of attempts so far, second ones of a slow chunk included."""
         return len(self.times)
+
+    @property
+    def current(self) -> AttemptTimes | None:
+        """The chunk's last attempt, second ones not counted; None before the first."""
+        return next((times for times in reversed(self.times) if not times.is_hedge), None)
+
+    @property
+    def hedge(self) -> AttemptTimes | None:
+        """Its last second attempt; None if there was none."""
+        return next((times for times in reversed(self.times) if times.is_hedge), None)

@@ -12,6 +12,7 @@ from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.hedge_report import report_attempt, report_hedges
 from tasks.run.identity import RunIdentity
 from tasks.run.image_report import report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
@@ -51,17 +52,17 @@ class Ledger:
         self._first_with_sound: tuple[str, VerifiedOutput] | None = None
         self._first_images: tuple[str, ImageKind] | None = None
 
-    def begin_attempt(self, record: ChunkRecord, asked: float) -> AttemptTimes:
+    def begin_attempt(self, record: ChunkRecord, asked: float, *, is_hedge: bool = False) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
         record.state = RunState.RUNNING
-        record.times.append(AttemptTimes(asked))
+        record.times.append(AttemptTimes(asked, is_hedge=is_hedge))
         return record.times[-1]
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
         """Write down how a chunk's last attempt ended; a chunk whose attempt never began only gets the state."""
         record.state = outcome
-        if record.times and record.times[-1].ended is None:
-            record.times[-1].end(self._progress.seconds, outcome)
+        if (last := record.current) is not None and last.ended is None:
+            last.end(self._progress.seconds, outcome)
 
     def fail_attempt(self, record: ChunkRecord, error: HeliosError) -> bool:
         """Count a failed attempt.
@@ -119,8 +120,9 @@ class Ledger:
         self.copies.remove(record.chunk.id)
         record.state, record.error, record.result = RunState.FAILED, message, None
         record.reused_at, record.reused_from = None, None
-        if record.times:
-            record.times[-1].outcome = RunState.FAILED
+        for times in record.times:
+            if times.outcome is RunState.COMPLETED:
+                times.outcome = RunState.FAILED
         record.command_failures += 1
         record.rejections += 1
         record.is_given_up = record.rejections > 1
@@ -210,6 +212,7 @@ class Ledger:
             error=error,
             warnings=self.warnings(),
             audit=self.audits.report(),
+            hedge=report_hedges(self._job.hedge, self.records.values()),
             inputs=inputs,
             last_chunk=self._last_chunk,
             images=report_images(self._job, self.records.values()),
@@ -239,5 +242,6 @@ class Ledger:
             verified=result.verified if result else None,
             kept_images=result.frames - len(record.images_rendered) if result and result.images else None,
             quality=result.quality if result else None,
+            timeline=tuple(report_attempt(times) for times in record.times),
             error=record.error,
         )

@@ -27,6 +27,11 @@ def inputs_key(job: str, list_key: str) -> str:
     return f"{FOLDER}/{job}/inputs-{list_key}"
 
 
+def timings_key(job: str) -> str:
+    """Where is kept how long a job's chunks took; `job` is `job_key`."""
+    return f"{FOLDER}/{job}/timings"
+
+
 def images_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
     """Where the images of a chunk are kept that were accepted before all of them were; arguments as `chunk_key`."""
     folder, _, name = chunk_key(spec, job, chunk).rpartition("/chunk-")

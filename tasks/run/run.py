@@ -4,11 +4,13 @@ from collections.abc import Callable
 
 from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
+from helios.models.spec import RenderJobChunk
 from tasks.prefect_api.api import RunApi
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
 from tasks.run.companions import Companions
+from tasks.run.contest import Contests
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
 from tasks.run.image_records import ImageRecords
@@ -65,12 +67,18 @@ class Run:
         """The images of chunks that are not whole yet."""
         self.companions = Companions(self.outputs, job.input_rules.written, api.log)
         """Further files that commands named after their outputs."""
+        self.contests = Contests(self._may_hedge)
+        """The attempts of one chunk that run at the same time."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
         self.limits = RunLimits(api, job, run_id=identity.run_id, control=self.control, progress=self.progress)
         """Slots of the limits over all jobs: the adapter's, and those of licences."""
         self.log_lines = LineBudget()
         """Lines of commands that may still go into Prefect's log."""
+
+    def _may_hedge(self, chunk: RenderJobChunk) -> bool:
+        """Whether two attempts of a chunk can run at the same time. Images are accepted one by one: theirs can't."""
+        return self.identity.job.hedge > 0 and chunk.images is None and self.site.is_repeatable(chunk)
 
     def report_inputs(self) -> InputsReport | None:
         """What changed of its inputs; None when nothing did."""

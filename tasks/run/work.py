@@ -1,38 +1,101 @@
-"""What is still to be done of a run: chunks to take from the cache, chunks to render, chunks to audit."""
+"""What is still to be done of a run: chunks to take from the cache, and what the policy lets a free slot do."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
 
+from helios.models.report import RunState
 from helios.models.spec import RenderJobChunk
+from tasks.run.chunk_record import ChunkRecord
+from tasks.schedule.expectation import Piece, Timing
+from tasks.schedule.hedging import Running
+from tasks.schedule.policy import Schedule, Step
 
 
 class Work:
-    """The queues of one run, used in its event loop alone.
+    """The work of one run, used in its event loop alone.
 
     Args:
         chunks: All chunks, in frame order.
         cached: Ids of those that are in the cache.
+        gate: Closed while the run is paused: nothing starts then.
+        running: The chunks whose attempts run now.
+        earlier: How long chunks took in earlier runs, by id.
+        hedge: What second attempts may cost, as a share of the others' time.
     """
 
-    def __init__(self, chunks: Sequence[RenderJobChunk], cached: Set[int]) -> None:
+    def __init__(
+        self,
+        chunks: Sequence[RenderJobChunk],
+        cached: Set[int],
+        *,
+        gate: asyncio.Event,
+        running: Callable[[], Iterable[Running]],
+        earlier: Mapping[int, Timing],
+        hedge: float,
+    ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
-        self.chunks = deque(chunk for chunk in chunks if chunk.id not in cached)
-        """To be rendered, in this order."""
-        self.audits: deque[RenderJobChunk] = deque()
-        """Accepted, and to be rendered a second time: behind all chunks, which they are not to delay."""
+        self._schedule = Schedule(
+            [Piece(chunk.id, chunk.frame_count) for chunk in chunks],
+            waiting=[chunk.id for chunk in chunks if chunk.id not in cached],
+            earlier=earlier,
+            hedge=hedge,
+        )
+        self._gate = gate
+        self._running = running
         self._undecided = len(self.cached)
+        self._underway = 0
+        self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 
-    async def has_more(self) -> bool:
-        """Whether something is to be rendered; waits while the cache may still leave something."""
-        while not self.chunks and not self.audits and self._undecided:
-            self._changed.clear()
-            await self._changed.wait()
-        return bool(self.chunks or self.audits)
+    async def next(self) -> Step | None:
+        """What a free slot is to do; waits while there is nothing yet. None when there is nothing more.
+
+        `done` is called for each step. Of the slots that wait, one looks: thousands that look would cost a CPU.
+        """
+        async with self._turn:
+            while True:
+                await self._gate.wait()
+                self._changed.clear()
+                found = self._schedule.decide(self._running(), time.monotonic())
+                if isinstance(found, Step):
+                    self._underway += 1
+                    return found
+                if not self._undecided and not self._underway:
+                    return None
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), found.seconds)
+
+    def done(self) -> None:
+        """Say that a step has ended."""
+        self._underway -= 1
+        self._changed.set()
+
+    def add(self, chunk: RenderJobChunk) -> None:
+        """Have a chunk rendered, for the first time or again."""
+        self._schedule.add(chunk.id)
+        self._changed.set()
+
+    def add_audit(self, chunk: RenderJobChunk) -> None:
+        """Have an accepted chunk rendered a second time."""
+        self._schedule.add_audit(chunk.id)
+        self._changed.set()
+
+    def count(self, record: ChunkRecord) -> None:
+        """Tell the policy of a chunk's attempts that have ended."""
+        for times in record.times:
+            if times.ended is not None and not times.is_counted:
+                times.is_counted = True
+                is_accepted = times.outcome is RunState.COMPLETED
+                self._schedule.note_attempt(
+                    record.chunk.id, times.seconds, accepted=is_accepted, is_hedge=times.is_hedge
+                )
+        self._changed.set()
 
     def decide(self) -> None:
-        """Say that a chunk of the cache is settled, or was added to `chunks`."""
+        """Say that a chunk of the cache is settled, or was added."""
         self._undecided -= 1
         self._changed.set()

@@ -76,9 +76,18 @@ class LocalSite:
         )
         return Order(job, place)
 
+    @property
+    def hedge(self) -> float:
+        """None: what a command writes beside its output, two of them would write at the same time, in one folder."""
+        return 0.0
+
+    def is_repeatable(self, chunk: RenderJobChunk) -> bool:
+        """Whether the command writes where it is told to."""
+        return _names_output(chunk)
+
     def check_repeatable(self, chunk: RenderJobChunk) -> None:
         """Make sure that the command writes where it is told to; else it would replace the accepted output."""
-        if not _names_output(chunk):
+        if not self.is_repeatable(chunk):
             raise RequestError(
                 f"Chunk {chunk.id} can't be audited: its command does not name its output {chunk.output_file!r} as a "
                 "word of its own, so that a second render would replace the first. Let the command take the output's "

@@ -101,6 +101,15 @@ class Site(Protocol):
         """Say what the adapter is to do for an attempt, and where the output arrives."""
         ...
 
+    @property
+    def hedge(self) -> float:
+        """What second attempts of slow chunks may cost, as a share of the others' time, where nobody names a share."""
+        ...
+
+    def is_repeatable(self, chunk: RenderJobChunk) -> bool:
+        """Whether two attempts of a chunk do not write to the same file."""
+        ...
+
     def check_repeatable(self, chunk: RenderJobChunk) -> None:
         """Make sure that a chunk can be rendered again while its accepted output stays where it is.
 

@@ -33,6 +33,8 @@ from tasks.site.site import Attempt, Order, Tell
 
 FETCHES = 8
 """Images that are fetched at a time."""
+DEFAULT_HEDGE = 0.05
+"""See docs/decisions/hedges-where-attempts-are-apart.md."""
 REMOTE_CONCURRENCY = 10
 """Chunks at a time on workers elsewhere: the smallest quota of a new account at Amazon's."""
 
@@ -134,6 +136,15 @@ class StorageSite:
         )
         left_at = None if chunk.images is None else self._storage.key_of(attempt_url(url, attempt.number))
         return Order(job, attempt.private, left_at)
+
+    @property
+    def hedge(self) -> float:
+        """A twentieth: every attempt has a workspace of its own, and slow machines are nothing unusual."""
+        return DEFAULT_HEDGE
+
+    def is_repeatable(self, chunk: RenderJobChunk) -> bool:
+        """Say yes: every attempt has a workspace of its own."""
+        return True
 
     def check_repeatable(self, chunk: RenderJobChunk) -> None:
         """Do nothing: every attempt has a workspace of its own."""

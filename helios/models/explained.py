@@ -1,0 +1,105 @@
+"""Why a run took as long as it did, from its report: what waited, what was tried again, what was hedged."""
+
+from collections.abc import Iterator
+
+from helios.models.report import AttemptReport, ChunkReport, JobReport, RunState
+from helios.models.report_text import duration
+
+MOST_LINES = 20
+"""Chunks that are named for one reason."""
+WAIT_SECONDS = 1.0
+"""A shorter wait for a slot is not named."""
+
+
+def explain_report(report: JobReport) -> list[str]:
+    """Say in lines for people why a run took its time.
+
+    Args:
+        report: Of a run that has ended.
+    """
+    attempts = [one for chunk in report.chunks for one in chunk.timeline]
+    lines = [f"{duration(report.duration_ms / 1000)} in all, {len(attempts)} attempts of {len(report.chunks)} chunks."]
+    reused = sum(chunk.reused for chunk in report.chunks)
+    if reused:
+        lines.append(f"{reused} chunks were reused, and waited for nothing.")
+    if work := sum(one.seconds for one in attempts):
+        begin = min(one.started for one in attempts if one.started is not None)
+        wall = max(one.ended for one in attempts if one.ended is not None) - begin
+        at_once = work / max(wall, 1e-3)
+        lines.append(f"{duration(work)} of work in {duration(wall)} of rendering: {at_once:.1f} attempts at a time.")
+    lines += _bounded(list(_waits(report)), "further chunks waited for a slot")
+    lines += _bounded(list(_failures(report)), "further attempts failed")
+    lines += _bounded([line for chunk in report.chunks for line in _hedges(chunk)], "further second attempts")
+    lines += _hedge_sum(report)
+    return lines + _tail(report)
+
+
+def _bounded(lines: list[str], rest: str) -> list[str]:
+    more = len(lines) - MOST_LINES
+    return lines[:MOST_LINES] + ([f"… and {more} {rest}."] if more > 0 else [])
+
+
+def _waits(report: JobReport) -> Iterator[str]:
+    waits = [
+        (one.started - one.began, chunk.id, one)
+        for chunk in report.chunks
+        for one in chunk.timeline
+        if one.started is not None and one.started - one.began >= WAIT_SECONDS
+    ]
+    for seconds, chunk_id, one in sorted(waits, key=lambda wait: -wait[0]):
+        yield f"Chunk {chunk_id} waited {duration(seconds)} for a slot of a limit, from {one.began:.1f} s on."
+
+
+def _failures(report: JobReport) -> Iterator[str]:
+    for chunk in report.chunks:
+        for number, one in enumerate(chunk.timeline, start=1):
+            if one.outcome is RunState.FAILED:
+                yield f"Chunk {chunk.id}: attempt {number} failed after {duration(one.seconds)}{_where(one)}."
+
+
+def _hedges(chunk: ChunkReport) -> Iterator[str]:
+    for number, one in enumerate(chunk.timeline, start=1):
+        if not one.hedge:
+            continue
+        other = next((own for own in reversed(chunk.timeline[: number - 1]) if not own.hedge), None)
+        ran = (
+            ""
+            if other is None or other.started is None
+            else f", when its own had run {duration(one.began - other.started)}"
+        )
+        head = f"Chunk {chunk.id} was hedged at {one.began:.1f} s{ran}: attempt {number}"
+        if one.outcome is RunState.COMPLETED:
+            cost = f"; the other was stopped after {duration(other.seconds)}" if other is not None else ""
+            yield f"{head} won in {duration(one.seconds)}{_where(one)}{cost}."
+        elif one.outcome is RunState.FAILED:
+            yield f"{head} failed after {duration(one.seconds)}{_where(one)}."
+        else:
+            yield f"{head} won nothing, and was stopped after {duration(one.seconds)}."
+
+
+def _hedge_sum(report: JobReport) -> list[str]:
+    found = report.hedge
+    if found is None:
+        return []
+    share = found.seconds / max(found.work_seconds, 1e-3)
+    return [
+        f"{found.won} of {found.attempts} second attempts won; all of them took {duration(found.seconds)}, {share:.1%} "
+        f"of the time of the others. {duration(found.lost_seconds)} of attempts were stopped, as another was faster. "
+        f"Those that win nothing may cost {found.share:.1%}, or one attempt."
+    ]
+
+
+def _tail(report: JobReport) -> list[str]:
+    """Which chunk ended last, and for how long it was alone."""
+    ends = sorted(
+        (max(one.ended for one in chunk.timeline if one.ended is not None), chunk.id)
+        for chunk in report.chunks
+        if any(one.ended is not None for one in chunk.timeline)
+    )
+    if len(ends) < 2 or (alone := ends[-1][0] - ends[-2][0]) < WAIT_SECONDS:
+        return []
+    return [f"For the last {duration(alone)} of rendering, chunk {ends[-1][1]} was alone."]
+
+
+def _where(one: AttemptReport) -> str:
+    return f" on {one.rendered_by}" if one.rendered_by else ""

@@ -1,0 +1,41 @@
+"""In which order chunks start: the longest expected first, and those of about the same cost in document order."""
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from tasks.schedule.expectation import Piece
+
+ALIKE = 1.1
+"""Chunks whose costs differ by less than about this factor keep the order of the document: so little gains nothing at
+the end of a job, and people watch a video from its beginning."""
+
+
+class Pending:
+    """The chunks that are to start, in their order. Adding and taking cost the logarithm of their number.
+
+    Args:
+        pieces: All chunks of the run, in frame order.
+        costs: What each is expected to cost, by chunk id, above 0.
+        waiting: Ids of those that are to start now.
+    """
+
+    def __init__(self, pieces: Sequence[Piece], costs: Mapping[int, float], waiting: Iterable[int]) -> None:
+        self._keys = {piece.id: (_rank(costs[piece.id]), place, piece.id) for place, piece in enumerate(pieces)}
+        self._heap = [self._keys[chunk_id] for chunk_id in waiting]
+        heapq.heapify(self._heap)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, chunk_id: int) -> None:
+        """Have a chunk start, or start again."""
+        heapq.heappush(self._heap, self._keys[chunk_id])
+
+    def take(self) -> int:
+        """Remove the chunk that is to start next, and return its id."""
+        return heapq.heappop(self._heap)[2]
+
+
+def _rank(cost: float) -> int:
+    return -round(math.log(cost) / math.log(ALIKE))

@@ -1,0 +1,132 @@
+"""The next step of a run, from what is known at one moment."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tasks.schedule.expectation import Piece, Timing, expect
+from tasks.schedule.hedging import Bucket, Hedge, Pace, Running, choose_hedge
+from tasks.schedule.order import Pending
+
+PAUSE_EACH = 50e-6
+"""Seconds between two looks at the running chunks, for each of them: looking at one takes 2 µs."""
+
+
+class Kind(StrEnum):
+    """What a step is."""
+
+    RENDER = "render"
+    """Render a chunk."""
+    HEDGE = "hedge"
+    """Give a chunk that takes too long a second attempt."""
+    AUDIT = "audit"
+    """Render an accepted chunk again, to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a free slot is to do."""
+
+    kind: Kind
+    """What."""
+    chunk_id: int
+    """With which chunk."""
+    seconds: float | None = None
+    """Of a second attempt, when it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """There is nothing to do for a free slot now."""
+
+    seconds: float | None
+    """In how many seconds to ask again, though nothing happens before; None for not before something happens."""
+
+
+class Schedule:
+    """What one run has to do. Each method costs at most the logarithm of the number of chunks.
+
+    Args:
+        pieces: The run's chunks, in frame order.
+        waiting: Ids of those that are to be rendered; others may be added.
+        earlier: How long chunks took in earlier runs, by id.
+        hedge: What second attempts may cost, as a share of the others' time, 0 to 1; 0 for none.
+    """
+
+    def __init__(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        waiting: Collection[int],
+        earlier: Mapping[int, Timing] | None = None,
+        hedge: float = 0.0,
+    ) -> None:
+        costs = expect(pieces, earlier or {})
+        self._pending = Pending(pieces, costs, waiting)
+        self._audits: deque[int] = deque()
+        self.pace = Pace(costs)
+        """What accepted attempts let expect of the others."""
+        self.bucket = Bucket(hedge)
+        """What second attempts may cost."""
+        self._look_at = 0.0
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether a chunk waits for its render or its audit."""
+        return bool(self._pending or self._audits)
+
+    def add(self, chunk_id: int) -> None:
+        """Have a chunk rendered, for the first time or again."""
+        self._pending.add(chunk_id)
+
+    def add_audit(self, chunk_id: int) -> None:
+        """Have an accepted chunk rendered a second time: behind all chunks, which audits are not to delay."""
+        self._audits.append(chunk_id)
+
+    def note_attempt(self, chunk_id: int, seconds: float, *, accepted: bool, is_hedge: bool = False) -> None:
+        """Count an attempt that has ended.
+
+        Args:
+            chunk_id: Its chunk.
+            seconds: How long it ran.
+            accepted: Whether its output was rendered well; what failed or was stopped says nothing of its siblings.
+            is_hedge: Whether it was a second attempt.
+        """
+        if is_hedge and not accepted:
+            self.bucket.hedge_seconds += seconds
+        else:
+            self.bucket.work_seconds += seconds
+        if accepted and seconds > 0:
+            self.pace.add(chunk_id, seconds)
+
+    def decide(self, running: Iterable[Running], now: float) -> Step | Wait:
+        """What a free slot is to do: render, then give second attempts, then audit.
+
+        Args:
+            running: Chunks whose attempts run now; looked at only where no chunk waits, and not each time.
+            now: Seconds since some moment.
+        """
+        if self._pending:
+            return Step(Kind.RENDER, self._pending.take())
+        hedge, again = self._look(running, now)
+        if hedge is not None:
+            self.bucket.hedges += 1
+            return Step(Kind.HEDGE, hedge.chunk_id, hedge.seconds)
+        if self._audits:
+            return Step(Kind.AUDIT, self._audits.popleft())
+        return Wait(again)
+
+    def _look(self, running: Iterable[Running], now: float) -> tuple[Hedge | None, float | None]:
+        """A second attempt that is to start, and when to look again; see `choose_hedge`."""
+        if self.bucket.share <= 0:
+            return None, None
+        if now < self._look_at:
+            return None, self._look_at - now
+        chunks = list(running)
+        hedge, again = choose_hedge(chunks, self.pace, self.bucket)
+        if hedge is None:
+            pause = len(chunks) * PAUSE_EACH
+            self._look_at = now + pause
+            again = None if again is None else max(again, pause)
+        return hedge, again
