@@ -18,8 +18,8 @@ from benchmarks.virtual_time import Order, Outcome, Simulation
 
 OUTPUT = Path("build/policy")
 HEDGE = 0.05
-SIZES = {(100, 2): 40, (100, 8): 40, (100, 100): 40, (1000, 8): 10, (1000, 100): 10, (1000, 1000): 10,
-         (10_000, 100): 2, (10_000, 1000): 2}  # fmt: skip
+SIZES = {(100, 2): 12, (100, 8): 12, (100, 100): 12, (1000, 8): 4, (1000, 100): 4, (1000, 1000): 4,
+         (10_000, 100): 1, (10_000, 1000): 1}  # fmt: skip
 """How often each number of chunks on each number of slots is drawn."""
 QUICK = {(100, 8): 8, (1000, 100): 2}
 FRAMES = 30

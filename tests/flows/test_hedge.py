@@ -37,6 +37,11 @@ def slow_job(first: str, second: str = "", **fields: Any) -> dict[str, Any]:
     return job
 
 
+def hang(folder: Path) -> str:
+    """A piece of shell that takes ten minutes; its process names the folder."""
+    return f'exec sh -c "sleep 600; :" {folder}'
+
+
 async def hedged(folder: Path, job: dict[str, Any], **words: Any) -> tuple[JobReport, ChunkReport]:
     """Run it, three chunks at a time; the report, and the slow chunk's."""
     state, report = await render(folder, job, **{"concurrency": 3, "hedge": 0.05} | words)
@@ -53,7 +58,7 @@ def outcomes(chunk: ChunkReport) -> list[tuple[bool, RunState]]:
 
 async def test_the_second_attempt_wins(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Its output is accepted, the first attempt's processes end, and page, report and `explain` say so."""
-    report, chunk = await hedged(tmp_path, slow_job(f"exec sleep 600 {tmp_path}", id=f"wins {tmp_path}"))
+    report, chunk = await hedged(tmp_path, slow_job(hang(tmp_path), id=f"wins {tmp_path}"))
     assert (chunk.attempts, chunk.command_failures) == (2, 0)
     assert outcomes(chunk) == [(False, RunState.CANCELLED), (True, RunState.COMPLETED)]
     assert report.hedge is not None
@@ -101,8 +106,7 @@ async def test_both_finish_at_the_same_moment(tmp_path: Path) -> None:
 
 async def test_hedge_and_resume(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """A cancel ends both attempts and leaves none of their files; the resumed run renders the chunk alone."""
-    job = slow_job(f"exec sleep 600 {tmp_path}", f"if mkdir second; then exec sleep 600 {tmp_path}; fi",
-                   id=f"resume {tmp_path}")  # fmt: skip
+    job = slow_job(hang(tmp_path), f"if mkdir second; then {hang(tmp_path)}; fi", id=f"resume {tmp_path}")  # fmt: skip
     settings = {"job": str(write_job(tmp_path, job)), "concurrency": 3, "retries": 0, "hedge": 0.05}
     async with get_client() as client:
         run = await client.create_flow_run(render_job, parameters=settings, state=Pending())

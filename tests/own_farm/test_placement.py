@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.farm_config import FarmConfig
+from adapters.farm_nodes import KnownNodes
 from adapters.farm_placement import BENCH_SECONDS, FAILURES, Bench, FarmView, choose_node, unplaced, why_none
 from helios.errors import RequestError
 from helios.models.requires import NOTHING, Requires
@@ -81,6 +82,16 @@ def test_an_audit_goes_to_another_worker_where_there_is_one() -> None:
     """The worker to avoid gets it where no other has a free slot."""
     assert chosen(node("a", slots=8), node("b"), avoid="worker a") == "b"
     assert chosen(node("a"), node("b"), in_flight={"b": [NOTHING, NOTHING]}, avoid="worker a") == "a"
+
+
+def test_a_second_attempt_goes_to_another_node_than_the_first() -> None:
+    """While a node has an attempt of a chunk, another attempt of it knows the node, and another chunk does not."""
+    known = KnownNodes()
+    with known.having(node("a"), NOTHING, "farm://flow/run/chunk-7/attempt-1"):
+        assert known.beside("farm://flow/run/chunk-7/attempt-2") == "worker a"
+        assert known.beside("farm://flow/run/chunk-70/attempt-1") is None
+        assert chosen(node("a"), node("b", slots=1), avoid=known.beside("farm://flow/run/chunk-7/attempt-2")) == "b"
+    assert known.beside("farm://flow/run/chunk-7/attempt-2") is None
 
 
 def test_a_node_that_fails_again_and_again_is_benched_and_comes_back() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from logging import getLogger
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +18,7 @@ from helios.models.worker import WorkerTimings
 from tasks.page.chunk_table import MOST_ROWS as MOST_TABLE_ROWS
 from tasks.page.chunk_table import chunk_table
 from tasks.page.progress_text import describe
-from tasks.page.timeline import Kind, chunk_stretches, explain, slowest
+from tasks.page.timeline import Kind, chunk_stretches, explain, hedge_stretches, slowest
 from tasks.page.timeline_picture import COLOURS, MOST_ROWS, draw_timeline
 from tasks.prefect_api.api import RunApi
 from tasks.request.prepare import prepare
@@ -72,6 +73,24 @@ def finish(record: ChunkRecord, attempts: Sequence[AttemptTimes]) -> None:
 def seen(record: ChunkRecord, now: float) -> list[tuple[Kind, float, float]]:
     return [(one.kind, one.start, one.end) for one in chunk_stretches(record, now) if one.seconds or
             one.kind is Kind.REUSED]  # fmt: skip
+
+
+async def test_a_second_attempt_is_drawn_beside_the_first(make_run: Maker) -> None:
+    """The chunk's own row has no gaps, the second attempt has its own stretches, and the sentences say what it won."""
+    run = await make_run(2)
+    run.identity.job = replace(run.identity.job, hedge=0.05)
+    finish(run.ledger.records[0], [attempt(0, 1)])
+    record, second = run.ledger.records[1], attempt(6, 8)
+    second.is_hedge, record.hedges = True, 1
+    finish(record, [attempt(0, 8, RunState.CANCELLED), second])
+    assert seen(record, 9.0) == [(Kind.STOPPED, 0, 8)]
+    assert [(one.kind, one.start, one.end) for one in hedge_stretches(record, 9.0) if one.seconds] == [
+        (Kind.HEDGING, 6, 8)]  # fmt: skip
+    assert "1 second attempts of slow chunks, of which 1 won; they took 2.0 s, and 8.0 s of attempts were stopped." in (
+        explain(run, 9.0, is_over=True))  # fmt: skip
+    row = chunk_table(run.ledger, adapter="local", now=9.0)[1]
+    assert (row["state"], row["attempts"], row["seconds"]) == ("completed, second attempt won", 2, "8.0")
+    assert COLOURS[Kind.HEDGING] in draw_timeline(run, 9.0)
 
 
 async def test_what_a_chunk_did_when(make_run: Maker) -> None:
