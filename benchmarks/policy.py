@@ -9,9 +9,9 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.policy_cell import Cell
 from benchmarks.policy_plots import draw_policy
 from benchmarks.policy_worlds import HOST_SLOTS, WORLDS, Maker, World, recorded
 from benchmarks.virtual_time import Order, Outcome, Simulation
@@ -26,40 +26,6 @@ FRAMES = 30
 """Of each chunk: what tells them apart is what earlier runs told."""
 ORDERS = ("document", "longest first", "hedged", "both")
 MARK = "policy"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """All draws of one world and size, in one order."""
-
-    world: str
-    """The world's name."""
-    chunks: int
-    """Chunks of the job."""
-    slots: int
-    """Workers."""
-    order: str
-    """How it was scheduled."""
-    bounds: tuple[float, ...]
-    """Each draw's bound, in seconds."""
-    outcomes: tuple[Outcome, ...]
-    """What became of each draw."""
-
-    @property
-    def ratios(self) -> list[float]:
-        """Each draw's wall time over its bound, the least first."""
-        return sorted(outcome.wall / bound for outcome, bound in zip(self.outcomes, self.bounds, strict=True))
-
-    @property
-    def spread(self) -> float:
-        """The 99th percentile of the wall times over their median."""
-        walls = sorted(outcome.wall for outcome in self.outcomes)
-        return walls[min(len(walls) - 1, int(0.99 * len(walls)))] / statistics.median(walls)
-
-    @property
-    def work(self) -> float:
-        """Seconds of all attempts of all draws."""
-        return sum(outcome.work for outcome in self.outcomes)
 
 
 def main() -> None:

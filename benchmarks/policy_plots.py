@@ -3,13 +3,11 @@
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
 
-if TYPE_CHECKING:  # it imports this module
-    from benchmarks.policy import Cell
+from benchmarks.policy_cell import Cell
 
 mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "helios", "font.family": "sans-serif", "font.size": 9})
 COLOURS = ("#8a8a8a", "#d08a1f", "#2a6fbb", "#5f9e6e")
@@ -17,7 +15,7 @@ SHOWN = (1000, 100)
 """The size in the plot, where it was simulated."""
 
 
-def draw_policy(cells: Sequence["Cell"], folder: Path) -> list[Path]:
+def draw_policy(cells: Sequence[Cell], folder: Path) -> list[Path]:
     """Draw a bar for each world and order, with a whisker to the worst draw; return the files."""
     sizes = {(cell.chunks, cell.slots) for cell in cells}
     chunks, slots = SHOWN if SHOWN in sizes else min(sizes)

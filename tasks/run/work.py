@@ -13,6 +13,10 @@ from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Schedule, Step
 
+PAUSED_LOOK_SECONDS = 1.0
+"""Between two looks whether a paused run goes on, where only second attempts could start. Where nothing is left to
+start, a paused run does not wait: what is in flight finishes, and then the join waits."""
+
 
 class Work:
     """The work of one run, used in its event loop alone.
@@ -57,17 +61,20 @@ class Work:
         `done` is called for each step. Of the slots that wait, one looks: thousands that look would cost a CPU.
         """
         async with self._turn:
-            while True:
-                await self._gate.wait()
+            while self._schedule.has_steps or self._undecided or self._underway:
+                if self._schedule.has_steps:
+                    await self._gate.wait()
                 self._changed.clear()
-                found = self._schedule.decide(self._running(), time.monotonic())
-                if isinstance(found, Step):
-                    self._underway += 1
-                    return found
-                if not self._undecided and not self._underway:
-                    return None
+                pause: float | None = PAUSED_LOOK_SECONDS
+                if self._gate.is_set():
+                    found = self._schedule.decide(self._running(), time.monotonic())
+                    if isinstance(found, Step):
+                        self._underway += 1
+                        return found
+                    pause = found.seconds
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), found.seconds)
+                    await asyncio.wait_for(self._changed.wait(), pause)
+            return None
 
     def done(self) -> None:
         """Say that a step has ended."""
