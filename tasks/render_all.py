@@ -191,6 +191,9 @@ async def _hedge(step: Step, pull: _Pull) -> None:
         raise
     run.task_states.end(ended)
     pull.work.count(record)
+    # A second attempt that lost is Cancelled too: whether the run is being stopped, this task alone knows.
+    if (puller := asyncio.current_task()) is not None and puller.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _audit(chunk: RenderJobChunk, run: Run, audit: AuditTask) -> None:
