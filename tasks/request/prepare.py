@@ -179,7 +179,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         last_chunk=request.last_chunk,
         level=request.level(spec),
         audit=request.audit_order,
-        hedge=request.hedge_share(spec, site.hedge),
+        hedge=_hedge_share(request, spec, default=site.hedge),
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,
@@ -257,3 +257,9 @@ def _sound(request: RenderRequest, spec: JobSpec, directory: JobDirectory, outpu
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise RequestError(f"The sound file {path} is no regular file; name one with sound (--audio)")
     return replace(order, file=path)
+
+
+def _hedge_share(request: RenderRequest, spec: JobSpec, *, default: float) -> float:
+    """What second attempts of slow chunks may cost: as asked for, else as the document says, else the default."""
+    wanted = spec.hedge if request.hedge is None else request.hedge
+    return default if wanted is None else wanted

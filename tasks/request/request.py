@@ -160,11 +160,6 @@ class RenderRequest:
             )
         return level
 
-    def hedge_share(self, spec: JobSpec, default: float) -> float:
-        """What second attempts of slow chunks may cost: as asked for, else as the document says, else the default."""
-        wanted = spec.hedge if self.hedge is None else self.hedge
-        return default if wanted is None else wanted
-
     def delivery(self, spec: JobSpec) -> Delivery:
         """How the joined video is delivered: as asked for, else as the document says.
 
