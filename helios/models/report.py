@@ -122,7 +122,7 @@ class AttemptReport(WireModel):
     """It had its slot, and was given to a worker; empty where it never was."""
     ended: float | None = None
     """Its output was verified, or it failed, or it was stopped."""
-    outcome: RunState
+    outcome: RunState = RunState.COMPLETED
     """How it ended: `completed` where its output was accepted, `cancelled` where it was stopped."""
     hedge: bool = False
     """Whether it was a second attempt, which began while another one ran."""
