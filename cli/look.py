@@ -109,9 +109,10 @@ def _show_batch(batch: "BatchStatus", *, as_json: bool) -> None:
 @click.command(epilog="Example: helios-job explain job-3f9a2c")
 @click.argument("run")
 def explain(run: str) -> int:
-    """Say why a run that has completed took its time. RUN is its id or its name.
+    """Say why a run that has ended took its time: waits, failures, second attempts.
 
-    What waited for a slot, what was tried again, which chunks got a second attempt, and what that won or cost.
+    RUN is its id or its name. The run has completed. It says what waited for a slot, what was tried again, which chunks
+    got a second attempt, and what that won or cost.
     """
 
     async def read(client: Any) -> "tuple[RunStatus, JobReport | None]":

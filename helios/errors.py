@@ -4,6 +4,7 @@
     ├── HeliosError                   a failure, with a kind: `failure`
     │   ├── RequestError              the request is wrong: nothing is retried, siblings are stopped
     │   │   ├── SpecError             a job document was refused; `problems` lists every reason
+    │   │   ├── PageError             (page) an HTML page threw an error, or did not get what it reads
     │   │   ├── HeldByRunError        (tasks) another run holds what is needed, until its end
     │   │   │   ├── JobLockedError    (tasks) the job itself: it is being rendered
     │   │   │   └── OutputClaimedError (tasks) one of its outputs: another job writes to it

@@ -61,6 +61,7 @@ def test_the_wheel_holds_helios_alone(wheel: Path) -> None:
         "[console_scripts]",
         "helios-encode-chunk = helios.encode.program:main",
         "helios-openjd-chunk = helios.openjd.program:main",
+        "helios-page = helios.page.program:main",
         "",
     ]
 

@@ -28,6 +28,10 @@ PREFIX = "helios-job-"
 """Begins the names of the variables."""
 
 
+_HELD: set[str] = set()
+"""Tokens of the locks that runs of this process have, or wait for."""
+
+
 class LockOwner(BaseModel):
     """The owner of a lock: one process, in one run of the flow."""
 
@@ -75,6 +79,11 @@ class LockOwner(BaseModel):
     def is_here(self) -> bool:
         """Whether its process runs, or ran, on this machine."""
         return self.machine == machine_id()
+
+    @property
+    def is_own_process(self) -> bool:
+        """Whether its process is this one, which may render several jobs."""
+        return self.is_here and self.pid == os.getpid() and process_start(self.pid) == self.started
 
     @property
     def is_gone(self) -> bool:
@@ -143,6 +152,7 @@ class JobLock:
         Raises:
             JobLockedError: A living owner has it.
         """
+        _HELD.add(self.owner.token)
         while self._id is None:
             self._id = await self._create()
             if self._id is not None:
@@ -157,7 +167,8 @@ class JobLock:
             if other is not None:
                 if not await self._is_dead(lock_id, other):
                     raise JobLockedError(other)
-                ended = await end_commands_of(other.owner) if other.is_here else 0
+                has_left_commands = other.is_here and not other.is_own_process
+                ended = await end_commands_of(other.owner) if has_left_commands else 0
                 processes = f"; {ended} processes ended" if ended else ""
                 self._api.log.info("Taken over from %s, which is gone%s", other, processes)
             await remove_lock(self._api.client, lock_id)
@@ -192,6 +203,7 @@ class JobLock:
 
     async def release(self) -> None:
         """Give the lock up."""
+        _HELD.discard(self.owner.token)
         if self._id is not None:
             await remove_lock(self._api.client, self._id)
 
@@ -212,6 +224,8 @@ class JobLock:
         return LockLostError(f"Another run {why}")
 
     async def _is_dead(self, lock_id: str, owner: LockOwner) -> bool:
+        if owner.is_own_process:
+            return owner.token not in _HELD  # given up, in a request that the server missed
         if owner.is_here:
             return owner.is_gone
         return not await shows_life(self._api.client, lock_id, owner)
