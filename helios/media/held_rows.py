@@ -35,7 +35,7 @@ class HeldRows:
     def __init__(self) -> None:
         self._rows = [_Row() for _ in range(GRID)]
         self._last = [0.0] * GRID
-        self._found: list[tuple[Held, tuple[float, float]]] = []
+        self._found: list[tuple[Held, tuple[float, float, float]]] = []
 
     def add(self, index: int, steps: Sequence[float]) -> None:
         """Look at the next step of each row."""
@@ -55,15 +55,17 @@ class HeldRows:
             if is_held and (row.frames or moving >= HELD_ROWS):
                 row.hold(index, step, is_alone=moving >= HELD_ROWS)
             else:
-                row.move(step, is_alone=calm >= max(HELD_ROWS, len(free) - HELD_ROWS))
+                is_alone = calm >= max(HELD_ROWS, len(free) - HELD_ROWS)
+                row.move(step, is_alone=is_alone, is_amid=moving >= HELD_ROWS)
         self._last = list(steps)
 
     def held(self) -> Held | None:
         """The longest stretch in which a row stands still alone, while motion goes on as before it."""
         found = [
             held.model_copy(update={"is_clear": True})
-            for held, ends in self._found
-            if held.is_clear or self._rows[held.row].is_unlike(*ends)
+            for held, (still, caught_up, usual) in self._found
+            if (held.is_clear or self._rows[held.row].is_unlike(still, caught_up))
+            and not self._rows[held.row].rests(usual)
         ]
         return max(found, key=lambda held: held.frames, default=None)
 
@@ -80,6 +82,8 @@ class _Row:
         """The step just now, if it ended a stretch."""
         self._least, self._most = math.inf, [0.0]
         """What it moves least, and most, where it is not held."""
+        self._least_amid = math.inf
+        """What it moves least while other rows move, where it is not held."""
 
     @property
     def usual(self) -> float:
@@ -87,15 +91,19 @@ class _Row:
         return self._before[-1]
 
     @property
-    def ends(self) -> tuple[float, float]:
-        """The largest step while it was held, and the step that ended this."""
-        return self._most_still, self._caught_up or 0.0
+    def ends(self) -> tuple[float, float, float]:
+        """The largest step while it was held, the step that ended this, and the smaller of those before."""
+        return self._most_still, self._caught_up or 0.0, min(self._before)
 
     def is_unlike(self, still: float, caught_up: float) -> bool:
         """Whether it neither is so still otherwise, nor moves so far as when it caught up."""
         return (
             self._least >= HELD_EVEN and still <= STILL_SHARE * self._least and caught_up >= CAUGHT_MOST * self._most[0]
         )
+
+    def rests(self, usual: float) -> bool:
+        """Whether it is as still as a held row otherwise too, while other rows move: its content is so."""
+        return self._least_amid <= HELD_SHARE * usual
 
     def is_held(self, step: float) -> bool:
         return self._caught_up is None and step <= HELD_SHARE * min(self._before) and min(self._before) >= HELD_EVEN
@@ -114,14 +122,17 @@ class _Row:
         slow, fast = sorted((before, after))
         return slow >= HELD_EVEN and step <= PART_SHARE * slow and caught_up >= PART_CATCH_UP * fast
 
-    def move(self, step: float, *, is_alone: bool) -> None:
+    def move(self, step: float, *, is_alone: bool, is_amid: bool) -> None:
         self._all.append(step)
+        if is_amid and not self.frames:
+            self._least_amid = min(self._least_amid, step)
         if self._caught_up is not None:
             self._caught_up, self.frames = None, 0
             self._before.extend((step, step))
         elif self.frames and is_alone and 2 * self._alone >= self.frames:
             self._caught_up = step
         else:
+            self._note_rest()
             self.frames = 0
             self._before.append(step)
             self._least, self._most = min(self._least, step), sorted((*self._most, step))[-TRIMMED:]
@@ -133,4 +144,12 @@ class _Row:
         slow, fast = min(*self._before, after), max(*self._before, after)
         is_steady = slow >= max(HELD_EVEN, fast / HELD_STEADY, self._most_still / HELD_SHARE)
         least, most = HELD_CATCH_UP * max(self.usual, after), HELD_MOST * fast * (self.frames + 1)
-        return is_steady and least <= self._caught_up <= most
+        if is_steady and least <= self._caught_up <= most:
+            return True
+        self._note_rest()
+        return False
+
+    def _note_rest(self) -> None:
+        """Take a stretch that ends without catching up as content that rests."""
+        if self.frames:
+            self._least_amid = min(self._least_amid, self._most_still)

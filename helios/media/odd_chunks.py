@@ -26,8 +26,18 @@ BREAK_FACTOR, BREAK_NOISE = 1.5, 2.5
 TINT_LEAST, TINT_FACTOR, TINT_ALIKE = (1.0, 1.5), 2.5, 2.0
 """… or brightness, or colour, jumps by so many levels at the one seam and back at the other, so many times what it
 changes from frame to frame beside these, and at most other seams; the two are alike but for the last factor."""
+BESIDE = 0.25
+"""A change at a seam is at least this share of the steps beside it: of a shot of few frames before a cut, encoders make
+so little that its first frame is worse by 0.11 of the cut."""
+ALIKE = 5.0
+"""The changes at both ends of a chunk are alike but for this factor: what begins at a cut that is 15 times as large as
+what happens at the chunk's end is a scene."""
 DAMAGE_FACTOR = 0.5
 """What changes back at a chunk's end does so by this factor of the steps beside it, at least: fades change more."""
+WHOLE_SHARE = 0.6
+"""Encoding changes rows of blocks by chance: one that it changes little at one seam may be changed by so much of what
+it changes in the whole picture at the next (1.0 was measured)."""
+ROWS = frozenset(range(GRID))
 NOTHING = (0.0,) * BANDS
 NOISE_MOST = 2.5
 """… and this many times what a third of the seams have at most."""
@@ -60,7 +70,7 @@ def judge_odd_chunks(pieces: Sequence[Piece], seams: Sequence[Seam]) -> Iterator
             common = scale.unusual_bands(one) & scale.unusual_bands(two)
         if not common:
             common = breaks.common(one, two)
-        if common:
+        if any(_is_alike(one.bands[band], two.bands[band]) for band in common & ROWS or common):
             odd.append((one, two, common))
     theirs = {id(seam) for one, two, _ in odd for seam in (one, two)}
     cuts = sum(1 for seam in seams if id(seam) not in theirs and scale.is_cut(seam))
@@ -91,7 +101,8 @@ class Scale:
         self._seams = [seam for seam in seams if seam.bands]
         self._usual_noise = _medians(bands)
         low = (len(bands) - 1) // 3
-        self._noise = [sorted(each[band] for each in bands)[low] if bands else 0.0 for band in range(BANDS)]
+        lowest = [sorted(values)[low] for values in zip(*bands, strict=True)]
+        self._noise = _with_whole(lowest) if lowest else NOTHING
         known = [piece.pictures.rough for piece in pieces if piece.pictures.rough is not None]
         self._median = [median(each.bands[band] for each in known) if known else 0.0 for band in range(BANDS)]
         self._usual = [median(each.usual[band] for each in known) if known else 0.0 for band in range(BANDS)]
@@ -125,7 +136,7 @@ class Scale:
         """How rough seams are in the middle; of few, those of a chunk itself are left out."""
         if len(self._seams) > MANY:
             return self._usual_noise
-        return _medians([seam.bands for seam in self._seams if seam is not one and seam is not two])
+        return _with_whole(_medians([seam.bands for seam in self._seams if seam is not one and seam is not two]))
 
     def is_cut(self, seam: Seam) -> bool:
         """Whether a seam is rougher than the inside of one of its chunks."""
@@ -145,6 +156,7 @@ class Scale:
             band
             for band, size in enumerate(seam.bands)
             if size >= max(ROUGH_LEAST, factor * max(least[band], own[band], ROUGH_FLOOR), NOISE_MOST * noise[band])
+            and size >= BESIDE * seam.around[band]
         }
 
 
@@ -164,7 +176,7 @@ class Breaks:
         if any(_is_tinted(plane, one, two, others) for plane in (0, 1)):
             return set(range(GRID))
         common = self._own.get(id(one), set()) & self._own.get(id(two), set())
-        noise = _medians([seam.bands for seam in others]) if others else NOTHING
+        noise = _with_whole(_medians([seam.bands for seam in others])) if others else NOTHING
         return {band for band in common if min(one.bands[band], two.bands[band]) >= BREAK_NOISE * noise[band]}
 
     @staticmethod
@@ -175,6 +187,10 @@ class Breaks:
             for band, (size, around) in enumerate(zip(seam.bands, seam.around, strict=True))
             if size >= max(ROUGH_LEAST, BREAK_FACTOR * around, BREAK_FACTOR * inside[band])
         }
+
+
+def _is_alike(begin: float, end: float) -> bool:
+    return max(begin, end) <= ALIKE * min(begin, end)
 
 
 def _is_tinted(plane: int, one: Seam, two: Seam, others: Sequence[Seam]) -> bool:
@@ -191,6 +207,11 @@ def _is_tinted(plane: int, one: Seam, two: Seam, others: Sequence[Seam]) -> bool
 
 def _shift(plane: int, seam: Seam) -> float:
     return (seam.shift, seam.colour_shift)[plane]
+
+
+def _with_whole(noise: list[float]) -> list[float]:
+    """The noise of each band, that of a row no smaller than a share of that of the whole picture."""
+    return [max(size, WHOLE_SHARE * noise[GRID]) if band < GRID else size for band, size in enumerate(noise)]
 
 
 def _medians(bands: Sequence[Sequence[float]]) -> list[float]:

@@ -44,6 +44,10 @@ SHIFT_FACTOR = 3.0
 levels, and pictures went on."""
 SHIFT_SHARE = 0.45
 """… and brightness by this share of all that changes: in a texture that moves, encoding shifts it by a fifth."""
+SPREAD_SHARE, SPREAD_LEAST, SPREAD_BLACK = 0.5, 0.2, 24.0
+"""… in so many blocks, at least, of those that are brighter than the last levels (17 is black): by the second share of
+the change of the mean, and in its direction. Another gamma or range changes all that is not black; a caption that
+begins at a seam changes the blocks behind it."""
 EVERYWHERE = 0.4
 """A jump is usual if the median of those at other seams is this share of it: the last frames of starved chunks drift
 away from what their first frames show, by 0.7 to 1.5 levels at every seam (x264, crf 34)."""
@@ -127,7 +131,7 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
     shift, colour = shifts(before.last[-1], after.first[0])
     inside, colour_inside = max(each.shift for each in steps), max(each.colour_shift for each in steps)
     least = max(SHIFT_LEAST, SHIFT_SHARE * distance(before.last[-1], after.first[0]))
-    is_jump = abs(shift) >= max(least, SHIFT_FACTOR * inside)
+    is_jump = abs(shift) >= max(least, SHIFT_FACTOR * inside) and _is_spread(before.last[-1], after.first[0], shift)
     is_colour_jump = abs(colour) >= max(COLOUR_SHIFT_LEAST, SHIFT_FACTOR * colour_inside)
     if not (is_jump or is_colour_jump) or not _go_on(before, after):
         return None
@@ -137,6 +141,13 @@ def judge_jump(before: Piece, after: Piece) -> PictureFinding | None:
         f"{after.start_frame}: by {found:+.1f} of 255 levels, inside these chunks by {usual:.1f} at most"
     )
     return _at_seam(PictureFault.JUMP, before, after, message)
+
+
+def _is_spread(one: Numbers, other: Numbers, shift: float) -> bool:
+    """Whether the brightness of most of a picture changes as its mean does."""
+    pairs = [pair for pair in zip(one[:LUMA], other[:LUMA], strict=True) if max(pair) >= SPREAD_BLACK * LEVEL]
+    like = sum((b - a) * shift >= SPREAD_LEAST * shift * shift * LEVEL for a, b in pairs)
+    return like >= SPREAD_SHARE * len(pairs)
 
 
 class UsualShifts:
