@@ -22,6 +22,9 @@ STILL_SHARE, CAUGHT_MOST = 0.3, 1.25
 most otherwise."""
 TRIMMED = 2
 """Largest steps of a row that may be cuts."""
+RESTS = 2
+"""Where a row of blocks stops so many times more, while others move, its content is so: a chart's bars go through few
+rows at a time."""
 HELD_ROWS, HELD_MOVING = 2, 0.5
 """Meanwhile so many other rows move, by this share of their steps before or more."""
 HELD_REST = 1.6
@@ -35,7 +38,7 @@ class HeldRows:
     def __init__(self) -> None:
         self._rows = [_Row() for _ in range(GRID)]
         self._last = [0.0] * GRID
-        self._found: list[tuple[Held, tuple[float, float, float]]] = []
+        self._found: list[tuple[Held, tuple[float, float]]] = []
 
     def add(self, index: int, steps: Sequence[float]) -> None:
         """Look at the next step of each row."""
@@ -63,9 +66,8 @@ class HeldRows:
         """The longest stretch in which a row stands still alone, while motion goes on as before it."""
         found = [
             held.model_copy(update={"is_clear": True})
-            for held, (still, caught_up, usual) in self._found
-            if (held.is_clear or self._rows[held.row].is_unlike(still, caught_up))
-            and not self._rows[held.row].rests(usual)
+            for held, ends in self._found
+            if (held.is_clear or self._rows[held.row].is_unlike(*ends)) and not self._rows[held.row].rests
         ]
         return max(found, key=lambda held: held.frames, default=None)
 
@@ -82,8 +84,8 @@ class _Row:
         """The step just now, if it ended a stretch."""
         self._least, self._most = math.inf, [0.0]
         """What it moves least, and most, where it is not held."""
-        self._least_amid = math.inf
-        """What it moves least while other rows move, where it is not held."""
+        self._rests = 0
+        """How often it stops while other rows move, without being held."""
 
     @property
     def usual(self) -> float:
@@ -91,9 +93,9 @@ class _Row:
         return self._before[-1]
 
     @property
-    def ends(self) -> tuple[float, float, float]:
-        """The largest step while it was held, the step that ended this, and the smaller of those before."""
-        return self._most_still, self._caught_up or 0.0, min(self._before)
+    def ends(self) -> tuple[float, float]:
+        """The largest step while it was held, and the step that ended this."""
+        return self._most_still, self._caught_up or 0.0
 
     def is_unlike(self, still: float, caught_up: float) -> bool:
         """Whether it neither is so still otherwise, nor moves so far as when it caught up."""
@@ -101,9 +103,10 @@ class _Row:
             self._least >= HELD_EVEN and still <= STILL_SHARE * self._least and caught_up >= CAUGHT_MOST * self._most[0]
         )
 
-    def rests(self, usual: float) -> bool:
-        """Whether it is as still as a held row otherwise too, while other rows move: its content is so."""
-        return self._least_amid <= HELD_SHARE * usual
+    @property
+    def rests(self) -> bool:
+        """Whether it stops otherwise too, while other rows move."""
+        return self._rests >= RESTS
 
     def is_held(self, step: float) -> bool:
         return self._caught_up is None and step <= HELD_SHARE * min(self._before) and min(self._before) >= HELD_EVEN
@@ -125,14 +128,14 @@ class _Row:
     def move(self, step: float, *, is_alone: bool, is_amid: bool) -> None:
         self._all.append(step)
         if is_amid and not self.frames:
-            self._least_amid = min(self._least_amid, step)
+            self._rests += step <= HELD_SHARE * min(self._before) and max(self._before) >= HELD_EVEN
         if self._caught_up is not None:
             self._caught_up, self.frames = None, 0
             self._before.extend((step, step))
         elif self.frames and is_alone and 2 * self._alone >= self.frames:
             self._caught_up = step
         else:
-            self._note_rest()
+            self._rests += self.frames > 0
             self.frames = 0
             self._before.append(step)
             self._least, self._most = min(self._least, step), sorted((*self._most, step))[-TRIMMED:]
@@ -146,10 +149,5 @@ class _Row:
         least, most = HELD_CATCH_UP * max(self.usual, after), HELD_MOST * fast * (self.frames + 1)
         if is_steady and least <= self._caught_up <= most:
             return True
-        self._note_rest()
+        self._rests += 1  # it does not go on as before
         return False
-
-    def _note_rest(self) -> None:
-        """Take a stretch that ends without catching up as content that rests."""
-        if self.frames:
-            self._least_amid = min(self._least_amid, self._most_still)

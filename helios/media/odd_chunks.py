@@ -29,9 +29,9 @@ changes from frame to frame beside these, and at most other seams; the two are a
 BESIDE = 0.25
 """A change at a seam is at least this share of the steps beside it: of a shot of few frames before a cut, encoders make
 so little that its first frame is worse by 0.11 of the cut."""
-ALIKE = 5.0
-"""The changes at both ends of a chunk are alike but for this factor: what begins at a cut that is 15 times as large as
-what happens at the chunk's end is a scene."""
+ALIKE = 8.0
+"""The changes at both ends of a chunk are alike but for this factor. A dimmed chunk had 5.4, between a dark scene and a
+bright one; a scene that begins at a cut, and shakes where the chunk ends, 9 to 16."""
 DAMAGE_FACTOR = 0.5
 """What changes back at a chunk's end does so by this factor of the steps beside it, at least: fades change more."""
 WHOLE_SHARE = 0.6

@@ -13,25 +13,27 @@ from helios.models.pictures import PictureFault, PictureFinding, Stretch
 
 STRETCH_FRAMES, FROZEN_FRAMES = 3, 6
 """Frames of a black or one-coloured stretch, and of a frozen one, from which on it counts."""
-PAUSE_FRAMES = 2
-"""Where another chunk has a longer frozen stretch than this, the job has pauses."""
+EDGE_FRAMES = 3
+"""Frames of the chunks on both sides of one that stands still throughout."""
 ABRUPT, ABRUPT_FACTOR = 10.0, 3.0
 """A stretch begins and ends abruptly if both its steps are at least so many levels, and so many times the step just
 outside. Steps between pictures and black, or one colour, measured 34 to 112, and 8 to 70 times the step outside. In
 fades over 8 and 12 frames they measured 18 to 28, and 1.0 times the step outside."""
-CATCH_UP, OTHERS_CATCH_UP = 2.2, 1.2
-"""A frozen stretch ends in a jump if the step out of it is the first factor of the usual step of the chunks around, and
-the second of the third largest of any other chunk. Where 17 frames stood still, it was 2.9 to 9.7 times the mean step
-(pictures that are only blocks of a texture are soon unlike, and no more so after 17 frames); where motion starts again,
-1.0."""
+CATCH_UP = 2.2
+"""A frozen stretch ends in a jump if the step out of it is this many times those before and after. Where 17 frames
+stood still, it was 2.9 to 9.7 times the mean step (pictures that are only blocks of a texture are soon unlike, and no
+more so after 17 frames); where motion starts again, 1.0."""
 EVEN_LEAST, EVEN_MOST = 0.2, 3.0
 """Levels: what moves before and after such a stretch does so by that much from frame to frame. The one is at most so
 many times the other."""
 CATCH_UP_MOST = 3.0
 """… and the step out of it at most so many times what was left out."""
-BEFORE = 1.6
-"""The step before a frozen stretch is this many times the mean step around at most. After a cut or a quick fade films
-may stand still."""
+SETTLED = 3
+"""Frames of such a chunk that encoding may still change: the second differed from the first by 0.15 levels (crf 28)."""
+GOES_ON = 1.6
+"""A chunk that stands still throughout needs no jump at its end: what moves is soon unlike (a pan by 7 pixels over
+blocks of 4). Instead, its first frame goes on from the chunk before: its step is like the two before, within this
+factor, and no cut."""
 FLASH_LEAST, FLASH_GAP, FLASH_FACTOR = 4.0, 0.6, 3.0
 """A frame is a flash if it stands out from both neighbours by these levels more than they differ from each other; if
 they differ by at most this share of its height; and if it stands out so many times as much as any frame of another
@@ -65,9 +67,10 @@ def judge_inside(pieces: Sequence[Piece]) -> Iterator[PictureFinding]:
         found = [finding for position in having if (finding := _judge_abrupt(kind, pieces, position))]
         if len(found) == 1:
             yield found[0]
-    caught_up = [position for position in range(len(pieces)) if _catches_up(pieces, position)]
-    if len(caught_up) == 1:
-        yield _frozen(pieces[caught_up[0]])
+    frozen = [position for position in range(len(pieces))
+              if _catches_up(pieces, position) or _is_frozen_throughout(pieces, position)]  # fmt: skip
+    if len(frozen) == 1:
+        yield _frozen(pieces[frozen[0]])
     if flash := _judge_flash(pieces):
         yield flash
 
@@ -97,9 +100,29 @@ def _catches_up(pieces: Sequence[Piece], position: int) -> bool:
     return slow >= max(EVEN_LEAST, fast / EVEN_MOST) and CATCH_UP * fast <= exit_ <= most
 
 
+def _is_frozen_throughout(pieces: Sequence[Piece], position: int) -> bool:
+    """Whether a whole chunk stands still, though the chunk before moves up to its end, and the one after from its begin.
+
+    A pause would have to begin and to end exactly with the chunk.
+    """
+    piece, stretch = pieces[position], pieces[position].pictures.frozen
+    if not 0 < position < len(pieces) - 1 or stretch.frames < max(FROZEN_FRAMES, piece.frames - SETTLED):
+        return False
+    one, two = pieces[position - 1], pieces[position + 1]
+    if one.end_frame != piece.start_frame or two.start_frame != piece.end_frame:
+        return False
+    if min(len(one.last), len(two.first)) < EDGE_FRAMES:
+        return False
+    before, after = list(map(distance, one.last, one.last[1:])), list(map(distance, two.first, two.first[1:]))
+    entry, exit_ = distance(one.last[-1], piece.first[0]), distance(piece.last[-1], two.first[0])
+    if min(*before, entry, exit_, *after) < EVEN_LEAST:
+        return False
+    return min(before) / GOES_ON <= entry <= GOES_ON * max(before)
+
+
 def _frozen(piece: Piece) -> PictureFinding:
     stretch = piece.pictures.frozen
-    message = f"{_range(piece, stretch)} stand still, and then jump; no other chunk does"
+    message = f"{_range(piece, stretch)} stand still, as no other chunk does, while the frames before and after move"
     return _finding(PictureFault.FROZEN, piece, stretch, message)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from testbed.films.drawn import draw_film
 from testbed.moving_pictures import (
     CHUNK_FRAMES,
     HEIGHT,
@@ -75,5 +76,13 @@ GOOD: dict[str, MovingJob] = {
     "brightness that pulses": MovingJob(lambda n: waves(n) * (0.7 + 0.3 * np.sin(n / 7))),
     "chunks of one frame": MovingJob(waves, sizes=(1,) * 12),
     "chunks of two and three frames": MovingJob(lambda n: pan(n, pixels=5), sizes=(2, 3, 2, 3, 2, 3)),
+    "a chart, in which rows of blocks rest": draw_film(63006),
+    "a chart that fades in and out": draw_film(64100),
+    "a ball that turns round slowly, then a cut": draw_film(64034),
+    "a cut, then a ball that turns round slowly": draw_film(64039),
+    "a slide that is cut two frames after a seam": draw_film(64046),
+    "a caption that begins at a seam of a still slide": draw_film(64140),
+    "a cut at a seam to a camera that shakes": draw_film(64147),
+    "a zoom with a title, low quality": draw_film(64148),
 }
 """Jobs without any fault."""

@@ -18,12 +18,13 @@ from testbed.films import bad_pictures as bad
 from testbed.films.bad_pictures import MakePictures, Scene
 from testbed.films.drawn import DrawnFilm
 from testbed.films.good import GOOD
-from testbed.moving_pictures import HEIGHT, WIDTH, Look, MovingJob, Picture, write_pictures
+from testbed.moving_pictures import Look, MovingJob, Picture, write_pictures
 
 Chunks = list[list[Picture]]
 FAST_GOOD = ("one slide", "black", "two colour cards", "strobe", "motion that begins and ends",
              "12 fps shown at 30, repeats at seams", "chunks of one frame", "chunks of two and three frames",
-             "slides that change at seams", "a short loop that jumps")  # fmt: skip
+             "slides that change at seams", "a short loop that jumps", "a chart, in which rows of blocks rest",
+             "a caption that begins at a seam of a still slide")  # fmt: skip
 FAST_BASE = "pan, 24 fps, no B-frames"
 MOVING = (
     "waves",
@@ -74,8 +75,9 @@ def pieces(folder: Path, chunks: Chunks, look: Look) -> list[Piece]:
     """Encode and verify every chunk of a job."""
     found, start = [], 0
     for index, pictures in enumerate(chunks):
-        path = write_pictures(folder / f"{index}.mp4", pictures, look)
-        verified = verify_output(path, frames=len(pictures), fps=Fraction(look.fps), width=WIDTH, height=HEIGHT,
+        path = write_pictures(folder / f"{index}.{look.container}", pictures, look)
+        width, height = look.size
+        verified = verify_output(path, frames=len(pictures), fps=Fraction(look.fps), width=width, height=height,
                                  level=VerifyLevel.PICTURES)  # fmt: skip
         assert verified.pictures is not None
         found.append(Piece(index, start, len(pictures), verified.pictures))
