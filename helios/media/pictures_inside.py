@@ -101,7 +101,7 @@ def _catches_up(pieces: Sequence[Piece], position: int) -> bool:
 
 
 def _is_frozen_throughout(pieces: Sequence[Piece], position: int) -> bool:
-    """Whether a whole chunk stands still, though the chunk before moves up to its end, and the one after from its begin.
+    """Whether a whole chunk stands still, though the chunk before moves up to its end, and the next from its begin.
 
     A pause would have to begin and to end exactly with the chunk.
     """
@@ -109,9 +109,8 @@ def _is_frozen_throughout(pieces: Sequence[Piece], position: int) -> bool:
     if not 0 < position < len(pieces) - 1 or stretch.frames < max(FROZEN_FRAMES, piece.frames - SETTLED):
         return False
     one, two = pieces[position - 1], pieces[position + 1]
-    if one.end_frame != piece.start_frame or two.start_frame != piece.end_frame:
-        return False
-    if min(len(one.last), len(two.first)) < EDGE_FRAMES:
+    is_between = one.end_frame == piece.start_frame and two.start_frame == piece.end_frame
+    if not is_between or min(len(one.last), len(two.first)) < EDGE_FRAMES:
         return False
     before, after = list(map(distance, one.last, one.last[1:])), list(map(distance, two.first, two.first[1:]))
     entry, exit_ = distance(one.last[-1], piece.first[0]), distance(piece.last[-1], two.first[0])

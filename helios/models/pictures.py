@@ -174,7 +174,7 @@ class PictureFault(StrEnum):
     PLAIN = "plain"
     """Frames are of one colour, in one chunk alone."""
     FROZEN = "frozen"
-    """Frames stand still and then jump, in one chunk alone."""
+    """Frames stand still amid motion, in one chunk alone."""
     FLASH = "flash"
     """One frame is unlike those before and after it, in one chunk alone."""
     STUTTER = "stutter"

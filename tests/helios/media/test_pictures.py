@@ -56,8 +56,9 @@ SUSPICIOUS: dict[str, MakePictures] = {
     "foreign": bad.foreign,
     "image missing": bad.missing_image,
 }
-MISSED = {(FAST_BASE, "wrong frame")}
-"""A fast pan over small blocks: any two frames are about as different as frames three apart."""
+MISSED = {(FAST_BASE, "wrong frame"), ("ball, 60 fps", "frozen inside")}
+"""A fast pan over small blocks: any two frames are about as different as frames three apart. A ball that stops where it
+turns round: before, it moves by less than a quarter of what it moves afterwards."""
 BAD = 3
 """The chunk that goes bad."""
 
