@@ -12,6 +12,7 @@ from av.filter.context import FilterContext
 from av.video.frame import VideoFrame
 
 from helios.errors import RequestError
+from helios.media.filter_sink import ready
 
 _PIECE = re.compile(r"'[^']*'|\\.|[^'\\]", re.DOTALL)
 RUN_IN, RUN_OUT = 8, 2
@@ -105,13 +106,7 @@ class FilterChain:
     def feed(self, frame: VideoFrame | None) -> Iterator[VideoFrame]:
         """Put a picture in, or the end (None); get those that are ready."""
         self._source.push(frame)
-        while True:
-            try:
-                found = self._sink.pull()
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-            assert isinstance(found, VideoFrame)  # noqa: S101  narrows the type: it is a chain of pictures
-            yield found
+        yield from ready(self._sink)
 
 
 def filtered_aspect(

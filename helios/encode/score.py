@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 
 from helios.encode.likeness import Likeness, Unlike
 from helios.errors import OutputError
+from helios.media.filter_sink import ready
 from helios.media.opening import open_media
 
 HIGHEST = 100.0
@@ -54,13 +55,10 @@ class Xpsnr:
         self._take()
 
     def _take(self) -> None:
-        try:
-            found = self._sink.pull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        for name, value in found.metadata.items():
-            if name.startswith(KEY) and (plane := name.removeprefix(KEY)) in WEIGHTS:
-                self._errors.setdefault(plane, []).append(10 ** (-float(value) / 20))
+        for found in ready(self._sink):
+            for name, value in found.metadata.items():
+                if name.startswith(KEY) and (plane := name.removeprefix(KEY)) in WEIGHTS:
+                    self._errors.setdefault(plane, []).append(10 ** (-float(value) / 20))
 
     def score(self) -> float:
         """DB over all pairs, when all were added: of each plane as the filter itself sums up, then (4 Y + U + V) / 6.

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from helios.errors import OutputError
 from helios.media.animation_kinds import GIF
+from helios.media.filter_sink import ready
 from helios.media.opening import open_media
 from helios.media.stitching import publish
 from helios.media.verify import verify_output
@@ -78,12 +79,11 @@ def _video(container: InputContainer) -> VideoStream:
     return container.streams.video[0]
 
 
-def _pictures(joined: Path) -> Iterator[VideoFrame]:
-    """Every picture, numbered from 0."""
+def _pictures(joined: Path, *, fps: Fraction) -> Iterator[VideoFrame]:
+    """Every picture, at its time."""
     with open_media(joined) as container:
         for number, picture in enumerate(container.decode(_video(container))):
-            picture.pts = number
-            yield picture
+            yield _timed(picture, number, fps)
 
 
 def _write_gif(joined: Path, path: Path, *, fps: Fraction) -> None:
@@ -91,13 +91,12 @@ def _write_gif(joined: Path, path: Path, *, fps: Fraction) -> None:
     finder = Graph()
     with open_media(joined) as container:
         source = finder.add_buffer(template=_video(container), time_base=1 / fps)
-    finder.link_nodes(source, finder.add("palettegen"), finder.add("buffersink")).configure()
-    for picture in _pictures(joined):
-        picture.time_base = 1 / fps
+    found = finder.add("buffersink")
+    finder.link_nodes(source, finder.add("palettegen"), found).configure()
+    for picture in _pictures(joined, fps=fps):
         source.push(picture)
     source.push(None)
-    palette = finder.vpull()
-    assert isinstance(palette, VideoFrame)  # noqa: S101  narrows the type
+    palette = next(ready(found))
     drawer = Graph()
     with open_media(joined) as container:
         shown = drawer.add_buffer(template=_video(container), time_base=1 / fps)
@@ -114,29 +113,18 @@ def _write_gif(joined: Path, path: Path, *, fps: Fraction) -> None:
     colours.push(None)
 
     def drawn() -> Iterator[VideoFrame]:
-        for picture in _pictures(joined):
-            picture.time_base = 1 / fps
+        for picture in _pictures(joined, fps=fps):
             shown.push(picture)
-            yield from _pulled(drawer)
+            yield from ready(sink)
         shown.push(None)
-        yield from _pulled(drawer)
+        yield from ready(sink)
 
     _encode(drawn(), path, codec="gif", container="gif", options={}, fps=fps)
 
 
-def _pulled(graph: Graph) -> Iterator[VideoFrame]:
-    while True:
-        try:
-            frame = graph.vpull()
-        except (av.error.BlockingIOError, av.error.EOFError):
-            return
-        assert isinstance(frame, VideoFrame)  # noqa: S101  narrows the type
-        yield frame
-
-
 def _write_webp(joined: Path, path: Path, *, fps: Fraction) -> None:
     def drawn() -> Iterator[VideoFrame]:
-        for picture in _pictures(joined):
+        for picture in _pictures(joined, fps=fps):
             has_alpha = len(picture.format.components) in (2, 4)
             yield picture.reformat(format="yuva420p" if has_alpha else "yuv420p")
 
