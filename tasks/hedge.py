@@ -11,6 +11,7 @@ from helios.errors import HeliosError, file_system_error
 from tasks.attempt import describe
 from tasks.candidate import Candidate, produce
 from tasks.run.chunk_record import ChunkRecord
+from tasks.run.contest import Contest
 from tasks.run.errors import AttemptFailedError
 from tasks.run.run import Run
 
@@ -35,7 +36,7 @@ async def hedge_chunk(chunk_id: int, run: Run, seconds: float) -> State[None]:
     contest = run.contests.find(chunk_id)
     if contest is None or not contest.is_open:
         return Cancelled(message="Not needed: the chunk's own attempt has ended")
-    attempt = contest.join(_attempt(record, run, seconds))
+    attempt = contest.join(_attempt(record, run, contest, seconds))
     try:
         await asyncio.wait([attempt])
     except asyncio.CancelledError:
@@ -55,8 +56,8 @@ class _GivenUpError(Exception):
     """The second attempt took too long, too."""
 
 
-async def _attempt(record: ChunkRecord, run: Run, seconds: float) -> Candidate:
-    """Run the attempt, once there is a slot for it."""
+async def _attempt(record: ChunkRecord, run: Run, contest: Contest, seconds: float) -> Candidate:
+    """Run the attempt, once there is a slot for it. Where the chunk's own attempt has failed, it may take its time."""
     asked, current = run.progress.seconds, record.current
     async with run.limits.held(record.chunk), run.control.underway():
         times, number = run.ledger.begin_attempt(record, asked, is_hedge=True), record.attempts
@@ -67,6 +68,7 @@ async def _attempt(record: ChunkRecord, run: Run, seconds: float) -> Candidate:
         attempt = describe(record, run, number=number, name=str(number))
         try:
             async with asyncio.timeout(seconds) as limit:
+                contest.when_alone(lambda: limit.reschedule(None))
                 return await produce(attempt, run, log=log, times=times)
         except TimeoutError:
             if not limit.expired():

@@ -35,6 +35,7 @@ class Contest:
         self._own: asyncio.Task[Any] | None = None
         self._hedge: asyncio.Task[Any] | None = None
         self._winner: asyncio.Future[asyncio.Task[Any]] = asyncio.get_running_loop().create_future()
+        self._when_alone: Callable[[], None] | None = None
 
     async def first(self, own: Coroutine[Any, Any, Any]) -> Any:
         """Run the chunk's own attempt, and return the output that is verified first.
@@ -58,19 +59,31 @@ class Contest:
         self._hedge.add_done_callback(self._note_end)
         return self._hedge
 
+    def when_alone(self, call: Callable[[], None]) -> None:
+        """Have something called when the chunk's own attempt has failed and the second one alone is left, or now."""
+        self._when_alone = call
+        self._note_alone()
+
     def is_won_by(self, attempt: asyncio.Task[Any]) -> bool:
         """Whether an attempt's output is the chunk's."""
         return self._winner.done() and not self._winner.cancelled() and self._winner.result() is attempt
 
     def _note_end(self, attempt: asyncio.Task[Any]) -> None:
         if attempt is self._hedge and not _is_won(attempt):
-            self._hedge = None  # another one may come
+            self._hedge = self._when_alone = None  # another one may come
         if self._winner.done():
             return
         if _is_won(attempt):
             self._winner.set_result(attempt)
         elif self._own is not None and self._own.done() and self._hedge is None:
             self._winner.set_result(self._own)  # which failed: `first` raises that
+        else:
+            self._note_alone()
+
+    def _note_alone(self) -> None:
+        if self._when_alone is not None and self._own is not None and self._own.done():
+            self._when_alone()
+            self._when_alone = None
 
     async def close(self) -> None:
         """Stop the attempts that have not won, and remove what they rendered; wait for their end."""

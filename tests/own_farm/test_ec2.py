@@ -101,9 +101,12 @@ async def test_nodes_come_and_go(cloud: Cloud, config: dict[str, Any]) -> None:
         assert [result.exit_code for result in results] == [0] * 6
         await until(lambda: not cloud.instances())
         assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
+    await until(lambda: not cloud.instances())
+    async with opened(config) as (adapter, told_last):
+        assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
         assert len(cloud.instances()) == 1
     await until(lambda: not cloud.instances())
-    assert told[-1] == "Gave 1 node back to EC2"
+    assert told_last[-1] == "Gave 1 node back to EC2"
     assert any(line.startswith("Asked EC2 for 2 nodes: instances i-") for line in told)
 
 

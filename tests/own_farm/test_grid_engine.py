@@ -79,9 +79,12 @@ async def test_nodes_come_and_go(engine: GridEngine, config: dict[str, Any]) -> 
         assert [result.exit_code for result in results] == [0] * 6
         await until(lambda: not engine.jobs())
         assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
+    await until(lambda: not engine.jobs())
+    async with opened(config) as (adapter, told_last):
+        assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
         assert len(engine.jobs()) == 1
     await until(lambda: not engine.jobs())
-    assert told[-1] == "Gave 1 node back to Grid Engine"
+    assert told_last[-1] == "Gave 1 node back to Grid Engine"
 
 
 async def test_what_grid_engine_refuses(config: dict[str, Any]) -> None:

@@ -82,6 +82,9 @@ async def test_nodes_come_and_go(kubernetes: KubernetesCluster, config: dict[str
         assert secret not in str(described)
         await until(lambda: not kubernetes.objects())
         assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
+        assert sum(line.startswith("Asked Kubernetes for ") for line in told) >= 2
+    async with opened(config) as (adapter, told):
+        assert (await adapter.execute(store_script(adapter.storage, "pass"))).exit_code == 0
         assert len(kubernetes.pods()) == 1
     assert told[-1] == "Gave 1 node back to Kubernetes"
     kubernetes.wait_until_empty(seconds=30)
