@@ -74,7 +74,7 @@ async def test_a_job(engine: GridEngine, config: dict[str, Any], tmp_path: Path)
 
 async def test_nodes_come_and_go(engine: GridEngine, config: dict[str, Any]) -> None:
     """Nodes that have nothing to do end by themselves, others are asked for, and given back at the end."""
-    async with opened(changed(config, idle_seconds=3)) as (adapter, told):
+    async with opened(changed(config, idle_seconds=3)) as (adapter, _):
         results = await asyncio.gather(*(adapter.execute(store_script(adapter.storage, "pass")) for _ in range(6)))
         assert [result.exit_code for result in results] == [0] * 6
         await until(lambda: not engine.jobs())
