@@ -23,6 +23,11 @@ COMMANDS = {
         "pause",
         "Let a run's chunks in flight finish, and start nothing new until it is resumed.",
     ),
+    "priority": (
+        "cli.control",
+        "priority",
+        "Give a run another share of the slots that other jobs want as well, also while it renders.",
+    ),
     "resume": (
         "cli.control",
         "resume",

@@ -1,4 +1,4 @@
-"""`helios-job cancel`, `pause`, `resume`, `retry`, `delete`: what is to become of jobs."""
+"""`helios-job cancel`, `pause`, `priority`, `resume`, `retry`, `delete`: what is to become of jobs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -49,6 +49,26 @@ def pause(run: str) -> int:
         return f"{found.name} is paused; helios-job resume {found.id} goes on"
 
     say(ask(stop))
+    return 0
+
+
+@click.command(epilog="Examples: helios-job priority job-3f9a2c urgent; helios-job priority job-3f9a2c 8")
+@click.argument("run")
+@click.argument("level", metavar="PRIORITY")
+def priority(run: str, level: str) -> int:
+    """Give a run another share of the slots that other jobs want as well, also while it renders.
+
+    PRIORITY is urgent (16), default (4), background (1), or a weight from 1 to 1000: two jobs that both want more than
+    a limit has share its slots by their weights. A job gets a slot as soon as an attempt of another one ends.
+    """
+
+    async def change(client: Any) -> str:
+        found = await farm.set_priority(run, level, client=client)
+        if found.state is farm.RunState.PENDING:
+            return f"{found.name} has priority {level} once it renders; its work queue decides when it starts"
+        return f"{found.name} has priority {level}"
+
+    say(ask(change))
     return 0
 
 

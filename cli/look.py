@@ -56,6 +56,7 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
         _show_batch(batch, as_json=as_json)
         return 0
     from tasks.page.progress_text import describe
+    from tasks.run.priority import DEFAULT_WEIGHT, weight_of
 
     async def look(client: Any) -> "tuple[RunStatus, Progress | None, str | None, list[ChunkStatus]]":
         found = await farm.status(run, client=client)
@@ -83,6 +84,8 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
         say(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
+    if (weight := weight_of(found.run.tags, queue=found.run.work_queue_name)) != DEFAULT_WEIGHT:
+        say(f"  its share of slots that others want too: weight {weight} (default {DEFAULT_WEIGHT})")
     if found.holder is not None:
         say(f"  process {found.holder.pid} on {found.holder.host}")
     for chunk in of_chunks:
@@ -111,8 +114,8 @@ def _show_batch(batch: "BatchStatus", *, as_json: bool) -> None:
 def explain(run: str) -> int:
     """Say why a run that has ended took its time: waits, failures, second attempts.
 
-    RUN is its id or its name. The run has completed. It says what waited for a slot, what was tried again, which chunks
-    got a second attempt, and what that won or cost.
+    RUN is its id or its name. It says what waited for a slot, what was tried again, which chunks got a second attempt,
+    and what that won or cost; of a run that failed or was stopped as well.
     """
 
     async def read(client: Any) -> "tuple[RunStatus, JobReport | None]":
@@ -122,8 +125,8 @@ def explain(run: str) -> int:
     found, report = ask(read)
     if report is None:
         raise RequestError(
-            f"{found.name} is {found.state}, and there is no report of it; expected a run that has completed, and its "
-            f"result storage at hand: helios-job status {found.name} --chunks shows how far it is"
+            f"{found.name} is {found.state}, and there is no report of it; expected a run that has ended, not by its "
+            f"process's death, and its result storage at hand: helios-job status {found.name} --chunks shows its chunks"
         )
     say(f"{found.name} ({found.id}): {found.state}")
     for line in explain_report(report):

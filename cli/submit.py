@@ -17,8 +17,11 @@ from farm.masked import refuse_secrets
 )
 @job_options()
 @click.option("--deployment", default="local", show_default=True, metavar="NAME", help="Whose workers render it.")
-@click.option("--queue", metavar="NAME", help="The work queue, whose priority the job has. [default: the deployment's]")
-def submit(deployment: str, queue: str | None, **words: Any) -> int:
+@click.option("--queue", metavar="NAME", help="The work queue: urgent, default, … [default: the deployment's]")
+@click.option(
+    "--priority", metavar="LEVEL", help="Its share of slots: urgent, default, background. [default: its queue]"
+)
+def submit(deployment: str, queue: str | None, priority: str | None, **words: Any) -> int:
     """Give a job to workers, and print its run's id. SPEC is a path, a URL, or - for standard input.
 
     What is not said here is as the deployment says. Paths must mean the same on the worker's machine.
@@ -29,6 +32,8 @@ def submit(deployment: str, queue: str | None, **words: Any) -> int:
     if words["spec"] == "-":
         parameters.setdefault("job_dir", os.getcwd())
     refuse_secrets([parameters.get("adapter"), parameters.get("merge_adapter")])
-    run = ask(lambda client: farm.submit(**parameters, deployment=deployment, queue=queue, client=client))
+    run = ask(
+        lambda client: farm.submit(**parameters, deployment=deployment, queue=queue, priority=priority, client=client)
+    )
     say(run.id)
     return 0

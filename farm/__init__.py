@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 if TYPE_CHECKING:
-    from farm.actions import cancel, delete, pause, resume, retry, submit
+    from farm.actions import cancel, delete, pause, resume, retry, set_priority, submit
     from farm.batch_rows import BatchStatus, RowStatus
     from farm.queries import batch_status, chunks, list_runs, logs, progress, report, status, wait, why_waiting
     from farm.runs import Order, Resumed, RunStatus
@@ -46,6 +46,7 @@ __all__ = [
     "report",
     "resume",
     "retry",
+    "set_priority",
     "status",
     "submit",
     "wait",
@@ -53,7 +54,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "farm.actions": ("cancel", "delete", "pause", "resume", "retry", "submit"),
+    "farm.actions": ("cancel", "delete", "pause", "resume", "retry", "set_priority", "submit"),
     "farm.batch_rows": ("BatchStatus", "RowStatus"),
     "farm.queries": (
         "batch_status",

@@ -1,4 +1,4 @@
-"""Functions of the package `farm` that act on runs: submit, cancel, pause, resume, retry, delete. See docs/api.md."""
+"""Functions of the package `farm` that act on runs: submit, cancel, pause, resume, … See docs/api.md."""
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,6 +20,8 @@ from helios.job.kept_document import is_large, keep_document
 from helios.job.source import is_url
 from helios.models.report import RunState
 from helios.storage.urls import is_storage_url
+from tasks.prefect_api.states import ENDED
+from tasks.run.priority import with_priority
 from tasks.run.progress import Progress
 
 
@@ -28,6 +30,7 @@ async def submit(
     *,
     deployment: str = "local",
     queue: str | None = None,
+    priority: str | None = None,
     client: PrefectClient | None = None,
     **parameters: Any,
 ) -> RunStatus:
@@ -37,7 +40,8 @@ async def submit(
         job: Path or URL of a job document, or the document itself. Paths must mean the same on the worker's machine. A
             document of more than 256 KiB is kept in a file in the job directory: `job_dir`, else this process's own.
         deployment: Its name, as in `render-job/local`, or `local` alone.
-        queue: The work queue, whose priority the job gets. By default the deployment's.
+        queue: The work queue: runs of one start before runs of those behind it. By default the deployment's.
+        priority: As `set_priority` takes it. By default that of its queue.
         client: Prefect's, if one is open already.
         parameters: The other parameters of the flow `render_job`, such as `output_file`, `adapter` and `concurrency`;
             the deployment has the others.
@@ -55,7 +59,8 @@ async def submit(
         given |= {"job": str(keep_document(given["job"], directory)), "job_dir": str(directory)}
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
-        run = await submit_run(prefect, deployment, given, queue=queue)
+        tags = () if priority is None else with_priority((), priority)
+        run = await submit_run(prefect, deployment, given, queue=queue, tags=tags)
     return RunStatus(run, RunState.PENDING)
 
 
@@ -94,6 +99,28 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     async with opened(client) as prefect:
         found = await find(prefect, run)
         await runs.pause_run(prefect, found)
+        return await runs.find_run(prefect, found.id)
+
+
+async def set_priority(run: Run, priority: str, *, client: PrefectClient | None = None) -> RunStatus:
+    """Give a run another share of the limits that other runs want as well. A running one heeds it within seconds.
+
+    Args:
+        run: Its id or its name.
+        priority: `urgent` (16), `default` (4), `background` (1), or a weight from 1 to 1000.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        The run.
+
+    Raises:
+        RequestError: There is no such priority or no such run, or it has ended.
+    """
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        if found.state in ENDED:
+            raise RequestError(f"The run {found.name} is {found.state}: its priority would change nothing")
+        await prefect.update_flow_run(found.run.id, tags=with_priority(found.run.tags, priority))
         return await runs.find_run(prefect, found.id)
 
 

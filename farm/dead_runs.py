@@ -27,7 +27,8 @@ from tasks.prefect_api.api import PAGE, RENDER_JOBS, each, of_run
 from tasks.prefect_api.states import ACTIVE_TYPES, is_suspended, job_state
 from tasks.run.errors import JOB_CANCELLED
 from tasks.run.liveness import OWNER_SILENT
-from tasks.run.lock import LockOwner, all_locks, remove_lock, shows_life
+from tasks.run.lock import all_locks, remove_lock, shows_life
+from tasks.run.lock_owner import LockOwner
 
 EVENTS_SECONDS = 2.0
 """Seconds after which a dead process's last events are in the server's database."""

@@ -1,6 +1,6 @@
 """The flow's deployments, and how a job is given to one."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import httpx
@@ -26,6 +26,7 @@ async def submit_run(
     parameters: Mapping[str, Any],
     *,
     queue: str | None = None,
+    tags: Collection[str] = (),
 ) -> FlowRun:
     """Give a job to the workers of a deployment.
 
@@ -33,7 +34,8 @@ async def submit_run(
         client: Prefect's.
         deployment: Its name, as in `render-job/local`, or `local` alone.
         parameters: The flow's parameters; the deployment has the others.
-        queue: The work queue, whose priority is the job's. By default the deployment's.
+        queue: The work queue. By default the deployment's.
+        tags: The flow run's.
 
     Returns:
         The run, which waits for a worker.
@@ -53,7 +55,7 @@ async def submit_run(
             "POST",
             "/deployments/{id}/create_flow_run",
             path_params={"id": found.id},
-            json=_order(parameters, queue).model_dump(mode="json", exclude_unset=True),
+            json=_order(parameters, queue, tags).model_dump(mode="json", exclude_unset=True),
         )
     except PrefectHTTPStatusError as exc:
         if exc.response.status_code not in (httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
@@ -63,12 +65,13 @@ async def submit_run(
     return FlowRun.model_validate(answer.json())
 
 
-def _order(parameters: Mapping[str, Any], queue: str | None) -> DeploymentFlowRunCreate:
+def _order(parameters: Mapping[str, Any], queue: str | None, tags: Collection[str]) -> DeploymentFlowRunCreate:
     """The request for a run, whose parameters the server is to check although the deployment does not ask for it."""
     order = DeploymentFlowRunCreate(
         state=to_state_create(Scheduled()), parameters=dict(parameters), enforce_parameter_schema=True
     )
-    return order if queue is None else order.model_copy(update={"work_queue_name": queue})
+    changes = {"work_queue_name": queue, "tags": list(tags)}
+    return order.model_copy(update={name: value for name, value in changes.items() if value})
 
 
 async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:

@@ -133,15 +133,15 @@ async def why_waiting(run: Run, *, client: PrefectClient | None = None) -> str |
 
 
 async def report(run: Run, *, client: PrefectClient | None = None) -> JobReport | None:
-    """Read the report of a run that completed.
+    """Read the report of a run that has ended.
 
     Args:
         run: Its id or its name.
         client: Prefect's, if one is open already.
 
     Returns:
-        What became of the job's chunks and its video; None for a run that has not completed (Prefect keeps the message
-        alone of a run that failed), and where its result storage is not at hand.
+        What became of the job's chunks and its video; None for a run that has not ended, that ended before it rendered
+        or whose process was killed, and where its result storage is not at hand.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.

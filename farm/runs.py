@@ -30,7 +30,8 @@ from tasks.prefect_api.api import RENDER_JOBS
 from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
 from tasks.run.liveness import START_PATIENCE
-from tasks.run.lock import LockOwner, all_locks, shows_life
+from tasks.run.lock import all_locks, shows_life
+from tasks.run.lock_owner import LockOwner
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """Tolerance for clock skew: a run that is due within this time is not shown as planned."""

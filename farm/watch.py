@@ -24,7 +24,7 @@ from farm.runs import RunStatus, find_run
 from helios.models.report import JobReport
 from tasks.page.page import PROGRESS
 from tasks.prefect_api.states import ENDED
-from tasks.run.errors import JobEndedError
+from tasks.run.kept_report import find_report
 from tasks.run.progress import Progress
 
 LOOK_SECONDS = 0.5
@@ -105,18 +105,15 @@ def _may_be_handed_over(status: RunStatus) -> bool:
 
 
 async def read_report(run: FlowRun) -> JobReport | None:
-    """The report of a run that completed, if result storage is at hand.
-
-    Of a run that failed, Prefect keeps the message alone.
-    """
+    """The report of a run that has ended, if it had begun to render and result storage is at hand."""
     if run.state is None or not run.state.is_final():
         return None
+    if not run.state.is_completed():
+        return await find_report(str(run.id))
     try:
         result = await run.state.aresult(raise_on_failure=False)
     except Exception:  # noqa: BLE001  whatever a storage of any kind raises: it is somewhere else, or gone
         return None
-    if isinstance(result, JobEndedError):
-        return result.report
     try:
         # Prefect takes what its own JSON serializer wrote of a model for a record of an old format.
         return JobReport.model_validate(result)

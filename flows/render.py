@@ -46,6 +46,7 @@ from tasks.run.audits import heed_audits
 from tasks.run.errors import JobEndedError
 from tasks.run.hand_over import HandOvers, read_hand_overs
 from tasks.run.identity import RetryPolicy
+from tasks.run.kept_report import keep_report
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped, tell_reused
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
 from tasks.run.progress import Phase
@@ -149,6 +150,7 @@ async def render_job(
                     overdue_notice(session.run, request.overdue_seconds, name=own_run.name, webhook=notify, api=api),
                 ):
                     outcome = await _carry_out(session, request)
+                    await keep_report(outcome, session.run.identity.run_id, logger)
     except asyncio.CancelledError:
         end_cancellation()
         outcome = cancelled_early()

@@ -19,6 +19,9 @@ def explain_report(report: JobReport) -> list[str]:
     """
     attempts = [one for chunk in report.chunks for one in chunk.timeline]
     lines = [f"{duration(report.duration_ms / 1000)} in all, {len(attempts)} attempts of {len(report.chunks)} chunks."]
+    if report.error is not None:
+        accepted = sum(chunk.state is RunState.COMPLETED for chunk in report.chunks)
+        lines.append(f"{accepted} of {len(report.chunks)} chunks were accepted. Its end: {report.error}")
     reused = sum(chunk.reused for chunk in report.chunks)
     if reused:
         lines.append(f"{reused} chunks were reused, and waited for nothing.")

@@ -37,6 +37,11 @@ class RunLimits:
         names = {name for chunk in job.chunks for name in job.spec.required_by(chunk).licences}
         self._licences = {name: slots(name) for name in sorted(names)}
 
+    @property
+    def all(self) -> tuple[LimitSlots, ...]:
+        """The slots of each limit."""
+        return (self._adapter, *self._licences.values())
+
     async def check(self) -> None:
         """Make sure that there is a limit for each licence: without one, nothing would be limited.
 
@@ -67,6 +72,6 @@ class RunLimits:
     async def kept(self) -> AsyncIterator[None]:
         """Renew leases within the block, and give all slots back at its end."""
         async with AsyncExitStack() as stack:
-            for slots in (self._adapter, *self._licences.values()):
+            for slots in self.all:
                 await stack.enter_async_context(slots.kept())
             yield

@@ -7,22 +7,19 @@ it was watched (`tasks.run.liveness`). No clock is compared with another.
 """
 
 import asyncio
-import os
-import socket
-import uuid
 from datetime import datetime
 from typing import Any
 
 import httpx
 from prefect.client.orchestration import PrefectClient
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from helios.errors import RequestError
-from helios.processes.identity import machine_id, process_start
-from helios.processes.tree import end_commands_of, owner_mark
+from helios.processes.tree import end_commands_of
 from tasks.prefect_api.api import PAGE, RunApi, each
 from tasks.run.liveness import LOOK_SECONDS, OWNER_DEAD_SECONDS
+from tasks.run.lock_owner import LockOwner
 
 PREFIX = "helios-job-"
 """Begins the names of the variables."""
@@ -30,69 +27,6 @@ PREFIX = "helios-job-"
 
 _HELD: set[str] = set()
 """Tokens of the locks that runs of this process have, or wait for."""
-
-
-class LockOwner(BaseModel):
-    """The owner of a lock: one process, in one run of the flow."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    job: str
-    """The job's name."""
-    run_id: str
-    """Its flow run."""
-    run_name: str
-    """The flow run's name."""
-    token: str
-    """Tells this execution of the flow run from others."""
-    host: str
-    """The machine's name."""
-    machine: str
-    """The machine's boot, and the container: within it, process ids mean the same."""
-    pid: int
-    """The process."""
-    started: str
-    """When the process began, as the machine counts: a process id is given again."""
-    owner: str
-    """Begins the marks of the owner's command processes."""
-    beat: int = 0
-    """Raised with every renewal."""
-    is_suspended: bool = False
-    """Whether the process is ending, so that another process of the same run may go on when that run is resumed."""
-
-    @classmethod
-    def this_process(cls, *, job: str, run_id: str, run_name: str) -> "LockOwner":
-        """This process as an owner."""
-        return cls(
-            job=job,
-            run_id=run_id,
-            run_name=run_name,
-            token=uuid.uuid4().hex[:8],
-            host=socket.gethostname(),
-            machine=machine_id(),
-            pid=os.getpid(),
-            started=process_start(os.getpid()),
-            owner=owner_mark(),
-        )
-
-    @property
-    def is_here(self) -> bool:
-        """Whether its process runs, or ran, on this machine."""
-        return self.machine == machine_id()
-
-    @property
-    def is_own_process(self) -> bool:
-        """Whether its process is this one, which may render several jobs."""
-        return self.is_here and self.pid == os.getpid() and process_start(self.pid) == self.started
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether its process is known to be dead."""
-        return self.is_here and process_start(self.pid) != self.started
-
-    def __str__(self) -> str:
-        """The owner as messages name it."""
-        return f"run {self.run_name} ({self.run_id}), process {self.pid} on {self.host}"
 
 
 class HeldByRunError(RequestError):
@@ -173,13 +107,16 @@ class JobLock:
                 self._api.log.info("Taken over from %s, which is gone%s", other, processes)
             await remove_lock(self._api.client, lock_id)
 
-    async def renew(self) -> None:
+    async def renew(self, **said: Any) -> None:
         """Show that the owner lives.
+
+        Args:
+            said: Further fields of the owner that have changed.
 
         Raises:
             LockLostError: Another run has taken the job over, or another process of this run.
         """
-        self.owner = self.owner.model_copy(update={"beat": self.owner.beat + 1})
+        self.owner = self.owner.model_copy(update={"beat": self.owner.beat + 1, **said})
         try:
             await self._api.client.request(
                 "PATCH",

@@ -24,7 +24,8 @@ from helios.models.paths import OWN_FOLDER
 from helios.processes.tree import end_commands_of
 from tasks.prefect_api.log import RunLogger
 from tasks.request.prepare import PreparedJob
-from tasks.run.lock import HeldByRunError, LockOwner
+from tasks.run.lock import HeldByRunError
+from tasks.run.lock_owner import LockOwner
 
 FOLDER = "claims"
 LOCK = "lock"

@@ -27,6 +27,11 @@ def inputs_key(job: str, list_key: str) -> str:
     return f"{FOLDER}/{job}/inputs-{list_key}"
 
 
+def report_key(run_id: str) -> str:
+    """Where the report of a run is kept that did not complete."""
+    return f"{FOLDER}/reports/{run_id}"
+
+
 def timings_key(job: str) -> str:
     """Where is kept how long a job's chunks took; `job` is `job_key`."""
     return f"{FOLDER}/{job}/timings"

@@ -25,7 +25,8 @@ from tasks.run.identity import RetryPolicy, RunIdentity
 from tasks.run.inputs import open_inputs
 from tasks.run.last_states import complete_states
 from tasks.run.liveness import LOOK_SECONDS, OWN_END_SECONDS
-from tasks.run.lock import JobLock, JobLockedError, LockOwner
+from tasks.run.lock import JobLock, JobLockedError
+from tasks.run.lock_owner import LockOwner
 from tasks.run.output_claims import OutputClaimedError, claimed_outputs
 from tasks.run.record_keys import job_key
 from tasks.run.run import Run

@@ -3,12 +3,13 @@
 Where no limit of its name exists, nothing is limited. A slot is on lease:
 the slot of a process that died is free after a minute. A slot stays with its run from one attempt to the next, for a
 minute at most, so that short chunks do not pay for it each time, and other jobs get their turn; see
-docs/decisions/slots-stay-with-a-run.md.
+docs/decisions/slots-stay-with-a-run.md. While other runs want the limit too, a run keeps to its share of it, which
+`tasks.run.sharing` finds.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -24,6 +25,8 @@ from tasks.run.progress import ProgressTracker
 
 KEEP_SECONDS = 60.0
 """Seconds that a slot stays with a run that has another attempt for it at once."""
+TURN_PAUSE_SECONDS = 1.5
+"""A run that gives a slot back to those that wait asks for none within this time."""
 IDLE_SECONDS = 1.0
 """Seconds after which an unused slot is returned."""
 ASK_AGAIN_SECONDS = 1.0
@@ -75,6 +78,33 @@ class LimitSlots:
         self._not_before = 0.0
         self._failures = 0
         self._freed = asyncio.Event()
+        self._share: int | None = None
+        self._turn_seconds = KEEP_SECONDS
+        self.on_refusal: Callable[[], None] = lambda: None
+        """Called when a slot was asked for and none was free."""
+
+    @property
+    def name(self) -> str:
+        """The limit's name."""
+        return self._name
+
+    @property
+    def wanted(self) -> int:
+        """Slots that the run's attempts have or wait for; a paused run waits for none."""
+        used = len(self._held) - len(self._idle)
+        return used + (self._waiting if self._is_limited and self._gate.is_set() else 0)
+
+    def keep_to(self, share: int | None, *, turn_seconds: float = KEEP_SECONDS) -> None:
+        """Hold no more slots than a share, from the end of an attempt on: others want them.
+
+        Args:
+            share: At least 1; None for no bound.
+            turn_seconds: How long a slot stays with the run that has another attempt for it at once.
+        """
+        self._turn_seconds = turn_seconds
+        if share != self._share:
+            self._share = share
+            self._freed.set()
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -128,7 +158,7 @@ class LimitSlots:
     async def _ask_for_all(self) -> _Slot | None:
         """Ask for a slot, unless another attempt of this run was just refused one."""
         async with self._asking:
-            if self._idle or not self._is_limited or time.monotonic() < self._not_before:
+            if self._idle or not self._is_limited or time.monotonic() < self._not_before or not self._may_hold_more:
                 return None
             try:
                 slot = await self._ask()
@@ -137,7 +167,13 @@ class LimitSlots:
                 slot, self._failures = None, self._failures + 1
             if slot is None:
                 self._not_before = time.monotonic() + _pause(self._failures) / 2
+                if not self._failures and self._is_limited:
+                    self.on_refusal()
             return slot
+
+    @property
+    def _may_hold_more(self) -> bool:
+        return self._share is None or len(self._held) < self._share
 
     async def _ask(self) -> _Slot | None:
         """Ask Prefect for a slot; None if no slot is free, or if there is no limit."""
@@ -163,7 +199,11 @@ class LimitSlots:
         """Leave a slot to the run's next attempt, unless it is another run's turn."""
         if slot not in self._held:
             return
-        if time.monotonic() - slot.taken >= KEEP_SECONDS:
+        now, is_shared = time.monotonic(), self._share is not None
+        is_over = self._share is not None and len(self._held) > self._share
+        if is_over or now - slot.taken >= self._turn_seconds:
+            if is_shared:  # who waits asks every second: asking at once would take the slot from it again
+                self._not_before = now + TURN_PAUSE_SECONDS
             await self._give_back(slot)
         else:
             slot.idle_since = time.monotonic()

@@ -23,7 +23,9 @@ from tasks.run.errors import JOB_CANCELLED
 from tasks.run.hand_over import say_ready
 from tasks.run.liveness import ALIVE_SECONDS, BEAT_SECONDS
 from tasks.run.lock import JobLock, LockLostError, LockPassedOnError
+from tasks.run.priority import weight_of
 from tasks.run.run import Run
+from tasks.run.sharing import Sharing
 
 POLL_SECONDS = 1.0
 """Between two looks at the run's state; each costs 2 ms of CPU here, and 5 in the server."""
@@ -55,6 +57,7 @@ class Supervisor:
         self._run = run
         self._lock = lock
         self._api = api
+        self._sharing = Sharing(run, lock, api)
         self._is_away = False
         self._is_ready = False
 
@@ -73,11 +76,12 @@ class Supervisor:
                     say_ready(run_id)
                     self._is_ready = True
                 try:
-                    if time.monotonic() - beaten >= BEAT_SECONDS:
-                        await self._lock.renew()
+                    if time.monotonic() - beaten >= BEAT_SECONDS or self._sharing.is_due:
+                        await self._sharing.look()
                         beaten = time.monotonic()
                     found = await self._api.client.read_flow_run(UUID(run_id))
                     self._note_api(away=False)
+                    self._sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
                     await self._follow(found.state)
                 except LockLostError as exc:
                     self._run.control.is_passed_on = isinstance(exc, LockPassedOnError)

@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from helios.errors import RequestError
 from tasks.request.prepare import PreparedJob, prepare
 from tasks.request.request import RenderRequest
-from tasks.run.lock import LockOwner
+from tasks.run.lock_owner import LockOwner
 from tasks.run.output_claims import claimed_outputs
 
 

@@ -28,7 +28,8 @@ from helios.models.report import RunState
 from tasks.prefect_api.api import RunApi
 from tasks.prefect_api.states import ENDED, job_state, stitching, to_be_resumed
 from tasks.run.dead_run_automation import SUSPENDED
-from tasks.run.lock import JobLock, LockOwner
+from tasks.run.lock import JobLock
+from tasks.run.lock_owner import LockOwner
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
 from tests.conftest import ProcessesOf

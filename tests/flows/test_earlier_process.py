@@ -17,7 +17,8 @@ from prefect.states import Cancelled, Pending
 from farm.here import start_flow
 from flows.render import render_job
 from tasks.prefect_api.api import RunApi
-from tasks.run.lock import JobLock, LockOwner
+from tasks.run.lock import JobLock
+from tasks.run.lock_owner import LockOwner
 from testbed.jobs import make_job, write_job
 from tests.running import eventually
 

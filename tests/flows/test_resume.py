@@ -18,7 +18,8 @@ from prefect_aws import AwsCredentials, S3Bucket
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
 from tasks.prefect_api.api import RunApi
-from tasks.run.lock import JobLock, LockOwner
+from tasks.run.lock import JobLock
+from tasks.run.lock_owner import LockOwner
 from testbed.cloud.aws import BUCKET, Aws
 from testbed.jobs import make_job
 from testbed.video import read_numbers

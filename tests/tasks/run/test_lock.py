@@ -6,7 +6,8 @@ import pytest
 from prefect.client.orchestration import PrefectClient
 
 from tasks.prefect_api.api import RunApi
-from tasks.run.lock import JobLock, JobLockedError, LockOwner, find_lock, lock_name
+from tasks.run.lock import JobLock, JobLockedError, find_lock, lock_name
+from tasks.run.lock_owner import LockOwner
 
 
 def lock_of(client: PrefectClient, key: str, run: str) -> JobLock:

@@ -21,7 +21,7 @@ import pytest
 from helios.errors import RequestError
 from tasks.request.prepare import PreparedJob, prepare
 from tasks.request.request import RenderRequest
-from tasks.run.lock import LockOwner
+from tasks.run.lock_owner import LockOwner
 from tasks.run.output_claims import OutputClaimedError, claimed_outputs
 from testbed.cloud.processes import ROOT
 from testbed.jobs import make_job, write_job
