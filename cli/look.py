@@ -56,7 +56,6 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
         _show_batch(batch, as_json=as_json)
         return 0
     from tasks.page.progress_text import describe
-    from tasks.run.priority import DEFAULT_WEIGHT, weight_of
 
     async def look(client: Any) -> "tuple[RunStatus, Progress | None, str | None, list[ChunkStatus]]":
         found = await farm.status(run, client=client)
@@ -84,8 +83,7 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
         say(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
-    if (weight := weight_of(found.run.tags, queue=found.run.work_queue_name)) != DEFAULT_WEIGHT:
-        say(f"  its share of slots that others want too: weight {weight} (default {DEFAULT_WEIGHT})")
+    say(f"  weight {found.weight}: its share of slots that other jobs want too")
     if found.holder is not None:
         say(f"  process {found.holder.pid} on {found.holder.host}")
     for chunk in of_chunks:

@@ -32,6 +32,7 @@ from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_
 from tasks.run.liveness import START_PATIENCE
 from tasks.run.lock import all_locks, shows_life
 from tasks.run.lock_owner import LockOwner
+from tasks.run.priority import weight_of
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """Tolerance for clock skew: a run that is due within this time is not shown as planned."""
@@ -68,6 +69,11 @@ class RunStatus:
     def name(self) -> str:
         """The run's name, for people; several runs may have it."""
         return self.run.name
+
+    @property
+    def weight(self) -> int:
+        """Its share of slots that other runs want too, in relation to theirs."""
+        return weight_of(self.run.tags, queue=self.run.work_queue_name)
 
     @property
     def message(self) -> str:

@@ -53,6 +53,23 @@ def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
     assert f"{failed.run_id}  failed " in said("list", "--state", "failed")
 
 
+def test_explain_of_a_run_that_failed(tmp_path: Path) -> None:
+    """Explain says of a failed run what was tried, and how it ended."""
+    job = make_job((5, 5), extra=["--misbehave", "exit:3", "--only", "5"])
+    failed = asyncio.run(render(tmp_path, job, retries=1, retry_delay_seconds=0.1))[1]
+    lines = said("explain", failed.run_id).splitlines()
+    assert lines[0].endswith(": failed")
+    assert any("of 2 chunks were accepted. Its end: chunk 1 (frames 5 to 9), attempt 2: " in line for line in lines)
+    assert sum(line.startswith("  Chunk 1: attempt ") and " failed after " in line for line in lines) == 2
+
+
+def test_explain_of_a_run_that_did_not_render(tmp_path: Path) -> None:
+    """Explain of a run that was refused says that there is nothing to explain, and what shows more."""
+    job = make_job((5,), requires={"licences": ["no such"]})
+    refused = asyncio.run(render(tmp_path, job))[1]
+    assert said("explain", refused.run_id).startswith(f"job-{refused.run_id[-6:]} ({refused.run_id}): failed\n")
+
+
 def test_logs(film: JobReport) -> None:
     """Logs prints the lines of a run and its chunks in order, and filters them by level."""
     until(lambda: "Done: " in said("logs", film.run_id))  # the last lines may come after the run's end
