@@ -103,9 +103,16 @@ def _find_with_config(choice: AdapterChoice) -> tuple[str, AdapterType, BaseMode
     try:
         config = adapter_type.config_type.model_validate(settings)
     except ValidationError as exc:
-        fields = "of this adapter (see docs/adapters.md)"
+        fields = f"of this adapter (see {_page(name)})"
         raise SpecError(f"configuration of adapter {name}", describe(exc, of=fields)) from None
     return name, adapter_type, config
+
+
+def _page(name: str) -> str:
+    """Where an adapter's settings are described."""
+    if name == "farm":
+        return "docs/farm.md"
+    return f"docs/adapters.md#{name}" if name in BUILT_IN else "its own documentation"
 
 
 def settings_of(choice: AdapterChoice) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """The display on a terminal while a job runs: a bar, and above it warnings and errors."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.screen import ToldAtEnd, has_bar
 from helios.plain_text import visible
 from tasks.page.progress_text import describe
 from tasks.prefect_api.log import LOGGERS
@@ -20,6 +20,7 @@ class _Lines(logging.Handler):
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.WARNING)
+        self.addFilter(ToldAtEnd())
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -34,7 +35,7 @@ def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
         title: What the bar says.
     """
     console = Console(stderr=True)
-    if not sys.stderr.isatty():
+    if not has_bar():
         yield lambda _: None
         return
     columns = (
@@ -43,7 +44,6 @@ def watched(title: str) -> Iterator[Callable[[run_progress.Progress], None]]:
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[detail]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
     )
     handler = _Lines(console)
     for name in LOGGERS:

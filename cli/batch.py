@@ -5,10 +5,12 @@ from typing import Any
 
 import click
 
+from cli.completing import complete_file
 from cli.exit_codes import EXIT_REFUSED
 from cli.job_options import job_options, read_each
 from cli.outcome import EXIT_CODES
 from cli.say import say
+from cli.screen import screen_options
 from cli.spec_argument import located
 from helios.models.batch import BatchReport, RowResult
 from helios.models.report import RunState
@@ -19,14 +21,15 @@ from tasks.request.batch import BatchRequest
     epilog="Example: helios-job batch title.json names.csv --output 'titles/{name}.mp4'. In TEMPLATE, {name} stands "
     "for a row's value in the column name, {row} for its number."
 )
-@click.argument("template")
-@click.argument("table")
+@click.argument("template", shell_complete=complete_file)
+@click.argument("table", shell_complete=complete_file)
 @job_options(leave_out={"spec"})
 @click.option(
     "--row", "only", type=click.IntRange(1), multiple=True, metavar="N", help="Render this row alone; repeatable."
 )
 @click.option("--failed-of", metavar="RUN", help="Leave out the rows that an earlier run of the batch has completed.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Rows at a time. [default: one for each CPU]")
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def batch(
     template: str,
@@ -79,7 +82,7 @@ def _show(state: RunState, message: str, report: BatchReport | None, *, run_id: 
     else:
         say(f"helios-job: {message}", err=True)
         if report is not None:
-            say(f"The same command with --failed-of {run_id} renders the other rows", err=True)
+            say(f"The same command with --failed-of {run_id} renders the other rows", err=True, level="info")
         else:
             return EXIT_REFUSED if state is RunState.FAILED else EXIT_CODES[state]
     return EXIT_CODES.get(state, 1)

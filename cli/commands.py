@@ -55,6 +55,11 @@ COMMANDS = {
         "node",
         "Render chunks for an own farm on this machine, until SIGTERM or Ctrl-C; what runs is finished first.",
     ),
+    "completion": (
+        "cli.completion",
+        "completion",
+        "Print a script with which SHELL completes commands, options, files, adapters and runs.",
+    ),
     "env": ("cli.env", "env", "Print the settings of the farm that is up, for a shell to take over."),
     "doctor": (
         "cli.doctor",

@@ -10,8 +10,10 @@ import click
 import farm
 from cli.adapter_option import read_adapter
 from cli.ask import ask, with_client
+from cli.completing import run_argument
 from cli.outcome import show_outcome
 from cli.say import say
+from cli.screen import screen_options
 from farm.masked import complete_parameters
 from helios.errors import RequestError
 
@@ -22,7 +24,7 @@ CANCEL_WAIT_SECONDS = 60.0
 
 
 @click.command(epilog="Example: helios-job cancel job-3f9a2c")
-@click.argument("run")
+@run_argument
 @click.option("--no-wait", is_flag=True, help="Do not wait until all of its processes have ended.")
 def cancel(run: str, no_wait: bool) -> int:
     """Stop a run: nothing new starts, and every process of it ends. What is accepted stays."""
@@ -40,7 +42,7 @@ def cancel(run: str, no_wait: bool) -> int:
 
 
 @click.command(epilog="Example: helios-job pause job-3f9a2c; helios-job resume job-3f9a2c")
-@click.argument("run")
+@run_argument
 def pause(run: str) -> int:
     """Let a run's chunks in flight finish, and start nothing new until it is resumed."""
 
@@ -53,7 +55,7 @@ def pause(run: str) -> int:
 
 
 @click.command(epilog="Examples: helios-job priority job-3f9a2c urgent; helios-job priority job-3f9a2c 8")
-@click.argument("run")
+@run_argument
 @click.argument("level", metavar="PRIORITY")
 def priority(run: str, level: str) -> int:
     """Give a run another share of the slots that other jobs want as well, also while it renders.
@@ -73,8 +75,9 @@ def priority(run: str, level: str) -> int:
 
 
 @click.command(epilog="Example: helios-job resume job-3f9a2c")
-@click.argument("run")
+@run_argument
 @click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, if the run's hold secrets.")
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
     """Go on with a run where it stopped, whatever stopped it: accepted chunks that are still there are reused.
@@ -87,8 +90,9 @@ def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
 
 
 @click.command(epilog="Example: helios-job retry job-3f9a2c")
-@click.argument("run")
+@run_argument
 @click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, if the run's hold secrets.")
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
     """Run a run that has ended once more, as Retry in Prefect's UI does: accepted chunks are reused."""
@@ -98,7 +102,7 @@ def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
 
 
 @click.command(epilog="Example: helios-job delete job-3f9a2c")
-@click.argument("run")
+@run_argument
 def delete(run: str) -> int:
     """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay."""
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import click
 
+from cli.completing import complete_file
 from cli.encode_job import EncodeOrder, plan_of
 from cli.job_options import job_options, read_request
 from cli.run import render
 from cli.say import say
+from cli.screen import screen_options
 from helios.encode.codecs import CODECS
 from helios.encode.cutting import LONGEST, SHORTEST, Cutting
 from helios.encode.recipe import Recipe
@@ -34,7 +36,7 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 @click.command(epilog="Example: helios-job encode film.mkv -o film-av1.mkv --codec svt-av1 --crf 30 --preset 6")
-@click.argument("source", metavar="INPUT")
+@click.argument("source", metavar="INPUT", shell_complete=complete_file)
 @click.option("-o", "short_output", metavar="FILE|URL", help="Short for --output.")
 @click.option("--codec", type=click.Choice(list(CODECS)), default="svt-av1", show_default=True, help="The encoder.")
 @click.option("--crf", metavar="N", help="Constant quality, on the encoder's scale. [default: the encoder's]")
@@ -58,6 +60,7 @@ def _rate(text: str | None) -> Fraction | None:
               show_default=True, help="How the sound is written.")  # fmt: skip
 @click.option("--emit", metavar="FILE", help="Write the job document, and encode nothing.")
 @job_options(leave_out=("spec", *NOT_FOR_ENCODES))
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def encode(source: str, short_output: str | None, as_json: bool, emit: str | None, **words: Any) -> int:
     """Encode a video in chunks, as any job is rendered, and wait for its end.

@@ -16,8 +16,10 @@ from prefect.client.schemas.objects import FlowRun
 
 from cli.bar import watched
 from cli.say import say
+from cli.screen import has_bar, is_quiet, lines_as_asked
 from farm import prefect_server
 from farm.here import Outcome, carry_out_alone, create_run
+from tasks.prefect_api.log import LOGGERS, consoles
 
 # While Prefect's API is away, log lines can't be sent; without this, each batch would print an error.
 logging.raiseExceptions = False
@@ -45,7 +47,7 @@ def carry_out(run: FlowRun, parameters: dict[str, Any], *, title: str) -> Outcom
         title: What the bar says.
     """
     with watched(title) as tell:
-        return carry_out_alone(run, parameters, tell=tell, warn=lambda line: say(line, err=True))
+        return carry_out_alone(run, parameters, tell=tell, warn=lambda line: say(line, err=True, level="warning"))
 
 
 class Screen:
@@ -62,14 +64,13 @@ class Screen:
 @contextmanager
 def a_server() -> Iterator[Screen]:
     """Have a Prefect API within the block; print where its UI shows the run, also for the time after the block."""
-    screen = Screen()
-    is_terminal = sys.stderr.isatty()
-    if is_terminal:
+    screen, is_watched = Screen(), has_bar()
+    if is_watched:
         say("Starting Prefect …", err=True)
-    with prefect_server() as own:
-        if own and is_terminal:
+    with prefect_server() as own, lines_as_asked(consoles(), LOGGERS):
+        if own and is_watched:
             say(f"Prefect's UI, while the job runs (the link works once): {own.new_link()}", err=True)
         yield screen
-    if own:
-        address = f"http://127.0.0.1:4200{screen.path}"
-        say(f"To look at this run in Prefect's UI: helios-job up, open its link, then {address}", err=True)
+    if own and not is_quiet():
+        look = f"helios-job up, open its link, then http://127.0.0.1:4200{screen.path}"
+        say(f"To look at this run in Prefect's UI: {look}", err=True, level="info")

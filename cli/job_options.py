@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from cli.adapter_option import read_adapter
+from cli.completing import complete_adapter, complete_file
 from cli.spec_argument import read_job
 from helios.bounded_json import read_json
 from helios.errors import RequestError
@@ -115,7 +116,8 @@ _OPTIONS = {
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (
-    click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered."),
+    click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered.",
+                 shell_complete=complete_adapter),
     click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file. "
                  "[default: the variable HELIOS_<NAME>_CONFIG, such as HELIOS_AWS_LAMBDA_CONFIG]"),
 )  # fmt: skip
@@ -123,7 +125,7 @@ _ADAPTER = (
 
 def job_options(*, leave_out: Collection[str] = ()) -> Callable[[C], C]:
     """Give a command the argument SPEC and the options of a job, without some of them."""
-    spec = () if "spec" in leave_out else (click.argument("spec"),)
+    spec = () if "spec" in leave_out else (click.argument("spec", shell_complete=complete_file),)
     others = (_declare(name, option) for name, option in _OPTIONS.items() if name not in leave_out)
     options = [*spec, *_ADAPTER, *others]
 

@@ -9,7 +9,9 @@ import click
 
 import farm
 from cli.ask import ask
+from cli.completing import run_argument
 from cli.outcome import show_outcome
+from cli.run_table import run_table
 from cli.say import say
 from helios.errors import RequestError
 from helios.models.explained import explain_report
@@ -18,6 +20,7 @@ from helios.models.report import RunState
 if TYPE_CHECKING:  # they import Prefect
     from farm import BatchStatus, ChunkStatus, JobReport, Progress, RunStatus
 
+STOPPED = (RunState.FAILED, RunState.CRASHED, RunState.CANCELLED)
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -39,15 +42,19 @@ def list_command(states: tuple[str, ...], as_json: bool, **words: Any) -> int:
     wanted, order = [RunState(state) for state in states], farm.Order(words.pop("sort"))
     found = ask(lambda client: farm.list_runs(states=wanted, order=order, client=client, **words))
     if as_json:
-        say(json.dumps([_document(status) for status in found], indent=2, ensure_ascii=False))
-        return 0
-    for status in found:
-        say(f"{status.id}  {status.state:<10} {status.name:<32} {status.message}".rstrip())
+        documents = [_document(status, status.progress) for status in found]
+        say(json.dumps(documents, indent=2, ensure_ascii=False))
+    elif found:
+        for line in run_table(found):
+            say(line)
+    else:
+        is_narrowed = states or words["name"] or words["offset"]
+        say(f"No runs {'like that' if is_narrowed else 'yet'}", err=True, level="info")
     return 0
 
 
 @click.command(epilog="Example: helios-job status job-3f9a2c --json")
-@click.argument("run")
+@run_argument
 @click.option("--chunks", is_flag=True, help="Also where each chunk stands.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(run: str, chunks: bool, as_json: bool) -> int:
@@ -79,7 +86,8 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
     if waits_for is not None:
         say(f"  waits: {waits_for}")
     if progress is not None:
-        say(f"  {describe(progress)} ({progress.percent:.0f} %)")
+        was = "stopped while " if found.state in STOPPED else ""
+        say(f"  {was}{describe(progress)} ({progress.percent:.0f} %)")
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
         say(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
@@ -108,7 +116,7 @@ def _show_batch(batch: "BatchStatus", *, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: helios-job explain job-3f9a2c")
-@click.argument("run")
+@run_argument
 def explain(run: str) -> int:
     """Say why a run that has ended took its time: waits, failures, second attempts.
 
@@ -133,7 +141,7 @@ def explain(run: str) -> int:
 
 
 @click.command(epilog="Example: helios-job logs job-3f9a2c --follow --level warning")
-@click.argument("run")
+@run_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option("--level", default="info", show_default=True, type=click.Choice(LEVELS), help="The least to show.")
 def logs(run: str, follow: bool, level: str) -> int:
@@ -151,7 +159,7 @@ def logs(run: str, follow: bool, level: str) -> int:
 
 
 @click.command(epilog="Example: helios-job wait $(helios-job submit job.json)")
-@click.argument("run")
+@run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def wait(run: str, as_json: bool) -> int:
     """Wait for a run's end; its exit code is that of `helios-job run`. RUN is its id or its name."""

@@ -16,7 +16,7 @@ import click
 from cli.commands import commands
 from cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED
 from cli.failures import told
-from cli.say import say
+from cli.say import say, write_errors_as_json
 from helios.garbage import spare_loading
 from helios.processes.own_memory import hide_memory
 from helios.system_errors import shortened
@@ -34,6 +34,7 @@ def _known_variables() -> set[str]:
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 the job failed, 2 the input was refused, 130 interrupted."""
+    write_errors_as_json(False)
     warnings.filterwarnings("ignore", message="Failed to create the Prefect home")  # an error says it in a line
     warnings.filterwarnings("ignore", message="Failed to load profiles")  # as does one for this
     hide_memory()

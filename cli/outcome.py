@@ -35,5 +35,5 @@ def show_outcome(
     if state is not RunState.COMPLETED:
         say(f"helios-job: {message}", err=True)
         if report is not None:
-            say(f"helios-job resume {report.run_id} goes on where it stopped", err=True)
+            say(f"helios-job resume {report.run_id} goes on where it stopped", err=True, level="info")
     return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, EXIT_FAILED)

@@ -9,6 +9,7 @@ import click
 
 from cli.job_options import job_options, read_request, to_parameters
 from cli.outcome import show_outcome
+from cli.screen import screen_options
 from helios.job.kept_document import is_large, keep_document
 from tasks.request.output_name import complete_name
 from tasks.request.request import RenderRequest
@@ -16,6 +17,7 @@ from tasks.request.request import RenderRequest
 
 @click.command(epilog="Example: helios-job run job.json --output video.mp4 --concurrency 4")
 @job_options()
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def run(as_json: bool, **words: Any) -> int:
     """Render a job and wait for its end. SPEC is a path, a URL, or - for standard input."""

@@ -2,6 +2,7 @@
 
 import click
 
+from cli.completing import complete_file
 from cli.say import say
 from cli.spec_argument import read_job
 from helios.job.source import check_assets_url
@@ -12,7 +13,7 @@ from tasks.request.request import RenderRequest
 @click.command(
     epilog="Example: helios-job validate job.json",
 )
-@click.argument("spec")
+@click.argument("spec", shell_complete=complete_file)
 @click.option("--job-dir", metavar="DIR", help="The job directory. [default: the document's folder]")
 def validate(spec: str, job_dir: str | None) -> None:
     """Check a job document. SPEC is a path, a URL, or - for standard input."""

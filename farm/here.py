@@ -141,11 +141,17 @@ async def _carry_out(
     result = await state.aresult(raise_on_failure=False)
     report = result.report if isinstance(result, JobEndedError) else result
     report = report if isinstance(report, JobReport) else None
-    joins = watcher.seen is not None and watcher.seen.phase.is_join
-    if not await _is_recorded(report, expected=ended_before + int(joins)):
+    if not await _is_recorded(report, expected=ended_before + int(_has_joined(report, watcher.seen))):
         warn(f"Prefect had not recorded every state of run {run.id} after {RECORD_SECONDS:g} s")
     is_refused = isinstance(result, JobRefusedError)
     return Outcome(job_state(state), state.message or "", report, is_refused)
+
+
+def _has_joined(report: JobReport | None, seen: Progress | None) -> bool:
+    """Whether there is a task run of a join."""
+    if seen is not None and seen.phase.is_join:
+        return True
+    return report is not None and (report.output is not None or report.merged)
 
 
 def _start(run: FlowRun, parameters: dict[str, Any], watcher: _Watcher) -> "asyncio.Task[State[Any]]":

@@ -1,6 +1,7 @@
 """Functions of the package `farm` that look at runs: list, state, progress, log, end. See docs/api.md."""
 
 from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import replace
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Log
@@ -41,9 +42,11 @@ async def list_runs(
     """
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
-        return await runs.list_runs(
+        found = await runs.list_runs(
             prefect, states=states, name=name, order=order, planned=planned, limit=limit, offset=offset
         )
+        progress = await watch.read_progress_of(prefect, [one.run for one in found])
+        return [replace(one, progress=progress.get(one.run.id)) for one in found]
 
 
 async def status(run: Run, *, client: PrefectClient | None = None) -> RunStatus:

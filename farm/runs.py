@@ -33,6 +33,7 @@ from tasks.run.liveness import START_PATIENCE
 from tasks.run.lock import all_locks, shows_life
 from tasks.run.lock_owner import LockOwner
 from tasks.run.priority import weight_of
+from tasks.run.progress import Progress
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """Tolerance for clock skew: a run that is due within this time is not shown as planned."""
@@ -59,6 +60,8 @@ class RunStatus:
     """Where it stands."""
     holder: LockOwner | None = None
     """Its process, if one is known."""
+    progress: Progress | None = None
+    """How far it is, in lists of runs; None where it has not begun to render, and elsewhere."""
 
     @property
     def id(self) -> str:

@@ -1,9 +1,11 @@
 """Watch a run of a job from outside: how far it is, what it says, when it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
@@ -42,6 +44,25 @@ async def read_progress(client: PrefectClient, run: FlowRun) -> Progress | None:
     return Progress.from_metadata(found[0].metadata_) if found else None
 
 
+async def read_progress_of(client: PrefectClient, runs: Sequence[FlowRun]) -> dict[UUID, Progress]:
+    """Read the progress of several runs in one request; of those that have begun to render."""
+    wanted = ArtifactFilter(
+        flow_run_id=ArtifactFilterFlowRunId(any_=[run.id for run in runs]), key=ArtifactFilterKey(any_=[PROGRESS])
+    )
+    artifacts = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=PAGE)
+    found = {}
+    for artifact in reversed(artifacts):
+        progress = Progress.from_metadata(artifact.metadata_)
+        if progress is not None and artifact.flow_run_id is not None:
+            found[artifact.flow_run_id] = progress
+    return found
+
+
+def _in_a_line(message: str) -> str:
+    """A state's message in a line, without Prefect's words for an error."""
+    return re.sub(r"^Task run encountered an exception \w+: ", "", message.partition("\n")[0])
+
+
 @dataclass(frozen=True)
 class ChunkStatus:
     """Where a chunk stands, as its task run in Prefect says it."""
@@ -66,15 +87,17 @@ async def read_chunks(client: PrefectClient, run: FlowRun) -> list[ChunkStatus]:
         flow_run_filter=of_run, sort=TaskRunSort.EXPECTED_START_TIME_ASC, limit=PAGE, offset=len(found)
     ):
         found += page
+    latest = {one.name: one.flow_run_run_count for one in sorted(found, key=lambda one: one.flow_run_run_count)}
     return [
         ChunkStatus(
             name=one.name,
             state=one.state_name or "",
             attempts=one.run_count,
             seconds=(one.total_run_time or one.estimated_run_time).total_seconds(),
-            message=((one.state.message if one.state else None) or "").partition("\n")[0],
+            message=_in_a_line((one.state.message if one.state else None) or ""),
         )
         for one in found
+        if one.flow_run_run_count == latest[one.name]  # others are of the times before a retry
     ]
 
 

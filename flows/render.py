@@ -222,6 +222,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             await _join(session)
             refuse_warnings(list(run.ledger.video.warnings) if run.ledger.video else [], strict=request.strict)
             run.control.is_done = True
+            run.progress.note(phase=Phase.DONE)
             await _clean(run, session.api)
             session.begin_recording()  # while the page is written
     except asyncio.CancelledError:

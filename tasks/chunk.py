@@ -20,6 +20,7 @@ from tasks.attempt import describe
 from tasks.candidate import Candidate, produce, verify
 from tasks.images import render_images
 from tasks.images_found import find_accepted_images
+from tasks.prefect_api.log import TOLD_AT_END
 from tasks.prefect_api.record_format import RecordFormat
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -113,7 +114,7 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError, *, number: int) -
     if retry:
         logger.warning("%s\nAnother attempt follows", message)
     else:
-        logger.error("%s\nGiven up", message)
+        logger.error("%s\nGiven up", message, extra=TOLD_AT_END)
     return AttemptFailedError(message, retry)
 
 

@@ -21,10 +21,15 @@ FILTERED = (*LOGGERS, "asyncio", "prefect.events.clients", "prefect._internal.co
 
 OUTPUT = {"is_command_output": True}
 """Marks a line of a command: Prefect keeps it, and a worker's terminal does not show it."""
-SUCCEEDED = ("Finished in state Completed", "Finished in state Cached")
+TOLD_AT_END = {"is_told_at_end": True}
+"""Marks a line that a command's own last line repeats: Prefect keeps it, and the command's terminal shows it once."""
+FINISHED = "Finished in state "
+"""Begins the engine's line about the end of a run or a task, which a line of our own has told in its words."""
 WAITING = ("Unable to connect to", "Service %r failed to process item")
 """Begin Prefect's messages about each event that it can't send. The run logs once that the API is away, and the events
 follow later."""
+CANCELLED = "Crash detected! Execution was cancelled"
+"""The engine's words for a task that is cancelled between two attempts: the flow has said why it stops."""
 COMMITTING = "An error was encountered while committing transaction"
 PREFECTS_CODE = os.path.dirname(prefect.__file__) + os.sep
 
@@ -36,10 +41,9 @@ class SaidAlready(logging.Filter):
         """Whether the record is to be kept."""
         if record.name in LOGGERS and not record.pathname.startswith(PREFECTS_CODE):
             return True  # a line of our own, which may well name an error
-        if record.name == "prefect.task_runs" and str(record.msg).startswith(SUCCEEDED):
-            # The chunk has said so, with what was accepted; a line costs 0.5 ms here and more in the server.
-            return False
-        if str(record.msg).startswith(WAITING):
+        if record.name in LOGGERS and str(record.msg).startswith(FINISHED):
+            return False  # a line costs 0.5 ms here and more in the server
+        if str(record.msg).startswith((*WAITING, CANCELLED)):
             return False
         if record.exc_info and str(record.msg).startswith(COMMITTING):
             # The chunk is accepted all the same; its record is not written, so that a resumed run renders it again.
@@ -79,12 +83,18 @@ class PlainFormatter(logging.Formatter):
 _FILTER, _OWN_LINES = SaidAlready(), OwnLines()
 
 
+def consoles() -> list[logging.Handler]:
+    """What writes Prefect's log to this process's terminal."""
+    names = ["", "prefect", *(name for name in logging.Logger.manager.loggerDict if name.startswith("prefect"))]
+    found = {handler: None for name in names for handler in logging.getLogger(name).handlers}
+    return [handler for handler in found if isinstance(handler, PrefectConsoleHandler)]
+
+
 def keep_terminals_plain() -> None:
     """Let whatever is logged in this process reach its terminal as plain lines; once is enough, more does no harm."""
-    for logger in ("", "prefect", *(name for name in logging.Logger.manager.loggerDict if name.startswith("prefect"))):
-        for handler in logging.getLogger(logger).handlers:
-            if isinstance(handler, PrefectConsoleHandler) and not isinstance(handler.formatter, PlainFormatter):
-                handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
+    for handler in consoles():
+        if not isinstance(handler.formatter, PlainFormatter):
+            handler.setFormatter(PlainFormatter(handler.formatter or logging.Formatter()))
 
 
 def quiet_expected_errors() -> None:

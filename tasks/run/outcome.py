@@ -7,7 +7,7 @@ from prefect.states import Cancelled, Completed, Crashed, Failed
 from helios.errors import ExpectedError, HeliosError, RetryBudget
 from helios.models.report import JobReport, ReusedFrom, RunState
 from helios.models.report_text import describe_report, duration
-from tasks.prefect_api.log import RunLogger
+from tasks.prefect_api.log import TOLD_AT_END, RunLogger
 from tasks.request.prepare import PreparedJob
 from tasks.run.dead_run_automation import say_suspended
 from tasks.run.errors import (
@@ -66,7 +66,7 @@ def completed(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobReport]
 def failed(run: Run, error: ExpectedError, log: RunLogger, *, duration_ms: int) -> State[JobEndedError]:
     """The state of a job whose chunks or whose join failed."""
     report = _report(run, RunState.FAILED, duration_ms=duration_ms, error=str(error))
-    log.error("The job failed: %s", error)
+    log.error("The job failed: %s", error, extra=TOLD_AT_END)
     return Failed(message=str(error), data=JobFailedError(str(error), report))
 
 
@@ -99,7 +99,7 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
 
 def not_begun(error: HeliosError, log: RunLogger) -> State[JobEndedError]:
     """The state of a job that failed before anything ran."""
-    log.error("%s", error)
+    log.error("%s", error, extra=TOLD_AT_END)
     is_refused = error.failure.budget is RetryBudget.NONE and not isinstance(error, HeldByRunError)
     kind = JobRefusedError if is_refused else JobFailedError
     return Failed(message=str(error), data=kind(str(error)))

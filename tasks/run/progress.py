@@ -26,6 +26,8 @@ class Phase(StrEnum):
     """The chunks are stitched into one video."""
     MERGING = "merging"
     """The job's own merge command runs."""
+    DONE = "done"
+    """Everything that was asked for is there."""
 
     @property
     def is_join(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from helios.errors import RequestError
 from helios.models.report import JobReport
 from testbed.cloud.aws import Aws
 from testbed.jobs import make_job, write_job
-from tests.command import said, until
+from tests.command import here, said, until
 from tests.running import render
 
 pytestmark = pytest.mark.usefixtures("prefect_api")
@@ -27,12 +28,12 @@ def test_status_of_a_run_that_completed(film: JobReport) -> None:
     """Status shows a completed run as text and as JSON, by id and by name."""
     name = f"job-{film.run_id[-6:]}"
     assert said("status", film.run_id).startswith(f"{name} ({film.run_id}): completed\n")
-    assert "  stitching: 15 of 15 frames, 3 of 3 chunks (100 %)\n" in said("status", film.run_id)
+    assert "  done: 15 of 15 frames, 3 of 3 chunks (100 %)\n" in said("status", film.run_id)
     status = json.loads(said("status", name, "--json"))
     assert (status["runId"], status["state"], status["process"]) == (film.run_id, "completed", None)
     assert status["started"] < status["ended"]
     assert status["progress"] == {
-        "phase": "stitching", "percent": 100.0, "frames": 15, "totalFrames": 15, "chunks": 3, "totalChunks": 3,
+        "phase": "done", "percent": 100.0, "frames": 15, "totalFrames": 15, "chunks": 3, "totalChunks": 3,
     }  # fmt: skip
 
 
@@ -51,6 +52,11 @@ def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
     assert listed("--state", "running", "--state", "paused") == []
     assert listed("--name", film.run_id[-6:]) == [film.run_id]
     assert f"{failed.run_id}  failed " in said("list", "--state", "failed")
+    header, *rows = said("list", "--limit", 200).splitlines()
+    assert header.split() == ["ID", "STATE", "NAME", "BEGAN", "TOOK", "DONE"]
+    row = next(row for row in rows if row.startswith(film.run_id))
+    assert re.search(rf"completed  job-{film.run_id[-6:]} +\d{{4}}-\d\d-\d\d \d\d:\d\d  [\d.]+ s +100 %  ", row), row
+    assert all(row.startswith(" " * 36) or len(row.split()[0]) == 36 for row in rows)
 
 
 def test_explain_of_a_run_that_failed(tmp_path: Path) -> None:
@@ -68,6 +74,19 @@ def test_explain_of_a_run_that_did_not_render(tmp_path: Path) -> None:
     job = make_job((5,), requires={"licences": ["no such"]})
     refused = asyncio.run(render(tmp_path, job))[1]
     assert said("explain", refused.run_id).startswith(f"job-{refused.run_id[-6:]} ({refused.run_id}): failed\n")
+
+
+def test_status_of_a_run_that_failed_and_was_retried(tmp_path: Path) -> None:
+    """Status says of a failed run where it stopped, and shows each chunk once, in plain words, also after a retry."""
+    job = make_job((5, 5), id=f"retried {tmp_path}", extra=["--misbehave", "exit:3", "--only", "5"])
+    failed = asyncio.run(render(tmp_path, job, retries=0))[1]
+    for _ in range(2):
+        text = said("status", failed.run_id, "--chunks")
+        assert "  stopped while rendering: " in text
+        chunks = [line.split() for line in text.splitlines() if line.startswith("  chunk-")]
+        assert sorted(words[0] for words in chunks) == ["chunk-0", "chunk-1"]
+        assert "encountered an exception" not in text
+        here("retry", failed.run_id)
 
 
 def test_logs(film: JobReport) -> None:

@@ -1,6 +1,7 @@
 """Jobs that render at the same time share the slots of a limit by weight, with a real server."""
 
 import asyncio
+import json
 import shlex
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     """No such priority, and a run that has ended."""
     ended = here("run", write_job(tmp_path, make_job([2])))
     assert ended.returncode == 0, ended.stderr
-    run = said("list", "--limit", 1).split()[0]
+    run = json.loads(said("list", "--limit", 1, "--json"))[0]["runId"]
     refused = here("priority", run, "urgent")
     assert refused.returncode == 2
     assert "is completed: its priority would change nothing" in refused.stderr
