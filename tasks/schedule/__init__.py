@@ -5,6 +5,7 @@
     seconds of accepted attempts  ─► pace        ─┐
     attempts that run now                        ─┴► hedging: a second attempt of a chunk that takes too long
     all of it                                     ─► policy: the next step
+    speed and failures of each place              ─► places: where an attempt runs, if there are several
 
 Nothing here reads a clock, waits, or knows Prefect, a disk or a network: `tasks.run.work` carries out in a live run,
 `benchmarks.policy` in virtual time, by the same code. docs/scheduling.md says what comes of it.

@@ -1,0 +1,32 @@
+"""How long a place takes for a chunk, from what its attempts took."""
+
+from tasks.schedule.quantile import RunningQuantile
+
+
+class Speed:
+    """What is known of one place's speed: medians, which a straggler does not move."""
+
+    def __init__(self) -> None:
+        self._start_ups = RunningQuantile(0.5)
+        self._rates = RunningQuantile(0.5)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether an output of the place was accepted."""
+        return len(self._rates) > 0
+
+    def add(self, cost: float, *, seconds: float, render_seconds: float) -> None:
+        """Count an attempt that was accepted.
+
+        Args:
+            cost: What its chunk was expected to cost, above 0.
+            seconds: How long the place had it.
+            render_seconds: For how much of that its command ran; the rest is the place's start-up.
+        """
+        own = min(max(render_seconds, 0.0), seconds)
+        self._rates.add(own / cost)
+        self._start_ups.add(seconds - own)
+
+    def expected(self, cost: float) -> float:
+        """Seconds that a chunk of some cost takes here; the speed is known."""
+        return self._start_ups.value + self._rates.value * cost
