@@ -44,7 +44,7 @@ def main() -> None:
     (words.output / "policy.md").write_text(text, encoding="utf-8")
     plots = draw_policy(cells, words.output)
     if words.document is not None:
-        _fill(words.document, text)
+        fill(words.document, text, mark=MARK)
         for plot in plots:
             plot.replace(words.document.parent / "images" / plot.name)
     print(text)
@@ -128,10 +128,11 @@ def _decisions(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def _fill(document: Path, text: str) -> None:
-    before, mark, rest = document.read_text(encoding="utf-8").partition(f"<!-- {MARK} -->\n")
-    _, end, after = rest.partition(f"<!-- /{MARK} -->")
-    document.write_text(f"{before}{mark}\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
+def fill(document: Path, text: str, *, mark: str) -> None:
+    """Put a text into a document, between two comments that name the mark."""
+    before, begin, rest = document.read_text(encoding="utf-8").partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->")
+    document.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ Maker = Callable[[int, int, int], World]
 """A world by its number of chunks and of slots, and a seed."""
 
 
-def _jitter(key: str) -> float:
+def jitter_of(key: str) -> float:
     """Lognormal, with the mean 1 and the coefficient of variation `JITTER`."""
     sigma = math.sqrt(math.log(1 + JITTER**2))
     return math.exp(NormalDist(-(sigma**2) / 2, sigma).inv_cdf(_chance(key)))
@@ -61,14 +61,14 @@ def _world(
 
     def fate(chunk: int, number: int, slot: int) -> Fate:
         key = f"{seed} {chunk} {number}"
-        seconds = base[chunk] * _jitter(key) * slowdown(chunk, number, slot) + once(chunk, slot)
+        seconds = base[chunk] * jitter_of(key) * slowdown(chunk, number, slot) + once(chunk, slot)
         if dies and _chance(f"{key} dies") < dies:
             return Fate(seconds * _chance(f"{key} when"), is_whole=False)
         return Fate(seconds)
 
-    own = [one * _jitter(f"{seed} {chunk} 1") for chunk, one in enumerate(base)]
+    own = [one * jitter_of(f"{seed} {chunk} 1") for chunk, one in enumerate(base)]
     work = more * sum(one * slowdown(chunk, 1, 0) for chunk, one in enumerate(own))
-    earlier = {chunk: Timing(30, one * _jitter(f"{seed} {chunk} before")) for chunk, one in enumerate(base)}
+    earlier = {chunk: Timing(30, one * jitter_of(f"{seed} {chunk} before")) for chunk, one in enumerate(base)}
     return World(name, own, fate, work, earlier)
 
 
@@ -138,7 +138,7 @@ def recorded(name: str, seconds: Sequence[float]) -> Maker:
     def make(chunks: int, _slots: int, seed: int) -> World:
         base = [seconds[chunk % len(seconds)] for chunk in range(chunks)]
         fates = {chunk: Fate(one) for chunk, one in enumerate(base)}
-        times = {chunk: Timing(30, one * _jitter(f"{seed} {chunk} before")) for chunk, one in enumerate(base)}
+        times = {chunk: Timing(30, one * jitter_of(f"{seed} {chunk} before")) for chunk, one in enumerate(base)}
         return World(name, base, lambda chunk, _number, _slot: fates[chunk], sum(base), times)
 
     return make

@@ -1,17 +1,19 @@
 """The options --adapter and --adapter-config of the commands."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from adapters import BUILT_IN, AdapterConfig, adapter_names, check_adapter
+from adapters import BUILT_IN, AdapterConfig, adapter_names, check_adapter, settings_of
 from helios.bounded_json import read_json
 from helios.errors import RequestError
 from helios.variables import ALLOW_INLINE, COMMAND_USER, PREFIX, WEBHOOK_SECRET
 from helios.worker.settings import VARIABLES
 from tasks.request.block_names import names_block
+from tasks.request.places import AdapterChoices, read_places
 
 MAX_CHARACTERS = 1024 * 1024
 """Of a file with an adapter's settings; what is longer, such as a device that never ends, is no JSON."""
@@ -61,6 +63,56 @@ def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseMo
         return _of_another_kind({"type": name, **settings}, source)
 
 
+def read_adapters(names: Sequence[str], config: str | None) -> AdapterChoices:
+    """Make the options into what the flow takes, where --adapter may be repeated, and its settings may be a list.
+
+    Args:
+        names: The adapters' names.
+        config: The settings of one adapter, or a list of several with their bounds; by default each adapter's variable.
+
+    Raises:
+        RequestError: As `read_adapter`, or the list is not sound, or does not fit the names.
+    """
+    listed = None if config is None else _read_list(config)
+    if listed is None and len(names) == 1:
+        return read_adapter(names[0], config)
+    if listed is None and config is not None:
+        raise RequestError(
+            f"--adapter-config has the settings of one adapter, and --adapter names {len(names)}; expected a list: "
+            '[{"adapter": "local", "concurrency": 2}, {"adapter": {"type": "farm"}, "concurrency": 10}]'
+        )
+    places = read_places(list(names) if listed is None else listed)
+    found = [place.model_copy(update={"adapter": _read_entry(place.adapter)}) for place in places]
+    kinds = [str(settings_of(place.adapter)["type"]).partition("/")[0] for place in found]
+    if listed is not None and len(names) > 1 and kinds != list(names):
+        raise RequestError(
+            f"--adapter names {', '.join(names)}, and --adapter-config lists {', '.join(kinds)}; expected the same, or "
+            "--adapter-config alone"
+        )
+    read_places(found)
+    return found
+
+
+def _read_list(config: str) -> list[Any] | None:
+    """Settings that are a list; None for others, also for those that can't be read: `read_adapter` tells of these."""
+    try:
+        found = read_json(_read_file(Path(config[1:])) if config.startswith("@") else config)
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _read_entry(choice: Any) -> str | dict[str, Any] | BaseModel:
+    if isinstance(choice, str):
+        return choice if names_block(choice) else read_adapter(choice, None)
+    if not isinstance(choice, Mapping):
+        return cast(BaseModel, choice)
+    try:
+        return KNOWN.validate_python(choice)
+    except ValidationError:
+        return _of_another_kind(dict(choice), "--adapter-config")
+
+
 def _read_file(path: Path) -> str:
     with path.open(encoding="utf-8") as file:
         text = file.read(MAX_CHARACTERS + 1)
@@ -75,7 +127,7 @@ def _of_another_kind(choice: dict[str, Any], source: str) -> dict[str, Any]:
     Raises:
         RequestError: It is neither, and so wrong.
     """
-    if choice["type"] in BUILT_IN and not names_block(choice):
+    if choice.get("type") in {*BUILT_IN, None} and not names_block(choice):
         try:
             check_adapter(choice)
         except RequestError as exc:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import farm
-from cli.adapter_option import read_adapter
+from cli.adapter_option import read_adapter, read_adapters
 from cli.ask import ask, with_client
 from cli.completing import run_argument
 from cli.outcome import show_outcome
@@ -152,4 +152,6 @@ def _adapter(found: "RunStatus", adapter_config: str | None) -> object:
     if found.run.deployment_id is not None:
         raise RequestError("--adapter-config is for runs that are carried out here; a worker has its own settings")
     adapter = found.run.parameters.get("adapter", "local")
+    if isinstance(adapter, list):
+        return read_adapters([], adapter_config)
     return read_adapter(adapter.get("type", "local") if isinstance(adapter, dict) else str(adapter), adapter_config)

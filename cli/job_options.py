@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from cli.adapter_option import read_adapter
+from cli.adapter_option import read_adapter, read_adapters
 from cli.completing import complete_adapter, complete_file
 from cli.spec_argument import read_job
 from helios.bounded_json import read_json
@@ -116,9 +116,11 @@ _OPTIONS = {
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (
-    click.option("--adapter", default="local", show_default=True, metavar="NAME", help="Where chunks are rendered.",
+    click.option("--adapter", multiple=True, default=["local"], show_default=True, metavar="NAME",
+                 help="Where chunks are rendered. Repeatable: each chunk goes where it is expected to finish first.",
                  shell_complete=complete_adapter),
-    click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file. "
+    click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, as JSON or in a file; or a "
+                 "list of adapters with a bound and a price each. "
                  "[default: the variable HELIOS_<NAME>_CONFIG, such as HELIOS_AWS_LAMBDA_CONFIG]"),
 )  # fmt: skip
 
@@ -169,7 +171,7 @@ def read_each(words: Mapping[str, Any]) -> RenderRequest:
 def _request(job: str | Mapping[str, Any], words: Mapping[str, Any]) -> RenderRequest:
     return RenderRequest(
         job=job,
-        adapter=read_adapter(words["adapter"], words["adapter_config"]),
+        adapter=read_adapters(words["adapter"], words["adapter_config"]),
         **{name: option.convert(words[name]) for name, option in _OPTIONS.items() if name in words},
     )
 

@@ -7,7 +7,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from helios.errors import HeliosError
-from tasks.request.blocks import without_blocks
+from tasks.request.blocks import all_without_blocks
 from tasks.request.prepare import prepare
 from tasks.request.request import RenderRequest
 from tasks.run.lock import find_lock, lock_name
@@ -22,7 +22,7 @@ async def remove_leftovers(client: PrefectClient, run: FlowRun) -> list[str]:
     """
     given, run_id, said = run.parameters, str(run.id), list[str]()
     try:
-        adapter = await without_blocks(given.get("adapter") or "local")
+        adapter = await all_without_blocks(given.get("adapter") or "local")
         request = RenderRequest(given["job"], adapter=adapter, job_dir=given.get("job_dir"), merge=False)
         job = await asyncio.to_thread(prepare, request)
         logs = job.directory.logs(run_id)
@@ -32,7 +32,7 @@ async def remove_leftovers(client: PrefectClient, run: FlowRun) -> list[str]:
         key = job_key(job.spec, run_id)
         if await find_lock(client, lock_name(key)) is not None:
             said.append("its objects in storage stay: another run renders the job")
-        elif removed := await job.site.clean(key, always=True):
+        elif removed := sum([await place.site.clean(key, always=True) for place in job.places]):
             said.append(f"{removed} objects are removed from storage")
     except (HeliosError, OSError) as exc:
         said.append(f"what it may have left in storage stays there: {exc}")

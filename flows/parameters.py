@@ -19,6 +19,7 @@ from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.as_deployed import is_empty
 from tasks.request.parameters import form_field
+from tasks.request.places import PlaceSettings
 from tasks.request.request import RenderRequest
 
 _DEFAULTS = {field.name: field.default for field in fields(RenderRequest)} | {"job": ""}
@@ -46,7 +47,15 @@ Job = Annotated[
     Annotated[str, Field(title="path or URL")] | Annotated[dict[str, Any], Field(title="the document")],
     _field("job"),
 ]
-Adapter = Annotated[_Choice, _field("adapter")]
+_Several = Annotated[
+    list[_Name | PlaceSettings | AdapterConfig | _Saved | _Settings], Field(title="several, the preferred one first")
+]
+Adapter = Annotated[
+    _Choice | _Several,
+    Field(json_schema_extra=form_field("adapter")),
+    # A list of nothing is no field that was left empty: it is refused, as it is everywhere else.
+    BeforeValidator(lambda value: _DEFAULTS["adapter"] if value != [] and is_empty(value) else value),
+]
 Concurrency = Annotated[Annotated[int, Field(title="number", ge=1, le=10_000)] | _Unset, _field("concurrency")]
 Retries = Annotated[int, _field("retries", ge=0, le=100)]
 RetryDelay = Annotated[float, _field("retry_delay_seconds", ge=0, le=3600)]

@@ -39,7 +39,6 @@ from tasks.request.complete import complete
 from tasks.request.inline import check_inline
 from tasks.request.made_up_name import is_made_up
 from tasks.request.overwrite import check_overwrite
-from tasks.request.prepare import PreparedJob
 from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, HAND_OVERS, RenderRequest
 from tasks.request.sound_file import prepare_job
 from tasks.run.audits import heed_audits
@@ -207,9 +206,9 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
         async with session.supervised(), keep_page_updated(run, session.api) as page, run.cache.kept():
             if removed := await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not request.fresh):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
-            await _open_site(run, session.api)
-            in_flight = request.concurrency or run.site.concurrency
-            logger.info("%s", _describe(run.identity.job, in_flight))
+            await _open_places(run)
+            in_flight = request.concurrency or sum(run.places.bounds.values())
+            logger.info("%s", _describe(run, in_flight))
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             tell_reused(run.ledger, logger)
@@ -233,16 +232,13 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             raise
         return failed(run, found, logger, duration_ms=_since(started))
     finally:
-        await run.site.close()
+        await run.places.close()
     return completed(run, logger, duration_ms=_since(started))
 
 
-async def _open_site(run: Run, api: RunApi) -> None:
+async def _open_places(run: Run) -> None:
     await run.limits.check()
-    await run.site.open(
-        run.identity.key, run.identity.token, known=run.inputs.known_files,
-        tell=lambda line: api.log.info("%s", line), on_upload=lambda: run.progress.enter(Phase.UPLOADING),
-    )  # fmt: skip
+    await run.places.open(run.identity.key, run.identity.token, known=run.inputs.known_files)
 
 
 async def _join(session: RunSession) -> None:
@@ -272,7 +268,7 @@ async def _clean(run: Run, api: RunApi) -> None:
     """Remove what the run left at its site; a video is not lost over objects that can't be removed."""
     await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not run.identity.is_whole)
     try:
-        if removed := await run.site.clean(run.identity.key):
+        if removed := await run.places.clean(run.identity.key):
             api.log.debug("%d objects of the run removed from storage", removed)
     except HeliosError as exc:
         api.log.warning("Objects of the run could not be removed from storage: %s", exc)
@@ -285,11 +281,15 @@ async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: lo
     await webhook.send_end(run, job_state(outcome), outcome.message or "", report=report, log=logger)
 
 
-def _describe(job: PreparedJob, in_flight: int) -> str:
+def _describe(run: Run, in_flight: int) -> str:
+    job = run.identity.job
     metadata, rate = job.spec.metadata, f"{float(job.spec.metadata.fps):.6g}"
+    where = job.places[0].adapter_name
+    if run.places.are_several:
+        where = ", ".join(f"{name} (at most {bound})" for name, bound in run.places.bounds.items())
     return (
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
-        f"{len(job.chunks)} chunks, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"
+        f"{len(job.chunks)} chunks, {in_flight} at a time on {where}, in {job.directory.path}"
     )
 
 

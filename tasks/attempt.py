@@ -17,6 +17,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.command_output import explain_exit
 from helios.processes.log_watch import watched
 from tasks.prefect_api.log import OUTPUT
+from tasks.request.prepared_places import PreparedPlace
 from tasks.run.chunk_log import chunk_log
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.making_way import make_way
@@ -77,6 +78,8 @@ class Rendered:
     """What had the output's name, where the command writes to the output itself."""
     ended: WorkerResult
     """How the command ended."""
+    adapter: str
+    """The name of its adapter."""
     done: VerifyLevel
     """The level at which the worker has verified the file."""
     fetch_ms: int
@@ -87,12 +90,13 @@ class Rendered:
         _discard(self.place, self.output, self.run, self.earlier)
 
 
-async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Rendered:
-    """Have a chunk's command run once at the run's site, and bring its output here.
+async def render_once(attempt: Attempt, run: Run, *, at: PreparedPlace, log: Path, times: AttemptTimes) -> Rendered:
+    """Have a chunk's command run once at a place, and bring its output here.
 
     Args:
         attempt: What is rendered.
         run: The job's run.
+        at: Where it is rendered.
         log: The file for what the command prints.
         times: Gets the times of what happens.
 
@@ -100,7 +104,7 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
         HeliosError: There is no output, and no file left.
     """
     clock = run.progress
-    order = await run.site.order(attempt)
+    order = await at.site.order(attempt)
     earlier = None
     if order.place == attempt.output:  # the command would write over whatever has that name
         earlier = make_way(order.place, run.outputs, get_run_logger())
@@ -108,20 +112,20 @@ async def render_once(attempt: Attempt, run: Run, *, log: Path, times: AttemptTi
             held.unlink(missing_ok=True)
     try:
         times.started = clock.seconds
-        ended = await execute(attempt, order.job, run, log=log, times=times)
+        ended = await execute(attempt, order.job, run, at=at, log=log, times=times)
         times.answer(clock.seconds, ended)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(os.path.basename(order.job.command), ended))
         collecting = time.monotonic()
         with run.outputs.held(order.place) as held:
-            done = await run.site.collect(ended, held)
+            done = await at.site.collect(ended, held)
         times.fetched, fetch_ms = clock.seconds, round((time.monotonic() - collecting) * 1000)
     except BaseException as exc:
         if isinstance(exc, HeliosError):
             times.fail(exc)
         _discard(order.place, attempt.output, run, earlier)
         raise
-    return Rendered(order.place, attempt.output, run, earlier, ended, done, fetch_ms)
+    return Rendered(order.place, attempt.output, run, earlier, ended, at.adapter_name, done, fetch_ms)
 
 
 def _discard(place: Path, output: Path, run: Run, earlier: SetAside | None) -> None:
@@ -137,10 +141,12 @@ def _discard(place: Path, output: Path, run: Run, earlier: SetAside | None) -> N
             earlier.put_back()
 
 
-async def execute(attempt: Attempt, job: WorkerJob, run: Run, *, log: Path, times: AttemptTimes) -> WorkerResult:
+async def execute(
+    attempt: Attempt, job: WorkerJob, run: Run, *, at: PreparedPlace, log: Path, times: AttemptTimes
+) -> WorkerResult:
     """Have the command run, and look at what it prints: also where a worker has done so, which may be an older one."""
     logger = get_run_logger()
-    adapter, rules = run.identity.job.adapter, run.identity.job.spec.log_rules
+    adapter, rules = at.adapter, run.identity.job.spec.log_rules
 
     def show(line: str) -> None:
         logger.info("%s", line, extra=OUTPUT)

@@ -22,6 +22,7 @@ from helios.models.verification import VerifyLevel
 from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, describe, render_once
 from tasks.page.audit_text import describe_difference, workers
+from tasks.request.prepared_places import PreparedPlace
 from tasks.run.audits import AuditRecord
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
@@ -56,9 +57,13 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
     if accepted is None:
         return None  # it was refused meanwhile because of its pictures, and is audited once it is accepted again
     try:
-        async with run.limits.held(chunk.chunk), run.control.underway():
+        async with run.places.held(chunk) as held, run.control.underway():
             record.attempts += 1
-            found = await _audit(chunk, record, accepted, run)
+            try:
+                found = await _audit(chunk, record, accepted, run, at=held.at)
+            except HeliosError as exc:
+                run.places.judge_audit(held.begun, exc)
+                raise
     except asyncio.CancelledError:
         return Cancelled(message=run.control.stop_reason)  # as a chunk's task
     except (HeliosError, OSError) as exc:
@@ -101,9 +106,11 @@ def _failed(
     return AttemptFailedError(message, retry)
 
 
-async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, run: Run) -> ChunkAudit:
+async def _audit(
+    chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, run: Run, *, at: PreparedPlace
+) -> ChunkAudit:
     """Render again, compare, and remove what was rendered."""
-    run.site.check_repeatable(chunk.chunk)
+    at.site.check_repeatable(chunk.chunk)
     attempt = describe(
         chunk,
         run,
@@ -112,7 +119,7 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
         avoid_worker=accepted.rendered_by,
     )
     log = _log_of(run, chunk, record)
-    rendered = await render_once(attempt, run, log=log, times=AttemptTimes(run.progress.seconds))
+    rendered = await render_once(attempt, run, at=at, log=log, times=AttemptTimes(run.progress.seconds))
     try:
         compared = await _compare(accepted, rendered, chunk, run)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prefect import get_run_logger
 
+from helios.errors import HeliosError, file_system_error
 from helios.job.own_file import is_shared, make_own
 from helios.media.bounds import reading_bounds
 from helios.media.verify import VerifiedOutput, verify_output
@@ -19,6 +20,7 @@ from helios.models.worker import Artifact
 from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, render_once
 from tasks.rehearsing import rehearse_join
+from tasks.request.prepared_places import PreparedPlace
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.last_chunk import LastChunk, allowed_frames
 from tasks.run.making_way import make_way
@@ -67,7 +69,7 @@ class Candidate:
             frames=verified.frames,
             codec=verified.video.codec,
             attempt=attempt.number,
-            adapter=run.identity.job.adapter_name,
+            adapter=self.rendered.adapter,
             render_ms=ended.duration_ms,
             verified=verified.level,
             pictures=verified.pictures,
@@ -85,12 +87,13 @@ class Candidate:
         self.rendered.discard()
 
 
-async def produce(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes) -> Candidate:
+async def produce(attempt: Attempt, run: Run, *, at: PreparedPlace, log: Path, times: AttemptTimes) -> Candidate:
     """Have a chunk's command run once, and verify what it wrote, also beside what its siblings wrote.
 
     Args:
         attempt: What is rendered.
         run: The job's run.
+        at: Where it is rendered.
         log: The file for what the command prints.
         times: Gets the times of what happens, up to the attempt's end.
 
@@ -98,7 +101,7 @@ async def produce(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes)
         HeliosError, OSError: There is no sound output, and no file left.
     """
     try:
-        rendered = await render_once(attempt, run, log=log, times=times)
+        rendered = await render_once(attempt, run, at=at, log=log, times=times)
         try:
             candidate = await _verified(attempt, rendered, run, times)
         except BaseException:
@@ -107,8 +110,10 @@ async def produce(attempt: Attempt, run: Run, *, log: Path, times: AttemptTimes)
     except asyncio.CancelledError:
         times.end(run.progress.seconds, RunState.CANCELLED)
         raise
-    except Exception:
+    except Exception as exc:
         times.end(run.progress.seconds, RunState.FAILED)
+        if isinstance(exc, HeliosError | OSError):
+            times.failure = (exc if isinstance(exc, HeliosError) else file_system_error(exc)).failure
         raise
     times.end(run.progress.seconds, RunState.CANCELLED)  # until it is accepted
     return candidate

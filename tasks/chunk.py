@@ -22,6 +22,7 @@ from tasks.images import render_images
 from tasks.images_found import find_accepted_images
 from tasks.prefect_api.log import TOLD_AT_END
 from tasks.prefect_api.record_format import RecordFormat
+from tasks.request.prepared_places import PreparedPlace
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
@@ -69,17 +70,18 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         return Completed(name="Cached", message="Taken from the cache of outputs", data=record.result)
     asked, number = run.progress.seconds, record.attempts
     try:
-        async with run.limits.held(record.chunk), run.control.underway():
-            times = ledger.begin_attempt(record, asked)
+        async with run.places.held(record) as held, run.control.underway():
+            times = ledger.begin_attempt(record, asked, begun=held.begun)
             number = record.attempts  # a second attempt may come while this one runs
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.
             level = logging.DEBUG if number == 1 else logging.INFO
             logger.log(level, "Attempt %d started: %s", number, record.chunk.frames)
-            result = await _attempt(record, run, times, number=number)
+            result = await _attempt(record, run, times, at=held.at, number=number)
     except asyncio.CancelledError:
         # Swallowed on purpose, so that Prefect records a reason instead of a crash; the flow, which
         # cancelled this task, sees the state and goes on cancelling.
         ledger.end_attempt(record, RunState.CANCELLED)
+        run.places.judge(record)
         if transaction := get_transaction():
             transaction.write_on_commit = False  # there is no result to keep
         return Cancelled(message=run.control.stop_reason)
@@ -87,6 +89,7 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
         raise _failed(run, record, error, number=number) from exc
     ledger.accept(record, result)
+    run.places.judge(record)
     if (length := describe_length(record.chunk, result.frames)) is not None:
         logger.warning("%s", length)
     logger.info("Accepted: %s, %d bytes, rendered in %.2f s",
@@ -96,7 +99,8 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
 
 def _failed(run: Run, record: ChunkRecord, error: HeliosError, *, number: int) -> AttemptFailedError:
     """Count a failure, and describe it: which chunk, which attempt, why, and where its whole output is."""
-    retry = run.ledger.fail_attempt(record, error)
+    retry = run.ledger.fail_attempt(record, error, is_elsewhere_untried=run.places.has_untried(record))
+    run.places.judge(record, error)
     chunk = record.chunk
     message = f"chunk {chunk.id} ({chunk.frames}), attempt {number}: {error}"
     if record.alike > 1:
@@ -118,17 +122,19 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError, *, number: int) -
     return AttemptFailedError(message, retry)
 
 
-async def _attempt(record: ChunkRecord, run: Run, times: AttemptTimes, *, number: int) -> ChunkResult:
-    """Have the command run at the run's site, and give its name to the output that is verified first.
+async def _attempt(
+    record: ChunkRecord, run: Run, times: AttemptTimes, *, at: PreparedPlace, number: int
+) -> ChunkResult:
+    """Have the command run at a place, and give its name to the output that is verified first.
 
     That is its own, or that of a second attempt (`tasks.hedge`); the other attempt is stopped.
     """
     log = _log_of(run, record, number)
     if record.chunk.images is not None:
-        return await render_images(record, run, times, log=log)
+        return await render_images(record, run, times, at=at, log=log)
     attempt = describe(record, run, number=number, name=str(number))
     async with run.contests.held(record) as contest:
-        candidate: Candidate = await contest.first(produce(attempt, run, log=log, times=times))
+        candidate: Candidate = await contest.first(produce(attempt, run, at=at, log=log, times=times))
         return candidate.accept(record, run)
 
 

@@ -46,7 +46,7 @@ async def hedge_chunk(chunk_id: int, run: Run, seconds: float) -> State[None]:
     if attempt.cancelled():
         return Cancelled(message="The chunk's own attempt was faster")
     if (error := attempt.exception()) is not None:
-        return _failed(record, error)
+        return _failed(record, run, error)
     if contest.is_won_by(attempt):
         return Completed(message="Accepted: it was faster than the chunk's own attempt")
     return Cancelled(message="The chunk's own attempt ended at the same moment")
@@ -59,8 +59,9 @@ class _GivenUpError(Exception):
 async def _attempt(record: ChunkRecord, run: Run, contest: Contest, seconds: float) -> Candidate:
     """Run the attempt, once there is a slot for it. Where the chunk's own attempt has failed, it may take its time."""
     asked, current = run.progress.seconds, record.current
-    async with run.limits.held(record.chunk), run.control.underway():
-        times, number = run.ledger.begin_attempt(record, asked, is_hedge=True), record.attempts
+    async with run.places.held(record, is_hedge=True) as held, run.control.underway():
+        times = run.ledger.begin_attempt(record, asked, is_hedge=True, begun=held.begun)
+        number = record.attempts
         log = run.identity.job.directory.log(run.identity.run_id, record.chunk.id, number)
         so_far = asked - current.started if current is not None and current.started is not None else 0.0
         get_run_logger().info("Attempt %d started, beside one that has run for %.1f s: %s",
@@ -69,7 +70,7 @@ async def _attempt(record: ChunkRecord, run: Run, contest: Contest, seconds: flo
         try:
             async with asyncio.timeout(seconds) as limit:
                 contest.when_alone(lambda: limit.reschedule(None))
-                return await produce(attempt, run, log=log, times=times)
+                return await produce(attempt, run, at=held.at, log=log, times=times)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -77,7 +78,7 @@ async def _attempt(record: ChunkRecord, run: Run, contest: Contest, seconds: flo
             raise _GivenUpError(message) from None
 
 
-def _failed(record: ChunkRecord, error: BaseException) -> State[None]:
+def _failed(record: ChunkRecord, run: Run, error: BaseException) -> State[None]:
     """Say why a second attempt has no output.
 
     Raises:
@@ -87,6 +88,7 @@ def _failed(record: ChunkRecord, error: BaseException) -> State[None]:
         return Cancelled(message=str(error))
     if not isinstance(error, HeliosError | OSError):
         raise error
+    run.places.judge(record, error if isinstance(error, HeliosError) else None)
     described = error if isinstance(error, HeliosError) else file_system_error(error)
     message = f"The second attempt of chunk {record.chunk.id} failed: {described}\n  The chunk's own attempt goes on"
     get_run_logger().warning("%s", message)

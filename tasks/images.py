@@ -21,6 +21,7 @@ from helios.processes.reader import run_apart
 from tasks.attempt import describe, execute
 from tasks.encoding import encode_images
 from tasks.image_places import ImagePlace, clear_places, move_images
+from tasks.request.prepared_places import PreparedPlace
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.run import Run
 
@@ -28,13 +29,16 @@ MOST_PARTS = 8
 """Gaps between accepted images for which a command is run each; with more of them, one renders all between."""
 
 
-async def render_images(record: ChunkRecord, run: Run, times: AttemptTimes, *, log: Path) -> ChunkResult:
+async def render_images(
+    record: ChunkRecord, run: Run, times: AttemptTimes, *, at: PreparedPlace, log: Path
+) -> ChunkResult:
     """Have the images rendered that a chunk lacks, and accept the chunk once it has all.
 
     Args:
         record: The chunk's.
         run: The job's run.
         times: Gets the times of what happens.
+        at: Where they are rendered.
         log: The file for what commands print.
 
     Raises:
@@ -42,7 +46,7 @@ async def render_images(record: ChunkRecord, run: Run, times: AttemptTimes, *, l
     """
     chunk, ended, verifying = record.chunk, None, 0.0
     for part in missing_parts(run, chunk):
-        ended = await _render_part(record, run, times, part=part, log=log)
+        ended = await _render_part(record, run, times, at=at, part=part, log=log)
         began = time.monotonic()
         await _accept_part(record, run, ended, part=part)
         verifying += time.monotonic() - began
@@ -72,7 +76,7 @@ def missing_parts(run: Run, chunk: RenderJobChunk) -> list[tuple[int, int]]:
 
 
 async def _render_part(
-    record: ChunkRecord, run: Run, times: AttemptTimes, *, part: tuple[int, int], log: Path
+    record: ChunkRecord, run: Run, times: AttemptTimes, *, at: PreparedPlace, part: tuple[int, int], log: Path
 ) -> WorkerResult:
     """Run a command for some frames. If it fails, what it has left is looked through all the same.
 
@@ -84,15 +88,15 @@ async def _render_part(
     attempt = describe(
         record, run, number=record.attempts, name=f"{record.attempts}-{part[0]}", part=None if is_whole else part
     )
-    order = await run.site.order(attempt)
+    order = await at.site.order(attempt)
     images = run.images.of(chunk)
     place = ImagePlace.of(chunk, run, order.place)
     clear_places(place, range(part[0], sum(part)), kept=images.known, run=run)
-    asked = {"folder": place.own_name, "left_at": order.left_at, "asked": part}
+    asked = {"folder": place.own_name, "left_at": order.left_at, "left_by": times.place, "asked": part}
     await run.images.write(chunk, images.model_copy(update=asked))
     try:
         times.started = times.started or clock.seconds
-        ended = await execute(attempt, order.job, run, log=log, times=times)
+        ended = await execute(attempt, order.job, run, at=at, log=log, times=times)
         times.answer(clock.seconds, ended)
         if ended.exit_code != 0:
             raise CommandError(explain_exit(Path(order.job.command).name, ended))
@@ -129,14 +133,16 @@ async def bring_images(chunk: RenderJobChunk, run: Run, place: ImagePlace, ended
         OutputError: The worker names none.
         WorkerUnavailableError: They can't be fetched.
     """
-    if (left_at := run.images.of(chunk).left_at) is not None:
+    images = run.images.of(chunk)
+    if (left_at := images.left_at) is not None:
         if ended is not None and ended.images is None:
             raise OutputError(
                 "the worker answered that it rendered, and named no images in storage: is it of an earlier version? "
                 "Deploy this version's worker (deploy/)"
             )
         delivered = None if ended is None else ended.images
-        await run.site.fetch_images(left_at, place.folder, place.pattern, delivered=delivered)
+        site = run.places.that_left(images.left_by).site
+        await site.fetch_images(left_at, place.folder, place.pattern, delivered=delivered)
 
 
 async def _accept_part(record: ChunkRecord, run: Run, ended: WorkerResult, *, part: tuple[int, int]) -> None:
@@ -240,7 +246,7 @@ async def complete(record: ChunkRecord, run: Run, ended: WorkerResult | None) ->
         frames=chunk.frame_count,
         codec=_pattern(chunk).codec,
         attempt=max(record.attempts, 1),
-        adapter=job.adapter_name,
+        adapter=job.place(record.place).adapter_name,
         render_ms=0,
         verified=job.level,
         pictures=pictures,

@@ -101,7 +101,7 @@ async def _bring_left(chunk: RenderJobChunk, run: Run, place: ImagePlace, images
         return
     try:
         run.outputs.make_folder(place.folder)
-        await run.site.fetch_images(images.left_at, place.folder, place.pattern)
+        await run.places.that_left(images.left_by).site.fetch_images(images.left_at, place.folder, place.pattern)
     except (HeliosError, OSError) as exc:
         get_run_logger().warning("What a worker has rendered of chunk %d can't be fetched: %s", chunk.id, exc)
 

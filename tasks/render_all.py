@@ -64,28 +64,29 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     Raises:
         JobFailedError: A chunk failed for good.
     """
-    policy, chunks = session.run.identity.policy, session.run.identity.job.chunks
+    run, policy, chunks = session.run, session.run.identity.policy, session.run.identity.job.chunks
     delays = _delays(retry_delay_seconds)
     render = render_chunk.with_options(
-        retries=policy.retries + policy.environment_retries,
+        retries=policy.retries + policy.environment_retries + len(run.places.all) - 1,
         retry_delay_seconds=delays,
         retry_jitter_factor=RETRY_JITTER,
     )
     audit = audit_chunk.with_options(
         retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
     )
-    cached = await session.run.cache.look_up(chunks)
+    cached = await run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
     earlier = await session.accepted.read_timings()
     work = Work(
         chunks,
         cached,
-        gate=session.run.control.gate,
-        running=lambda: session.run.contests.running(session.run.progress.seconds),
+        gate=run.control.gate,
+        running=lambda: run.contests.running(run.progress.seconds),
         earlier=earlier,
-        hedge=session.run.identity.job.hedge,
+        hedge=run.identity.job.hedge,
     )
+    run.places.plan(work.schedule.costs, backlog=lambda: work.schedule.backlog)
     pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
     try:
         async with asyncio.TaskGroup() as pullers:

@@ -79,9 +79,11 @@ class PartialImages(WireModel):
     left_at: str | None = None
     """Where a worker elsewhere puts them: the folder of its attempt, by its key in storage. None for one that shares
     this machine's disk."""
+    left_by: str | None = None
+    """The place of that worker, where the request names several."""
     asked: tuple[int, int] | None = None
     """The frames that the command was asked for: the first one, and their number. None where no command runs."""
 
     def at_rest(self, **changes: object) -> "PartialImages":
         """The record where no command runs any more, with changes."""
-        return self.model_copy(update={**changes, "folder": None, "left_at": None, "asked": None})
+        return self.model_copy(update={**changes, "folder": None, "left_at": None, "left_by": None, "asked": None})

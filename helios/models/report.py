@@ -15,6 +15,7 @@ from helios.models.base import WireModel
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
+from helios.models.place_report import PlaceReport
 from helios.models.quality import KnownQuality
 from helios.models.verification import VerifyLevel
 from helios.models.worker import Artifact, WorkerTimings
@@ -128,6 +129,8 @@ class AttemptReport(WireModel):
     """Whether it was a second attempt, which began while another one ran."""
     rendered_by: str | None = None
     """The worker, if it tells its name, and was not stopped."""
+    place: str | None = None
+    """Where it ran, if the request names several places."""
 
     @property
     def seconds(self) -> float:
@@ -286,6 +289,8 @@ class JobReport(WireModel):
     """What was rendered a second time, and how that compares; empty without an audit."""
     hedge: HedgeReport | None = None
     """What second attempts of slow chunks came to; empty where none began."""
+    places: tuple[PlaceReport, ...] = ()
+    """What each place did, where the request names several, in their order."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

@@ -46,7 +46,7 @@ def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
         "frames": f"{chunk.start_frame} to {chunk.end_frame - 1}",
         "state": state,
         "attempts": record.attempts,
-        "adapter": adapter,
+        "adapter": record.place or adapter,
         "seconds": f"{seconds:.1f}" if record.times else "",
         "frames/s": f"{rate:.3g}" if rate else "",
         "log": f"[log](/runs/task-run/{record.task_run.id}?tab=Logs)" if record.task_run else "",

@@ -45,7 +45,7 @@ def chunks_content(run: Run, now: float) -> Content:
     """The table of chunks."""
     count = len(run.ledger.records)
     shown = f"{MOST_ROWS} of {count} chunks: those in flight and in trouble first" if count > MOST_ROWS else ""
-    rows = chunk_table(run.ledger, adapter=run.identity.job.adapter_name, now=now)
+    rows = chunk_table(run.ledger, adapter=run.identity.job.places[0].adapter_name, now=now)
     return {"data": json.dumps(rows), "description": shown or f"{count} chunks"}
 
 

@@ -23,6 +23,10 @@ def obstacles(progress: Progress) -> list[str]:
     if (count := progress.waiting_chunks) > 0:
         chunks = "a chunk waits" if count == 1 else f"{count} chunks wait"
         found.append(f"{chunks} for a slot of the limit {progress.limit}")
+    if progress.all_benched:
+        found.append(f"all places fail and have a pause: {progress.benched}")
+    elif progress.benched:
+        found.append(f"gets no chunks since its attempts failed: {progress.benched}")
     if progress.is_paused:
         found.append("paused")
     if (seconds := progress.overdue_seconds) is not None:

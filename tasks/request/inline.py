@@ -45,7 +45,7 @@ async def check_inline(client: PrefectClient, run: FlowRun) -> None:
     """
     if os.environ.get(PREFIXES) and isinstance(job := run.parameters.get("job"), str):
         WorkerSettings.from_environment().check_place(job)
-    given = {name for name in GIVEN if isinstance(run.parameters.get(name), Mapping)}
+    given = {name for name in GIVEN if _holds_more(run.parameters.get(name))}
     if not given or allows_inline():
         return
     said = await _deployed(client, run)
@@ -56,6 +56,13 @@ async def check_inline(client: PrefectClient, run: FlowRun) -> None:
                 f"saved block; or set {ALLOW_INLINE}=yes where the worker is started, if all who make runs may run "
                 "commands there (docs/security.md)"
             )
+
+
+def _holds_more(value: object) -> bool:
+    """Whether a parameter is more than names: of a list of adapters, whether the settings of one are."""
+    if isinstance(value, list):
+        return any(_holds_more(entry.get("adapter", entry) if isinstance(entry, Mapping) else entry) for entry in value)
+    return isinstance(value, Mapping)
 
 
 async def _deployed(client: PrefectClient, run: FlowRun) -> Mapping[str, Any]:

@@ -43,7 +43,8 @@ _ALL = (
     Parameter(
         "adapter",
         "Where chunks are rendered",
-        "An adapter's name, its configuration, or a saved configuration (aws-lambda/BLOCK).",
+        "An adapter's name, its configuration, or a saved configuration (aws-lambda/BLOCK); or a list of them, each "
+        "with a bound and a price if wanted: a chunk goes where it is expected to finish first.",
         option="--adapter",
     ),
     Parameter(

@@ -1,12 +1,13 @@
 """Find everything that a request names, and check it before anything runs. Called by the flow alone."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from adapters import AdapterChoice, create_adapter, limit_name
-from helios.adapter import NamesVariables, StorageAdapter, WorkerAdapter
+from adapters import AdapterChoice, create_adapter
+from helios.adapter import WorkerAdapter
 from helios.errors import HeliosError, RequestError
 from helios.job.directory import JobDirectory
 from helios.job.inputs import InputRules
@@ -17,18 +18,25 @@ from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
-from helios.processes.environment import TEMPORARY
 from helios.sizes import parse_size
 from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.images import check_images
+from tasks.request.prepared_places import (
+    PreparedPlace,
+    inputs_of,
+    merge_adapter_of,
+    prepare_places,
+    storage_of,
+    variables_of,
+)
 from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.request.source_order import from_source, wanted_sound
 from tasks.request.video_place import VideoPlace, written_files
-from tasks.site import Site, shares_disk, site_of
+from tasks.site import shares_disk
 
 
 @dataclass(frozen=True)
@@ -77,14 +85,8 @@ class PreparedJob:
     """What is to be rendered, in frame order: all of the spec's chunks, or some."""
     directory: JobDirectory
     """Where commands run and outputs lie."""
-    adapter_name: str
-    """The adapter's name."""
-    adapter: WorkerAdapter
-    """Runs the chunks."""
-    site: Site
-    """Where the chunks are rendered."""
-    limit: str
-    """Name of the global concurrency limit whose slots their attempts take, where there is one."""
+    places: tuple[PreparedPlace, ...]
+    """Where the chunks are rendered, the preferred one first; at least one."""
     input_rules: InputRules
     """What the chunks are rendered from."""
     is_strict: bool = False
@@ -97,6 +99,8 @@ class PreparedJob:
     """How many chunks are rendered a second time."""
     hedge: float = 0.0
     """What second attempts of slow chunks may cost, as a share of the time of the others; 0 for none."""
+    is_hedge_named: bool = False
+    """Whether somebody has named that share."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     overwrites: bool = False
@@ -118,6 +122,10 @@ class PreparedJob:
     def last(self) -> RenderJobChunk:
         """The last chunk of the document."""
         return self.spec.ordered_chunks[-1]
+
+    def place(self, name: str | None) -> PreparedPlace:
+        """The place of a name; the only one for None, or the first."""
+        return next((place for place in self.places if place.name == name), self.places[0])
 
     @property
     def total_frames(self) -> int:
@@ -143,14 +151,15 @@ def prepare(request: RenderRequest) -> PreparedJob:
     spec = request.check()
     directory = request.open_directory(spec)
     directory.check(spec)
-    adapter_name, adapter = create_adapter(request.adapter)
     video = VideoPlace(request, spec, directory)
     outputs = written_files(spec, directory, video.path)
     check_outputs_are_not_read(outputs, read_by_name(request, spec, directory))
     written = outputs | own_streams() | excluded(spec, directory.path)
     name = request.job_name(spec)
-    site = site_of(adapter, name=name, spec=spec, source=request.source, directory=directory, written=written)
-    if request.last_chunk is not None and not shares_disk(adapter):
+    places = prepare_places(
+        request.adapter, name=name, spec=spec, source=request.source, directory=directory, written=written
+    )
+    if request.last_chunk is not None and not all(shares_disk(place.adapter) for place in places):
         raise RequestError(
             "A last chunk of another length can't be had from workers that do not share this machine's disk: they "
             "verify what they render; correct the plan, or leave it out (--last-chunk)"
@@ -160,67 +169,61 @@ def prepare(request: RenderRequest) -> PreparedJob:
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
-            site.check_repeatable(chunk)
+            for place in places:
+                place.site.check_repeatable(chunk)
     merge = None
     if request.is_joined and video.path is None and spec.merge_command is not None:
-        merge = Merge(split_command(spec.merge_command), _merge_adapter(request.merge_adapter, site))
+        merge = Merge(split_command(spec.merge_command), _merge_adapter(request.merge_adapter, places))
     return PreparedJob(
         spec=spec,
         name=name,
         source=request.source,
         chunks=chunks,
         directory=directory,
-        adapter_name=adapter_name,
-        adapter=adapter,
-        site=site,
-        limit=limit_name(request.adapter),
-        input_rules=_input_rules(request, spec, adapter, directory=directory.path, written=written),
+        places=places,
+        input_rules=_input_rules(request, spec, places, directory=directory.path, written=written),
         is_strict=request.strict,
         last_chunk=request.last_chunk,
         level=request.level(spec),
         audit=request.audit_order,
-        hedge=_hedge_share(request, spec, default=site.hedge),
+        hedge=_hedge_share(request, spec, default=max(place.site.hedge for place in places)),
+        is_hedge_named=request.hedge is not None or spec.hedge is not None,
         output=video.path,
         overwrites=request.overwrite is True,
-        upload=_open_upload(video.url, site) if video.url else None,
+        upload=_open_upload(video.url, places) if video.url else None,
         sound=_sound(request, spec, directory, video.path),
         from_source=from_source(spec, directory),
         delivery=request.delivery(spec) if video.path is not None else NO_DELIVERY,
         merge=merge,
-        cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
+        cache=_open_cache(request.cache, request, places) if request.cache is not None else None,
     )
 
 
 def _input_rules(
-    request: RenderRequest, spec: JobSpec, adapter: WorkerAdapter, *, directory: Path, written: set[Path]
+    request: RenderRequest, spec: JobSpec, places: Sequence[PreparedPlace], *, directory: Path, written: set[Path]
 ) -> InputRules:
     """What the chunks are rendered from: what the document names, else what workers elsewhere get, else everything."""
-    patterns, field = spec.inputs, "inputs"
-    if patterns is None and isinstance(adapter, StorageAdapter):
-        patterns, field = adapter.assets, "assets"
-        if patterns is None and spec.assets_url is not None:
-            patterns = ()  # nothing of the job directory gets to the workers
+    patterns, field = (spec.inputs, "inputs") if spec.inputs is not None else inputs_of(places, spec)
     # The document's changes are judged by themselves, and the sound track is no part of a chunk.
     named = [] if request.source is None or is_elsewhere(request.source) else [Path(request.source)]
     named += own_streams()
     if request.audio_file is not None:
         named.append(directory / Path(request.audio_file).expanduser())
     apart = {place for path in named for place in (path.resolve(), path.parent.resolve() / path.name)}  # links too
-    variables = adapter.named_variables if isinstance(adapter, NamesVariables) else {}
     return InputRules(
         directory=directory,
         patterns=patterns,
         written=frozenset(map(str, [*written, *apart])),
-        variables={name: value for name, value in variables.items() if name not in TEMPORARY},
+        variables=variables_of(places),
         revision=request.revision or spec.revision,
         field=field,
         apart=frozenset(path.relative_to(directory).as_posix() for path in apart if path.is_relative_to(directory)),
     )
 
 
-def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:
+def _merge_adapter(choice: AdapterChoice | None, places: Sequence[PreparedPlace]) -> WorkerAdapter:
     if choice is None:
-        return site.merge_adapter
+        return merge_adapter_of(places)
     adapter = create_adapter(choice)[1]
     if not shares_disk(adapter):
         raise RequestError(
@@ -230,17 +233,17 @@ def _merge_adapter(choice: AdapterChoice | None, site: Site) -> WorkerAdapter:
     return adapter
 
 
-def _open_upload(url: str, site: Site) -> VideoUpload:
+def _open_upload(url: str, places: Sequence[PreparedPlace]) -> VideoUpload:
     """Find the place of a video in storage, and try to write there."""
-    storage, name = site.storage_at(parent_url(url)), PurePosixPath(split_url(url)[1]).name
+    storage, name = storage_of(places, parent_url(url)), PurePosixPath(split_url(url)[1]).name
     asyncio.run(storage.check_writable(name))  # a bucket that is missing or closed shows now, not after the render
     return VideoUpload(storage, name)
 
 
-def _open_cache(place: str, request: RenderRequest, site: Site) -> CacheChoice:
+def _open_cache(place: str, request: RenderRequest, places: Sequence[PreparedPlace]) -> CacheChoice:
     """Find the cache, and try to write there."""
     try:
-        cache = OutputCache(site.storage_at(cache_url(place)))
+        cache = OutputCache(storage_of(places, cache_url(place)))
         asyncio.run(cache.open())
     except (HeliosError, OSError) as exc:
         raise RequestError(f"The cache {place} can't be used (--cache): {exc}") from exc

@@ -26,6 +26,7 @@ from tasks.request.block_names import names_block
 from tasks.request.bounds import check_extent
 from tasks.request.delivery_order import check_video, wanted_delivery
 from tasks.request.output_name import check_placeholders
+from tasks.request.places import AdapterChoices, read_places
 from tasks.request.source_order import wanted_sound
 
 LAST_CHUNK = ("shorter", "longer")
@@ -43,7 +44,7 @@ class RenderRequest:
     """The flow's parameters; `tasks.request.parameters` describes each."""
 
     job: str | Mapping[str, Any]
-    adapter: AdapterChoice = "local"
+    adapter: AdapterChoices = "local"
     concurrency: int | None = None
     retries: int = 2
     retry_delay_seconds: float = 1.0
@@ -208,7 +209,7 @@ class RenderRequest:
                 f"The revision has {len(self.revision)} characters (--revision); expected 1 to {MAX_REVISION}"
             )
         self.open_directory(spec).check(spec)
-        for choice in (self.adapter, self.merge_adapter):
+        for choice in (*(place.adapter for place in read_places(self.adapter)), self.merge_adapter):
             if choice is not None and not names_block(choice):
                 check_adapter(choice)
         self._check_output(spec)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from prefect.client.schemas.objects import TaskRun
 
-from helios.errors import HeliosError
+from helios.errors import Failure, HeliosError
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerResult, WorkerTimings
+from tasks.schedule.places import Begun
 
 
 @dataclass(slots=True)
@@ -40,6 +41,17 @@ class AttemptTimes:
     """Whether it is a second attempt, which began while the chunk's own one ran."""
     is_counted: bool = False
     """Whether the policy knows how it ended."""
+    begun: Begun | None = None
+    """What the policy of places knows of it; None where the run has one place alone."""
+    is_judged: bool = False
+    """Whether that policy knows how it ended."""
+    failure: Failure | None = None
+    """Why it failed, once it has."""
+
+    @property
+    def place(self) -> str | None:
+        """The name of its place; None where the run has one place alone."""
+        return None if self.begun is None else self.begun.place
 
     @property
     def seconds(self) -> float:
@@ -122,6 +134,13 @@ class ChunkRecord:
     def attempts(self) -> int:
         """The number of attempts so far, second ones of a slow chunk included."""
         return len(self.times)
+
+    @property
+    def place(self) -> str | None:
+        """The place of the accepted output, or of the last attempt; None where the run has one place alone."""
+        accepted = (times for times in self.times if times.outcome is RunState.COMPLETED)
+        last = next(accepted, self.times[-1] if self.times else None)
+        return None if last is None else last.place
 
     @property
     def current(self) -> AttemptTimes | None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from helios.models.spec import RenderJobChunk
 from tasks.run.chunk_record import ChunkRecord
 from tasks.schedule.hedging import Running
 
@@ -130,14 +129,14 @@ class Contests:
         may_hedge: Says of a chunk whether two attempts of it can run at the same time.
     """
 
-    def __init__(self, may_hedge: Callable[[RenderJobChunk], bool]) -> None:
+    def __init__(self, may_hedge: Callable[[ChunkRecord], bool]) -> None:
         self._may_hedge = may_hedge
         self._open: dict[int, Contest] = {}
 
     @asynccontextmanager
     async def held(self, record: ChunkRecord) -> AsyncIterator[Contest]:
         """The contest of a chunk's attempt within the block; at its end, attempts that have not won are stopped."""
-        contest = self._open[record.chunk.id] = Contest(record, may_hedge=self._may_hedge(record.chunk))
+        contest = self._open[record.chunk.id] = Contest(record, may_hedge=self._may_hedge(record))
         try:
             yield contest
         finally:

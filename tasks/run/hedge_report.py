@@ -15,6 +15,7 @@ def report_attempt(times: AttemptTimes) -> AttemptReport:
         outcome=times.outcome,
         hedge=times.is_hedge,
         rendered_by=times.rendered_by,
+        place=times.place,
     )
 
 

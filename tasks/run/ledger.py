@@ -9,6 +9,7 @@ from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
 from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
+from helios.models.place_report import PlaceReport
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -18,6 +19,7 @@ from tasks.run.image_report import report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
+from tasks.schedule.places import Begun
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""
@@ -52,10 +54,12 @@ class Ledger:
         self._first_with_sound: tuple[str, VerifiedOutput] | None = None
         self._first_images: tuple[str, ImageKind] | None = None
 
-    def begin_attempt(self, record: ChunkRecord, asked: float, *, is_hedge: bool = False) -> AttemptTimes:
+    def begin_attempt(
+        self, record: ChunkRecord, asked: float, *, is_hedge: bool = False, begun: Begun | None = None
+    ) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
         record.state = RunState.RUNNING
-        record.times.append(AttemptTimes(asked, is_hedge=is_hedge))
+        record.times.append(AttemptTimes(asked, is_hedge=is_hedge, begun=begun))
         return record.times[-1]
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
@@ -64,14 +68,21 @@ class Ledger:
         if (last := record.current) is not None and last.ended is None:
             last.end(self._progress.seconds, outcome)
 
-    def fail_attempt(self, record: ChunkRecord, error: HeliosError) -> bool:
+    def fail_attempt(self, record: ChunkRecord, error: HeliosError, *, is_elsewhere_untried: bool = False) -> bool:
         """Count a failed attempt.
+
+        Args:
+            record: Its chunk's.
+            error: Why it failed.
+            is_elsewhere_untried: Whether there is another place, where what can't work here may.
 
         Returns:
             Whether another attempt is due.
         """
         record.error = str(error)
         self.end_attempt(record, RunState.FAILED)
+        if record.current is not None:
+            record.current.failure = error.failure
         policy = self._identity.policy
         found = essence(error)
         record.alike = record.alike + 1 if is_alike(error, record.essence) else int(found is not None)
@@ -84,7 +95,7 @@ class Ledger:
                 record.environment_failures += 1
                 is_due = record.environment_failures <= policy.environment_retries
             case RetryBudget.NONE:
-                is_due = False
+                is_due = is_elsewhere_untried
         record.is_given_up = not is_due
         return is_due
 
@@ -192,6 +203,7 @@ class Ledger:
         duration_ms: int,
         inputs: InputsReport | None = None,
         error: str | None = None,
+        places: tuple[PlaceReport, ...] = (),
     ) -> JobReport:
         """What has become of the job."""
         policy = self._identity.policy
@@ -213,6 +225,7 @@ class Ledger:
             warnings=self.warnings(),
             audit=self.audits.report(),
             hedge=report_hedges(self._job.hedge, self.records.values()),
+            places=places,
             inputs=inputs,
             last_chunk=self._last_chunk,
             images=report_images(self._job, self.records.values()),
@@ -233,7 +246,7 @@ class Ledger:
             environment_failures=record.environment_failures,
             reused=record.reused,
             reused_from=record.reused_from,
-            adapter=self._job.adapter_name,
+            adapter=self._job.place(record.place).adapter_name,
             duration_ms=result.render_ms if result else None,
             worker=result.worker if result else None,
             rendered_by=result.rendered_by if result else None,

@@ -19,7 +19,7 @@ class RunLimits:
 
     Args:
         api: Prefect's API.
-        job: The job, whose adapter has a limit, and whose chunks may require licences.
+        job: The job, whose adapters have a limit each, and whose chunks may require licences.
         run_id: The flow run, which Prefect shows as the holder.
         control: Takes no slots while the run is paused.
         progress: Shows how many chunks wait for a slot.
@@ -33,14 +33,14 @@ class RunLimits:
 
         self._api = api
         self._job = job
-        self._adapter = slots(job.limit)
+        self._adapters = {name: slots(name) for name in dict.fromkeys(place.limit for place in job.places)}
         names = {name for chunk in job.chunks for name in job.spec.required_by(chunk).licences}
         self._licences = {name: slots(name) for name in sorted(names)}
 
     @property
     def all(self) -> tuple[LimitSlots, ...]:
         """The slots of each limit."""
-        return (self._adapter, *self._licences.values())
+        return (*self._adapters.values(), *self._licences.values())
 
     async def check(self) -> None:
         """Make sure that there is a limit for each licence: without one, nothing would be limited.
@@ -59,13 +59,18 @@ class RunLimits:
                 ) from None
 
     @asynccontextmanager
-    async def held(self, chunk: RenderJobChunk) -> AsyncIterator[None]:
-        """Have what an attempt of a chunk needs within the block; wait for it before."""
+    async def held(self, chunk: RenderJobChunk, limit: str) -> AsyncIterator[None]:
+        """Have what an attempt of a chunk needs within the block; wait for it before.
+
+        Args:
+            chunk: The chunk.
+            limit: The limit of its place.
+        """
         async with AsyncExitStack() as stack:
             # Always in the same order: else two chunks could wait for each other.
             for name in sorted(self._job.spec.required_by(chunk).licences):
                 await stack.enter_async_context(self._licences[name].held())
-            await stack.enter_async_context(self._adapter.held())
+            await stack.enter_async_context(self._adapters[limit].held())
             yield
 
     @asynccontextmanager

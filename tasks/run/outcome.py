@@ -28,7 +28,13 @@ Outcome = State[JobReport] | State[JobEndedError]
 
 def _report(run: Run, state: RunState, *, duration_ms: int, error: str | None = None) -> JobReport:
     """What has become of the job."""
-    return run.ledger.report(state, duration_ms=duration_ms, inputs=run.report_inputs(), error=error)
+    return run.ledger.report(
+        state,
+        duration_ms=duration_ms,
+        inputs=run.report_inputs(),
+        error=error,
+        places=run.places.report(list(run.ledger.records.values())),
+    )
 
 
 def tell_reused(ledger: Ledger, log: RunLogger) -> None:

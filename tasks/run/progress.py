@@ -61,6 +61,10 @@ class Progress:
     """Whether the run is paused."""
     overdue_seconds: float | None = None
     """The time that the run should have taken at most, once it has taken longer."""
+    benched: str = ""
+    """The places that get no chunks, since their attempts failed one after the other; empty where there are none."""
+    all_benched: bool = False
+    """Whether these are all places."""
     handed_over: str = ""
     """How often the run was handed over to another worker; empty if it was not."""
 
@@ -93,6 +97,8 @@ class Progress:
                 underway_frames=int(found.get("underway_frames", 0)),
                 is_paused="is_paused" in found,
                 overdue_seconds=float(found["overdue_seconds"]) if "overdue_seconds" in found else None,
+                benched=found.get("benched", ""),
+                all_benched="all_benched" in found,
                 handed_over=found.get("handed_over", ""),
             )
         except (KeyError, ValueError):

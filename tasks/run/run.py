@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
-from helios.models.spec import RenderJobChunk
 from tasks.prefect_api.api import RunApi
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
+from tasks.run.chunk_record import ChunkRecord
 from tasks.run.companions import Companions
 from tasks.run.contest import Contests
 from tasks.run.control import RunControl
@@ -17,6 +17,7 @@ from tasks.run.image_records import ImageRecords
 from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
 from tasks.run.limits import RunLimits
+from tasks.run.places import RunPlaces
 from tasks.run.progress import ProgressTracker
 from tasks.run.task_states import TaskStates
 
@@ -47,8 +48,6 @@ class Run:
         job = identity.job
         self.identity = identity
         """Which run: its job, its names, its retry policy."""
-        self.site = job.site
-        """Where chunks are rendered."""
         self.control = RunControl(cancel)
         """Pause, resume and stop."""
         self.progress = ProgressTracker(job.total_frames, len(job.chunks))
@@ -72,13 +71,15 @@ class Run:
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
         self.limits = RunLimits(api, job, run_id=identity.run_id, control=self.control, progress=self.progress)
-        """Slots of the limits over all jobs: the adapter's, and those of licences."""
+        """Slots of the limits over all jobs: the adapters', and those of licences."""
+        self.places = RunPlaces(job, self.limits, progress=self.progress, log=api.log)
+        """Where chunks are rendered."""
         self.log_lines = LineBudget()
         """Lines of commands that may still go into Prefect's log."""
 
-    def _may_hedge(self, chunk: RenderJobChunk) -> bool:
+    def _may_hedge(self, record: ChunkRecord) -> bool:
         """Whether two attempts of a chunk can run at the same time. Images are accepted one by one: theirs can't."""
-        return self.identity.job.hedge > 0 and chunk.images is None and self.site.is_repeatable(chunk)
+        return self.identity.job.hedge > 0 and record.chunk.images is None and self.places.may_hedge(record)
 
     def report_inputs(self) -> InputsReport | None:
         """What changed of its inputs; None when nothing did."""

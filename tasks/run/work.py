@@ -42,12 +42,13 @@ class Work:
     ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             [Piece(chunk.id, chunk.frame_count) for chunk in chunks],
             waiting=[chunk.id for chunk in chunks if chunk.id not in cached],
             earlier=earlier,
             hedge=hedge,
         )
+        """The policy."""
         self._gate = gate
         self._running = running
         self._undecided = len(self.cached)
@@ -61,13 +62,13 @@ class Work:
         `done` is called for each step. Of the slots that wait, one looks: thousands that look would cost a CPU.
         """
         async with self._turn:
-            while self._schedule.has_steps or self._undecided or self._underway:
-                if self._schedule.has_steps:
+            while self.schedule.has_steps or self._undecided or self._underway:
+                if self.schedule.has_steps:
                     await self._gate.wait()
                 self._changed.clear()
                 pause: float | None = PAUSED_LOOK_SECONDS
                 if self._gate.is_set():
-                    found = self._schedule.decide(self._running(), time.monotonic())
+                    found = self.schedule.decide(self._running(), time.monotonic())
                     if isinstance(found, Step):
                         self._underway += 1
                         return found
@@ -83,12 +84,12 @@ class Work:
 
     def add(self, chunk: RenderJobChunk) -> None:
         """Have a chunk rendered, for the first time or again."""
-        self._schedule.add(chunk.id)
+        self.schedule.add(chunk.id)
         self._changed.set()
 
     def add_audit(self, chunk: RenderJobChunk) -> None:
         """Have an accepted chunk rendered a second time."""
-        self._schedule.add_audit(chunk.id)
+        self.schedule.add_audit(chunk.id)
         self._changed.set()
 
     def count(self, record: ChunkRecord) -> None:
@@ -97,7 +98,7 @@ class Work:
             if times.ended is not None and not times.is_counted:
                 times.is_counted = True
                 is_accepted = times.outcome is RunState.COMPLETED
-                self._schedule.note_attempt(
+                self.schedule.note_attempt(
                     record.chunk.id, times.seconds, accepted=is_accepted, is_hedge=times.is_hedge
                 )
         self._changed.set()

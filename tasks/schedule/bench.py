@@ -71,7 +71,7 @@ class Bench:
         self.failures += 1
         if self.failures < IN_A_ROW and not self.is_benched:
             return None
-        pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self.pauses, 10), LONGEST_PAUSE_SECONDS)
+        pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self.pauses, 10), LONGEST_PAUSE_SECONDS)
         self.benched += self.pauses == 0
         self.pauses += 1
         self._until = now + pause

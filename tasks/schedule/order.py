@@ -22,8 +22,11 @@ class Pending:
 
     def __init__(self, pieces: Sequence[Piece], costs: Mapping[int, float], waiting: Iterable[int]) -> None:
         self._keys = {piece.id: (_rank(costs[piece.id]), place, piece.id) for place, piece in enumerate(pieces)}
+        self._costs = costs
         self._heap = [self._keys[chunk_id] for chunk_id in waiting]
         heapq.heapify(self._heap)
+        self.cost = sum(costs[chunk_id] for _, _, chunk_id in self._heap)
+        """What they are expected to cost together."""
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -31,10 +34,13 @@ class Pending:
     def add(self, chunk_id: int) -> None:
         """Have a chunk start, or start again."""
         heapq.heappush(self._heap, self._keys[chunk_id])
+        self.cost += self._costs[chunk_id]
 
     def take(self) -> int:
         """Remove the chunk that is to start next, and return its id."""
-        return heapq.heappop(self._heap)[2]
+        chunk_id = heapq.heappop(self._heap)[2]
+        self.cost -= self._costs[chunk_id]
+        return chunk_id
 
 
 def _rank(cost: float) -> int:

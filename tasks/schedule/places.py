@@ -15,6 +15,8 @@ ALIKE = 1.1
 """Places that finish a chunk within this factor of the first one are alike; the cheaper one gets it."""
 LOOK_SECONDS = 0.5
 """Between two looks while a chunk waits for a faster place, which may take longer than expected."""
+LEAST_LOOK_SECONDS = 0.01
+"""Between two looks at least: of a pause, rounding leaves a little."""
 AVOIDED_AFTER = 2
 """A place is avoided by a chunk after so many points: a command that failed there has two, an environment one."""
 
@@ -161,6 +163,10 @@ class Placement:
             pause = known.bench.note_failure(begun.began, now)
         return [] if pause is None else [Change(begun.place, pause)]
 
+    def leave(self, begun: Begun) -> None:
+        """Have an attempt's slot back, before it is known what the attempt came to."""
+        self.known[begun.place].running.discard(begun)
+
     def note_away(self, name: str, now: float) -> Change:
         """Bench a place at once, which can't be reached, or whose probe did not come that far."""
         bench = self.known[name].bench
@@ -168,10 +174,6 @@ class Placement:
         while pause is None:
             pause = bench.note_failure(math.inf, now)
         return Change(name, pause)
-
-    def is_untried(self, chunk_id: int) -> bool:
-        """Whether there is a place where a chunk's command has not failed yet."""
-        return len(self._failed.get(chunk_id, ())) < len(self.known)
 
     def decide(self, wanted: Sequence[Wanted], now: float, *, backlog: float = 0.0) -> Choice:
         """Choose which attempts start now, and where; the others wait for a place that finishes them earlier.
@@ -223,20 +225,23 @@ class Placement:
 
     def _earliest(self, one: Wanted, lines: Sequence[Line]) -> Line | None:
         """The place that finishes it first; of those that are alike, the cheaper one, then the first in the list."""
-        # A second attempt takes a free slot, or none: what it waits for may be its chunk's own attempt.
-        able = [line for line in lines if line.name not in one.barred and (line.free or one.beside is None)]
-        points = self._points.get(one.chunk_id, Counter())
-        if not able:
+        if not (able := self._able(one, lines)):
             return None
-        penalties = {line.name: points[line.name] // AVOIDED_AFTER + (line.name == one.beside) for line in able}
-        least = min(penalties.values())
-        able = [line for line in able if penalties[line.name] == least]
         cost = self._costs[one.chunk_id]
         if not any(line.is_known for line in able):  # then nothing says that it is worth waiting
             return min(able, key=lambda line: (line.free == 0, line.order))
         ends = {line.name: line.finish(cost) for line in able}
         first = min(ends.values()) * ALIKE
         return min((line for line in able if ends[line.name] <= first), key=lambda line: (line.price, line.order))
+
+    def _able(self, one: Wanted, lines: Sequence[Line]) -> list[Line]:
+        """The places that an attempt may have, without those that are worse than others."""
+        # A second attempt takes a free slot, or none: what it waits for may be its chunk's own attempt.
+        able = [line for line in lines if line.name not in one.barred and (line.free or one.beside is None)]
+        points = self._points.get(one.chunk_id, Counter())
+        penalties = {line.name: points[line.name] // AVOIDED_AFTER + (line.name == one.beside) for line in able}
+        least = min(penalties.values(), default=0)
+        return [line for line in able if penalties[line.name] == least]
 
     def _fill(
         self, wanted: Sequence[Wanted], left: list[int], lines: Sequence[Line], given: dict[int, str], backlog: float
@@ -247,7 +252,7 @@ class Placement:
             others = [other for other in lines if other is not line]
             while line.free and left and backlog > 0:
                 one, cost = wanted[left[-1]], self._costs[wanted[left[-1]].chunk_id]
-                if line.name in one.barred or one.beside is not None:
+                if one.beside is not None or line not in self._able(one, lines):
                     break
                 within = line.seconds(cost)
                 if undone <= sum(other.capacity(within, cost) for other in others):
@@ -261,4 +266,5 @@ class Placement:
             return None
         pauses = [left for one in self.known.values() if (left := one.bench.pause_left(now)) > 0]
         looks = [LOOK_SECONDS] if any(line.free for line in lines) else []
-        return min([*pauses, *looks], default=None)
+        again = min([*pauses, *looks], default=None)
+        return None if again is None else max(again, LEAST_LOOK_SECONDS)

@@ -62,7 +62,8 @@ class Schedule:
         earlier: Mapping[int, Timing] | None = None,
         hedge: float = 0.0,
     ) -> None:
-        costs = expect(pieces, earlier or {})
+        self.costs = costs = expect(pieces, earlier or {})
+        """What each chunk is expected to cost, by id."""
         self._pending = Pending(pieces, costs, waiting)
         self._audits: deque[int] = deque()
         self.pace = Pace(costs)
@@ -70,6 +71,11 @@ class Schedule:
         self.bucket = Bucket(hedge)
         """What second attempts may cost."""
         self._look_at = 0.0
+
+    @property
+    def backlog(self) -> float:
+        """What the chunks are expected to cost together that wait for their render."""
+        return self._pending.cost if self._pending else 0.0
 
     @property
     def has_steps(self) -> bool:

@@ -20,7 +20,7 @@ def shares_disk(adapter: WorkerAdapter) -> bool:
 
 def site_of(
     adapter: WorkerAdapter, *, name: str, spec: JobSpec, source: str | None, directory: JobDirectory,
-    written: Collection[Path],
+    written: Collection[Path], apart: str | None = None,
 ) -> Site:  # fmt: skip
     """The site of an adapter.
 
@@ -31,10 +31,12 @@ def site_of(
         source: Its path or URL; None when it was given as an object.
         directory: The job directory.
         written: Files that the job writes.
+        apart: Tells the site from others of the same job, which may have the same storage; None where it is the only
+            one.
 
     Raises:
         RequestError: The input files can't be used.
     """
     if isinstance(adapter, StorageAdapter):
-        return StorageSite(adapter, name=name, spec=spec, directory=directory, written=written)
+        return StorageSite(adapter, name=name, spec=spec, directory=directory, written=written, apart=apart)
     return LocalSite(adapter, spec=spec, directory=directory, source=source)

@@ -3,6 +3,7 @@
 `helios.job.attempts` has the layout of the storage.
 """
 
+import hashlib
 import json
 import posixpath
 import shlex
@@ -48,14 +49,16 @@ class StorageSite:
         spec: The job document.
         directory: The job directory.
         written: Files that the job writes: never an input.
+        apart: The name of the site's folder in that of the run, where the job has other sites.
 
     Raises:
         RequestError: A pattern of input files finds nothing, or there are too many files.
     """
 
     def __init__(
-        self, adapter: StorageAdapter, *, name: str, spec: JobSpec, directory: JobDirectory, written: Collection[Path]
-    ) -> None:
+        self, adapter: StorageAdapter, *, name: str, spec: JobSpec, directory: JobDirectory, written: Collection[Path],
+        apart: str | None = None,
+    ) -> None:  # fmt: skip
         self._adapter = adapter
         self._name = name
         self._spec = spec
@@ -71,7 +74,8 @@ class StorageSite:
             self._assets = select_assets(
                 directory.path, patterns=adapter.assets, outputs=written, source=source_name(spec, directory)
             )
-        self._folder = ""
+        self._apart = apart
+        self._run_folder = self._folder = ""
         self._has_document: set[str] = set()
         self._ranged: dict[str, str] = {}
 
@@ -99,7 +103,8 @@ class StorageSite:
             self._adapter.tell(tell)
         if isinstance(self._adapter, ConnectedAdapter):
             await self._adapter.open()
-        self._folder = f"{_job_folder(key)}/{token}"
+        self._run_folder = f"{_job_folder(key)}/{token}"
+        self._folder = self._run_folder if self._apart is None else f"{self._run_folder}/{_folder_name(self._apart)}"
         heed_requirements(self._adapter, self._spec, tell)
         if called_off := await self._call_off_earlier(_job_folder(key)):
             tell(f"{called_off} workers of a stopped run were called off")
@@ -209,7 +214,7 @@ class StorageSite:
         Workers that have not begun find no job document, and end.
         """
         keys = {entry.key async for entry in self._storage.entries(folder)}
-        earlier = {key for key in keys if not key.startswith(f"{self._folder}/")}
+        earlier = {key for key in keys if not key.startswith(f"{self._run_folder}/")}
         attempts = {key.rpartition("/")[0] for key in earlier if key.endswith(f"/{STARTED}")}
         unfinished = [attempt for attempt in attempts if f"{attempt}/{RESULT}" not in keys]
         for attempt in unfinished:
@@ -250,6 +255,11 @@ class StorageSite:
             await self._storage.write(key, json.dumps(spec.to_document()).encode())
             self._has_document.add(key)
         return self._storage.url_of(key)
+
+
+def _folder_name(name: str) -> str:
+    """A name as one folder's, whatever characters it has."""
+    return f"place-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _job_folder(key: str) -> str:

@@ -92,11 +92,10 @@ def test_a_command_that_failed_is_tried_elsewhere_next() -> None:
     found.end(found.begin("a", 1, 100.0), Ended.COMMAND, 101.0)
     busy = found.begin("b", 2, 100.0)
     assert given(found, 2, now=101.0) == ["a", None]
+    assert given(found, 2, now=101.0, backlog=1000.0) == ["a", None]
     found.end(busy, Ended.STOPPED, 101.0)
     assert given(found, 2, now=101.0) == ["a", "b"]
-    assert found.is_untried(1)
     found.end(found.begin("b", 1, 101.0), Ended.COMMAND, 102.0)
-    assert not found.is_untried(1)
     assert given(found, 2, now=102.0) == ["a", "a"]
 
 

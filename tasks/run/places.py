@@ -1,0 +1,280 @@
+"""The places of a live run: their sites, their limits, and which of them an attempt gets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
+
+from helios.adapter import StorageAdapter
+from helios.errors import HeliosError, RetryBudget, WorkerUnavailableError
+from helios.models.place_report import PlaceReport
+from helios.models.report import RunState
+from helios.models.report_text import duration
+from tasks.prefect_api.log import RunLogger
+from tasks.request.prepare import PreparedJob
+from tasks.request.prepared_places import PreparedPlace
+from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.limits import RunLimits
+from tasks.run.place_queue import PlaceQueue
+from tasks.run.progress import Phase, ProgressTracker
+from tasks.schedule.places import Begun, Change, Ended, Place, Placement, Wanted
+
+
+class Held(NamedTuple):
+    """What an attempt has while it runs."""
+
+    at: PreparedPlace
+    """Its place."""
+    begun: Begun | None
+    """What the policy of places knows of it; None where there is one place alone."""
+
+
+class RunPlaces:
+    """The places of one run. With one place alone nothing is decided here, and nothing benched.
+
+    Args:
+        job: The job.
+        limits: The limits over all jobs.
+        progress: Its clock dates everything; shows which places are benched.
+        log: The run's.
+    """
+
+    def __init__(self, job: PreparedJob, limits: RunLimits, *, progress: ProgressTracker, log: RunLogger) -> None:
+        self.all: Mapping[str, PreparedPlace] = {place.name: place for place in job.places}
+        """By name, the preferred one first."""
+        self._job = job
+        self._limits = limits
+        self._progress = progress
+        self._log = log
+        self._opened: set[str] = set()
+        self._reopen: Callable[[PreparedPlace], Awaitable[None]] | None = None
+        self._placement: Placement | None = None
+        self._queue: PlaceQueue | None = None
+
+    @property
+    def first(self) -> PreparedPlace:
+        """The preferred place; the only one, mostly."""
+        return self._job.places[0]
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there is a choice."""
+        return len(self.all) > 1
+
+    @property
+    def bounds(self) -> dict[str, int]:
+        """Chunks that each place has at a time, by its name."""
+        return {name: place.concurrency or place.site.concurrency for name, place in self.all.items()}
+
+    async def open(self, key: str, token: str, *, known: Mapping[str, tuple[str, int]]) -> None:
+        """Make the sites ready for a run; one of several that can't be reached is tried again later.
+
+        Args:
+            key: The job's name in records.
+            token: Tells this execution from others.
+            known: Digests and sizes of input files that were hashed already, by their names.
+
+        Raises:
+            RequestError: A site can't be used.
+            WorkerUnavailableError: None of them can be reached.
+        """
+
+        async def open_one(place: PreparedPlace) -> None:
+            await place.site.open(
+                key, token, known=known, on_upload=self._begin_upload,
+                tell=lambda line: self._log.info("%s", f"{place.name}: {line}" if self.are_several else line),
+            )  # fmt: skip
+            self._opened.add(place.name)
+
+        self._reopen = open_one
+        if not self.are_several:
+            return await open_one(self.first)
+        ended = await asyncio.gather(*map(open_one, self.all.values()), return_exceptions=True)
+        errors = {name: error for name, error in zip(self.all, ended, strict=True) if error is not None}
+        for name, error in errors.items():
+            if not isinstance(error, WorkerUnavailableError) or len(errors) == len(self.all):
+                raise error
+            self._log.warning("%s can't be used yet: %s", name, error)
+        return None
+
+    def plan(self, costs: Mapping[int, float], *, backlog: Callable[[], float]) -> None:
+        """Begin to choose among several places.
+
+        Args:
+            costs: What each chunk is expected to cost, by id.
+            backlog: What the chunks cost together that have not asked for a place yet.
+        """
+        if not self.are_several:
+            return
+        bounds = self.bounds
+        self._placement = Placement(
+            [Place(name, bounds[name], place.cost_per_hour) for name, place in self.all.items()], costs
+        )
+        self._queue = PlaceQueue(self._placement, clock=lambda: self._progress.seconds, backlog=backlog)
+        for name in self.all:
+            if name not in self._opened:
+                self._tell([self._placement.note_away(name, self._progress.seconds)])
+
+    @asynccontextmanager
+    async def held(self, record: ChunkRecord, *, is_hedge: bool = False) -> AsyncIterator[Held]:
+        """Have a place, and slots of its limits, within the block; wait for them before."""
+        begun = await self._take(record, is_hedge=is_hedge)
+        at = self.first if begun is None else self.all[begun.place]
+        try:
+            async with self._limits.held(record.chunk, at.limit):
+                yield Held(at, begun)
+        finally:
+            if begun is not None and self._queue is not None:
+                self._queue.leave(begun)
+
+    def of(self, times: AttemptTimes | None) -> PreparedPlace:
+        """The place of an attempt; the preferred one where there is none."""
+        return self._job.place(None if times is None else times.place)
+
+    def that_left(self, name: str | None) -> PreparedPlace:
+        """The place of a worker that has left images in storage; of an earlier run that may have had other places."""
+        elsewhere = (place for place in self.all.values() if isinstance(place.adapter, StorageAdapter))
+        return self.all.get(name or "") or next(elsewhere, self.first)
+
+    def may_hedge(self, record: ChunkRecord) -> bool:
+        """Whether a chunk's attempt that runs can have another one beside it."""
+        return self.of(record.current).site.is_repeatable(record.chunk) and len(self._barred(record)) < len(self.all)
+
+    def has_untried(self, record: ChunkRecord) -> bool:
+        """Whether there is a place where the command of a chunk has not failed, its last attempt included."""
+        failed = {times.place for times in record.times if times is record.current or _is_command(times)}
+        return self.are_several and len(failed) < len(self.all)
+
+    def judge(self, record: ChunkRecord, error: HeliosError | None = None) -> None:
+        """Count what the attempts of a chunk that have ended say of their places."""
+        for times in record.times:
+            if times.begun is not None and times.ended is not None and not times.is_judged:
+                times.is_judged = True
+                self._judge(times.begun, _ended(times), times=times, error=error)
+
+    def judge_audit(self, begun: Begun | None, error: HeliosError) -> None:
+        """Count an audit that failed."""
+        if begun is not None:
+            self._judge(begun, _kind(error), error=error)
+
+    async def close(self) -> None:
+        """Give up what the sites took hold of."""
+        if self._queue is not None:
+            self._queue.close()
+        async with AsyncExitStack() as stack:
+            for place in self.all.values():
+                stack.push_async_callback(place.site.close)
+
+    async def clean(self, key: str) -> int:
+        """Remove what the run left at its sites; return the number of objects.
+
+        Raises:
+            HeliosError: Some can't be removed.
+        """
+        return sum([await place.site.clean(key) for place in self.all.values()])
+
+    def report(self, records: Sequence[ChunkRecord]) -> tuple[PlaceReport, ...]:
+        """What each place did; empty where there is one alone."""
+        if self._placement is None:
+            return ()
+        attempts = [times for record in records for times in record.times]
+        return tuple(
+            PlaceReport(
+                name=known.place.name,
+                adapter=self.all[known.place.name].adapter_name,
+                concurrency=known.place.bound,
+                cost_per_hour=known.place.cost_per_hour,
+                attempts=len(own := [times for times in attempts if times.place == known.place.name]),
+                accepted=sum(times.outcome is RunState.COMPLETED for times in own),
+                failed=sum(times.outcome is RunState.FAILED for times in own),
+                seconds=round(sum(times.seconds for times in own), 3),
+                strikes=known.strikes,
+                benched=known.bench.benched,
+            )
+            for known in self._placement.known.values()
+        )
+
+    async def _take(self, record: ChunkRecord, *, is_hedge: bool) -> Begun | None:
+        if self._queue is None:
+            return None
+        beside = record.current.place if is_hedge and record.current is not None else None
+        wanted = Wanted(record.chunk.id, beside, self._barred(record) if is_hedge else frozenset())
+        while True:
+            begun = await self._queue.take(wanted)
+            try:
+                if begun.place in self._opened or await self._open_again(begun.place):
+                    return begun
+            except BaseException:
+                self._queue.leave(begun)
+                raise
+            self._queue.leave(begun)
+
+    async def _open_again(self, name: str) -> bool:
+        """Try a place that could not be reached before; say whether it can be now."""
+        assert self._placement is not None and self._reopen is not None  # noqa: S101, PT018  narrows the types
+        try:
+            await self._reopen(self.all[name])
+        except HeliosError as exc:
+            self._tell([self._placement.note_away(name, self._progress.seconds)], exc)
+            return False
+        return True
+
+    def _begin_upload(self) -> None:
+        if self._progress.now.phase is Phase.STARTING:
+            self._progress.enter(Phase.UPLOADING)
+
+    def _barred(self, record: ChunkRecord) -> frozenset[str]:
+        """Where a chunk can't have a second attempt beside the one that runs.
+
+        By itself none is begun on the disk on which the first one writes: two commands would write to one folder.
+        """
+        own = self.of(record.current)
+        on_disk = not self._job.is_hedge_named and own.site.hedge == 0
+        return frozenset(
+            name
+            for name, place in self.all.items()
+            if not place.site.is_repeatable(record.chunk) or (on_disk and place.site.hedge == 0)
+        )
+
+    def _judge(
+        self, begun: Begun, how: Ended, *, times: AttemptTimes | None = None, error: HeliosError | None = None
+    ) -> None:
+        if self._placement is None or self._queue is None:
+            return
+        seconds = 0.0 if times is None else times.seconds
+        render_seconds = 0.0 if times is None else (times.render_ms or 0) / 1000
+        changes = self._placement.end(
+            begun, how, self._progress.seconds, seconds=seconds, render_seconds=render_seconds
+        )
+        self._tell(changes, error)
+        self._queue.look()
+
+    def _tell(self, changes: Sequence[Change], error: HeliosError | None = None) -> None:
+        """Say which places are benched, and which are back."""
+        assert self._placement is not None  # noqa: S101  the callers have looked
+        for name, pause in changes:
+            if pause is None:
+                self._log.info("%s works again, and gets chunks as before", name)
+            else:
+                why = f": {error}" if error is not None else ": commands failed there, and not elsewhere"
+                self._log.warning(
+                    "%s gets no chunks for %s, and then one to see whether it works again%s", name, duration(pause), why
+                )
+        benched = [name for name, known in self._placement.known.items() if known.bench.is_benched]
+        self._progress.note(benched=", ".join(benched), all_benched=len(benched) == len(self.all))
+
+
+def _is_command(times: AttemptTimes) -> bool:
+    return times.failure is not None and times.failure.budget is not RetryBudget.ENVIRONMENT
+
+
+def _ended(times: AttemptTimes) -> Ended:
+    if times.outcome is RunState.COMPLETED:
+        return Ended.ACCEPTED
+    if times.outcome is not RunState.FAILED:
+        return Ended.STOPPED
+    return Ended.COMMAND if _is_command(times) else Ended.ENVIRONMENT
+
+
+def _kind(error: HeliosError) -> Ended:
+    return Ended.ENVIRONMENT if error.failure.budget is RetryBudget.ENVIRONMENT else Ended.COMMAND
