@@ -213,7 +213,12 @@ def to_markdown(worlds: Sequence[World]) -> str:
         worst = max(one.wall for one in chosen) / world.bound
         failed = statistics.median(one.failed for one in chosen)
         most = max(one.most_failed for one in chosen)
-        cells = (f"{world.bound:.0f} s", *(f"{ratio:.2f}" if ratio < inf else "no end" for ratio in (*ratios, worst)), f"{failed:g}", str(most))
+        cells = (
+            f"{world.bound:.0f} s",
+            *(f"{ratio:.2f}" if ratio < inf else "no end" for ratio in (*ratios, worst)),
+            f"{failed:g}",
+            str(most),
+        )
         lines.append(f"| {world.name} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 

@@ -103,9 +103,9 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
 
 async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None:
     """Keep how long the chunks of this run took, and those of earlier ones that it did not render."""
-    records = session.run.ledger.records.values()
+    records, places = session.run.ledger.records.values(), session.run.places
     found = {
-        record.chunk.id: Timing(record.chunk.frame_count, times.seconds)
+        record.chunk.id: Timing(record.chunk.frame_count, times.seconds / places.slowness(times))
         for record in records
         for times in record.times
         if times.outcome is RunState.COMPLETED and times.seconds > 0

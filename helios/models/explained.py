@@ -1,7 +1,8 @@
 """Why a run took as long as it did, from its report: what waited, what was tried again, what was hedged."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from helios.models.place_report import PlaceReport
 from helios.models.report import AttemptReport, ChunkReport, JobReport, RunState
 from helios.models.report_text import duration
 
@@ -30,11 +31,29 @@ def explain_report(report: JobReport) -> list[str]:
         wall = max(one.ended for one in attempts if one.ended is not None) - begin
         at_once = work / max(wall, 1e-3)
         lines.append(f"{duration(work)} of work in {duration(wall)} of rendering: {at_once:.1f} attempts at a time.")
+    lines += place_lines(report.places)
     lines += _bounded(list(_waits(report)), "further chunks waited for a slot")
     lines += _bounded(list(_failures(report)), "further attempts failed")
     lines += _bounded([line for chunk in report.chunks for line in _hedges(chunk)], "further second attempts")
     lines += _hedge_sum(report)
     return lines + _tail(report)
+
+
+def place_lines(places: Iterable[PlaceReport]) -> list[str]:
+    """A sentence about what each of several places did.
+
+    Args:
+        places: As in the report; none where there was one alone.
+    """
+    return [
+        f"{place.name}: {place.accepted} chunks accepted of {place.attempts} attempts"
+        + (f", {place.failed} of which failed" if place.failed else "")
+        + f"; {duration(place.seconds)} of work, at most {place.concurrency} at a time"
+        + (f"; the commands of {place.strikes} chunks failed there, and not elsewhere" if place.strikes else "")
+        + (f"; benched {place.benched} times" if place.benched else "")
+        + "."
+        for place in places
+    ]
 
 
 def _bounded(lines: list[str], rest: str) -> list[str]:
@@ -105,4 +124,5 @@ def _tail(report: JobReport) -> list[str]:
 
 
 def _where(one: AttemptReport) -> str:
-    return f" on {one.rendered_by}" if one.rendered_by else ""
+    at = f" at {one.place}" if one.place else ""
+    return f"{at} on {one.rendered_by}" if one.rendered_by else at

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
 
+from helios.models.explained import place_lines
 from helios.models.report import ReusedFrom, RunState
 from helios.models.report_text import duration
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
@@ -164,6 +165,7 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
               if times.outcome is RunState.FAILED]  # fmt: skip
     if failed:
         lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
+    lines += place_lines(run.places.report(list(run.ledger.records.values())))
     lines += hedge_lines(run)
     lines += gpu_lines(attempts, now)
     if (tail := _tail(run)) is not None:

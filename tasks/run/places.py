@@ -19,6 +19,9 @@ from tasks.run.place_queue import PlaceQueue
 from tasks.run.progress import Phase, ProgressTracker
 from tasks.schedule.places import Begun, Change, Ended, Place, Placement, Wanted
 
+FULL_SECONDS = 5.0
+"""An attempt waits so long for a slot of its place's limit over all jobs, and then for another place."""
+
 
 class Held(NamedTuple):
     """What an attempt has while it runs."""
@@ -118,14 +121,25 @@ class RunPlaces:
     @asynccontextmanager
     async def held(self, record: ChunkRecord, *, is_hedge: bool = False) -> AsyncIterator[Held]:
         """Have a place, and slots of its limits, within the block; wait for them before."""
-        begun = await self._take(record, is_hedge=is_hedge)
-        at = self.first if begun is None else self.all[begun.place]
-        try:
-            async with self._limits.held(record.chunk, at.limit):
-                yield Held(at, begun)
-        finally:
-            if begun is not None and self._queue is not None:
-                self._queue.leave(begun)
+        if (queue := self._queue) is None:
+            async with self._limits.held(record.chunk, self.first.limit):
+                yield Held(self.first, None)
+            return
+        full = frozenset[str]()
+        while True:
+            async with AsyncExitStack() as stack:
+                try:
+                    # A place whose limit other jobs have taken is left for another one, and is tried again after that.
+                    async with asyncio.timeout(FULL_SECONDS if full else None):
+                        begun = await self._take(record, queue, is_hedge=is_hedge, full=full)
+                    stack.callback(queue.leave, begun)
+                    async with asyncio.timeout(FULL_SECONDS):
+                        await stack.enter_async_context(self._limits.held(record.chunk, self.all[begun.place].limit))
+                except TimeoutError:
+                    full = frozenset() if full else frozenset({begun.place})
+                    continue
+                yield Held(self.all[begun.place], begun)
+                return
 
     def of(self, times: AttemptTimes | None) -> PreparedPlace:
         """The place of an attempt; the preferred one where there is none."""
@@ -144,6 +158,10 @@ class RunPlaces:
         """Whether there is a place where the command of a chunk has not failed, its last attempt included."""
         failed = {times.place for times in record.times if times is record.current or _is_command(times)}
         return self.are_several and len(failed) < len(self.all)
+
+    def slowness(self, times: AttemptTimes) -> float:
+        """How many times as long an attempt's place takes as the preferred one: times of several places compare so."""
+        return 1.0 if self._placement is None or times.place is None else self._placement.slowness(times.place)
 
     def judge(self, record: ChunkRecord, error: HeliosError | None = None) -> None:
         """Count what the attempts of a chunk that have ended say of their places."""
@@ -194,20 +212,18 @@ class RunPlaces:
             for known in self._placement.known.values()
         )
 
-    async def _take(self, record: ChunkRecord, *, is_hedge: bool) -> Begun | None:
-        if self._queue is None:
-            return None
+    async def _take(self, record: ChunkRecord, queue: PlaceQueue, *, is_hedge: bool, full: frozenset[str]) -> Begun:
         beside = record.current.place if is_hedge and record.current is not None else None
-        wanted = Wanted(record.chunk.id, beside, self._barred(record) if is_hedge else frozenset())
+        wanted = Wanted(record.chunk.id, beside, full | (self._barred(record) if is_hedge else frozenset()))
         while True:
-            begun = await self._queue.take(wanted)
+            begun = await queue.take(wanted)
             try:
                 if begun.place in self._opened or await self._open_again(begun.place):
                     return begun
             except BaseException:
-                self._queue.leave(begun)
+                queue.leave(begun)
                 raise
-            self._queue.leave(begun)
+            queue.leave(begun)
 
     async def _open_again(self, name: str) -> bool:
         """Try a place that could not be reached before; say whether it can be now."""

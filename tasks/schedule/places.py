@@ -163,6 +163,12 @@ class Placement:
             pause = known.bench.note_failure(begun.began, now)
         return [] if pause is None else [Change(begun.place, pause)]
 
+    def slowness(self, name: str) -> float:
+        """How many times as long a place's commands take as those of the first place whose speed is known."""
+        known = [one.speed for one in self.known.values() if one.speed.is_known]
+        own = self.known[name].speed
+        return own.rate / known[0].rate if own.is_known and known[0].rate > 0 and own.rate > 0 else 1.0
+
     def leave(self, begun: Begun) -> None:
         """Have an attempt's slot back, before it is known what the attempt came to."""
         self.known[begun.place].running.discard(begun)

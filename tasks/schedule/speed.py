@@ -27,6 +27,11 @@ class Speed:
         self._rates.add(own / cost)
         self._start_ups.add(seconds - own)
 
+    @property
+    def rate(self) -> float:
+        """Seconds of rendering for each unit of cost; the speed is known."""
+        return self._rates.value
+
     def expected(self, cost: float) -> float:
         """Seconds that a chunk of some cost takes here; the speed is known."""
         return self._start_ups.value + self._rates.value * cost
