@@ -11,7 +11,7 @@ STORAGE/jobs/JOB/TOKEN/chunk-7/attempt-1/
     cancel          asks the worker to stop
     EXECUTION/…     output and log of one execution; images, `image-17.png` for frame 17, as soon as they are whole
 
-STORAGE/jobs/JOB/TOKEN/place-DIGEST/…             the same, of a job that several kinds of workers render: of one of them
+STORAGE/jobs/JOB/TOKEN/place-DIGEST/…             the same of one place, where a job has several kinds of workers
 
 JOB is the job's name in records, the same for all its runs; TOKEN tells executions of a run apart, so that a new run
 finds what a dead one left. The orchestrator's side is `tasks.site.storage`.
