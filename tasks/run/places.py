@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from helios.adapter import StorageAdapter
-from helios.errors import HeliosError, RetryBudget, WorkerUnavailableError
+from helios.errors import HeliosError, RetryBudget, WorkerUnavailableError, file_system_error
 from helios.models.place_report import PlaceReport
 from helios.models.report import RunState
 from helios.models.report_text import duration
@@ -230,8 +230,9 @@ class RunPlaces:
         assert self._placement is not None and self._reopen is not None  # noqa: S101, PT018  narrows the types
         try:
             await self._reopen(self.all[name])
-        except HeliosError as exc:
-            self._tell([self._placement.note_away(name, self._progress.seconds)], exc)
+        except (HeliosError, OSError) as exc:
+            error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
+            self._tell([self._placement.note_away(name, self._progress.seconds)], error)
             return False
         return True
 
