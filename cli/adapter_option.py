@@ -81,10 +81,16 @@ def read_adapters(names: Sequence[str], config: str | None) -> AdapterChoices:
             f"--adapter-config has the settings of one adapter, and --adapter names {len(names)}; expected a list: "
             '[{"adapter": "local", "concurrency": 2}, {"adapter": {"type": "farm"}, "concurrency": 10}]'
         )
+    for number, entry in enumerate(listed or (), start=1):
+        if isinstance(entry, str) and entry.partition("/")[0] not in adapter_names():  # it may be a secret
+            raise RequestError(
+                f"--adapter-config: entry {number} of the list is no object, and names no adapter. Known: "
+                f"{', '.join(adapter_names())}"
+            )
     places = read_places(list(names) if listed is None else listed)
     found = [place.model_copy(update={"adapter": _read_entry(place.adapter)}) for place in places]
     kinds = [str(settings_of(place.adapter)["type"]).partition("/")[0] for place in found]
-    if listed is not None and len(names) > 1 and kinds != list(names):
+    if listed is not None and list(names) not in ([], ["local"], kinds):
         raise RequestError(
             f"--adapter names {', '.join(names)}, and --adapter-config lists {', '.join(kinds)}; expected the same, or "
             "--adapter-config alone"

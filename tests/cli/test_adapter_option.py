@@ -50,6 +50,8 @@ WRONG = [
     (["local", "local"], None, "both called 'local'"),
     (["local", "farm"], '{"grace_seconds": 1}', "expected a list"),
     (["local", "farm"], '["local", "cloud-run"]', "--adapter-config lists local, cloud-run"),
+    (["aws-lambda"], '["local", "farm"]', "--adapter-config lists local, farm"),
+    (["local"], '["s3://bucket"]', "entry 1 of the list is no object, and names no adapter"),
     (["local"], "[]", "0 entries"),
     (["local"], '[{"adapter": "local", "concurrency": 0}]', "concurrency: 0"),
     (["local"], '[{"adapter": {"type": "farm", "slots": 3}}]', "slots: an unknown field"),
