@@ -11,7 +11,7 @@ from adapters import AdapterChoice
 from farm import runs
 from farm.dead_runs import mark_dead_runs
 from farm.deployments import submit_run
-from farm.finding import Run, find, opened
+from farm.finding import Run, find, find_any, opened
 from farm.leftovers import remove_leftovers
 from farm.masked import complete_parameters, refuse_secrets
 from farm.runs import Resumed, RunStatus
@@ -62,6 +62,8 @@ async def submit(
 async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     """Stop a run: nothing new starts, and its process ends its chunks and itself. What is accepted stays.
 
+    A batch's run is stopped with its rows.
+
     Args:
         run: Its id or its name.
         client: Prefect's, if one is open already.
@@ -73,13 +75,15 @@ async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It has ended, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find_any(prefect, run)
         await runs.cancel_run(prefect, found)
-        return await runs.find_run(prefect, found.id)
+        return await runs.find_job_or_batch(prefect, found.id)
 
 
 async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     """Let a run's chunks in flight finish, and start nothing new until it is resumed.
+
+    Of a batch, the rows that render pause within some seconds, and no new row starts.
 
     Args:
         run: Its id or its name.
@@ -92,9 +96,9 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It does not render, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find_any(prefect, run)
         await runs.pause_run(prefect, found)
-        return await runs.find_run(prefect, found.id)
+        return await runs.find_job_or_batch(prefect, found.id)
 
 
 async def resume(
@@ -106,13 +110,15 @@ async def resume(
 ) -> Resumed:
     """Let a run go on where it stopped, whatever stopped it: accepted chunks that are still there are reused.
 
+    Rows that a batch has completed are left out.
+
     A run without a deployment has no worker. This process carries it out, and `resume` returns at its end; cancelling
     the awaiting task cancels the job.
 
     Args:
         run: Its id or its name.
         adapter: For a run that is carried out here: takes the place of its adapter, of which Prefect keeps no secrets.
-        tell: For a run that is carried out here: called with its counts on every change.
+        tell: For a job that is carried out here: called with its counts on every change.
         client: Prefect's, if one is open already.
 
     Returns:
@@ -177,13 +183,17 @@ async def _go_on(
     client: PrefectClient | None,
 ) -> Resumed:
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find_any(prefect, run)
         if adapter is not None and found.run.deployment_id is not None:
             raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
                                "leave adapter out")  # fmt: skip
         parameters = complete_parameters(found.run.parameters, adapter=adapter)
         how = await how_to(prefect, found)
-    if how is Resumed.HERE:
+    if how is Resumed.HERE and found.is_batch:
+        from farm.batches import carry_out_rows  # imports all that renders
+
+        await carry_out_rows(found.run, parameters)
+    elif how is Resumed.HERE:
         from farm.here import carry_out  # imports all that renders
 
         await carry_out(found.run, parameters, tell=tell)

@@ -10,7 +10,7 @@ from prefect.settings import PREFECT_API_URL
 
 from farm.dead_runs import mark_dead_runs
 from farm.errors import ServerStartError
-from farm.runs import RunStatus, find_run
+from farm.runs import RunStatus, find_job_or_batch, find_run
 from farm.server.configured import check_once
 from helios.errors import RequestError
 from tasks.prefect_api.client import api_client
@@ -20,7 +20,7 @@ Run = str | UUID | RunStatus
 
 
 async def find(client: PrefectClient, run: Run) -> RunStatus:
-    """Find a run, unless it is given as found; dead runs are marked before.
+    """Find a run of a job, unless it is given as found; dead runs are marked before.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.
@@ -29,6 +29,18 @@ async def find(client: PrefectClient, run: Run) -> RunStatus:
         return run
     await mark_dead_runs(client)
     return await find_run(client, str(run))
+
+
+async def find_any(client: PrefectClient, run: Run) -> RunStatus:
+    """Find a run of a job or of a batch, as `find` finds one of a job.
+
+    Raises:
+        RequestError: There is no such run, or there are several of that name.
+    """
+    if isinstance(run, RunStatus):
+        return run
+    await mark_dead_runs(client)
+    return await find_job_or_batch(client, str(run))
 
 
 @asynccontextmanager
