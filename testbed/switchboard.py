@@ -1,8 +1,9 @@
 """A way to a server that passes everything on, is too busy, or is away, as a test says."""
 
+import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
 
@@ -34,6 +35,8 @@ class Switchboard:
         self.refused: dict[Mode, int] = dict.fromkeys(Mode, 0)
         """Connections that met each mode, those of `OPEN` included."""
         self._port = port
+        # A server of this project answers under its own address alone.
+        self._host = re.compile(rb"(?i)(\r\nhost: *)127\.0\.0\.1:%d\b" % listener.getsockname()[1])
         self._mode = Mode.OPEN
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
@@ -69,16 +72,19 @@ class Switchboard:
             try:
                 back = threading.Thread(target=_copy, args=(server, connection), daemon=True)
                 back.start()
-                _copy(connection, server)
+                _copy(connection, server, self._readdressed)
                 back.join()
             finally:
                 self._open -= pair
 
+    def _readdressed(self, data: bytes) -> bytes:
+        return self._host.sub(rb"\g<1>127.0.0.1:%d" % self._port, data)
 
-def _copy(source: socket.socket, target: socket.socket) -> None:
+
+def _copy(source: socket.socket, target: socket.socket, change: Callable[[bytes], bytes] = lambda data: data) -> None:
     with suppress(OSError):
         while data := source.recv(65536):
-            target.sendall(data)
+            target.sendall(change(data))
     for side in (source, target):
         with suppress(OSError):
             side.shutdown(socket.SHUT_RDWR)

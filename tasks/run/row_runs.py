@@ -105,24 +105,20 @@ class RowRuns:
         with one_try():  # the next look is the retry
             while True:
                 await asyncio.sleep(POLL_SECONDS)
-                with suppress(*UNREACHABLE):
-                    if not gate.is_set():
-                        await self._pause(held)
-                    elif held:
-                        await self._continue(held)
+                for run_id in self._underway - held if not gate.is_set() else frozenset(held):
+                    with suppress(*UNREACHABLE):
+                        await (self._continue(run_id, held) if gate.is_set() else self._pause(run_id, held))
 
-    async def _pause(self, held: set[UUID]) -> None:
-        for run_id in self._underway - held:
-            answer = await self._api.client.set_flow_run_state(run_id, paused())
-            if answer.status is SetStateStatus.ACCEPT:
-                held.add(run_id)
+    async def _pause(self, run_id: UUID, held: set[UUID]) -> None:
+        answer = await self._api.client.set_flow_run_state(run_id, paused())
+        if answer.status is SetStateStatus.ACCEPT:
+            held.add(run_id)
 
-    async def _continue(self, held: set[UUID]) -> None:
-        for run_id in frozenset(held):
-            state = (await self._api.client.read_flow_run(run_id)).state
-            if state is not None and state.type is StateType.PAUSED:
-                await self._api.client.resume_flow_run(run_id)
-            held.discard(run_id)
+    async def _continue(self, run_id: UUID, held: set[UUID]) -> None:
+        state = (await self._api.client.read_flow_run(run_id)).state
+        if state is not None and state.type is StateType.PAUSED:
+            await self._api.client.resume_flow_run(run_id)
+        held.discard(run_id)
 
 
 async def completed_documents(api: RunApi, batch_id: UUID) -> frozenset[str]:
