@@ -103,10 +103,10 @@ def _go_on(
     from cli.batch import carry_out as carry_out_batch
     from cli.batch import show_batch
     from cli.flow_process import a_server, carry_out
-    from farm.finding import find_any
+    from farm.finding import find
 
     async def go_on(client: Any) -> "tuple[RunStatus, dict[str, Any], Resumed]":
-        found = await find_any(client, name)
+        found = await find(client, name, batches=True)
         parameters = complete_parameters(found.run.parameters, adapter=_adapter(found, adapter_config))
         return found, parameters, await how_to(client, found)
 

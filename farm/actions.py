@@ -11,7 +11,7 @@ from adapters import AdapterChoice
 from farm import runs
 from farm.dead_runs import mark_dead_runs
 from farm.deployments import submit_run
-from farm.finding import Run, find, find_any, opened
+from farm.finding import Run, find, opened
 from farm.leftovers import remove_leftovers
 from farm.masked import complete_parameters, refuse_secrets
 from farm.runs import Resumed, RunStatus
@@ -75,7 +75,7 @@ async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It has ended, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find_any(prefect, run)
+        found = await find(prefect, run, batches=True)
         await runs.cancel_run(prefect, found)
         return await runs.find_job_or_batch(prefect, found.id)
 
@@ -96,7 +96,7 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It does not render, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find_any(prefect, run)
+        found = await find(prefect, run, batches=True)
         await runs.pause_run(prefect, found)
         return await runs.find_job_or_batch(prefect, found.id)
 
@@ -183,7 +183,7 @@ async def _go_on(
     client: PrefectClient | None,
 ) -> Resumed:
     async with opened(client) as prefect:
-        found = await find_any(prefect, run)
+        found = await find(prefect, run, batches=True)
         if adapter is not None and found.run.deployment_id is not None:
             raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
                                "leave adapter out")  # fmt: skip

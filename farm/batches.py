@@ -9,15 +9,13 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogHandler
-from prefect.states import Pending
 
-from farm.here import SIGNALS, cancelled_by, cancelled_without_server, interrupted, until_ended
+from farm.here import SIGNALS, cancelled_by, cancelled_without_server, create_run, interrupted, until_ended
 from flows.batch import LISTENER, BatchEndedError, render_batch
 from helios.models.batch import BatchReport, RowResult
 from helios.models.report import RunState
 from tasks.prefect_api import own_server
 from tasks.prefect_api.client import api_client
-from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import job_state
 
 
@@ -39,14 +37,8 @@ Tell = Callable[[RowResult], None]
 
 
 async def create_batch(parameters: dict[str, Any]) -> FlowRun:
-    """Make a run of `render-batch` that this process is to carry out.
-
-    Raises:
-        RequestError: Its results can't be kept where Prefect is told to keep them.
-    """
-    async with api_client() as client:
-        await check_result_storage(client)
-        return await client.create_flow_run(render_batch, parameters=parameters, state=Pending())
+    """Make a batch's run, as `create_run` makes a job's."""
+    return await create_run(parameters, render_batch)
 
 
 def carry_out_batch(run: FlowRun, parameters: dict[str, Any], *, tell: Tell) -> BatchOutcome:

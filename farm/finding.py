@@ -19,8 +19,13 @@ Run = str | UUID | RunStatus
 """A run: its id, its name, or what the API returned of it, which is then not looked up again."""
 
 
-async def find(client: PrefectClient, run: Run) -> RunStatus:
-    """Find a run of a job, unless it is given as found; dead runs are marked before.
+async def find(client: PrefectClient, run: Run, *, batches: bool = False) -> RunStatus:
+    """Find a run, unless it is given as found; dead runs are marked before.
+
+    Args:
+        client: Prefect's.
+        run: Its id or its name.
+        batches: Whether it may be a batch's.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.
@@ -28,19 +33,7 @@ async def find(client: PrefectClient, run: Run) -> RunStatus:
     if isinstance(run, RunStatus):
         return run
     await mark_dead_runs(client)
-    return await find_run(client, str(run))
-
-
-async def find_any(client: PrefectClient, run: Run) -> RunStatus:
-    """Find a run of a job or of a batch, as `find` finds one of a job.
-
-    Raises:
-        RequestError: There is no such run, or there are several of that name.
-    """
-    if isinstance(run, RunStatus):
-        return run
-    await mark_dead_runs(client)
-    return await find_job_or_batch(client, str(run))
+    return await (find_job_or_batch if batches else find_run)(client, str(run))
 
 
 @asynccontextmanager

@@ -60,13 +60,14 @@ def batch_beside(*words: str | Path | int, env: dict[str, str] | None = None) ->
         process.communicate()
 
 
-def latest_batch() -> FlowRun:
-    """The run of the batch that began last."""
+def batch_in(folder: Path) -> FlowRun:
+    """The run of the batch whose template lies in a folder."""
 
     async def read() -> FlowRun:
         async with get_client() as client:
-            latest = FlowRunSort.START_TIME_DESC
-            return (await client.read_flow_runs(flow_filter=RENDER_BATCHES, sort=latest, limit=1))[0]
+            latest = FlowRunSort.EXPECTED_START_TIME_DESC
+            runs = await client.read_flow_runs(flow_filter=RENDER_BATCHES, sort=latest)
+            return next(run for run in runs if str(run.parameters["template"]).startswith(str(folder)))
 
     return asyncio.run(read())
 
@@ -93,10 +94,11 @@ def test_paused_and_resumed(tmp_path: Path) -> None:
     """A paused batch pauses its rows, finishes chunks in flight and starts nothing; resumed by name, it renders all."""
     with batch_beside(*write_batch(tmp_path, "ABC"), "--at-once", 2) as process:
         until(lambda: begun(tmp_path) == 2 or process.poll() is not None)
-        batch = latest_batch()
+        batch = batch_in(tmp_path)
         done = here("pause", batch.name)
         assert done.stdout.startswith(f"{batch.name} is paused; helios-job resume "), done.stderr
-        until(lambda: states(batch) == ["paused"] * 3)
+        while states(batch) != ["paused"] * 3:  # the test has a time limit
+            time.sleep(1)
         let_go(tmp_path, "ABC")
         until(lambda: (tmp_path / "A-0.mp4").exists() and (tmp_path / "B-0.mp4").exists())
         time.sleep(2)  # in which a row, or a second chunk, would begin
@@ -115,7 +117,7 @@ def test_cancelled_by_name(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """`helios-job cancel BATCH` ends the rows' commands and their runs; `resume` renders what is left."""
     with batch_beside(*write_batch(tmp_path, "AB"), "--at-once", 2) as process:
         until(lambda: begun(tmp_path) == 2 or process.poll() is not None)
-        batch = latest_batch()
+        batch = batch_in(tmp_path)
         done = here("cancel", batch.name)
         assert done.stdout == f"{batch.name}: cancelled\n", done.stderr
         _, err = process.communicate()
@@ -136,7 +138,7 @@ def test_its_process_died(tmp_path: Path, processes_of: ProcessesOf) -> None:
     let_go(tmp_path, "A")
     with batch_beside(*words, "--at-once", 2) as process:
         until(lambda: begun(tmp_path) == 4 or process.poll() is not None)  # A's two, B's and C's first
-        batch = latest_batch()
+        batch = batch_in(tmp_path)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert states(batch) == ["crashed", "completed", "crashed", "crashed"]
@@ -161,7 +163,7 @@ def test_a_row_that_failed_is_rendered_again(tmp_path: Path) -> None:
     words[words.index("--output") + 1] = str(tmp_path / "out" / "{row}.mp4")
     done = here(*words)
     assert done.returncode == 1
-    batch = latest_batch()
+    batch = batch_in(tmp_path)
     assert f"helios-job resume {batch.id} renders the other rows" in done.stderr
     count = begun(tmp_path)
     done = here("resume", batch.name, "--json")
@@ -181,7 +183,7 @@ def test_a_server_that_is_away(tmp_path: Path, prefect_api: str, mode: Mode) -> 
         env = {"PREFECT_API_URL": f"{board.url}/api"}
         with batch_beside(*write_batch(tmp_path, "ABC"), "--at-once", 1, env=env) as process:
             until(lambda: begun(tmp_path) == 1 or process.poll() is not None)
-            batch = latest_batch()
+            batch = batch_in(tmp_path)
             board.switch(mode)
             let_go(tmp_path, "ABC")
             until(lambda: (tmp_path / "out" / "A.mp4").exists() or process.poll() is not None)
