@@ -15,7 +15,7 @@ from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.hedge_report import report_attempt, report_hedges
 from tasks.run.identity import RunIdentity
-from tasks.run.image_report import report_images
+from tasks.run.image_report import Delivered, report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
@@ -42,6 +42,8 @@ class Ledger:
         """By chunk id, in frame order."""
         self.video: OutputReport | None = None
         """The stitched video, once it is there."""
+        self.delivered: Delivered | None = None
+        """Where its images are besides the job directory, once all are there."""
         self.pictures = JobPictures()
         """What was kept of the accepted chunks' pictures, at the level `pictures`."""
         self.copies = Copies()
@@ -175,11 +177,11 @@ class Ledger:
         """What the accepted images are; None as long as no chunk is whole."""
         return self._first_images[1] if self._first_images else None
 
-    def reuse_images(self, result: ChunkResult) -> bool:
+    def reuse_images(self, result: ChunkResult, *, source: ReusedFrom = ReusedFrom.EARLIER_RUN) -> bool:
         """Take a whole chunk of images that this run did not render; they were held against the others before."""
         record = self.records[result.chunk_id]
         record.state, record.result, record.error = RunState.COMPLETED, result, None
-        record.reused_at, record.reused_from = self._progress.seconds, ReusedFrom.EARLIER_RUN
+        record.reused_at, record.reused_from = self._progress.seconds, source
         self._progress.add(result.frames, reused=True)
         return True
 
@@ -228,7 +230,7 @@ class Ledger:
             places=places,
             inputs=inputs,
             last_chunk=self._last_chunk,
-            images=report_images(self._job, self.records.values()),
+            images=report_images(self._job, self.records.values(), delivered=self.delivered),
         )
 
     @property
