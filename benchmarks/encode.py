@@ -5,17 +5,17 @@ the chunks' encoders have one thread each, and two run at a time; one process ha
 """
 
 import asyncio
-import math
 import os
 import shlex
 import shutil
 import tempfile
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import av
 from av.video.stream import VideoStream
 
+from benchmarks.equal_quality import at_quality, in_one, judged, stepped
 from benchmarks.extent import Encodes, Extent
 from benchmarks.measure import Goal, Run, Table, compare
 from benchmarks.meters import ProcessMeter
@@ -26,20 +26,18 @@ from cli.encode_job import EncodeOrder, plan_of
 from flows.render import render_job
 from helios.encode.cutting import Cutting
 from helios.encode.recipe import Recipe
-from helios.encode.score import score_of
 from helios.job.source import validate_job_spec
 from helios.models import JobSpec
 from helios.models.report import JobReport
 from testbed.jobs import write_job
 
-CRF, STEPS, AT_ONCE = 23, (-2, 0, 2), 2
+CRF, AT_ONCE = 23, 2
+RECIPE = Recipe("x264", crf=str(CRF), preset="medium", threads=1)
 LARGER = 3
 KIND = "crowd"
 OURS, XARGS = "this flow", "xargs -P over the same chunks, then a concatenation"
 ONE, FFMPEG = "one process of our encoder program", "one ffmpeg process"
 GOAL = 1.01
-Size = tuple[int, float]
-"""Bytes of a video's packets, and its XPSNR in dB."""
 
 
 def measure(extent: Extent) -> list[Table]:
@@ -103,7 +101,7 @@ def _source(folder: Path) -> Path:
 
 def _plan(source: Path, job_dir: Path, *, cut: str) -> JobSpec:
     is_whole = cut != "scenes"
-    recipe = Recipe("x264", crf=str(CRF), preset="medium", threads=AT_ONCE if is_whole else 1)
+    recipe = replace(RECIPE, threads=AT_ONCE) if is_whole else RECIPE
     bounds = (None, None) if is_whole else (0.5, 20.0)
     order = EncodeOrder(
         source=source, output=Path("video.mp4"), recipe=recipe, cutting=Cutting(cut, *bounds), fps=None, sound="none",
@@ -137,43 +135,11 @@ async def _ffmpeg(ffmpeg: str, folder: Path, source: Path) -> None:
 def _at_equal_quality(source: Path, ours: Path, spec: JobSpec) -> tuple[float, float, str]:
     """The size of an encode in chunks in proportion to that of one process at the same XPSNR; that of the qualities."""
     starts = {chunk.start_frame for chunk in spec.chunks}
-    size, quality = _judged(source, ours)
-    whole = sorted((_judged(source, _in_one(source, starts, CRF + step)) for step in STEPS), key=lambda one: one[1])
-    same = math.exp(_between([(score, math.log(bytes_)) for bytes_, score in whole], quality))
-    plain, beside = whole[len(whole) // 2]
+    size, quality = judged(source, [ours])
+    whole = [judged(source, [in_one(source, starts, each)]) for each in stepped(RECIPE)]
+    same, (plain, beside) = at_quality(whole, quality), whole[len(whole) // 2]
     note = (
         f"In chunks: {size:,} bytes of packets at XPSNR {quality:.3f} dB; in one process with the same key frames and "
         f"crf {CRF}: {plain:,} bytes at {beside:.3f} dB, and {same:,.0f} bytes at the same XPSNR."
     )
     return size / same, beside / quality, note
-
-
-def _between(points: list[tuple[float, float]], at: float) -> float:
-    """The value of a line through the two points around a place, or nearest to it."""
-    (x, y), (u, v) = next((pair for pair in pairwise(points) if at <= pair[1][0]), points[-2:])
-    return y + (at - x) * (v - y) / (u - x)
-
-
-def _in_one(source: Path, starts: set[int], crf: int) -> Path:
-    """Encode all in one go, with key frames where chunks begin, and one thread as chunks have."""
-    output = source.with_name(f"one-{crf}.mp4")
-    options = {"crf": str(crf), "preset": "medium", "forced-idr": "1", "x264-params": "open-gop=0"}
-    with av.open(str(source)) as file, av.open(str(output), "w") as written:
-        like = file.streams.video[0]
-        video = written.add_stream("libx264", rate=24, options=options)
-        assert isinstance(video, VideoStream)
-        (video.width, video.height), video.pix_fmt = (like.width, like.height), "yuv420p"
-        video.codec_context.thread_count = 1
-        for number, frame in enumerate(file.decode(video=0)):
-            frame.pts, frame.time_base = number, 1 / video.codec_context.framerate
-            frame.pict_type = 1 if number in starts else 0
-            written.mux(video.encode(frame))
-        written.mux(video.encode(None))
-    return output
-
-
-def _judged(source: Path, encoded: Path) -> Size:
-    with av.open(str(encoded)) as file:
-        size = sum(packet.size for packet in file.demux(video=0))
-    with av.open(str(source)) as file:
-        return size, score_of(file.decode(video=0), encoded).xpsnr

@@ -3,30 +3,31 @@
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
-from av.packet import Packet
-from av.stream import Discard, Stream
+from av.container import InputContainer
+from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from helios.encode.look import Look, OnPicture
 from helios.encode.pictures import open_source
+from helios.encode.pieces import PIECE_SECONDS, PieceError, look_in_pieces, pieces_of
 from helios.encode.rates import constant_rate, nominal_rate
-from helios.encode.scenes import SceneFinder
 from helios.errors import RequestError
 
 VERSION = 2
 """Of what is kept; a file of another version is not read."""
-PACKETS_ARE_NOT_FRAMES = frozenset({"vp8", "vp9"})
-"""Codecs that have packets without a picture of their own, so that packets can't be counted for pictures."""
 ENCRYPTED = frozenset({"encv", "drmi", "drms", "enca"})
 """Names of codecs of encrypted tracks (ISO 23001-7; Apple's)."""
-MISSING_SECONDS = 2.0
-"""By so much a file may end before the end that it states."""
+MOST_AT_ONCE = 16
+"""Pieces at a time: each has a decoder with its own pictures in memory."""
 Progress = Callable[[int, int], None]
 """Called with the pictures that were looked at, and about how many there are (0 where that is not known)."""
 
@@ -77,14 +78,25 @@ class Analysis:
         )  # fmt: skip
 
 
-def analyse(path: Path, *, with_scenes: bool, on_picture: Progress | None = None) -> Analysis:
-    """Read a source from its beginning to its end.
+def analyse(
+    path: Path,
+    *,
+    with_scenes: bool,
+    on_picture: Progress | None = None,
+    at_once: int | None = None,
+    piece_seconds: float = PIECE_SECONDS,
+) -> Analysis:
+    """Read a source from its beginning to its end, where every picture is decoded in pieces side by side.
+
+    The result is the same in one go, which also finds the words for what is wrong with a source.
 
     Args:
         path: The file.
         with_scenes: Whether scenes are looked for, for which every picture is decoded. Without them, key frames alone
             are decoded where packets tell the rest.
-        on_picture: Told how far it is.
+        on_picture: Told how far it is; called in several threads, one at a time.
+        at_once: Pieces at a time; 1 for one go, None for as many as there are CPUs, up to 16.
+        piece_seconds: Length of a piece at least.
 
     Raises:
         RequestError: It can't be encoded: it is no video, encrypted, damaged, truncated, or its pictures change.
@@ -92,19 +104,56 @@ def analyse(path: Path, *, with_scenes: bool, on_picture: Progress | None = None
     container, stream = open_source(path, is_strict=True)
     with container:
         _refuse_encrypted(stream, path)
-        look = _Look(path, stream, with_scenes=with_scenes, on_picture=on_picture)
-        for other in container.streams:
-            other.discard = Discard.default if other.type in {"video", "audio"} else Discard.all
-        try:
-            for packet in container.demux():
-                look.packet(packet)
-        except (av.FFmpegError, OSError) as exc:
-            raise RequestError(
-                f"{path.name} is damaged near {look.where}: {exc.strerror}; expected a file that can be read to its end"
-            ) from None
+        total = stream.frames
+        told = None if on_picture is None else partial(_tell, on_picture, total)
+        look = None
+        if with_scenes:
+            cpus = at_once or min(len(os.sched_getaffinity(0)), MOST_AT_ONCE)
+            look = _in_pieces(path, cpus=cpus, seconds=piece_seconds, told=told)
+        look = look or _in_one_go(path, container, stream, with_scenes=with_scenes, told=told)
         # Some containers count it from their first time stamp, others from 0: the earlier of the two ends is meant.
         look.refuse_truncated(Fraction(container.duration, 1_000_000) if container.duration else None)
-        return look.result(stated=(stream.average_rate, stream.base_rate, stream.guessed_rate))
+        return _result(
+            look,
+            tick=stream.time_base or Fraction(1),
+            stated=(stream.average_rate, stream.base_rate, stream.guessed_rate),
+        )
+
+
+def _tell(on_picture: Progress, total: int, done: int) -> None:
+    on_picture(done, total)
+
+
+def _in_pieces(path: Path, *, cpus: int, seconds: float, told: OnPicture | None) -> Look | None:
+    """Look at a source with several CPUs; None where that is not faster, or something is wrong, which one go tells."""
+    try:
+        pieces = pieces_of(path, seconds=seconds) if cpus > 1 else []
+        if len(pieces) < 2:
+            return None
+        at_once = min(cpus, len(pieces))
+        return look_in_pieces(path, pieces, at_once=at_once, threads=cpus // at_once, on_picture=told)
+    except (PieceError, RequestError, av.FFmpegError, OSError):
+        return None
+
+
+def _in_one_go(
+    path: Path, container: InputContainer, stream: VideoStream, *, with_scenes: bool, told: OnPicture | None
+) -> Look:
+    look = Look(path, stream, with_scenes=with_scenes, on_picture=told)
+    for other in container.streams:
+        other.discard = Discard.default if other.type in {"video", "audio"} else Discard.all
+    try:
+        for packet in container.demux():
+            look.packet(packet)
+            if packet.stream is stream:
+                for frame in packet.decode():
+                    assert isinstance(frame, VideoFrame)  # noqa: S101  narrows the type: it is the video's packet
+                    look.picture(frame)
+    except (av.FFmpegError, OSError) as exc:
+        raise RequestError(
+            f"{path.name} is damaged near {look.where}: {exc.strerror}; expected a file that can be read to its end"
+        ) from None
+    return look
 
 
 def _refuse_encrypted(stream: VideoStream, path: Path) -> None:
@@ -112,123 +161,15 @@ def _refuse_encrypted(stream: VideoStream, path: Path) -> None:
         raise RequestError(f"{path.name} is encrypted ({stream.codec_tag}); expected a file that can be decoded")
 
 
-class _Look:
-    """Takes packets, and keeps what they tell."""
-
-    def __init__(self, path: Path, stream: VideoStream, *, with_scenes: bool, on_picture: Progress | None) -> None:
-        self._path, self._stream, self._told = path, stream, on_picture
-        self._tick = stream.time_base or Fraction(1)
-        self._finder = SceneFinder() if with_scenes else None
-        self._counts_packets = not with_scenes and stream.codec_context.name not in PACKETS_ARE_NOT_FRAMES
-        if self._counts_packets:
-            stream.codec_context.skip_frame = "NONKEY"
-        self._kind: tuple[int, int, str] | None = None
-        self._times: list[int] = []
-        self._keys: set[int] = set()
-        self._durations: dict[int, int] = {}
-        self._file_end = Fraction(0)
-        self._expected = stream.frames
-
-    @property
-    def where(self) -> str:
-        """How far it has come, for people."""
-        return f"picture {len(self._times)}"
-
-    def packet(self, packet: Packet[Stream]) -> None:
-        """Look at the next packet."""
-        if packet.size and packet.pts is not None:
-            end = (packet.pts + (packet.duration or 0)) * packet.time_base
-            self._file_end = max(self._file_end, Fraction(end))
-        if packet.stream is not self._stream:
-            return
-        if packet.size:
-            if packet.is_corrupt:
-                raise RequestError(
-                    f"{self._path.name} is truncated or damaged near {self.where}; expected a whole file"
-                )
-            if packet.has_sidedata("encryption_info"):
-                raise RequestError(f"{self._path.name} is encrypted; expected a file that can be decoded")
-            self._note(packet)
-        for frame in packet.decode():
-            assert isinstance(frame, VideoFrame)  # noqa: S101  narrows the type: it is the video's packet
-            self._picture(frame)
-
-    def _note(self, packet: Packet[Stream]) -> None:
-        if packet.pts is None:
-            if self._counts_packets:
-                raise RequestError(
-                    f"{self._path.name} has pictures without a time stamp; write it into .mkv or .mp4 first, or have "
-                    "every picture decoded (--cut scenes)"
-                )
-            return
-        if packet.is_discard:
-            return  # an edit list hides it
-        self._durations[packet.pts] = packet.duration or 0
-        if packet.is_keyframe:
-            self._keys.add(packet.pts)
-        if self._counts_packets:
-            self._count(packet.pts)
-
-    def _picture(self, frame: VideoFrame) -> None:
-        kind = (frame.width, frame.height, frame.format.name)
-        if self._kind not in (None, kind):
-            before = self._kind
-            assert before is not None  # noqa: S101  narrows the type
-            raise RequestError(
-                f"The pictures of {self._path.name} change from {before[0]}×{before[1]} {before[2]} to {kind[0]}×"
-                f"{kind[1]} {kind[2]} near {self.where}; expected one kind: cut the file there, and encode the parts"
-            )
-        self._kind = kind
-        if self._counts_packets:
-            return
-        if frame.pts is None:
-            raise RequestError(
-                f"{self._path.name} has pictures without a time stamp; write it into .mkv or .mp4 first (ffmpeg -i "
-                f"{self._path.name} -c copy {self._path.stem}.mkv)"
-            )
-        if frame.is_corrupt:
-            raise RequestError(f"{self._path.name} is damaged at {self.where}; expected a file that can be decoded")
-        self._count(frame.pts)
-        if self._finder is not None:
-            self._finder.take(frame)
-
-    def _count(self, pts: int) -> None:
-        self._times.append(pts)
-        if self._told is not None:
-            self._told(len(self._times), self._expected)
-
-    def refuse_truncated(self, stated_end: Fraction | None) -> None:
-        """Refuse a file whose packets end before the end that it states.
-
-        Raises:
-            RequestError: Says where it ends.
-        """
-        if not self._times:
-            raise RequestError(f"{self._path.name} has no picture that can be decoded; expected a video")
-        if stated_end is not None and stated_end - self._file_end > MISSING_SECONDS:
-            raise RequestError(
-                f"{self._path.name} ends at {float(self._file_end):.1f} s, and says that it goes on to "
-                f"{float(stated_end):.1f} s: it is truncated; expected a whole file"
-            )
-
-    def result(self, *, stated: tuple[Fraction | None, ...]) -> Analysis:
-        """Put it together."""
-        times = sorted(self._times)
-        if len(set(times)) != len(times):
-            raise RequestError(
-                f"{self._path.name} has two pictures with the same time stamp; expected one time for each: write it "
-                "into .mkv with new ones first"
-            )
-        last = self._durations.get(times[-1]) or (
-            times[-1] - times[-2] if len(times) > 1 else round(1 / self._tick / 25)
-        )
-        rate = constant_rate(times, tick=self._tick, stated=stated)
-        numbers = {pts: number for number, pts in enumerate(times)}
-        return Analysis(
-            times=tuple(times),
-            end=times[-1] + max(last, 1),
-            tick=self._tick,
-            rate=rate,
-            keyframes=tuple(sorted(numbers[pts] for pts in self._keys if pts in numbers)),
-            scenes=tuple(self._finder.cuts) if self._finder else None,
-        )
+def _result(look: Look, *, tick: Fraction, stated: tuple[Fraction | None, ...]) -> Analysis:
+    """Put it together."""
+    times = look.times()
+    numbers = {pts: number for number, pts in enumerate(times)}
+    return Analysis(
+        times=tuple(times),
+        end=times[-1] + look.length_of_last(times),
+        tick=tick,
+        rate=constant_rate(times, tick=tick, stated=stated),
+        keyframes=tuple(sorted(numbers[pts] for pts in look.keys if pts in numbers)),
+        scenes=look.scenes,
+    )

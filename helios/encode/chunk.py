@@ -1,38 +1,27 @@
 """Encode one chunk: a range of a source's pictures, into a file that stands for itself."""
 
-from __future__ import annotations  # av.Packet is generic in its stubs alone
+from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
-import av
-from av.container import OutputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from helios.encode.codecs import chosen_format
+from helios.encode.encoder import ChunkEncoder, EncoderOrder
 from helios.encode.filters import FilterChain, filtered_aspect, parse_chain
-from helios.encode.hdr import Hdr10
 from helios.encode.pictures import PictureReader
 from helios.encode.priority import same_priority
 from helios.encode.recipe import Recipe
 from helios.encode.sampling import Sampling
-from helios.encode.settings_check import check_options, settings_checked
-from helios.encode.words import Words
 from helios.errors import OutputError, RequestError
-from helios.media.stream_facts import StreamFacts
 
-CONTAINERS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
-FIELDS = {2: "tff", 3: "bff", 4: "bff", 5: "tff"}
-"""FFmpeg's numbers of field orders: x264's names of the field that comes first."""
-UNSAID = (None, 0, 2)
-"""Numbers of colours that say nothing."""
 Progress = Callable[[int], None]
 
 
@@ -50,6 +39,8 @@ class Range:
     """Time stamp of the last picture that is shown; compared with what is found."""
     run_in: int | None = None
     """Time stamp of the first picture that filters see; the first one's when None."""
+    lead_in: int = 0
+    """So many times the encoder is given the first picture before; what it writes of them is dropped."""
     sampling: tuple[int, int] | None = None
     """Where the rate is another one than the source's: time stamp of the source's first picture, and the number of the
     chunk's first frame."""
@@ -74,14 +65,17 @@ def encode_chunk(
     """
     with ExitStack() as opened, same_priority():
         given = opened.enter_context(given_pictures(source, part=part, recipe=recipe))
-        encoder = _Encoder(
-            output, part=part, recipe=recipe, filters=given.filters, source=given.stream, like=given.like
-        )
-        encoder.is_trial = is_trial
+        how = EncoderOrder(
+            recipe, part.rate, pixel_format=given.filters.format, aspect=given.filters.aspect, lead_in=part.lead_in,
+            is_trial=is_trial,
+        )  # fmt: skip
+        encoder = ChunkEncoder(output, how, source=given.stream, like=given.like)
         opened.callback(encoder.close)
         count, last = 0, part.first
         for picture in given.pictures:
             last = picture.pts
+            if count == 0:
+                encoder.lead_in(picture.frame)
             encoder.encode(picture.frame, at=count)
             count += 1
             if on_frame is not None:
@@ -192,84 +186,3 @@ class _Filtered:
                     )
                 taken.discard(found.pts)
                 yield found
-
-
-class _Encoder:
-    """An encoder and the file that it writes."""
-
-    def __init__(
-        self, output: Path, *, part: Range, recipe: Recipe, filters: _Filtered, source: VideoStream, like: VideoFrame
-    ) -> None:
-        self._output, self._recipe, self._rate, self._filters = output, recipe, part.rate, filters
-        self._tick = 1 / part.rate
-        self._source = source
-        facts = StreamFacts.of(source)
-        self._hdr = Hdr10.of(facts, like)
-        self._has_fields = recipe.keeps_fields and facts.field_order != "progressive"
-        self._words = Words.of(source, hdr=self._hdr, has_fields=self._has_fields, aspect=filters.aspect)
-        self._file: OutputContainer | None = None
-        self._stream: VideoStream | None = None
-        self.is_trial = False
-        """Whether the encoder's own settings are checked."""
-
-    def encode(self, frame: VideoFrame, *, at: int) -> None:
-        """Encode a picture as the frame of this number."""
-        stream = self._stream or self._open(frame)
-        frame.pts, frame.time_base = at, self._tick
-        frame.pict_type = 0  # else the source's kind of picture is an order
-        self._write(stream.encode(frame))
-
-    def finish(self) -> None:
-        """Write what the encoder holds, and the file's index."""
-        assert self._stream is not None and self._file is not None  # noqa: S101, PT018  a range has frames
-        self._write(self._stream.encode(None))
-        self._file.close()
-        self._file = None
-        self._words.put_into(self._output, rate=self._rate)
-
-    def close(self) -> None:
-        """Close the file, whatever became of it."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()
-
-    def _open(self, frame: VideoFrame) -> VideoStream:
-        os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1's errors alone: else it prints 30 lines about itself
-        own = self._hdr.settings(self._recipe.how)
-        if self._has_fields:
-            own[FIELDS[self._source.codec_context.field_order]] = "1"
-        options = self._recipe.options(own=own, pixel_format=self._filters.format)
-        self._file = av.open(str(self._output.absolute()), "w", format=CONTAINERS[self._output.suffix])
-        stream = self._file.add_stream(self._recipe.how.encoder, rate=self._rate, options=options)
-        assert isinstance(stream, VideoStream)  # noqa: S101  narrows the type: all are video encoders
-        stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, self._filters.format
-        context, source = stream.codec_context, self._source.codec_context
-        context.time_base, context.thread_count = self._tick, self._recipe.threads
-        context.sample_aspect_ratio = self._filters.aspect
-        context.color_range = frame.color_range or source.color_range
-        context.color_primaries = _said(frame.color_primaries, source.color_primaries)
-        context.color_trc = _said(frame.color_trc, source.color_trc)
-        context.colorspace = _said(frame.colorspace, source.colorspace)
-        try:
-            with settings_checked(self._recipe) if self.is_trial else nullcontext():
-                self._file.start_encoding()
-        except (av.FFmpegError, ValueError, OSError) as exc:
-            raise RequestError(
-                f"{self._recipe.codec} refuses these pictures ({frame.width}×{frame.height} {self._filters.format}) or "
-                f"settings ({options}): {getattr(exc, 'strerror', None) or exc}"
-            ) from None
-        check_options(self._recipe, given=options, left=context.options)
-        self._stream = stream
-        return stream
-
-    def _write(self, packets: list[av.Packet]) -> None:  # type: ignore[type-arg]
-        assert self._file is not None  # noqa: S101  opened with the encoder
-        for packet in packets:
-            if packet.dts is None or packet.dts > (packet.pts or 0):
-                packet.dts = packet.pts  # libx265 gives a single frame a decoding time that it never set
-            self._file.mux_one(packet)
-
-
-def _said(own: int, otherwise: int) -> int:
-    """What a picture says of its colours, if it says something."""
-    return otherwise if own in UNSAID else own

@@ -41,6 +41,9 @@ class EncodeCodec:
     """The encoder's own settings that are always set: above all, that no picture needs one of another chunk."""
     own_where_mixed: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """Likewise, where chunks have quantisers of their own: that their headers stay the same."""
+    lead_in: int = 0
+    """So many times the encoder is given a chunk's first picture before the chunk: where it gives its very first key
+    frame another quality than later ones."""
     takes_fields: bool = False
     """Whether it codes interlaced pictures as such, here."""
     mastering: tuple[str, str] | None = None
@@ -63,13 +66,15 @@ class EncodeCodec:
 
 # SVT-AV1 4.1 with presets 11 to 13, which are one, at quantisers of 1 to 4: of six clips of 8 bits decoders refused
 # four, a fifth showed other pictures, and two of 10 bits were so at 1. All were whole from 5 on, and at preset 10.
+# x264 takes the quality of a key frame from those of the predicted pictures before, and has none for the first one:
+# docs/decisions/lead-in.md has what that costs, for each encoder.
 # All pictures of x265 depend on the number of its threads: with a pool of one it leaves out wavefronts, which a decoder
 # is told in a header that all chunks share.
 _ALL = (
     EncodeCodec(
         "x264", "libx264", ".mp4", crf="crf", scale=(1, 51), preset="preset", params="x264-params",
-        own={"open-gop": "0"}, own_where_mixed={"stitchable": "1"}, takes_fields=True,
-        mastering=("mastering-display", "cll"),
+        options={"forced-idr": "1"}, lead_in=16, own={"open-gop": "0"}, own_where_mixed={"stitchable": "1"},
+        takes_fields=True, mastering=("mastering-display", "cll"),
     ),
     EncodeCodec(
         "x265", "libx265", ".mp4", crf="crf", scale=(1, 51), preset="preset", params="x265-params",

@@ -7,7 +7,7 @@ import json
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from helios.models.spec import JobSpec
 
 PROGRAM = "helios-encode-chunk"
 """Installed with this package; `helios.processes.own_programs` finds it where its folder is not on PATH."""
-REVISION = "encode-1"
+REVISION = "encode-2"
 """Of how pictures are encoded: another one has chunks encoded again."""
 TRIAL_FRAMES = 3
 SAMPLE_FRAMES = 48
@@ -69,13 +69,14 @@ class Frames:
         return [sampling.frame_of(self.analysis.times[number]) for number in numbers]
 
 
-def ranges(frames: Frames, sizes: Sequence[int], *, run_in: bool) -> list[Range]:
+def ranges(frames: Frames, sizes: Sequence[int], *, run_in: bool, lead_in: int = 0) -> list[Range]:
     """What each chunk has.
 
     Args:
         frames: Of the video.
         sizes: Frames of each chunk.
         run_in: Whether filters see pictures before the chunk.
+        lead_in: Pictures that the encoder is given before each chunk but the first, which begins as any video does.
     """
     shown, times, sampling = frames.shown(), frames.analysis.times, frames.sampling
     found, start = [], 0
@@ -89,6 +90,7 @@ def ranges(frames: Frames, sizes: Sequence[int], *, run_in: bool) -> list[Range]
                 last=times[last],
                 run_in=times[max(first - RUN_IN, 0)] if run_in else None,
                 sampling=(sampling.origin, start) if sampling else None,
+                lead_in=lead_in if start else 0,
             )
         )
         start += size
@@ -105,7 +107,7 @@ def try_recipe(source: Path, frames: Frames, recipe: Recipe) -> tuple[int, int]:
         RequestError: The recipe can't be used for this source.
     """
     size = min(TRIAL_FRAMES, len(frames.shown()))
-    part = ranges(frames, [size], run_in=recipe.looks_around)[0]
+    part = replace(ranges(frames, [size], run_in=recipe.looks_around)[0], lead_in=recipe.how.lead_in)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, f"trial{recipe.how.suffix}")
         try:
@@ -140,7 +142,7 @@ def plan_encode(
     """
     chunks, start, compare = [], 0, ["--compare"] if compares else []
     digits = max(len(str(len(sizes) - 1)), 4)
-    parts = ranges(frames, sizes, run_in=recipe.looks_around)
+    parts = ranges(frames, sizes, run_in=recipe.looks_around, lead_in=recipe.how.lead_in)
     samples = sample_words(frames, sizes) if recipe.target is not None else [[] for _ in sizes]
     for index, (part, sample) in enumerate(zip(parts, samples, strict=True)):
         output = f"chunks/{index:0{digits}d}{recipe.how.suffix}"
@@ -180,6 +182,8 @@ def _words(part: Range) -> list[str]:
     found = [f"--first={part.first}", f"--frames={part.frames}", f"--rate={part.rate}", f"--last={part.last}"]
     if part.run_in is not None:
         found.append(f"--run-in={part.run_in}")
+    if part.lead_in:
+        found.append(f"--lead-in={part.lead_in}")
     if part.sampling is not None:
         found.append(f"--sampling={part.sampling[0]}:{part.sampling[1]}")
     return found

@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--rate", type=Fraction, required=True, help="frames per second")
     words.add_argument("--last", type=int, help="time stamp of the last picture, to be compared")
     words.add_argument("--run-in", type=int, help="time stamp of the first picture that filters see")
+    words.add_argument("--lead-in", type=int, default=0, help="how often the encoder is given the first picture before")
     words.add_argument("--sample", metavar="FIRST:FRAMES:RUN-IN:FRAME", help="what --target is tried on")
     words.add_argument("--compare", action="store_true", help="hold the chunk against its source")
     words.add_argument("--sampling", metavar="ORIGIN:FRAME", help="brings the source to the rate")
@@ -44,6 +45,7 @@ def range_of(words: argparse.Namespace) -> Range:
     origin, _, start = (words.sampling or "").partition(":")
     return Range(
         first=words.first, frames=words.frames, rate=words.rate, last=words.last, run_in=words.run_in,
+        lead_in=words.lead_in,
         sampling=(int(origin), int(start)) if words.sampling else None,
     )  # fmt: skip
 

@@ -38,6 +38,14 @@ class SceneFinder:
         for found in self._filters.feed(frame):
             self._changes.append(float(found.metadata.get(CHANGE, 0)))
 
+    def end(self) -> None:
+        """Let go of the pictures that are kept for the next one."""
+        self._filters = None
+
+    def add(self, after: "SceneFinder") -> None:
+        """Append what another one found in the pictures from the last one on that this one has taken."""
+        self._changes.extend(after._changes[1:])
+
     @property
     def cuts(self) -> list[int]:
         """Numbers of the first pictures of scenes, but for the first one."""
