@@ -17,7 +17,7 @@ from helios.media.bounds import reading_bounds
 from helios.media.comparison import Comparison, FramePair, compare_outputs
 from helios.media.verify import verify_output
 from helios.models.audit import AuditVerdict, ChunkAudit
-from helios.models.report import ChunkResult
+from helios.models.report import ChunkResult, RunState
 from helios.models.verification import VerifyLevel
 from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, describe, render_once
@@ -112,7 +112,12 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
         avoid_worker=accepted.rendered_by,
     )
     log = _log_of(run, chunk, record)
-    rendered = await render_once(attempt, run, log=log, times=AttemptTimes(run.progress.seconds))
+    times = AttemptTimes(run.progress.seconds)
+    run.ledger.spending.add(times, None)
+    try:
+        rendered = await render_once(attempt, run, log=log, times=times)
+    finally:
+        times.end(run.progress.seconds, RunState.COMPLETED)  # of an audit that counts for nothing but its cost
     try:
         compared = await _compare(accepted, rendered, chunk, run)
     finally:

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
+from helios.models.cost import CostReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
@@ -128,6 +129,8 @@ class AttemptReport(WireModel):
     """Whether it was a second attempt, which began while another one ran."""
     rendered_by: str | None = None
     """The worker, if it tells its name, and was not stopped."""
+    cost: Annotated[float, Field(ge=0)] | None = None
+    """What it has cost, in the currency of the job's `cost`; empty where nothing costs anything."""
 
     @property
     def seconds(self) -> float:
@@ -286,6 +289,8 @@ class JobReport(WireModel):
     """What was rendered a second time, and how that compares; empty without an audit."""
     hedge: HedgeReport | None = None
     """What second attempts of slow chunks came to; empty where none began."""
+    cost: CostReport | None = None
+    """What its workers have cost; empty where nothing costs anything."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

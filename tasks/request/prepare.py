@@ -17,6 +17,7 @@ from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+from helios.prices.book import PriceBook, load_prices, own_file
 from helios.processes.environment import TEMPORARY
 from helios.sizes import parse_size
 from helios.storage.folder import Storage
@@ -83,6 +84,8 @@ class PreparedJob:
     """Runs the chunks."""
     site: Site
     """Where the chunks are rendered."""
+    prices: PriceBook
+    """What workers cost."""
     limit: str
     """Name of the global concurrency limit whose slots their attempts take, where there is one."""
     input_rules: InputRules
@@ -173,6 +176,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         adapter_name=adapter_name,
         adapter=adapter,
         site=site,
+        prices=load_prices(own_file()),
         limit=limit_name(request.adapter),
         input_rules=_input_rules(request, spec, adapter, directory=directory.path, written=written),
         is_strict=request.strict,

@@ -18,6 +18,7 @@ from tasks.run.image_report import report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
+from tasks.run.spending import DECIMALS, Spending
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""
@@ -46,6 +47,8 @@ class Ledger:
         """Which accepted chunks hold the same pictures, at every level."""
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
+        self.spending = Spending(lambda: progress.seconds)
+        """What the attempts cost."""
         self.is_rehearsal_due = False
         """Whether no chunk of the kind accepted has been tried in the wanted video."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
@@ -55,8 +58,10 @@ class Ledger:
     def begin_attempt(self, record: ChunkRecord, asked: float, *, is_hedge: bool = False) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
         record.state = RunState.RUNNING
-        record.times.append(AttemptTimes(asked, is_hedge=is_hedge))
-        return record.times[-1]
+        times = AttemptTimes(asked, is_hedge=is_hedge)
+        record.times.append(times)
+        self.spending.add(times, record)
+        return times
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
         """Write down how a chunk's last attempt ended; a chunk whose attempt never began only gets the state."""
@@ -213,10 +218,14 @@ class Ledger:
             warnings=self.warnings(),
             audit=self.audits.report(),
             hedge=report_hedges(self._job.hedge, self.records.values()),
+            cost=self.spending.report(),
             inputs=inputs,
             last_chunk=self._last_chunk,
             images=report_images(self._job, self.records.values()),
         )
+
+    def _cost(self, times: AttemptTimes) -> float | None:
+        return round(self.spending.cost(times), DECIMALS) if self.spending.counts else None
 
     @property
     def _last_chunk(self) -> str | None:
@@ -242,6 +251,6 @@ class Ledger:
             verified=result.verified if result else None,
             kept_images=result.frames - len(record.images_rendered) if result and result.images else None,
             quality=result.quality if result else None,
-            timeline=tuple(report_attempt(times) for times in record.times),
+            timeline=tuple(report_attempt(times, cost=self._cost(times)) for times in record.times),
             error=record.error,
         )
