@@ -102,6 +102,8 @@ class RemoteAdapter:
         """The variables that the configuration names."""
         self.keep_objects = config.keep_objects
         """Whether objects stay after success."""
+        self.max_in_flight = config.max_in_flight
+        """The most chunks on workers at a time."""
         self._slots = asyncio.Semaphore(config.max_in_flight)
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
 

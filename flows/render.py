@@ -110,6 +110,9 @@ async def render_job(
     audit_psnr: parameters.AuditPsnr = LEAST_PSNR,
     audit_seed: parameters.AuditSeed = None,
     hedge: parameters.Hedge = None,
+    budget: parameters.Budget = None,
+    budget_stop: parameters.BudgetStop = "finish",
+    deadline: parameters.Deadline = None,
     cache: parameters.Cache = None,
     cache_size: parameters.CacheSize = CACHE_SIZE,
     last_chunk: parameters.LastChunkLength = None,
@@ -209,7 +212,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             if removed := await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not request.fresh):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_site(run, session.api)
-            in_flight = request.concurrency or run.site.concurrency
+            in_flight = request.concurrency or run.site.slots(has_deadline=request.deadline is not None)
             logger.info("%s", _describe(run.identity.job, in_flight))
             run.progress.enter(Phase.RENDERING)
             async with money_watched(session):

@@ -112,6 +112,16 @@ class PlacingAdapter(WorkerAdapter, Protocol):
 
 
 @runtime_checkable
+class BoundedAdapter(WorkerAdapter, Protocol):
+    """An adapter that knows how many chunks it takes at a time."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """The most chunks on workers at a time."""
+        ...
+
+
+@runtime_checkable
 class GpuAdapter(WorkerAdapter, Protocol):
     """An adapter that can hand out the GPUs of this machine."""
 

@@ -56,7 +56,7 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
     if accepted is None:
         return None  # it was refused meanwhile because of its pictures, and is audited once it is accepted again
     try:
-        async with run.limits.held(chunk.chunk), run.control.underway():
+        async with run.budget.promised(chunk.chunk.frame_count), run.limits.held(chunk.chunk), run.control.underway():
             record.attempts += 1
             found = await _audit(chunk, record, accepted, run)
     except asyncio.CancelledError:

@@ -69,7 +69,7 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         return Completed(name="Cached", message="Taken from the cache of outputs", data=record.result)
     asked, number = run.progress.seconds, record.attempts
     try:
-        async with run.limits.held(record.chunk), run.control.underway():
+        async with run.budget.promised(record.chunk.frame_count), run.limits.held(record.chunk), run.control.underway():
             times = ledger.begin_attempt(record, asked)
             number = record.attempts  # a second attempt may come while this one runs
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.

@@ -15,6 +15,7 @@ from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
+from tasks.run.deadline import open_deadline
 from tasks.run.errors import JobFailedError
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
@@ -58,12 +59,14 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
 
     Args:
         session: The run.
-        in_flight: Chunks at a time.
+        in_flight: Chunks at a time; where there is a deadline, the most.
         retry_delay_seconds: Pause before a chunk's first retry; each further pause is twice as long.
 
     Raises:
         JobFailedError: A chunk failed for good.
+        RequestError: The deadline had passed when the run began.
     """
+    deadline = await open_deadline(session, in_flight)
     policy, chunks = session.run.identity.policy, session.run.identity.job.chunks
     delays = _delays(retry_delay_seconds)
     render = render_chunk.with_options(
@@ -85,6 +88,8 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         running=lambda: session.run.contests.running(session.run.progress.seconds),
         earlier=earlier,
         hedge=session.run.identity.job.hedge,
+        allowed=lambda: session.run.budget.allowed,
+        deadline=deadline,
     )
     pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
     try:
@@ -96,6 +101,9 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     except BaseExceptionGroup as group:
         # Prefect's own signals too, `Pause` and `Abort`: the flow's engine knows them, and would crash with a group.
         raise group.exceptions[0] from None
+    else:
+        if deadline is not None:
+            deadline.note_rendered()
     finally:
         await _keep_timings(session, earlier)
 
@@ -165,6 +173,8 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise
     run.task_states.end(ended)
     pull.work.count(record)
+    if record.reused:
+        pull.work.settle(chunk)
     if ended.is_failed():
         error = await ended.aresult(raise_on_failure=False)
         run.control.blame(f"Stopped because chunk {chunk.id} failed")

@@ -13,6 +13,7 @@ from pydantic import Field
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
 from helios.models.cost import CostReport
+from helios.models.deadline import DeadlineReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
@@ -291,6 +292,8 @@ class JobReport(WireModel):
     """What second attempts of slow chunks came to; empty where none began."""
     cost: CostReport | None = None
     """What its workers have cost; empty where nothing costs anything."""
+    deadline: DeadlineReport | None = None
+    """How it stood to its deadline; empty where it had none."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

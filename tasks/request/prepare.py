@@ -24,9 +24,10 @@ from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
+from tasks.request.chosen_chunks import select_chunks
 from tasks.request.images import check_images
 from tasks.request.read_files import excluded, own_streams, read_by_name
-from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
+from tasks.request.request import RenderRequest, is_elsewhere
 from tasks.request.source_order import from_source, wanted_sound
 from tasks.request.video_place import VideoPlace, written_files
 from tasks.site import Site, shares_disk, site_of
@@ -100,6 +101,12 @@ class PreparedJob:
     """How many chunks are rendered a second time."""
     hedge: float = 0.0
     """What second attempts of slow chunks may cost, as a share of the time of the others; 0 for none."""
+    budget: float | None = None
+    """What its workers may cost, in the currency of the prices; None for any amount."""
+    budget_stops: bool = False
+    """Whether chunks in flight are stopped when the budget is spent; else they are finished."""
+    deadline: str | None = None
+    """By when its chunks are to be rendered, as `helios.models.deadline` reads it; None for no matter when."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     overwrites: bool = False
@@ -184,6 +191,9 @@ def prepare(request: RenderRequest) -> PreparedJob:
         level=request.level(spec),
         audit=request.audit_order,
         hedge=_hedge_share(request, spec, default=site.hedge),
+        budget=request.budget,
+        budget_stops=request.budget_stop == "stop",
+        deadline=request.deadline,
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, site) if video.url else None,

@@ -1,5 +1,7 @@
 """The ledger of a run: what became of each chunk, which outputs are accepted, and the report at the end."""
 
+from typing import Protocol
+
 from helios.errors import HeliosError, MisfitError, OutputError, RetryBudget
 from helios.media.animation_kinds import joined_name
 from helios.media.containers import check_container
@@ -7,6 +9,7 @@ from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
 from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
+from helios.models.deadline import DeadlineReport
 from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
@@ -22,6 +25,14 @@ from tasks.run.spending import DECIMALS, Spending
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""
+
+
+class ReportsDeadline(Protocol):
+    """A deadline that is watched."""
+
+    def report(self) -> DeadlineReport:
+        """How the run stands to it."""
+        ...
 
 
 class Ledger:
@@ -47,8 +58,10 @@ class Ledger:
         """Which accepted chunks hold the same pictures, at every level."""
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
-        self.spending = Spending(lambda: progress.seconds)
+        self.spending = Spending(lambda: progress.seconds, budget=identity.job.budget)
         """What the attempts cost."""
+        self.deadline: ReportsDeadline | None = None
+        """Of the run, where it has one."""
         self.is_rehearsal_due = False
         """Whether no chunk of the kind accepted has been tried in the wanted video."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
@@ -97,6 +110,7 @@ class Ledger:
         """Write down an output that was accepted."""
         record.result, record.error = result, None
         self.end_attempt(record, RunState.COMPLETED)
+        self.spending.frames += result.frames
         self._progress.add(result.frames)
 
     def reuse(
@@ -219,6 +233,7 @@ class Ledger:
             audit=self.audits.report(),
             hedge=report_hedges(self._job.hedge, self.records.values()),
             cost=self.spending.report(),
+            deadline=self.deadline.report() if self.deadline else None,
             inputs=inputs,
             last_chunk=self._last_chunk,
             images=report_images(self._job, self.records.values()),

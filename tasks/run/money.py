@@ -4,18 +4,27 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
+from uuid import UUID
 
 from helios.adapter import SizedAdapter
 from helios.errors import HeliosError
+from helios.models.cost_text import money
 from helios.prices.book import AdapterPrice
 from helios.prices.rate import Rate
 from helios.usage import WorkerSize
-from tasks.run.accepted import AcceptedChunks
+from tasks.prefect_api.api import UNREACHABLE
+from tasks.prefect_api.one_try import one_try
+from tasks.prefect_api.states import suspended
 from tasks.run.run import Run
 from tasks.run.session import RunSession
+from tasks.run.spending import DECIMALS
+from tasks.schedule.budget import enough_to_finish
 
 LOOK_SECONDS = 0.5
 """Between two looks at what the run costs."""
+PAUSE_SECONDS = 10.0
+"""Between two pauses of a run: the first may not have been seen yet, or the run was resumed with the same budget."""
 KEEP_SECONDS = 2.0
 """Between two writes of it into result storage. What a run spends that dies is known up to so long before its death."""
 
@@ -46,7 +55,7 @@ async def money_watched(session: RunSession) -> AsyncIterator[None]:
     if not session.run.ledger.spending.counts:
         yield
         return
-    watch = _Watch(session.run, session.accepted)
+    watch = _Watch(session)
     looking = asyncio.create_task(watch.look_again_and_again())
     try:
         yield
@@ -54,29 +63,73 @@ async def money_watched(session: RunSession) -> AsyncIterator[None]:
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
+        watch.show()
         await watch.keep()
 
 
 class _Watch:
-    def __init__(self, run: Run, accepted: AcceptedChunks) -> None:
-        self._run = run
-        self._accepted = accepted
+    def __init__(self, session: RunSession) -> None:
+        self._session = session
         self._kept: dict[str, float] = {}
         self._kept_at = time.monotonic()
+        self._paused_at = -inf
 
     async def look_again_and_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            self.show()
+            await self._heed_budget()
             if time.monotonic() - self._kept_at >= KEEP_SECONDS:
                 await self.keep()
 
+    async def _heed_budget(self) -> None:
+        """Pause the run when its budget is spent, and something is left to do."""
+        run, control = self._session.run, self._session.run.control
+        is_left = run.budget.waiting > 0 or (run.budget.stops and control.in_flight > 0)
+        if not run.budget.is_spent or not is_left or control.is_stopping or not control.gate.is_set():
+            return
+        if time.monotonic() - self._paused_at < PAUSE_SECONDS:
+            return  # the supervisor is about to see it
+        control.stops_in_flight = run.budget.stops
+        message = budget_spent(run)
+        with one_try(), suppress(*UNREACHABLE):  # tried again: nothing starts meanwhile
+            # By force: Prefect suspends no run that has no deployment.
+            await self._session.api.client.set_flow_run_state(UUID(run.identity.run_id), suspended(message), force=True)
+            self._paused_at = time.monotonic()
+            self._session.api.log.warning("%s", message)
+
+    def show(self) -> None:
+        """Tell those who watch the run what it has cost so far."""
+        run, spending = self._session.run, self._session.run.ledger.spending
+        run.progress.note(cost=round(spending.total, DECIMALS), currency=spending.currency, budget=spending.budget)
+
     async def keep(self) -> None:
         """Write what was spent, if that has changed."""
-        spent = self._run.ledger.spending.to_record()
+        spent = self._session.run.ledger.spending.to_record()
         if spent != self._kept:
-            await self._accepted.write_spending(spent)
+            await self._session.accepted.write_spending(spent)
             self._kept = spent
         self._kept_at = time.monotonic()
+
+
+def budget_spent(run: Run) -> str:
+    """Say that the budget is spent, and what it would take to finish."""
+    spending, progress = run.ledger.spending, run.progress.now
+    currency, budget = spending.currency, spending.budget or 0.0
+    left = progress.total_frames - progress.frames
+    words = f"The budget of {money(budget, currency)} is spent: {money(spending.total, currency)}"
+    enough = enough_to_finish(spent=spending.total, frames_done=spending.frames, frames_left=left)
+    if left == 0:
+        words += "; all frames are rendered, and audits are left"
+    elif enough is None:
+        words += f", and none of {left} frames is accepted"
+    else:
+        words += (
+            f" for {spending.frames} frames, {money(spending.per_frame, currency)} each; the other {left} take about "
+            f"{money(left * spending.per_frame, currency)}"
+        )
+    more = f"{enough:g}" if enough is not None and left else "MORE"
+    return f"{words}. helios-job resume {run.identity.run_id} --budget {more} goes on"
 
 
 def _size(price: AdapterPrice) -> str:

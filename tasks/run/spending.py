@@ -11,6 +11,8 @@ from helios.prices.rate import Rate
 from helios.usage import Usage
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 
+FRAMES = "frames"
+"""In the record, beside the amounts."""
 DECIMALS = 9
 """Of amounts in records and reports: a billionth, since a second of a worker costs some hundred-thousandths."""
 
@@ -56,13 +58,18 @@ class _Attempt:
 
 
 class Spending:
-    """What a run costs, used in its event loop alone.
+    """What a run costs, used in its event loop alone; `by_purpose` and `report` also elsewhere.
 
     Args:
         clock: Seconds since the run began.
+        budget: What the run may cost; None for any amount.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], *, budget: float | None = None) -> None:
+        self.budget = budget
+        """What the run may cost; it can be raised while the run lives."""
+        self.frames = 0
+        """Frames that were accepted for it, by earlier processes of the run, too."""
         self._clock = clock
         self._book: PriceBook | None = None
         self._rate: Rate | None = None
@@ -77,9 +84,10 @@ class Spending:
         Args:
             book: The prices.
             rate: The price of the run's workers.
-            earlier: What earlier processes of the run have spent, by purpose, as `to_record` gave it.
+            earlier: What earlier processes of the run have spent, as `to_record` gave it.
         """
         self._book, self._rate = book, rate
+        self.frames += int(earlier.get(FRAMES, 0))
         for purpose in Purpose:
             if amount := earlier.get(purpose, 0.0):
                 kept = Purpose.STOPPED if purpose is Purpose.UNDERWAY else purpose  # its process died
@@ -115,6 +123,11 @@ class Spending:
         return self._rate.cost(Usage(milliseconds=round(max(0.0, end - times.started) * 1000)))
 
     @property
+    def per_frame(self) -> float:
+        """What an accepted frame has cost so far, failures included; 0 while there is none."""
+        return self.total / self.frames if self.frames else 0.0
+
+    @property
     def underway(self) -> float:
         """What the attempts have cost so far that run now."""
         return sum(map(self.cost, self._open))
@@ -135,12 +148,8 @@ class Spending:
             found[attempt.purpose] = found.get(attempt.purpose, 0.0) + self.cost(attempt.times)
         return {purpose: found[purpose] for purpose in Purpose if found.get(purpose)}
 
-    def report(self, budget: float | None = None) -> CostReport | None:
-        """What it came to; None where nothing costs anything.
-
-        Args:
-            budget: What the run may cost.
-        """
+    def report(self) -> CostReport | None:
+        """What it came to; None where nothing costs anything."""
         if self._book is None or not self.counts:
             return None
         found = self.by_purpose()
@@ -150,13 +159,14 @@ class Spending:
             prices_of=self._book.date,
             total=round(sum(found.values()), DECIMALS),
             earlier=round(sum(self._earlier.values()), DECIMALS),
-            budget=budget,
+            budget=self.budget,
             **{purpose: round(found.get(purpose, 0.0), DECIMALS) for purpose in Purpose if purpose != Purpose.UNDERWAY},
         )
 
     def to_record(self) -> dict[str, float]:
-        """What the run has spent by purpose, for its later processes."""
-        return {purpose: round(amount, DECIMALS) for purpose, amount in self.by_purpose().items()}
+        """What the run has spent by purpose, and for how many frames: for its later processes."""
+        spent = {str(purpose): round(amount, DECIMALS) for purpose, amount in self.by_purpose().items()}
+        return {**spent, FRAMES: float(self.frames)}
 
 
 def _is_beaten(record: ChunkRecord) -> bool:

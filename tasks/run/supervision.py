@@ -82,6 +82,7 @@ class Supervisor:
                     found = await self._api.client.read_flow_run(UUID(run_id))
                     self._note_api(away=False)
                     self._sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
+                    self._run.budget.heed(found.parameters.get("budget"))
                     await self._follow(found.state)
                 except LockLostError as exc:
                     self._run.control.is_passed_on = isinstance(exc, LockPassedOnError)
@@ -141,7 +142,8 @@ class Supervisor:
             control.gate.clear()
             self._run.progress.note(is_paused=True)
             self._api.log.info("Paused: %d chunks in flight finish, nothing new starts", control.in_flight)
-        if is_suspended(state) and control.in_flight == 0 and not control.is_done:
+        is_due = control.in_flight == 0 or control.stops_in_flight
+        if is_suspended(state) and is_due and not control.is_done:
             # The process ends, and a worker starts another process when the run is resumed.
             await self._lock.suspend()
             control.suspension = state

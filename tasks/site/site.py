@@ -71,6 +71,14 @@ class Site(Protocol):
         """Chunks rendered at a time, where the request names no number."""
         ...
 
+    def slots(self, *, has_deadline: bool) -> int:
+        """Chunks rendered at a time at most, where the request names no number.
+
+        Args:
+            has_deadline: Whether a deadline decides how many: then as many as the adapter takes, not `concurrency`.
+        """
+        ...
+
     @property
     def merge_adapter(self) -> WorkerAdapter:
         """Runs the job's own merge command, where the request names no adapter for it."""

@@ -2,9 +2,9 @@
 
 import pytest
 
+from helios.models.cost_text import money
 from helios.prices.book import AdapterPrice, load_prices
 from helios.prices.rate import Rate
-from helios.prices.words import money
 from helios.usage import UNBILLED, Usage, WorkerSize
 
 PRICES = load_prices()

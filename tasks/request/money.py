@@ -1,0 +1,40 @@
+"""What a request says of money and time, checked before anything runs."""
+
+from datetime import datetime
+from typing import Any
+
+from adapters import settings_of
+from helios.errors import RequestError
+from helios.models.deadline import parse_deadline
+from helios.prices.book import load_prices, own_file, usual_file
+from helios.variables import PRICES
+from tasks.request.block_names import names_block
+
+AFTER_BUDGET = ("finish", "stop")
+"""What becomes of chunks in flight when the budget is spent."""
+
+
+def check_money(request: Any) -> None:
+    """Refuse prices that can't be read, a budget that can't work, and a deadline that is no time.
+
+    Args:
+        request: A `RenderRequest`.
+
+    Raises:
+        RequestError: Says what was expected.
+    """
+    prices = load_prices(own_file())
+    if request.budget_stop not in AFTER_BUDGET:
+        known = " or ".join(AFTER_BUDGET)
+        raise RequestError(f"What is in flight can't be {request.budget_stop!r} (--budget-stop); expected {known}")
+    if request.deadline is not None:
+        parse_deadline(request.deadline, datetime.now().astimezone())
+    if request.budget is None or names_block(request.adapter):
+        return
+    name = str(settings_of(request.adapter).get("type"))
+    if prices.of(name).is_free:
+        raise RequestError(
+            f"A budget of {request.budget:g} {prices.currency} was given (--budget), but the workers of {name} cost "
+            f"nothing; give them a price, such as hour = 0.10 below [adapters.{name}] in {usual_file()} (or the file "
+            f"that {PRICES} names), or leave the budget out"
+        )
