@@ -143,7 +143,7 @@ def job_options(*, leave_out: Collection[str] = ()) -> Callable[[C], C]:
     """Give a command the argument SPEC and the options of a job, without some of them."""
     spec = () if "spec" in leave_out else (click.argument("spec", shell_complete=complete_file),)
     others = (_declare(name, option) for name, option in _OPTIONS.items() if name not in leave_out)
-    options = [*spec, *_ADAPTER, *others]
+    options = [*spec, *(() if "adapter" in leave_out else _ADAPTER), *others]
 
     def give(command: C) -> C:
         for option in reversed(options):
