@@ -47,7 +47,6 @@ from tasks.run.errors import JobEndedError
 from tasks.run.hand_over import HandOvers, read_hand_overs
 from tasks.run.identity import RetryPolicy
 from tasks.run.kept_report import keep_report
-from tasks.run.money import money_watched
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped, tell_reused
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
 from tasks.run.progress import Phase
@@ -215,8 +214,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             in_flight = request.concurrency or run.site.slots(has_deadline=request.deadline is not None)
             logger.info("%s", _describe(run.identity.job, in_flight))
             run.progress.enter(Phase.RENDERING)
-            async with money_watched(session):
-                await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
+            await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             tell_reused(run.ledger, logger)
             await run.inputs.look_again()
             run.inputs.tell(run.report_inputs())

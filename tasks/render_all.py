@@ -17,6 +17,7 @@ from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
 from tasks.run.deadline import open_deadline
 from tasks.run.errors import JobFailedError
+from tasks.run.money import money_watched
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
 from tasks.run.run import Run
@@ -66,17 +67,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         JobFailedError: A chunk failed for good.
         RequestError: The deadline had passed when the run began.
     """
-    deadline = await open_deadline(session, in_flight)
-    policy, chunks = session.run.identity.policy, session.run.identity.job.chunks
-    delays = _delays(retry_delay_seconds)
-    render = render_chunk.with_options(
-        retries=policy.retries + policy.environment_retries,
-        retry_delay_seconds=delays,
-        retry_jitter_factor=RETRY_JITTER,
-    )
-    audit = audit_chunk.with_options(
-        retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
-    )
+    chunks, deadline = session.run.identity.job.chunks, await open_deadline(session, in_flight)
     cached = await session.run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
@@ -91,9 +82,9 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         allowed=lambda: session.run.budget.allowed,
         deadline=deadline,
     )
-    pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
+    pull = _open_pull(session, work, _delays(retry_delay_seconds))
     try:
-        async with asyncio.TaskGroup() as pullers:
+        async with money_watched(session), asyncio.TaskGroup() as pullers:
             for _ in range(min(in_flight, len(chunks))):
                 pullers.create_task(_pull(pull))
             for _ in range(min(TAKES_AT_ONCE, len(cached))):
@@ -106,6 +97,19 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
             deadline.note_rendered()
     finally:
         await _keep_timings(session, earlier)
+
+
+def _open_pull(session: RunSession, work: Work, delays: list[float]) -> _Pull:
+    policy = session.run.identity.policy
+    render = render_chunk.with_options(
+        retries=policy.retries + policy.environment_retries,
+        retry_delay_seconds=delays,
+        retry_jitter_factor=RETRY_JITTER,
+    )
+    audit = audit_chunk.with_options(
+        retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
+    )
+    return _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
 
 
 async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None:
