@@ -23,7 +23,7 @@ from tasks.request.batch import BatchRequest
 )
 @click.argument("template", shell_complete=complete_file)
 @click.argument("table", shell_complete=complete_file)
-@job_options(leave_out={"spec"})
+@job_options(leave_out={"spec", "budget", "budget_stop"})
 @click.option(
     "--row", "only", type=click.IntRange(1), multiple=True, metavar="N", help="Render this row alone; repeatable."
 )

@@ -43,7 +43,7 @@ def parse_deadline(text: str, began: datetime) -> datetime:
     plain = text.strip()
     if (found := _LENGTH.fullmatch(plain)) and plain:
         days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
-        length = timedelta(days=min(days, _MOST_DAYS), hours=hours, minutes=minutes, seconds=seconds)
+        length = timedelta(days=min(days, _MOST_DAYS + 1), hours=hours, minutes=minutes, seconds=seconds)
         if timedelta(0) < length <= timedelta(days=_MOST_DAYS):
             return began + length
     elif "T" in plain or " " in plain:
