@@ -172,7 +172,7 @@ class AwsLambdaAdapter(RemoteAdapter):
         payload = answer["Payload"].read(MAX_PAYLOAD_BYTES)
         if answer.get("FunctionError"):
             raise _function_error(payload, answer, place=self._place, request_id=request_id)
-        usage = _billed(answer)
+        usage = read_bill(answer)
         try:
             found = read_answer(payload, source=f"What {self._place} returned (request {request_id})")
         except WorkerUnavailableError as exc:
@@ -250,7 +250,7 @@ def _log_of(answer: Any) -> str:
     return base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace")
 
 
-def _billed(answer: Any) -> Usage | None:
+def read_bill(answer: Any) -> Usage | None:
     """What Lambda says that it bills; None where the log does not say so."""
     reports = BILLED.findall(_log_of(answer))
     return Usage(milliseconds=int(reports[-1][0]), memory_mib=int(reports[-1][1])) if reports else None
@@ -273,5 +273,5 @@ def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str)
     lost = AnswerLostError(message, instead=instead)
     for error in (lost, instead):
         if error is not None:
-            error.usage = _billed(answer)
+            error.usage = read_bill(answer)
     return lost

