@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cli.completing import complete_adapter
 from cli.job_options import job_options, read_request, to_parameters
 from cli.outcome import show_outcome
 from cli.say import say
+from cli.screen import FORMAT, QUIET, screen_options
 from helios.errors import RequestError
 from helios.models.cost_text import money
 from helios.models.report import JobReport, RunState
@@ -29,7 +31,7 @@ ELSEWHERE = (10, 50, 200)
 """Chunks at a time for which a job on workers elsewhere is quoted, unless others are named."""
 AT_ONCE = 3
 """Chunks of the sample at a time, on workers elsewhere; on this machine as many as a job has there."""
-_OWN = ("adapter", "adapter_config", "concurrency", "seed", "as_json", "spec")
+_OWN = ("adapter", "adapter_config", "concurrency", "seed", "as_json", "spec", QUIET, FORMAT)
 _WITHOUT_VIDEO = {"output_file": None, "audio_file": None, "audio_codec": None, "fragments": None, "brand": None,
                   "metadata": None}  # fmt: skip
 
@@ -39,13 +41,14 @@ _WITHOUT_VIDEO = {"output_file": None, "audio_file": None, "audio_codec": None, 
 )
 @job_options(leave_out={"adapter", "concurrency", "chunks", "merge", "budget", "budget_stop", "deadline", "fresh"})
 @click.option("--adapter", multiple=True, default=("local",), show_default=True, metavar="NAME",
-              help="Where the sample is rendered. Repeatable.")  # fmt: skip
+              shell_complete=complete_adapter, help="Where the sample is rendered. Repeatable.")  # fmt: skip
 @click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, where one is named. "
               "[default: the variable HELIOS_<NAME>_CONFIG]")  # fmt: skip
 @click.option("--concurrency", type=click.IntRange(1, 10_000), multiple=True, metavar="N",
               help="Chunks at a time to quote for. Repeatable.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N",
               help="Decides which chunk is drawn.")  # fmt: skip
+@screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def quote_command(
     adapter: tuple[str, ...], adapter_config: str | None, concurrency: tuple[int, ...], seed: int, as_json: bool,
