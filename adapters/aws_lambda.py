@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from helios.errors import CommandTimeoutError, HeliosError, RequestError, Worker
 from helios.job.attempts import AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.folder import Storage
+from helios.usage import Usage, WorkerSize
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda.type_defs import InvocationResponseTypeDef
@@ -38,6 +40,8 @@ KEYS_FOR = timedelta(minutes=5)
 QUEUE_SECONDS = 6 * 3600.0
 """How long Lambda keeps an asynchronous event at most:
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html"""
+BILLED = re.compile(r"^REPORT RequestId: .*?\bBilled Duration: (\d+) ms\s+Memory Size: (\d+) MB", re.MULTILINE)
+"""What Lambda writes into an invocation's log at its end: with its start, where that is billed."""
 
 
 class AwsLambdaConfig(RemoteAdapterConfig):
@@ -138,6 +142,19 @@ class AwsLambdaAdapter(RemoteAdapter):
         if on_send := getattr(self._this_thread, "on_send", None):
             on_send()
 
+    async def worker_size(self) -> WorkerSize:
+        """The function's memory and architecture; see `helios.adapter.SizedAdapter`."""
+        return await in_daemon_thread(self._read_size)
+
+    def _read_size(self) -> WorkerSize:
+        with self._errors():
+            found = self.client.get_function_configuration(**self._named)
+        return WorkerSize(
+            memory_mib=found.get("MemorySize"),
+            architecture=next(iter(found.get("Architectures", ())), None),
+            region=self.session.region_name,
+        )
+
     async def _look_around(self) -> AsyncIterator[Finding]:
         yield await find("credentials", lambda: in_daemon_thread(self._describe_credentials))
         yield await find("function", lambda: in_daemon_thread(self._describe_function))
@@ -155,10 +172,14 @@ class AwsLambdaAdapter(RemoteAdapter):
         payload = answer["Payload"].read(MAX_PAYLOAD_BYTES)
         if answer.get("FunctionError"):
             raise _function_error(payload, answer, place=self._place, request_id=request_id)
+        usage = read_bill(answer)
         try:
-            return read_answer(payload, source=f"What {self._place} returned (request {request_id})")
+            found = read_answer(payload, source=f"What {self._place} returned (request {request_id})")
         except WorkerUnavailableError as exc:
-            raise AnswerLostError(str(exc)) from exc
+            lost = AnswerLostError(str(exc))
+            lost.usage = usage
+            raise lost from exc
+        return found.model_copy(update={"usage": usage})
 
     def _invoke_event(self, request: ChunkRequest) -> None:
         self._call(request, InvocationType="Event")
@@ -224,6 +245,17 @@ class AwsLambdaAdapter(RemoteAdapter):
         return f"{free} of {limits['ConcurrentExecutions']} concurrent executions are free to use"
 
 
+def _log_of(answer: Any) -> str:
+    """The end of the invocation's log, which Lambda sends along."""
+    return base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace")
+
+
+def read_bill(answer: Any) -> Usage | None:
+    """What Lambda says that it bills; None where the log does not say so."""
+    reports = BILLED.findall(_log_of(answer))
+    return Usage(milliseconds=int(reports[-1][0]), memory_mib=int(reports[-1][1])) if reports else None
+
+
 def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str) -> AnswerLostError:
     """The error of a function that failed outside our runtime, with the end of its log."""
     try:
@@ -231,11 +263,15 @@ def _function_error(payload: bytes, answer: Any, *, place: str, request_id: str)
         kind, text = str(said.get("errorType", "")), str(said.get("errorMessage", said))
     except (ValueError, AttributeError):
         kind, text = "", payload[:500].decode("utf-8", "replace")
-    log = base64.b64decode(answer.get("LogResult", "")).decode("utf-8", "replace").strip().splitlines()[-5:]
+    log = _log_of(answer).strip().splitlines()[-5:]
     message = "\n  ".join([f"{place} failed: {kind} {text} (request {request_id})", *log])
     instead: HeliosError | None = None
     if kind in BROKEN_FUNCTION:
         instead = RequestError(f"{message}\n  The function can't run: deploy it again (deploy/aws)")
     elif "timed out" in text.lower():
         instead = CommandTimeoutError(f"{message}\n  Render fewer frames per chunk, or raise the function's time limit")
-    return AnswerLostError(message, instead=instead)
+    lost = AnswerLostError(message, instead=instead)
+    for error in (lost, instead):
+        if error is not None:
+            error.usage = read_bill(answer)
+    return lost

@@ -1,6 +1,8 @@
 """Workers that are instances of a Google Cloud Run service: `deploy/gcp` makes one."""
 
+import re
 import ssl
+import time
 from collections.abc import AsyncIterator
 from functools import cache
 from importlib import import_module
@@ -16,7 +18,10 @@ from helios.errors import CommandTimeoutError, HeliosError, RequestError, Worker
 from helios.job.attempts import MAX_ANSWER_BYTES, AttemptRecord, read_answer
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.folder import Storage
+from helios.usage import MIB_IN_GIB, Usage, WorkerSize
 
+REGION = re.compile(r"^https://[^/]+-\d+\.([a-z0-9-]+)\.run\.app(?:[:/]|$)")
+"""Of a service by its address, `https://SERVICE-PROJECTNUMBER.REGION.run.app`; older addresses do not name it."""
 MARGIN_SECONDS = 30
 """How much longer than the service's own limit an answer is waited for, as a whole."""
 
@@ -35,6 +40,10 @@ class CloudRunConfig(RemoteAdapterConfig):
     """A service account's key as JSON; application default credentials when empty."""
     time_limit_seconds: Annotated[int, Field(ge=1, le=3600)] = 3600
     """The service's own time limit of a request."""
+    vcpus: Annotated[float, Field(gt=0, le=64)] | None = None
+    """CPUs of an instance, for its price alone; as the prices say when empty."""
+    memory_gib: Annotated[float, Field(gt=0, le=1024)] | None = None
+    """Memory of an instance, for its price alone; as the prices say when empty."""
 
 
 class CloudRunAdapter(RemoteAdapter):
@@ -73,6 +82,7 @@ class CloudRunAdapter(RemoteAdapter):
         # Each request has its own client: all are in flight at once, and httpx's pool takes quadratic time over many.
         timeout = httpx.Timeout(limit + MARGIN_SECONDS, connect=MARGIN_SECONDS)
         async with httpx.AsyncClient(timeout=timeout, verify=_tls(), trust_env=self._has_proxy) as client:
+            began = time.monotonic()
             try:
                 answer = await ask(
                     client, "POST", self.config.service_url, content=body, headers=headers,
@@ -83,7 +93,19 @@ class CloudRunAdapter(RemoteAdapter):
             except httpx.TransportError as exc:
                 how = str(exc) or type(exc).__name__
                 raise AnswerLostError(f"The connection to {self._place} was lost: {how}", wait=True) from exc
-        return self._read(answer.status, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
+            # Billed is the request, with the start of an instance that it waits for: what the worker can't see.
+            usage = Usage(milliseconds=round((time.monotonic() - began) * 1000))
+        found = self._read(answer.status, answer.text, answer.headers.get("x-cloud-trace-context", "unknown"))
+        return found.model_copy(update={"usage": usage})
+
+    async def worker_size(self) -> WorkerSize:
+        """An instance as the settings describe it; see `helios.adapter.SizedAdapter`."""
+        memory, address = self.config.memory_gib, REGION.search(self.config.service_url)
+        return WorkerSize(
+            vcpus=self.config.vcpus,
+            memory_mib=None if memory is None else round(memory * MIB_IN_GIB),
+            region=address[1] if address else None,
+        )
 
     async def _look_around(self) -> AsyncIterator[Finding]:
         yield await find("credentials", self._try_token)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from adapters.cloud_run_size import size_of
 from adapters.google import translate
 from adapters.remote import AnswerLostError
 from helios.bounded import map_bounded
@@ -17,6 +18,7 @@ from helios.errors import HeliosError, WorkerUnavailableError
 from helios.job.attempts import AttemptRecord
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.folder import Storage
+from helios.usage import WorkerSize
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -135,6 +137,12 @@ class Executions:
         template = job.template.template
         retries = f"; set its retries to 0, they are {template.max_retries}" if template.max_retries else ""
         return f"{job.name} is there; at most {job.template.parallelism or 'as many as fit'} tasks at a time{retries}"
+
+    async def worker_size(self) -> WorkerSize:
+        """CPUs and memory of the job's container, as far as the job states them; and its region."""
+        with self._errors():
+            job = await self._api().jobs.get_job(name=self._job, timeout=CALL_SECONDS)
+        return size_of(job)
 
     async def _launch_waiting(self) -> None:
         """Start executions until nothing waits."""

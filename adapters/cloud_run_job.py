@@ -14,6 +14,7 @@ from helios.diagnosis import Finding, find
 from helios.job.attempts import AttemptRecord
 from helios.models.invocation import ChunkAnswer, ChunkRequest
 from helios.storage.folder import Storage
+from helios.usage import WorkerSize
 
 JOB = "^projects/[^/]+/locations/[^/]+/jobs/[^/]+$"
 
@@ -79,6 +80,10 @@ class CloudRunJobAdapter(RemoteAdapter):
             return await self.executions.answer(ticket)
         finally:
             self._tickets.pop(record.url, None)
+
+    async def worker_size(self) -> WorkerSize:
+        """The size of the job's container; see `helios.adapter.SizedAdapter`."""
+        return await self.executions.worker_size()
 
     async def _look_around(self) -> AsyncIterator[Finding]:
         yield await find("job", self.executions.describe_job)

@@ -21,6 +21,7 @@ from helios.models.worker import WorkerJob, WorkerResult
 from helios.processes.output import TAIL_BYTES
 from helios.storage.folder import SMALL_BYTES, Storage
 from helios.storage.stores import StorageSettings
+from helios.usage import UNBILLED
 
 STARTS_AT_ONCE = 2
 """Requests that are made and sent at a time. A thousand chunks that come together would otherwise keep the event
@@ -101,6 +102,8 @@ class RemoteAdapter:
         """The variables that the configuration names."""
         self.keep_objects = config.keep_objects
         """Whether objects stay after success."""
+        self.max_in_flight = config.max_in_flight
+        """The most chunks on workers at a time."""
         self._slots = asyncio.Semaphore(config.max_in_flight)
         self._starts = asyncio.Semaphore(STARTS_AT_ONCE)
 
@@ -228,6 +231,9 @@ class RemoteAdapter:
             return await self._send(request, record)
         except AnswerLostError as exc:
             return await self._recorded(record, exc)
+        except HeliosError as exc:
+            exc.usage = exc.usage or UNBILLED  # no worker took it on
+            raise
 
     async def _recorded(self, record: AttemptRecord, lost: AnswerLostError) -> ChunkAnswer:
         """Look whether the work was done although its answer was lost."""

@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from adapters import BUILT_IN, AdapterConfig, adapter_names, check_adapter, settings_of
 from helios.bounded_json import read_json
 from helios.errors import RequestError
-from helios.variables import ALLOW_INLINE, COMMAND_USER, PREFIX, WEBHOOK_SECRET
+from helios.variables import ALLOW_INLINE, COMMAND_USER, PREFIX, PRICES, WEBHOOK_SECRET
 from helios.worker.settings import VARIABLES
 from tasks.request.block_names import names_block
 from tasks.request.places import AdapterChoices, read_places
@@ -27,7 +27,7 @@ def config_variable(name: str) -> str:
 
 def known_variables() -> set[str]:
     """Every variable of helios-render: of the commands, of jobs, and of workers, which may be this process."""
-    return {*map(config_variable, adapter_names()), WEBHOOK_SECRET, COMMAND_USER, ALLOW_INLINE, *VARIABLES}
+    return {*map(config_variable, adapter_names()), WEBHOOK_SECRET, COMMAND_USER, ALLOW_INLINE, PRICES, *VARIABLES}
 
 
 def read_adapter(name: str, config: str | None) -> str | dict[str, Any] | BaseModel:

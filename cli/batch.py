@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # they import Prefect
 )
 @click.argument("template", shell_complete=complete_file)
 @click.argument("table", shell_complete=complete_file)
-@job_options(leave_out={"spec"})
+@job_options(leave_out={"spec", "budget", "budget_stop"})
 @click.option(
     "--row", "only", type=click.IntRange(1), multiple=True, metavar="N", help="Render this row alone; repeatable."
 )

@@ -11,6 +11,11 @@ COMMANDS = {
     "openjd": ("cli.openjd", "openjd", "Write a job document from a template of Open Job Description."),
     "batch": ("cli.batch", "batch", "Render one job for each row of a table."),
     "encode": ("cli.encode", "encode", "Encode a video in chunks, as any job is rendered, and wait for its end."),
+    "quote": (
+        "cli.quote",
+        "quote_command",
+        "Render a sample of three chunks, and say how long the job takes and what it costs.",
+    ),
     "submit": ("cli.submit", "submit", "Give a job to workers, and print its run's id."),
     "list": ("cli.look", "list_command", "List runs of jobs."),
     "status": ("cli.look", "status", "Say where a run stands, or a batch with its rows."),

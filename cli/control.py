@@ -74,12 +74,14 @@ def priority(run: str, level: str) -> int:
     return 0
 
 
-@click.command(epilog="Example: helios-job resume job-3f9a2c")
+@click.command(epilog="Examples: helios-job resume job-3f9a2c; helios-job resume job-3f9a2c --budget 8")
 @run_argument
 @click.option("--adapter-config", metavar="JSON|@FILE", help="The adapter's settings, if the run's hold secrets.")
+@click.option("--budget", type=click.FloatRange(min=0, min_open=True), metavar="AMOUNT",
+              help="What the run may cost, with what it has spent already. [default: as before]")  # fmt: skip
 @screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
-def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
+def resume(run: str, adapter_config: str | None, budget: float | None, as_json: bool) -> int:
     """Go on with a run where it stopped, whatever stopped it: accepted chunks that are still there are reused.
 
     A paused run continues. One of a deployment is given to a worker; any other is carried out here. Of a batch, rows
@@ -87,7 +89,7 @@ def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
     """
     from farm.runs import resume_run
 
-    return _go_on(run, resume_run, adapter_config=adapter_config, as_json=as_json)
+    return _go_on(run, resume_run, adapter_config=adapter_config, budget=budget, as_json=as_json)
 
 
 @click.command(epilog="Example: helios-job retry job-3f9a2c")
@@ -121,16 +123,20 @@ def _go_on(
     how_to: "Callable[[Any, RunStatus], Awaitable[Resumed]]",
     *,
     adapter_config: str | None,
+    budget: float | None = None,
     as_json: bool,
 ) -> int:
     """Let a run go on; carry it out here if it has no worker."""
     from cli.batch import carry_out as carry_out_batch
     from cli.batch import show_batch
     from cli.flow_process import a_server, carry_out
+    from farm.budgets import with_budget
     from farm.finding import find
 
     async def go_on(client: Any) -> "tuple[RunStatus, dict[str, Any], Resumed]":
         found = await find(client, name, batches=True)
+        if budget is not None:
+            found = await with_budget(client, found, budget)
         parameters = complete_parameters(found.run.parameters, adapter=_adapter(found, adapter_config))
         return found, parameters, await how_to(client, found)
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -14,8 +15,10 @@ from cli.spec_argument import read_job
 from helios.bounded_json import read_json
 from helios.errors import RequestError
 from helios.media.sound_order import SoundCodec, SoundTracks
+from helios.models.deadline import parse_deadline, refuse_past
 from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url
+from tasks.request.money import AFTER_BUDGET
 from tasks.request.parameters import PARAMETERS
 from tasks.request.request import LAST_CHUNK, RenderRequest
 
@@ -49,6 +52,16 @@ def _video(output: str | None) -> str | None:
 
 def _cache(place: str | None) -> str | None:
     return place if place is None or not place.strip() or "://" in place else _absolute(place)
+
+
+def _moment(deadline: str | None) -> str | None:
+    """A deadline with its time zone: workers may be in another one, and begin later."""
+    if deadline is None:
+        return None
+    now = datetime.now().astimezone()
+    at = parse_deadline(deadline, now)
+    refuse_past(at, now)
+    return at.isoformat(timespec="milliseconds")
 
 
 def _object(text: str | None) -> dict[str, Any] | None:
@@ -109,6 +122,9 @@ _OPTIONS = {
     "audit_psnr": _Option({"type": click.FloatRange(0), "metavar": "DB"}),
     "audit_seed": _Option({"type": click.IntRange(0), "metavar": "N"}),
     "hedge": _Option({"type": click.FloatRange(0, 1), "metavar": "SHARE"}),
+    "budget": _Option({"type": click.FloatRange(min=0, min_open=True), "metavar": "AMOUNT"}),
+    "budget_stop": _Option({"type": click.Choice(AFTER_BUDGET), "show_default": True}),
+    "deadline": _Option({"metavar": "TIME|LENGTH"}, _moment),
     "cache": _Option({"metavar": "FOLDER|URL"}, _cache),
     "cache_size": _Option({"metavar": "SIZE", "show_default": True}),
     "last_chunk": _Option({"type": click.Choice(LAST_CHUNK)}),
@@ -130,7 +146,7 @@ def job_options(*, leave_out: Collection[str] = ()) -> Callable[[C], C]:
     """Give a command the argument SPEC and the options of a job, without some of them."""
     spec = () if "spec" in leave_out else (click.argument("spec", shell_complete=complete_file),)
     others = (_declare(name, option) for name, option in _OPTIONS.items() if name not in leave_out)
-    options = [*spec, *_ADAPTER, *others]
+    options = [*spec, *(() if "adapter" in leave_out else _ADAPTER), *others]
 
     def give(command: C) -> C:
         for option in reversed(options):

@@ -198,4 +198,7 @@ def _document(found: "RunStatus", progress: "Progress | None" = None) -> dict[st
             "chunks": progress.chunks,
             "totalChunks": progress.total_chunks,
         }
+        if progress.cost is not None:
+            cost = {"total": progress.cost, "currency": progress.currency, "budget": progress.budget}
+            document["progress"]["cost"] = {name: value for name, value in cost.items() if value is not None}
     return document

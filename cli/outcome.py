@@ -34,6 +34,6 @@ def show_outcome(
         say(describe_report(report))
     if state is not RunState.COMPLETED:
         say(f"helios-job: {message}", err=True)
-        if report is not None:
+        if report is not None and state is not RunState.PAUSED:  # whose message says what to do
             say(f"helios-job resume {report.run_id} goes on where it stopped", err=True, level="info")
     return EXIT_REFUSED if is_refused else EXIT_CODES.get(state, EXIT_FAILED)

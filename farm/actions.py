@@ -9,6 +9,7 @@ from prefect.client.orchestration import PrefectClient
 
 from adapters import AdapterChoice
 from farm import runs
+from farm.budgets import with_budget
 from farm.dead_runs import mark_dead_runs
 from farm.deployments import submit_run
 from farm.finding import Run, find, opened
@@ -132,6 +133,7 @@ async def resume(
     run: Run,
     *,
     adapter: AdapterChoice | None = None,
+    budget: float | None = None,
     tell: Callable[[Progress], None] | None = None,
     client: PrefectClient | None = None,
 ) -> Resumed:
@@ -145,6 +147,7 @@ async def resume(
     Args:
         run: Its id or its name.
         adapter: For a run that is carried out here: takes the place of its adapter, of which Prefect keeps no secrets.
+        budget: Takes the place of its budget; what it has spent counts.
         tell: For a job that is carried out here: called with its counts on every change.
         client: Prefect's, if one is open already.
 
@@ -152,10 +155,10 @@ async def resume(
         How it goes on. `status` says how a run ended that was carried out here.
 
     Raises:
-        RequestError: It runs, or waits for a worker; its adapter had secrets, and `adapter` is not given; or there is
-            no such run.
+        RequestError: It runs, or waits for a worker; its adapter had secrets, and `adapter` is not given; it has spent
+            the budget already; or there is no such run.
     """
-    return await _go_on(run, runs.resume_run, adapter=adapter, tell=tell, client=client)
+    return await _go_on(run, runs.resume_run, adapter=adapter, budget=budget, tell=tell, client=client)
 
 
 async def retry(
@@ -206,6 +209,7 @@ async def _go_on(
     how_to: Callable[[PrefectClient, RunStatus], Awaitable[Resumed]],
     *,
     adapter: AdapterChoice | None,
+    budget: float | None = None,
     tell: Callable[[Progress], None] | None,
     client: PrefectClient | None,
 ) -> Resumed:
@@ -214,6 +218,8 @@ async def _go_on(
         if adapter is not None and found.run.deployment_id is not None:
             raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
                                "leave adapter out")  # fmt: skip
+        if budget is not None:
+            found = await with_budget(prefect, found, budget)
         parameters = complete_parameters(found.run.parameters, adapter=adapter)
         how = await how_to(prefect, found)
     if how is Resumed.HERE and found.is_batch:

@@ -25,7 +25,7 @@ from tasks.prefect_api import own_server
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import job_state
-from tasks.run.errors import JOB_CANCELLED, JobEndedError, JobRefusedError
+from tasks.run.errors import JOB_CANCELLED, JobEndedError, JobRefusedError, JobSuspendedError
 from tasks.run.last_states import count_ended
 from tasks.run.progress import LISTENER, Progress
 
@@ -137,6 +137,9 @@ async def _carry_out(
     with cancelled_by(signals, flow), cancelled_without_server(flow):
         try:
             state = await flow
+        except JobSuspendedError as exc:
+            await APILogHandler.aflush()
+            return Outcome(RunState.PAUSED, (exc.state and exc.state.message) or "", exc.report)
         except asyncio.CancelledError:
             if own_server.is_gone():
                 return Outcome(RunState.CRASHED, own_server.GONE, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from helios.models.worker import WorkerJob, WorkerResult
+from helios.usage import WorkerSize
 
 if TYPE_CHECKING:
     from helios.gpus import GpuPool
@@ -111,6 +112,16 @@ class PlacingAdapter(WorkerAdapter, Protocol):
 
 
 @runtime_checkable
+class BoundedAdapter(WorkerAdapter, Protocol):
+    """An adapter that knows how many chunks it takes at a time."""
+
+    @property
+    def max_in_flight(self) -> int:
+        """The most chunks on workers at a time."""
+        ...
+
+
+@runtime_checkable
 class GpuAdapter(WorkerAdapter, Protocol):
     """An adapter that can hand out the GPUs of this machine."""
 
@@ -119,6 +130,19 @@ class GpuAdapter(WorkerAdapter, Protocol):
         """The GPUs, of which each attempt gets as many as it requires, and one at least.
 
         None where it hands out none: then commands see all GPUs of the machine.
+        """
+        ...
+
+
+@runtime_checkable
+class SizedAdapter(Protocol):
+    """An adapter that knows the size of its workers, which decides what they cost."""
+
+    async def worker_size(self) -> WorkerSize:
+        """What is known of a worker; what is not stays empty.
+
+        Raises:
+            HeliosError: The platform does not say.
         """
         ...
 

@@ -45,6 +45,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, ClassVar
 
+from helios.usage import Usage
+
 
 class RetryBudget(Enum):
     """What a failure counts against."""
@@ -109,6 +111,8 @@ class HeliosError(ExpectedError):
     """The worker of the attempt, where it told its name."""
     waited_ms: int = 0
     """How long the attempt waited for its GPUs on its worker."""
+    usage: Usage | None = None
+    """What the attempt used of its worker, where its adapter knows it."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse a class without a kind.

@@ -9,6 +9,8 @@ COMMAND_USER = f"{PREFIX}COMMAND_USER"
 """As whom commands run, where the worker runs as root."""
 ALLOW_INLINE = f"{PREFIX}ALLOW_INLINE"
 """Whether a worker of Prefect takes documents and adapter settings that came as parameters of a run."""
+PRICES = f"{PREFIX}PRICES"
+"""A file with prices of one's own: `helios.prices.book`."""
 FARM = f"{PREFIX}FARM"
 """The join token of an own farm, where it is given neither to the node nor to the adapter."""
 LIKENESS = 0.85

@@ -17,17 +17,17 @@ from helios.media.bounds import reading_bounds
 from helios.media.comparison import Comparison, FramePair, compare_outputs
 from helios.media.verify import verify_output
 from helios.models.audit import AuditVerdict, ChunkAudit
-from helios.models.report import ChunkResult
+from helios.models.report import ChunkResult, RunState
 from helios.models.verification import VerifyLevel
 from helios.models.worker import WorkerResult
 from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, describe, render_once
 from tasks.image_audit import compare_with_accepted, images_again
 from tasks.page.audit_text import describe_difference, workers
-from tasks.request.prepared_places import PreparedPlace
 from tasks.run.audits import AuditRecord
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
+from tasks.run.places import Held
 from tasks.run.run import Run
 from tasks.site import Attempt
 
@@ -60,10 +60,11 @@ async def audit_chunk(chunk_id: int, run: Run) -> State[None] | None:
     if accepted is None:
         return None  # it was refused meanwhile because of its pictures, and is audited once it is accepted again
     try:
-        async with run.places.held(chunk) as held, run.control.underway():
+        frames = chunk.chunk.frame_count
+        async with run.budget.promised(frames), run.places.held(chunk) as held, run.control.underway():
             record.attempts += 1
             try:
-                found = await _audit(chunk, record, accepted, run, at=held.at)
+                found = await _audit(chunk, record, accepted, run, held=held)
             except HeliosError as exc:
                 run.places.judge_audit(held.begun, exc)
                 raise
@@ -109,11 +110,9 @@ def _failed(
     return AttemptFailedError(message, retry)
 
 
-async def _audit(
-    chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, run: Run, *, at: PreparedPlace
-) -> ChunkAudit:
+async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult, run: Run, *, held: Held) -> ChunkAudit:
     """Render again, compare, and remove what was rendered."""
-    at.site.check_repeatable(chunk.chunk)
+    held.at.site.check_repeatable(chunk.chunk)
     attempt = describe(
         chunk,
         run,
@@ -122,7 +121,7 @@ async def _audit(
         avoid_worker=accepted.rendered_by,
     )
     log = _log_of(run, chunk, record)
-    compared, ended = await _render_and_compare(attempt, accepted, chunk, run, at=at, log=log)
+    compared, ended = await _render_and_compare(attempt, accepted, chunk, run, held=held, log=log)
     paths: tuple[str, ...] = ()
     audits = run.ledger.audits
     if compared.pictures is not None and audits.pictures_left > 0 and chunk.result is accepted:
@@ -136,13 +135,17 @@ async def _audit(
 
 
 async def _render_and_compare(
-    attempt: Attempt, accepted: ChunkResult, chunk: ChunkRecord, run: Run, *, at: PreparedPlace, log: Path
+    attempt: Attempt, accepted: ChunkResult, chunk: ChunkRecord, run: Run, *, held: Held, log: Path
 ) -> tuple[Comparison, WorkerResult]:
-    times = AttemptTimes(run.progress.seconds)
-    if accepted.images is not None:
-        async with images_again(attempt, run, at=at, log=log, times=times) as (place, ended):
-            return await compare_with_accepted(accepted, place, chunk, run), ended
-    rendered = await render_once(attempt, run, at=at, log=log, times=times)
+    times = AttemptTimes(run.progress.seconds, begun=held.begun)
+    run.ledger.spending.add(times, None)
+    try:
+        if accepted.images is not None:
+            async with images_again(attempt, run, at=held.at, log=log, times=times) as (place, ended):
+                return await compare_with_accepted(accepted, place, chunk, run), ended
+        rendered = await render_once(attempt, run, at=held.at, log=log, times=times)
+    finally:
+        times.end(run.progress.seconds, RunState.COMPLETED)  # of an audit that counts for nothing but its cost
     try:
         return await _compare(accepted, rendered, chunk, run), rendered.ended
     finally:

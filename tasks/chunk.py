@@ -70,7 +70,8 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         return Completed(name="Cached", message="Taken from the cache of outputs", data=record.result)
     asked, number = run.progress.seconds, record.attempts
     try:
-        async with run.places.held(record) as held, run.control.underway():
+        frames = record.chunk.frame_count
+        async with run.budget.promised(frames), run.places.held(record) as held, run.control.underway():
             times = ledger.begin_attempt(record, asked, begun=held.begun)
             number = record.attempts  # a second attempt may come while this one runs
             # A chunk that goes well has one line: each costs 1 ms here, and as much in the server.

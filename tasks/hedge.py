@@ -59,7 +59,11 @@ class _GivenUpError(Exception):
 async def _attempt(record: ChunkRecord, run: Run, contest: Contest, seconds: float) -> Candidate:
     """Run the attempt, once there is a slot for it. Where the chunk's own attempt has failed, it may take its time."""
     asked, current = run.progress.seconds, record.current
-    async with run.places.held(record, is_hedge=True) as held, run.control.underway():
+    async with (
+        run.budget.promised(record.chunk.frame_count, is_needed=False),
+        run.places.held(record, is_hedge=True) as held,
+        run.control.underway(),
+    ):
         times = run.ledger.begin_attempt(record, asked, is_hedge=True, begun=held.begun)
         number = record.attempts
         log = run.identity.job.directory.log(run.identity.run_id, record.chunk.id, number)

@@ -101,7 +101,9 @@ async def _render_part(
         if ended.exit_code != 0:
             raise CommandError(explain_exit(Path(order.job.command).name, ended))
         await bring_images(chunk, run, place, ended)
-    except (HeliosError, OSError):
+    except (HeliosError, OSError) as exc:
+        if isinstance(exc, HeliosError):
+            times.fail(exc)
         await _rescue(record, run, part=part)
         raise
     return ended

@@ -15,7 +15,9 @@ from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
+from tasks.run.deadline import open_deadline
 from tasks.run.errors import JobFailedError
+from tasks.run.money import money_watched
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
 from tasks.run.run import Run
@@ -58,22 +60,15 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
 
     Args:
         session: The run.
-        in_flight: Chunks at a time.
+        in_flight: Chunks at a time; where there is a deadline, the most.
         retry_delay_seconds: Pause before a chunk's first retry; each further pause is twice as long.
 
     Raises:
         JobFailedError: A chunk failed for good.
+        RequestError: The deadline had passed when the run began.
     """
-    run, policy, chunks = session.run, session.run.identity.policy, session.run.identity.job.chunks
-    delays = _delays(retry_delay_seconds)
-    render = render_chunk.with_options(
-        retries=policy.retries + policy.environment_retries + len(run.places.all) - 1,
-        retry_delay_seconds=delays,
-        retry_jitter_factor=RETRY_JITTER,
-    )
-    audit = audit_chunk.with_options(
-        retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
-    )
+    run, chunks = session.run, session.run.identity.job.chunks
+    deadline = await open_deadline(session, in_flight)
     cached = await run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
@@ -85,20 +80,40 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         running=lambda: run.contests.running(run.progress.seconds),
         earlier=earlier,
         hedge=run.identity.job.hedge,
+        allowed=lambda: run.budget.allowed,
+        deadline=deadline,
     )
-    run.places.plan(work.schedule.costs, backlog=lambda: work.schedule.backlog)
-    pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
+    pull = _open_pull(session, work, _delays(retry_delay_seconds))
     try:
-        async with asyncio.TaskGroup() as pullers:
-            for _ in range(min(in_flight, len(chunks))):
-                pullers.create_task(_pull(pull))
-            for _ in range(min(TAKES_AT_ONCE, len(cached))):
-                pullers.create_task(_take(pull))
+        async with money_watched(session):
+            prices = run.ledger.spending.hourly
+            run.places.plan(work.schedule.costs, prices=prices, backlog=lambda: work.schedule.backlog)
+            async with asyncio.TaskGroup() as pullers:
+                for _ in range(min(in_flight, len(chunks))):
+                    pullers.create_task(_pull(pull))
+                for _ in range(min(TAKES_AT_ONCE, len(cached))):
+                    pullers.create_task(_take(pull))
     except BaseExceptionGroup as group:
         # Prefect's own signals too, `Pause` and `Abort`: the flow's engine knows them, and would crash with a group.
         raise group.exceptions[0] from None
+    else:
+        if deadline is not None:
+            deadline.note_rendered()
     finally:
         await _keep_timings(session, earlier)
+
+
+def _open_pull(session: RunSession, work: Work, delays: list[float]) -> _Pull:
+    policy = session.run.identity.policy
+    render = render_chunk.with_options(
+        retries=policy.retries + policy.environment_retries + len(session.run.places.all) - 1,
+        retry_delay_seconds=delays,
+        retry_jitter_factor=RETRY_JITTER,
+    )
+    audit = audit_chunk.with_options(
+        retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
+    )
+    return _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
 
 
 async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None:
@@ -166,6 +181,8 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise
     run.task_states.end(ended)
     pull.work.count(record)
+    if record.reused:
+        pull.work.settle(chunk)
     if ended.is_failed():
         error = await ended.aresult(raise_on_failure=False)
         run.control.blame(f"Stopped because chunk {chunk.id} failed")

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from helios.models.cost_text import describe_cost
+from helios.models.deadline import DeadlineReport
 from helios.models.place_report import PlaceReport
 from helios.models.report import AttemptReport, ChunkReport, JobReport, RunState
 from helios.models.report_text import duration
@@ -36,6 +38,8 @@ def explain_report(report: JobReport) -> list[str]:
     lines += _bounded(list(_failures(report)), "further attempts failed")
     lines += _bounded([line for chunk in report.chunks for line in _hedges(chunk)], "further second attempts")
     lines += _hedge_sum(report)
+    lines += [describe_cost(report.cost)] if report.cost is not None else []
+    lines += [_deadline(report.deadline)] if report.deadline is not None else []
     return lines + _tail(report)
 
 
@@ -109,6 +113,14 @@ def _hedge_sum(report: JobReport) -> list[str]:
         f"of the time of the others. {duration(found.lost_seconds)} of attempts were stopped, as another was faster. "
         f"Those that win nothing may cost {found.share:.1%}, or one attempt."
     ]
+
+
+def _deadline(found: DeadlineReport) -> str:
+    met = "was met" if found.met else "was missed"
+    said = ""
+    if found.foreseen_seconds is not None:
+        said = f"; that it can't be was first said at {found.foreseen_seconds:.1f} s"
+    return f"The deadline {found.at:%Y-%m-%d %H:%M:%S} {met}, with at most {found.slots} chunks at a time{said}."
 
 
 def _tail(report: JobReport) -> list[str]:

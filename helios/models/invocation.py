@@ -31,6 +31,7 @@ from helios.models.requires import Requires
 from helios.models.sandbox import SandboxKind
 from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
+from helios.usage import Usage
 from helios.web_urls import MAX_URL
 
 __all__ = ["FIRST_KINDS", "PROTOCOL", "ChunkAnswer", "ChunkRequest", "Failure", "WorkerFailure", "WorkerIdentity"]
@@ -179,6 +180,13 @@ class ChunkAnswer(_Tolerant):
     """What stays of its pictures, where the level is `pictures`."""
     gpus: tuple[str, ...] = ()
     """The GPUs that the command had for itself."""
+    usage: Usage | None = None
+    """What the platform bills, where it says so: its adapter fills this in, and no worker does."""
+
+    @property
+    def billed(self) -> Usage | None:
+        """What the execution used, as the platform says, else as the worker does."""
+        return self.usage or (self.timings.usage if self.timings else None)
 
     def to_result(self, place: str) -> WorkerResult:
         """Make it what an adapter returns.
@@ -203,12 +211,14 @@ class ChunkAnswer(_Tolerant):
             pictures=self.pictures,
             rendered_by=self.worker.rendered_by if self.worker else None,
             gpus=self.gpus,
+            usage=self.billed,
         )
 
     def _failure(self, said: WorkerFailure, place: str) -> HeliosError:
         error = said.failure.error(f"{said.message} (said {place})")
         error.gpus, error.waited_ms = self.gpus, self.timings.wait_ms if self.timings else 0
         error.rendered_by = self.worker.rendered_by if self.worker else None
+        error.usage = self.billed
         return error
 
     @classmethod

@@ -12,6 +12,8 @@ from pydantic import Field
 
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
+from helios.models.cost import CostReport
+from helios.models.deadline import DeadlineReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
@@ -131,6 +133,8 @@ class AttemptReport(WireModel):
     """The worker, if it tells its name, and was not stopped."""
     place: str | None = None
     """Where it ran, if the request names several places."""
+    cost: Annotated[float, Field(ge=0)] | None = None
+    """What it has cost, in the currency of the job's `cost`; empty where nothing costs anything."""
 
     @property
     def seconds(self) -> float:
@@ -295,6 +299,10 @@ class JobReport(WireModel):
     """What second attempts of slow chunks came to; empty where none began."""
     places: tuple[PlaceReport, ...] = ()
     """What each place did, where the request names several, in their order."""
+    cost: CostReport | None = None
+    """What its workers have cost; empty where nothing costs anything."""
+    deadline: DeadlineReport | None = None
+    """How it stood to its deadline; empty where it had none."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

@@ -1,5 +1,6 @@
 """What a completed job came to, and lengths of time, in words for people."""
 
+from helios.models.cost_text import money
 from helios.models.report import ImagesReport, JobReport, ReusedFrom
 
 
@@ -19,6 +20,8 @@ def describe_report(report: JobReport) -> str:
         tail = f" ({report.inputs.message})"
     if report.last_chunk is not None:
         tail += f" ({report.last_chunk})"
+    if report.cost is not None:
+        tail += f"; it has cost {money(report.cost.total, report.cost.currency)}"
     if (video := report.video) is not None:
         tail = f", merged by the job{tail}" if report.merged else tail
         sound = f", {video.audio_codec} sound" if video.audio_codec else ""

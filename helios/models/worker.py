@@ -11,6 +11,7 @@ from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.spec import MAX_SECONDS
 from helios.models.verification import VerifyLevel, known_level
+from helios.usage import Usage
 
 KnownLevel = Annotated[VerifyLevel | None, BeforeValidator(known_level)]
 """A level that a counterpart of another version names; one that is not known here counts as none."""
@@ -88,6 +89,12 @@ class WorkerTimings(WireModel):
     upload_ms: Annotated[int, Field(ge=0)] = 0
     """Output and log."""
 
+    @property
+    def usage(self) -> Usage:
+        """What the platform bills, where it does not say so itself: all of the worker's time."""
+        spent = (self.wait_ms, self.boot_ms, self.fetch_ms, self.render_ms, self.verify_ms, self.upload_ms)
+        return Usage(milliseconds=sum(spent))
+
 
 class WorkerResult(WireModel):
     """How a command ended, whatever its exit code."""
@@ -115,3 +122,5 @@ class WorkerResult(WireModel):
     worker. Empty where it is not known."""
     gpus: tuple[str, ...] = ()
     """The GPUs that the command was given, as the worker names them."""
+    usage: Usage | None = None
+    """What the execution used, where the platform or the worker says it."""

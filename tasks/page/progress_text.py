@@ -1,5 +1,6 @@
 """Progress in words, for people: in Prefect's UI, on a terminal, in a log."""
 
+from helios.models.cost_text import money
 from helios.models.report_text import duration
 from tasks.run.progress import Progress
 
@@ -14,7 +15,15 @@ def describe(progress: Progress) -> str:
     if (rate := progress.frames_per_second) is not None:
         words += f", {rate:.3g} frames/s, {duration(max(progress.total_frames - progress.frames, 0) / rate)} left"
     handed_over = [progress.handed_over] if progress.handed_over else []
-    return "; ".join([words, *handed_over, *obstacles(progress)])
+    return "; ".join([words, *cost_words(progress), *handed_over, *obstacles(progress)])
+
+
+def cost_words(progress: Progress) -> list[str]:
+    """`1.23 USD`, or `1.23 USD of 5.00 USD spent`, where anything costs something."""
+    if progress.cost is None:
+        return []
+    spent = money(progress.cost, progress.currency)
+    return [spent if progress.budget is None else f"{spent} of {money(progress.budget, progress.currency)} spent"]
 
 
 def obstacles(progress: Progress) -> list[str]:
@@ -31,4 +40,6 @@ def obstacles(progress: Progress) -> list[str]:
         found.append("paused")
     if (seconds := progress.overdue_seconds) is not None:
         found.append(f"takes longer than the {duration(seconds)} that it should")
+    if (late := progress.late_seconds) is not None:
+        found.append(f"the deadline is missed by about {duration(late)}")
     return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
 
+from helios.models.cost_text import describe_cost
 from helios.models.explained import place_lines
 from helios.models.report import ReusedFrom, RunState
 from helios.models.report_text import duration
@@ -167,6 +168,7 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
         lines.append(f"{len(failed)} attempts failed, and took {duration(sum(failed))}.")
     lines += place_lines(run.places.report(list(run.ledger.records.values())))
     lines += hedge_lines(run)
+    lines += [describe_cost(cost)] if (cost := run.ledger.spending.report()) is not None else []
     lines += gpu_lines(attempts, now)
     if (tail := _tail(run)) is not None:
         chunk, seconds = tail

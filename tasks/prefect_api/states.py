@@ -74,9 +74,15 @@ def paused() -> State[None]:
     return Paused(message="Chunks in flight finish, and nothing new starts, until the job is continued")
 
 
-def suspended() -> State[None]:
-    """Prefect's state of a paused job that has no process: a worker starts one when the job is resumed."""
-    return Suspended(message="The job was paused when its worker or its process died; it goes on when it is resumed")
+def suspended(
+    message: str = "The job was paused when its worker or its process died; it goes on when it is resumed",
+) -> State[None]:
+    """Prefect's state of a paused job that has no process, or soon has none: another one goes on when it is resumed.
+
+    Args:
+        message: Why.
+    """
+    return Suspended(message=message)
 
 
 def to_be_resumed() -> State[None]:

@@ -106,6 +106,11 @@ class BatchRequest:
         Raises:
             RequestError: A row's job can't work, or two rows would write the same file; says which.
         """
+        if self.each.budget is not None:
+            raise RequestError(
+                "A batch has no budget (--budget), since each of its jobs would have one of its own; leave it out, or "
+                "give each row to helios-job run"
+            )
         self._template.check(list(self.rows), table=self.table)
         writers: dict[str, int] = {}
         directory = os.path.realpath(self._directory)

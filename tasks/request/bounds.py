@@ -23,6 +23,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "overdue_seconds": (1e-3, MAX_SECONDS),
     "hand_overs": (0, 100),
     "hedge": (0, 1),
+    "budget": (1e-9, 1e12),
 }
 _TEXTS = {
     "job": MAX_URL,
@@ -34,6 +35,7 @@ _TEXTS = {
     "webhook_secret": 1000,
     "cache": MAX_URL,
     "cache_size": 100,
+    "deadline": 100,
 }
 """Characters."""
 

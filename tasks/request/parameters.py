@@ -3,40 +3,9 @@
 Imports no Prefect: the command line reads it at its start.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """How a parameter is named and explained to people."""
-
-    name: str
-    """The flow's parameter."""
-    title: str
-    """Above its field in the form."""
-    text: str
-    """What it does: full sentences."""
-    empty: str | None = None
-    """What happens where it is not given, without a full stop; None where it must be given, or its default shows it."""
-    option: str | None = None
-    """The option of `helios-job run` and `submit`, with its dashes; None for the argument SPEC."""
-
-    @property
-    def description(self) -> str:
-        """The text, and what happens where it is not given: for the README."""
-        return f"{self.text} Empty: {self.empty}." if self.empty else self.text
-
-    @property
-    def form_text(self) -> str:
-        """The text, and what an empty field means: for the form."""
-        return f"{self.text} Empty: as the deployment says, else {self.empty}." if self.empty else self.text
-
-    @property
-    def help(self) -> str:
-        """The text, and the default: for the option's help."""
-        return f"{self.text} [default: {self.empty}]" if self.empty else self.text
-
+from tasks.request.parameter import Parameter
 
 _ALL = (
     Parameter("job", "Job document", "Path or URL of a job document, or the document itself."),
@@ -249,6 +218,30 @@ _ALL = (
         "first is taken. 0: none.",
         empty="as the job document says, else 0.05 on workers elsewhere, and 0 on this machine",
         option="--hedge",
+    ),
+    Parameter(
+        "budget",
+        "Budget",
+        "What the job's workers may cost, in the currency of the prices (docs/money.md). At nine tenths second "
+        "attempts and audits stop, at the whole nothing starts, and the run is paused; a resume with a larger budget "
+        "goes on.",
+        empty="any amount",
+        option="--budget",
+    ),
+    Parameter(
+        "budget_stop",
+        "Chunks in flight when the budget is spent",
+        "What becomes of chunks in flight when the budget is spent: finish, or stop.",
+        option="--budget-stop",
+    ),
+    Parameter(
+        "deadline",
+        "Deadline",
+        "By when the chunks are to be rendered: a time such as 2026-12-01T18:00, or a length such as 2h from the run's "
+        "begin. As few chunks run at a time as meet it, up to `concurrency`; that it can't be met is said as soon "
+        "as it is known.",
+        empty="none",
+        option="--deadline",
     ),
     Parameter(
         "cache",

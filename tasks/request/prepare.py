@@ -18,11 +18,13 @@ from helios.models.command_line import split_command
 from helios.models.delivery import NO_DELIVERY, Delivery
 from helios.models.spec import JobSpec, RenderJobChunk
 from helios.models.verification import DEFAULT_LEVEL, VerifyLevel
+from helios.prices.book import PriceBook, load_prices, own_file
 from helios.sizes import parse_size
 from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
+from tasks.request.chosen_chunks import select_chunks
 from tasks.request.images import check_images
 from tasks.request.images_place import open_images_place
 from tasks.request.prepared_places import (
@@ -34,7 +36,7 @@ from tasks.request.prepared_places import (
     variables_of,
 )
 from tasks.request.read_files import excluded, own_streams, read_by_name
-from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
+from tasks.request.request import RenderRequest, is_elsewhere
 from tasks.request.source_order import from_source, wanted_sound
 from tasks.request.video_place import VideoPlace, written_files
 from tasks.site import shares_disk
@@ -88,6 +90,8 @@ class PreparedJob:
     """Where commands run and outputs lie."""
     places: tuple[PreparedPlace, ...]
     """Where the chunks are rendered, the preferred one first; at least one."""
+    prices: PriceBook
+    """What workers cost."""
     input_rules: InputRules
     """What the chunks are rendered from."""
     is_strict: bool = False
@@ -102,6 +106,12 @@ class PreparedJob:
     """What second attempts of slow chunks may cost, as a share of the time of the others; 0 for none."""
     is_hedge_named: bool = False
     """Whether somebody has named that share."""
+    budget: float | None = None
+    """What its workers may cost, in the currency of the prices; None for any amount."""
+    budget_stops: bool = False
+    """Whether chunks in flight are stopped when the budget is spent; else they are finished."""
+    deadline: str | None = None
+    """By when its chunks are to be rendered, as `helios.models.deadline` reads it; None for no matter when."""
     output: Path | None = None
     """The stitched video on this machine; None when none is asked for."""
     overwrites: bool = False
@@ -184,6 +194,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         chunks=chunks,
         directory=directory,
         places=places,
+        prices=load_prices(own_file()),
         input_rules=_input_rules(request, spec, places, directory=directory.path, written=written),
         is_strict=request.strict,
         last_chunk=request.last_chunk,
@@ -191,6 +202,9 @@ def prepare(request: RenderRequest) -> PreparedJob:
         audit=request.audit_order,
         hedge=_hedge_share(request, spec, default=max(place.site.hedge for place in places)),
         is_hedge_named=request.hedge is not None or spec.hedge is not None,
+        budget=request.budget,
+        budget_stops=request.budget_stop == "stop",
+        deadline=request.deadline,
         output=video.path,
         overwrites=request.overwrite is True,
         upload=_open_upload(video.url, places) if video.url else None,

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from adapters import AdapterChoice, check_adapter
-from helios.errors import Problem, RequestError, SpecError
+from helios.errors import RequestError
 from helios.job.directory import JobDirectory
 from helios.job.source import is_url, load_job_spec
 from helios.media.sound_order import SoundOrder, SoundTracks, known_sound_codec, known_tracks
@@ -24,7 +24,9 @@ from helios.storage.urls import is_storage_url, split_url
 from tasks.request.audit_order import LEAST_PSNR, AuditOrder
 from tasks.request.block_names import names_block
 from tasks.request.bounds import check_extent
+from tasks.request.chosen_chunks import select_chunks
 from tasks.request.delivery_order import check_video, wanted_delivery
+from tasks.request.money import AFTER_BUDGET, check_money
 from tasks.request.output_name import check_placeholders
 from tasks.request.places import AdapterChoices, read_places
 from tasks.request.source_order import wanted_sound
@@ -75,6 +77,9 @@ class RenderRequest:
     audit_psnr: float = LEAST_PSNR
     audit_seed: int | None = None
     hedge: float | None = None
+    budget: float | None = None
+    budget_stop: str = AFTER_BUDGET[0]
+    deadline: str | None = None
     cache: str | None = None
     cache_size: str = CACHE_SIZE
     last_chunk: str | None = None
@@ -200,6 +205,7 @@ class RenderRequest:
         select_chunks(spec, self.chunks)
         self.level(spec)
         self.audit_order.check()
+        check_money(self)
         parse_size(self.cache_size)
         self._check_cache()
         if self.last_chunk is not None and self.last_chunk not in LAST_CHUNK:
@@ -277,25 +283,3 @@ def _reads_above(chunk: RenderJobChunk, folder: Path, directory: Path) -> bool:
 def is_elsewhere(source: str) -> bool:
     """Whether a document is at a URL, and not on this machine's disk."""
     return is_url(source) or is_storage_url(source)
-
-
-def select_chunks(spec: JobSpec, chunk_ids: Sequence[int] | None) -> tuple[RenderJobChunk, ...]:
-    """The chunks with some ids, in frame order; all of them for None.
-
-    Raises:
-        SpecError: There is no such chunk.
-    """
-    if chunk_ids is None:
-        return spec.ordered_chunks
-    known = {chunk.id for chunk in spec.chunks}
-    if unknown := sorted(set(chunk_ids) - known):
-        problem = Problem("chunks", f"no chunk has the id {unknown[0]}", f"one of {_range(known)}")
-        raise SpecError("job", (problem,))
-    return tuple(chunk for chunk in spec.ordered_chunks if chunk.id in set(chunk_ids))
-
-
-def _range(ids: set[int]) -> str:
-    if ids == set(range(min(ids), max(ids) + 1)) and len(ids) > 2:
-        return f"{min(ids)} to {max(ids)}"
-    ordered = sorted(ids)
-    return ", ".join(map(str, ordered[:10])) + (", …" if len(ordered) > 10 else "")

@@ -5,6 +5,7 @@ RESULT STORAGE/helios-render/JOB/chunk-7-FINGERPRINT      the result of chunk 7'
 RESULT STORAGE/helios-render/JOB/images-7-FINGERPRINT     chunk 7's accepted images, before all of them are
 RESULT STORAGE/helios-render/JOB/inputs-KEY               what a run's chunks were rendered from; their records name it
 RESULT STORAGE/helios-render/JOB/timings                  how long each chunk took, by its id: [frames, seconds]
+RESULT STORAGE/helios-render/JOB/spending-RUN             what a run has spent so far, by purpose
 
 JOB is the document's id; for a document without an id, the flow run's, so that such a job shares nothing with another
 run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), or a block
@@ -149,6 +150,22 @@ class AcceptedChunks:
             await self._store.awrite(document, key=self._identity.timings_key)
         except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
             self._log.warning("How long chunks took could not be kept: %s", exc)
+
+    async def read_spending(self) -> dict[str, float]:
+        """What earlier processes of this run have spent, by purpose; what can't be read is left out."""
+        _, document = await self._read(self._identity.spending_key, dict)
+        return {
+            str(purpose): float(amount)
+            for purpose, amount in (document or {}).items()
+            if isinstance(amount, int | float) and 0 <= amount < inf
+        }
+
+    async def write_spending(self, spending: Mapping[str, float]) -> None:
+        """Keep what this run has spent, for its later processes."""
+        try:
+            await self._store.awrite(dict(spending), key=self._identity.spending_key)
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("What the run has spent could not be kept: %s", exc)
 
     async def _read(self, key: str, kind: type[Any]) -> tuple[bool, Any]:
         """Whether there is a record; and what it says, if that can be read."""

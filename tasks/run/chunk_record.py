@@ -8,6 +8,7 @@ from helios.errors import Failure, HeliosError
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerResult, WorkerTimings
+from helios.usage import Usage
 from tasks.schedule.places import Begun
 
 
@@ -39,6 +40,8 @@ class AttemptTimes:
     """The worker, once known, if it tells its name."""
     is_hedge: bool = False
     """Whether it is a second attempt, which began while the chunk's own one ran."""
+    usages: tuple[Usage, ...] = ()
+    """What each of its executions used of a worker, as far as the platform or the worker says it."""
     is_counted: bool = False
     """Whether the policy knows how it ended."""
     begun: Begun | None = None
@@ -62,6 +65,7 @@ class AttemptTimes:
         """Write down what the adapter returned; the running times of several commands add up."""
         self.answered, self.worker, self.gpus, self.rendered_by = now, ended.timings, ended.gpus, ended.rendered_by
         self.render_ms = (self.render_ms or 0) + ended.duration_ms
+        self.usages += (ended.usage,) if ended.usage is not None else ()
 
     def fail(self, error: HeliosError) -> None:
         """Write down what an error that the adapter raised says of its attempt."""
@@ -69,6 +73,7 @@ class AttemptTimes:
         if error.waited_ms and self.worker is None:
             self.worker = WorkerTimings(wait_ms=error.waited_ms)
         self.rendered_by = error.rendered_by or self.rendered_by
+        self.usages += (error.usage,) if error.usage is not None else ()
 
     def rendered_seconds(self, now: float) -> float:
         """How long the command ran; of one that ended by an error, how long its worker had it."""

@@ -32,6 +32,8 @@ class RunControl:
         """The state that asked this process to end, if the run is to go on in another process."""
         self.is_passed_on = False
         """Whether another process of the same run has the job: this one leaves the run's state alone."""
+        self.stops_in_flight = False
+        """Whether what is in flight is stopped when the run is suspended; else it is finished."""
         self.is_done = False
         """Whether everything is rendered and joined: a process that only reports is not suspended."""
         self._reason: str | None = None

@@ -3,6 +3,11 @@
 These errors have no kind of failure: `helios.errors` says why.
 """
 
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause
+
 from helios.errors import ExpectedError
 from helios.models.report import JobReport
 
@@ -37,6 +42,19 @@ class JobCancelledError(JobEndedError):
 
 class JobCrashedError(JobEndedError):
     """A process that the job depends on died."""
+
+
+class JobSuspendedError(Pause):
+    """The run is suspended: it goes on in another process. A signal to Prefect's engine, as its parent.
+
+    Args:
+        state: The run's state.
+        report: What has become of its chunks so far.
+    """
+
+    def __init__(self, state: State[Any], report: JobReport) -> None:
+        super().__init__(state=state)
+        self.report = report
 
 
 class AttemptFailedError(ExpectedError):

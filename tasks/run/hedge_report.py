@@ -6,8 +6,13 @@ from helios.models.report import AttemptReport, HedgeReport, RunState
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 
 
-def report_attempt(times: AttemptTimes) -> AttemptReport:
-    """One attempt, to the millisecond."""
+def report_attempt(times: AttemptTimes, *, cost: float | None = None) -> AttemptReport:
+    """One attempt, to the millisecond.
+
+    Args:
+        times: The attempt.
+        cost: What it has cost; None where nothing costs anything.
+    """
     return AttemptReport(
         began=round(times.began, 3),
         started=_rounded(times.started),
@@ -16,6 +21,7 @@ def report_attempt(times: AttemptTimes) -> AttemptReport:
         hedge=times.is_hedge,
         rendered_by=times.rendered_by,
         place=times.place,
+        cost=cost,
     )
 
 

@@ -9,7 +9,7 @@ from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.hand_over import HandOvers
-from tasks.run.record_keys import chunk_key, document_key, images_key, inputs_key, timings_key
+from tasks.run.record_keys import chunk_key, document_key, images_key, inputs_key, spending_key, timings_key
 
 IMAGES = "images"
 """What the names of folders begin with in which commands write images."""
@@ -110,6 +110,11 @@ class RunIdentity:
     def timings_key(self) -> str:
         """Where is kept how long the job's chunks took."""
         return timings_key(self.key)
+
+    @property
+    def spending_key(self) -> str:
+        """Where is kept what the run has spent."""
+        return spending_key(self.key, self.run_id)
 
     @property
     def is_whole(self) -> bool:

@@ -1,5 +1,7 @@
 """The ledger of a run: what became of each chunk, which outputs are accepted, and the report at the end."""
 
+from typing import Protocol
+
 from helios.errors import HeliosError, MisfitError, OutputError, RetryBudget
 from helios.media.animation_kinds import joined_name
 from helios.media.containers import check_container
@@ -7,6 +9,7 @@ from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
 from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
+from helios.models.deadline import DeadlineReport
 from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.place_report import PlaceReport
@@ -19,10 +22,19 @@ from tasks.run.image_report import Delivered, report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
+from tasks.run.spending import DECIMALS, Spending
 from tasks.schedule.places import Begun
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""
+
+
+class ReportsDeadline(Protocol):
+    """A deadline that is watched."""
+
+    def report(self) -> DeadlineReport:
+        """How the run stands to it."""
+        ...
 
 
 class Ledger:
@@ -50,6 +62,10 @@ class Ledger:
         """Which accepted chunks hold the same pictures, at every level."""
         self.audits = Audits(identity)
         """Which chunks are rendered a second time, and what came of it."""
+        self.spending = Spending(lambda: progress.seconds, budget=identity.job.budget)
+        """What the attempts cost."""
+        self.deadline: ReportsDeadline | None = None
+        """Of the run, where it has one."""
         self.is_rehearsal_due = False
         """Whether no chunk of the kind accepted has been tried in the wanted video."""
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
@@ -61,8 +77,10 @@ class Ledger:
     ) -> AttemptTimes:
         """Count an attempt, which was asked for `asked` seconds after the run began."""
         record.state = RunState.RUNNING
-        record.times.append(AttemptTimes(asked, is_hedge=is_hedge, begun=begun))
-        return record.times[-1]
+        times = AttemptTimes(asked, is_hedge=is_hedge, begun=begun)
+        record.times.append(times)
+        self.spending.add(times, record)
+        return times
 
     def end_attempt(self, record: ChunkRecord, outcome: RunState) -> None:
         """Write down how a chunk's last attempt ended; a chunk whose attempt never began only gets the state."""
@@ -105,6 +123,7 @@ class Ledger:
         """Write down an output that was accepted."""
         record.result, record.error = result, None
         self.end_attempt(record, RunState.COMPLETED)
+        self.spending.frames += result.frames
         self._progress.add(result.frames)
 
     def reuse(
@@ -228,10 +247,15 @@ class Ledger:
             audit=self.audits.report(),
             hedge=report_hedges(self._job.hedge, self.records.values()),
             places=places,
+            cost=self.spending.report(),
+            deadline=self.deadline.report() if self.deadline else None,
             inputs=inputs,
             last_chunk=self._last_chunk,
             images=report_images(self._job, self.records.values(), delivered=self.delivered),
         )
+
+    def _cost(self, times: AttemptTimes) -> float | None:
+        return round(self.spending.cost(times), DECIMALS) if self.spending.counts else None
 
     @property
     def _last_chunk(self) -> str | None:
@@ -257,6 +281,6 @@ class Ledger:
             verified=result.verified if result else None,
             kept_images=result.frames - len(record.images_rendered) if result and result.images else None,
             quality=result.quality if result else None,
-            timeline=tuple(report_attempt(times) for times in record.times),
+            timeline=tuple(report_attempt(times, cost=self._cost(times)) for times in record.times),
             error=record.error,
         )

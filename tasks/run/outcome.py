@@ -1,7 +1,7 @@
 """The end of a run: the state that has its report, or that says why there is no video."""
 
 from prefect.client.schemas.objects import State
-from prefect.exceptions import Abort, Pause
+from prefect.exceptions import Abort
 from prefect.states import Cancelled, Completed, Crashed, Failed
 
 from helios.errors import ExpectedError, HeliosError, RetryBudget
@@ -17,6 +17,7 @@ from tasks.run.errors import (
     JobEndedError,
     JobFailedError,
     JobRefusedError,
+    JobSuspendedError,
 )
 from tasks.run.ledger import Ledger
 from tasks.run.lock import HeldByRunError
@@ -80,14 +81,14 @@ def stopped(run: Run, log: RunLogger, *, duration_ms: int) -> State[JobEndedErro
     """The state of a run that was stopped before its end.
 
     Raises:
-        Pause: The run was suspended, and goes on in another process.
+        JobSuspendedError: The run was suspended, and goes on in another process.
         Abort: The run was handed over, and goes on in another process.
     """
     control, counts = run.control, run.progress.now
     if control.suspension is not None:
         log.info("Suspended: %d of %d chunks are accepted", counts.chunks, counts.total_chunks)
         say_suspended(run.identity.run_id)
-        raise Pause(state=control.suspension)
+        raise JobSuspendedError(control.suspension, _report(run, RunState.PAUSED, duration_ms=duration_ms))
     reason = control.stop_reason if control.is_stopping else JOB_CANCELLED
     if control.is_passed_on:
         log.warning("%s", reason)

@@ -53,6 +53,8 @@ class RunPlaces:
         self._reopen: Callable[[PreparedPlace], Awaitable[None]] | None = None
         self._placement: Placement | None = None
         self._queue: PlaceQueue | None = None
+        self.too_dear: Callable[[], frozenset[str]] = frozenset
+        """Says at which places nothing may start, since the budget is nearly spent; not all of them."""
 
     @property
     def first(self) -> PreparedPlace:
@@ -67,7 +69,10 @@ class RunPlaces:
     @property
     def bounds(self) -> dict[str, int]:
         """Chunks that each place has at a time, by its name."""
-        return {name: place.concurrency or place.site.concurrency for name, place in self.all.items()}
+        has_deadline = self._job.deadline is not None
+        return {
+            name: place.concurrency or place.site.slots(has_deadline=has_deadline) for name, place in self.all.items()
+        }
 
     async def open(self, key: str, token: str, *, known: Mapping[str, tuple[str, int]]) -> None:
         """Make the sites ready for a run; one of several that can't be reached is tried again later.
@@ -100,19 +105,18 @@ class RunPlaces:
             self._log.warning("%s can't be used yet: %s", name, error)
         return None
 
-    def plan(self, costs: Mapping[int, float], *, backlog: Callable[[], float]) -> None:
+    def plan(self, costs: Mapping[int, float], *, prices: Mapping[str, float], backlog: Callable[[], float]) -> None:
         """Begin to choose among several places.
 
         Args:
             costs: What each chunk is expected to cost, by id.
+            prices: What an hour of a worker costs at each place, by its name.
             backlog: What the chunks cost together that have not asked for a place yet.
         """
         if not self.are_several:
             return
         bounds = self.bounds
-        self._placement = Placement(
-            [Place(name, bounds[name], place.cost_per_hour) for name, place in self.all.items()], costs
-        )
+        self._placement = Placement([Place(name, bounds[name], prices.get(name, 0.0)) for name in self.all], costs)
         self._queue = PlaceQueue(self._placement, clock=lambda: self._progress.seconds, backlog=backlog)
         for name in self.all:
             if name not in self._opened:
@@ -214,9 +218,12 @@ class RunPlaces:
 
     async def _take(self, record: ChunkRecord, queue: PlaceQueue, *, is_hedge: bool, full: frozenset[str]) -> Begun:
         beside = record.current.place if is_hedge and record.current is not None else None
-        wanted = Wanted(record.chunk.id, beside, full | (self._barred(record) if is_hedge else frozenset()))
+        barred = full | (self._barred(record) if is_hedge else frozenset())
         while True:
-            begun = await queue.take(wanted)
+            begun = await queue.take(Wanted(record.chunk.id, beside, barred | self.too_dear()))
+            if begun.place in self.too_dear():  # it waited so long
+                queue.leave(begun)
+                continue
             try:
                 if begun.place in self._opened or await self._open_again(begun.place):
                     return begun

@@ -67,6 +67,14 @@ class Progress:
     """Whether these are all places."""
     handed_over: str = ""
     """How often the run was handed over to another worker; empty if it was not."""
+    cost: float | None = None
+    """What its workers have cost so far; None where nothing costs anything."""
+    currency: str = ""
+    """Of the cost and of the budget: three letters."""
+    budget: float | None = None
+    """What they may cost; None for any amount."""
+    late_seconds: float | None = None
+    """By how much the run is expected to miss its deadline; None where it is not."""
 
     @property
     def percent(self) -> float:
@@ -100,6 +108,10 @@ class Progress:
                 benched=found.get("benched", ""),
                 all_benched="all_benched" in found,
                 handed_over=found.get("handed_over", ""),
+                cost=float(found["cost"]) if "cost" in found else None,
+                currency=found.get("currency", ""),
+                budget=float(found["budget"]) if "budget" in found else None,
+                late_seconds=float(found["late_seconds"]) if "late_seconds" in found else None,
             )
         except (KeyError, ValueError):
             return None

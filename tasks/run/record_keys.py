@@ -37,6 +37,11 @@ def timings_key(job: str) -> str:
     return f"{FOLDER}/{job}/timings"
 
 
+def spending_key(job: str, run_id: str) -> str:
+    """Where is kept what a run has spent; `job` is `job_key`."""
+    return f"{FOLDER}/{job}/spending-{run_id}"
+
+
 def images_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
     """Where the images of a chunk are kept that were accepted before all of them were; arguments as `chunk_key`."""
     folder, _, name = chunk_key(spec, job, chunk).rpartition("/chunk-")

@@ -6,6 +6,7 @@ from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
 from tasks.prefect_api.api import RunApi
 from tasks.run.accepted import AcceptedChunks
+from tasks.run.budget import RunBudget
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
 from tasks.run.chunk_record import ChunkRecord
@@ -65,6 +66,8 @@ class Run:
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
+        self.budget = RunBudget(self.ledger.spending, stops=job.budget_stops)
+        """What keeps it within its budget."""
         self.images = ImageRecords(identity, accepted, inputs)
         """The images of chunks that are not whole yet."""
         self.companions = Companions(self.outputs, job.input_rules.written, api.log)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.results import get_result_store
 from prefect.runtime import flow_run
 
@@ -27,6 +27,7 @@ from tasks.run.lock import JobLock
 from tasks.run.lock_owner import LockOwner
 from tasks.run.output_claims import OutputClaimedError, claimed_outputs
 from tasks.run.own_lock import acquire, release, until_reachable
+from tasks.run.priority import weight_of
 from tasks.run.record_keys import job_key
 from tasks.run.run import Run
 from tasks.run.sharing import Sharing
@@ -77,11 +78,18 @@ class RunSession:
     async def supervised(self) -> AsyncIterator[None]:
         """Within the block, follow the run's state in Prefect, and stop the run when its worker dies."""
         control, progress = self.run.control, self.run.progress
+        sharing = Sharing(self.run, self._lock, self.api)
+
+        def heed(found: FlowRun) -> None:
+            sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
+            self.run.budget.heed(found.parameters.get("budget"))
+
         supervisor = Supervisor(
             control,
             self._lock,
             self.api,
-            sharing=Sharing(self.run, self._lock, self.api),
+            sharing=sharing,
+            heed=heed,
             may_be_handed_over=self.run.identity.hand_overs.are_left,
             note_pause=lambda is_paused: progress.note(is_paused=is_paused),
         )

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 
 from helios.models.report import RunState
@@ -26,7 +26,6 @@ from tasks.run.errors import JOB_CANCELLED
 from tasks.run.hand_over import say_ready
 from tasks.run.liveness import ALIVE_SECONDS, BEAT_SECONDS
 from tasks.run.lock import JobLock, LockLostError, LockPassedOnError
-from tasks.run.priority import weight_of
 from tasks.run.sharing import Sharing
 
 POLL_SECONDS = 1.0
@@ -56,6 +55,7 @@ class Supervisor:
         sharing: The run among others, which renews the lock; None for a run that wants no slots.
         may_be_handed_over: Whether the server may give the run to another worker.
         note_pause: Called with whether the run is paused, on each change.
+        heed: Called with the flow run at each look, for what people may change in it.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class Supervisor:
         sharing: Sharing | None = None,
         may_be_handed_over: bool = False,
         note_pause: Callable[[bool], None] = lambda _: None,
+        heed: Callable[[FlowRun], None] = lambda _: None,
     ) -> None:
         self._control = control
         self._lock = lock
@@ -75,6 +76,7 @@ class Supervisor:
         self._run_id = lock.owner.run_id
         self._may_be_handed_over = may_be_handed_over
         self._note_pause = note_pause
+        self._heed = heed
         self._is_away = False
         self._is_ready = False
 
@@ -108,8 +110,7 @@ class Supervisor:
                         beaten = time.monotonic()
                     found = await self._api.client.read_flow_run(UUID(self._run_id))
                     self._note_api(away=False)
-                    if self._sharing:
-                        self._sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
+                    self._heed(found)
                     await self._follow(found.state)
                 except LockLostError as exc:
                     self._control.is_passed_on = isinstance(exc, LockPassedOnError)
@@ -170,7 +171,8 @@ class Supervisor:
             self._note_pause(True)
             finishing = f"{control.in_flight} chunks in flight finish, " if control.in_flight else ""
             self._api.log.info("Paused: %snothing new starts", finishing)
-        if is_suspended(state) and control.in_flight == 0 and not control.is_done:
+        is_due = control.in_flight == 0 or control.stops_in_flight
+        if is_suspended(state) and is_due and not control.is_done:
             # The process ends, and a worker starts another process when the run is resumed.
             await self._lock.suspend()
             control.suspension = state

@@ -9,6 +9,8 @@ from contextlib import suppress
 from helios.models.report import RunState
 from helios.models.spec import RenderJobChunk
 from tasks.run.chunk_record import ChunkRecord
+from tasks.run.deadline import RunDeadline
+from tasks.schedule.budget import Allowance
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Schedule, Step
@@ -28,6 +30,8 @@ class Work:
         running: The chunks whose attempts run now.
         earlier: How long chunks took in earlier runs, by id.
         hedge: What second attempts may cost, as a share of the others' time.
+        allowed: Says what the budget allows.
+        deadline: Says how many chunks at a time are enough.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class Work:
         running: Callable[[], Iterable[Running]],
         earlier: Mapping[int, Timing],
         hedge: float,
+        allowed: Callable[[], Allowance] = lambda: Allowance.ALL,
+        deadline: RunDeadline | None = None,
     ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
@@ -51,6 +57,8 @@ class Work:
         """The policy."""
         self._gate = gate
         self._running = running
+        self._allowed = allowed
+        self._deadline = deadline
         self._undecided = len(self.cached)
         self._underway = 0
         self._turn = asyncio.Lock()
@@ -67,8 +75,8 @@ class Work:
                     await self._gate.wait()
                 self._changed.clear()
                 pause: float | None = PAUSED_LOOK_SECONDS
-                if self._gate.is_set():
-                    found = self.schedule.decide(self._running(), time.monotonic())
+                if self._gate.is_set() and self._has_slot():
+                    found = self.schedule.decide(self._running(), time.monotonic(), self._allowed())
                     if isinstance(found, Step):
                         self._underway += 1
                         return found
@@ -76,6 +84,16 @@ class Work:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._changed.wait(), pause)
             return None
+
+    def _has_slot(self) -> bool:
+        """Whether the deadline, if there is one, needs another slot."""
+        if self._deadline is None:
+            return True
+        return self._underway < self._deadline.slots(lambda: self.schedule.outlook(self._running()))
+
+    def settle(self, chunk: RenderJobChunk) -> None:
+        """Say that a chunk is there, and was not rendered now."""
+        self.schedule.settle(chunk.id)
 
     def done(self) -> None:
         """Say that a step has ended."""

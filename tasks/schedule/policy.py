@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tasks.schedule.budget import Allowance
+from tasks.schedule.deadline import Outlook
 from tasks.schedule.expectation import Piece, Timing, expect
 from tasks.schedule.hedging import Bucket, Hedge, Pace, Running, choose_hedge
 from tasks.schedule.order import Pending
@@ -71,6 +73,12 @@ class Schedule:
         self.bucket = Bucket(hedge)
         """What second attempts may cost."""
         self._look_at = 0.0
+        self._left = dict(costs)
+        self._costs = costs
+        # The costs are seconds where earlier runs were timed, until this run knows better.
+        self._timed = 0.0
+        self._timed_costs = 0.0
+        self._second = 1.0 if earlier else None
 
     @property
     def backlog(self) -> float:
@@ -85,6 +93,26 @@ class Schedule:
     def add(self, chunk_id: int) -> None:
         """Have a chunk rendered, for the first time or again."""
         self._pending.add(chunk_id)
+        self._left[chunk_id] = self._costs[chunk_id]
+
+    def settle(self, chunk_id: int) -> None:
+        """Say that a chunk is there."""
+        self._left.pop(chunk_id, None)
+
+    def outlook(self, running: Iterable[Running] = ()) -> Outlook | None:
+        """What is left to render, in seconds; None while nothing says how long chunks take. Looks at all that is left.
+
+        Args:
+            running: Chunks whose attempts run now.
+        """
+        second = self._timed / self._timed_costs if self._timed_costs else self._second
+        if second is None:
+            return None
+        left = {chunk_id: cost * second for chunk_id, cost in self._left.items()}
+        for one in running:
+            if one.chunk_id in left:
+                left[one.chunk_id] = max(0.0, left[one.chunk_id] - one.seconds)
+        return Outlook(sum(left.values()), max(left.values(), default=0.0))
 
     def add_audit(self, chunk_id: int) -> None:
         """Have an accepted chunk rendered a second time: behind all chunks, which audits are not to delay."""
@@ -103,18 +131,26 @@ class Schedule:
             self.bucket.hedge_seconds += seconds
         else:
             self.bucket.work_seconds += seconds
+        if accepted:
+            self.settle(chunk_id)
         if accepted and seconds > 0:
             self.pace.add(chunk_id, seconds)
+            self._timed += seconds
+            self._timed_costs += self._costs[chunk_id]
 
-    def decide(self, running: Iterable[Running], now: float) -> Step | Wait:
+    def decide(self, running: Iterable[Running], now: float, allowed: Allowance = Allowance.ALL) -> Step | Wait:
         """What a free slot is to do: render, then give second attempts, then audit.
 
         Args:
             running: Chunks whose attempts run now; looked at only where no chunk waits, and not each time.
             now: Seconds since some moment.
+            allowed: What the budget allows. That a chunk may be rendered is waited for later: it may be there already.
         """
         if self._pending:
             return Step(Kind.RENDER, self._pending.take())
+        if allowed is not Allowance.ALL:
+            is_first = self._audits and next(iter(running), None) is None  # nothing else is left that needs the money
+            return Step(Kind.AUDIT, self._audits.popleft()) if is_first else Wait(None)
         hedge, again = self._look(running, now)
         if hedge is not None:
             self.bucket.hedges += 1

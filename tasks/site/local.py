@@ -44,6 +44,10 @@ class LocalSite:
         pool = gpus_of(self.merge_adapter)
         return (os.cpu_count() or 1) if pool is None else most_at_once(pool, self._spec)
 
+    def slots(self, *, has_deadline: bool) -> int:
+        """As `concurrency`, also for a deadline: more chunks than this machine has CPUs end no sooner."""
+        return self.concurrency
+
     def storage_at(self, url: str) -> Storage:
         """A folder in storage, with the rights of the environment."""
         return Storage(StorageSettings(url=url))

@@ -66,9 +66,12 @@ class Order:
 class Site(Protocol):
     """Where one job's chunks are rendered."""
 
-    @property
-    def concurrency(self) -> int:
-        """Chunks rendered at a time, where the request names no number."""
+    def slots(self, *, has_deadline: bool) -> int:
+        """Chunks rendered at a time at most, where the request names no number.
+
+        Args:
+            has_deadline: Whether a deadline decides how many: then as many as the adapter takes, not `concurrency`.
+        """
         ...
 
     @property

@@ -12,7 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from adapters import create_adapter
-from helios.adapter import ConnectedAdapter, PlacingAdapter, StorageAdapter, TellingAdapter, WorkerAdapter
+from helios.adapter import (
+    BoundedAdapter,
+    ConnectedAdapter,
+    PlacingAdapter,
+    StorageAdapter,
+    TellingAdapter,
+    WorkerAdapter,
+)
 from helios.bounded import map_bounded
 from helios.errors import OutputError, WorkerUnavailableError
 from helios.job.assets import Selection, list_name, select_assets, upload_assets
@@ -83,6 +90,13 @@ class StorageSite:
     def concurrency(self) -> int:
         """What the adapter knows of its workers, else a fixed number: they are not this machine's CPUs."""
         return self._adapter.concurrency if isinstance(self._adapter, PlacingAdapter) else REMOTE_CONCURRENCY
+
+    def slots(self, *, has_deadline: bool) -> int:
+        """As `concurrency`; for a deadline what the adapter takes at most."""
+        adapter = self._adapter
+        if not has_deadline or isinstance(adapter, PlacingAdapter) or not isinstance(adapter, BoundedAdapter):
+            return self.concurrency
+        return adapter.max_in_flight
 
     @property
     def merge_adapter(self) -> WorkerAdapter:

@@ -36,6 +36,11 @@ class Faulty:
         with urllib.request.urlopen(f"{self.url}/state", timeout=10) as answer:
             return json.load(answer)
 
+    @property
+    def worked(self) -> list[float]:
+        """Milliseconds of each execution on a worker that has ended, as a platform would measure it for its bill."""
+        return [float(milliseconds) for milliseconds in self.state()["worked"]]
+
     def fired(self, kind: str) -> int:
         """How often a fault happened."""
         return int(self.state()["fired"].get(kind, 0))

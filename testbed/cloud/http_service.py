@@ -1,7 +1,8 @@
 """A small threaded HTTP server for stand-ins, with faults that a test can ask for.
 
 `POST /faults` takes `{"kind": …, "times": …}`: this many of the next calls meet the fault. `GET /state` says which
-calls were seen and which faults fired, so that a test can prove that its fault fired.
+calls were seen and which faults fired, so that a test can prove that its fault fired; and how long each worker was at
+work, as a platform would measure it for its bill.
 """
 
 import json
@@ -23,6 +24,8 @@ class Faults:
         """Faults that happened, by kind."""
         self.seen: Counter[str] = Counter()
         """Calls, by the name under which they are counted."""
+        self.worked: list[float] = []
+        """Milliseconds of each worker's work that has ended."""
 
     def want(self, kind: str, times: int) -> None:
         """Make the next calls meet a fault."""
@@ -53,7 +56,7 @@ def serve(respond: Respond, faults: Faults, **about: Any) -> None:
             faults.want(wanted["kind"], wanted["times"])
             return 200, {}, b"{}"
         if path == "/state":
-            return 200, {}, json.dumps({"fired": faults.fired, "seen": faults.seen}).encode()
+            return 200, {}, json.dumps({"fired": faults.fired, "seen": faults.seen, "worked": faults.worked}).encode()
         return respond(method, path, headers, body)
 
     with answering(answer) as url:

@@ -117,11 +117,17 @@ class Instance:
 
 
 class Function:
-    """A function and its instances."""
+    """A function and its instances.
 
-    def __init__(self, about: dict[str, Any]) -> None:
+    Args:
+        about: Its settings.
+        worked: Gets the milliseconds of each invocation that has ended.
+    """
+
+    def __init__(self, about: dict[str, Any], worked: list[float]) -> None:
         self.about = about
         self.instances: list[Instance] = []
+        self._worked = worked
         self._idle: list[Instance] = []
         self._busy = 0
         self._lock = threading.Lock()
@@ -139,7 +145,11 @@ class Function:
                 self.instances.append(instance)
             if is_killed:
                 when_its_command_runs(instance.folder, instance.kill)
-            return instance.invoke(body, headers)
+            began = time.monotonic()
+            try:
+                return instance.invoke(body, headers)
+            finally:
+                self._worked.append((time.monotonic() - began) * 1000)
         except (OSError, http.client.HTTPException) as exc:
             out = {"errorType": "Runtime.ExitError", "errorMessage": f"RequestId: 1 Error: Runtime exited: {exc}"}
             return json.dumps(out).encode(), True, b"END RequestId: 1"
@@ -160,8 +170,10 @@ class Service:
     """The API, and the functions behind it."""
 
     def __init__(self, wanted: dict[str, Any]) -> None:
-        self.functions = {name: Function({**about, "name": name}) for name, about in wanted["functions"].items()}
         self.faults = Faults()
+        self.functions = {
+            name: Function({**about, "name": name}, self.faults.worked) for name, about in wanted["functions"].items()
+        }
 
     def respond(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer | None:
         """Answer a call."""

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -48,6 +49,7 @@ class Jobs:
         self._work: set[asyncio.Task[None]] = set()
         self.faults: dict[str, int] = {}
         self.fired: dict[str, int] = {}
+        self.worked: list[float] = []
 
     def _take(self, kind: str) -> bool:
         if not self.faults.get(kind):
@@ -59,7 +61,9 @@ class Jobs:
     async def get_job(self, request: run_v2.GetJobRequest) -> run_v2.Job:
         """A job."""
         self._check(request.name)
-        return run_v2.Job(name=request.name, uid="1")
+        limits = run_v2.ResourceRequirements(limits={"cpu": "2", "memory": "4Gi"})
+        task = run_v2.TaskTemplate(containers=[run_v2.Container(resources=limits)])
+        return run_v2.Job(name=request.name, uid="1", template=run_v2.ExecutionTemplate(template=task))
 
     async def run_job(self, request: run_v2.RunJobRequest) -> operations_pb2.Operation:
         """Start an execution."""
@@ -162,11 +166,14 @@ class Jobs:
             self._processes[execution.name].append(process)
             if self._take("kill"):
                 asyncio.get_running_loop().call_later(1.0, _kill, process)
+            began = time.monotonic()
             try:
                 return await asyncio.wait_for(process.wait(), timeout)
             except TimeoutError:
                 _kill(process)
                 return await process.wait()
+            finally:
+                self.worked.append((time.monotonic() - began) * 1000)
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
@@ -230,7 +237,8 @@ async def _control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, j
     if length:
         wanted = json.loads(await reader.readexactly(length))
         jobs.faults[wanted["kind"]] = wanted["times"]
-    body = json.dumps({"fired": jobs.fired, "seen": {"executions": len(jobs.executions)}}).encode()
+    state = {"fired": jobs.fired, "seen": {"executions": len(jobs.executions)}, "worked": jobs.worked}
+    body = json.dumps(state).encode()
     writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
     await writer.drain()
     writer.close()

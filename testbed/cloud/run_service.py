@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -96,6 +97,7 @@ class Service:
         self.faults.count("authorized")
         if self.faults.take("busy"):
             return 429, trace, b"Rate exceeded."
+        began = time.monotonic()  # the start of an instance is billed
         instance = self._take()
         if instance is None:
             return 429, trace, b"The request was aborted because there was no available instance."
@@ -112,6 +114,7 @@ class Service:
             return 503, trace, b"<html>The request failed because the instance could not handle it.</html>"
         finally:
             self._give_back(instance)
+            self.faults.worked.append((time.monotonic() - began) * 1000)
         if self.faults.take("lose-answer"):
             return None
         return status, {**about, **trace}, out
