@@ -75,7 +75,7 @@ def test_a_job_without_containers() -> None:
 )
 async def test_the_size_of_a_service(url: str, region: str | None) -> None:
     """A service's size is in the settings; its address names the region, unless it is an old one."""
-    config = CloudRunConfig(service_url=url, storage="file:///tmp/none", vcpus=1, memory_gib=0.5)  # type: ignore[arg-type]
+    config = CloudRunConfig(service_url=url, storage="file:///tmp/none", vcpus=1, memory_gib=0.5)
     adapter = object.__new__(CloudRunAdapter)
     adapter.config = config  # nothing else of it is opened
     assert await adapter.worker_size() == WorkerSize(vcpus=1, memory_mib=512, region=region)
