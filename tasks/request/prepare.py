@@ -157,6 +157,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
         )
     if spec.is_images:
         check_images(request, spec)
+    if spec.grows:
+        raise RequestError("Chunks can't be cut by time yet (template.targetSeconds); give template.chunkFrames")
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance
