@@ -115,6 +115,8 @@ def plan_job(
         names: Further names that templates may use, the same in each chunk.
         parts: The first and the last part of each chunk, for `{first_part}` and `{last_part}`; none where a renderer
             has no parts.
+        lengths: How long chunks are, as a document's `template` says it: then the document has a template in place of
+            chunks, and `sizes` say how many frames there are.
 
     Raises:
         SpecError: The outcome is not a sound job.

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tasks.schedule.cutting import Cut, Cutter
 from tasks.schedule.expectation import Piece, Timing, expect
 from tasks.schedule.hedging import Bucket, Hedge, Pace, Running, choose_hedge
 from tasks.schedule.order import Pending
@@ -34,6 +35,8 @@ class Step:
     """With which chunk."""
     seconds: float | None = None
     """Of a second attempt, when it is given up."""
+    cut: Cut | None = None
+    """The frames of a chunk that was cut just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Schedule:
         waiting: Ids of those that are to be rendered; others may be added.
         earlier: How long chunks took in earlier runs, by id.
         hedge: What second attempts may cost, as a share of the others' time, 0 to 1; 0 for none.
+        cutter: Has the frames that no chunk has yet, of a job that is cut while it is rendered.
     """
 
     def __init__(
@@ -61,8 +65,10 @@ class Schedule:
         waiting: Collection[int],
         earlier: Mapping[int, Timing] | None = None,
         hedge: float = 0.0,
+        cutter: Cutter | None = None,
     ) -> None:
         costs = expect(pieces, earlier or {})
+        self._cutter = cutter
         self._pending = Pending(pieces, costs, waiting)
         self._audits: deque[int] = deque()
         self.pace = Pace(costs)
@@ -73,8 +79,8 @@ class Schedule:
 
     @property
     def has_steps(self) -> bool:
-        """Whether a chunk waits for its render or its audit."""
-        return bool(self._pending or self._audits)
+        """Whether a chunk waits for its render or its audit, or frames for their chunk."""
+        return bool(self._pending or self._audits or (self._cutter and self._cutter.has_uncut))
 
     def add(self, chunk_id: int) -> None:
         """Have a chunk rendered, for the first time or again."""
@@ -99,9 +105,21 @@ class Schedule:
             self.bucket.work_seconds += seconds
         if accepted and seconds > 0:
             self.pace.add(chunk_id, seconds)
+            if self._cutter is not None:
+                self._cutter.note(chunk_id, seconds)
+
+    def add_cut(self, cut: Cut) -> None:
+        """Have a chunk rendered that the cutter has cut."""
+        self._know(cut)
+        self._pending.add(cut.id)
+
+    def _know(self, cut: Cut) -> None:
+        cost = cut.seconds or float(cut.frames)
+        self._pending.know(Piece(cut.id, cut.frames), cost)
+        self.pace.know(cut.id, cost)
 
     def decide(self, running: Iterable[Running], now: float) -> Step | Wait:
-        """What a free slot is to do: render, then give second attempts, then audit.
+        """What a free slot is to do: render what waits, or what is cut for it, then give second attempts, then audit.
 
         Args:
             running: Chunks whose attempts run now; looked at only where no chunk waits, and not each time.
@@ -109,6 +127,9 @@ class Schedule:
         """
         if self._pending:
             return Step(Kind.RENDER, self._pending.take())
+        if self._cutter is not None and self._cutter.has_uncut:
+            self._know(cut := self._cutter.cut())
+            return Step(Kind.RENDER, cut.id, cut=cut)
         hedge, again = self._look(running, now)
         if hedge is not None:
             self.bucket.hedges += 1
