@@ -99,18 +99,3 @@ def _draws(world: FrameWorld, seed: int) -> Callable[[int, int], float]:
         return (world.start_seconds + sums[start + count] - sums[start]) * factor
 
     return draw
-
-
-def search(
-    world: FrameWorld, *, slots: int, seeds: Sequence[int], median: Callable[[list[float]], float]
-) -> tuple[int, float]:
-    """The best fixed length, and its median wall time: every length of a geometric row is tried."""
-    frames = len(world.frames)
-    lengths = sorted({max(1, min(frames, round(1.15**step))) for step in range(80)})
-    found = []
-    for length in lengths:
-        if -(-frames // length) > 4000:
-            continue
-        found.append((median([run_fixed(world, length, slots=slots, seed=seed).wall for seed in seeds]), length))
-    wall, length = min(found)
-    return length, wall

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.cutting import cutting_table
 from benchmarks.policy_cell import Cell
 from benchmarks.policy_plots import draw_policy
 from benchmarks.policy_worlds import HOST_SLOTS, WORLDS, Maker, World, recorded
@@ -25,7 +26,7 @@ QUICK = {(100, 8): 8, (1000, 100): 2}
 FRAMES = 30
 """Of each chunk: what tells them apart is what earlier runs told."""
 ORDERS = ("document", "longest first", "hedged", "both")
-MARK = "policy"
+MARK, CUTTING_MARK = "policy", "cutting"
 
 
 def main() -> None:
@@ -36,7 +37,11 @@ def main() -> None:
                         help="also replay a job: what helios-job run --json printed; repeatable")  # fmt: skip
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"for policy.md and plots ({OUTPUT})")
     parser.add_argument("--document", type=Path, help="put the tables into this document, and the plots beside it")
+    parser.add_argument("--only-cutting", action="store_true", help="simulate how jobs are cut, and nothing else")
     words = parser.parse_args()
+    if words.only_cutting:
+        _tell_cutting(words.document, quick=words.quick)
+        return
     makers = [*WORLDS, *(recorded(path.stem, measured_seconds(path)) for path in words.report)]
     cells = simulate(makers, QUICK if words.quick else SIZES)
     words.output.mkdir(parents=True, exist_ok=True)
@@ -44,9 +49,18 @@ def main() -> None:
     (words.output / "policy.md").write_text(text, encoding="utf-8")
     plots = draw_policy(cells, words.output)
     if words.document is not None:
-        _fill(words.document, text)
+        _fill(words.document, text, MARK)
         for plot in plots:
             plot.replace(words.document.parent / "images" / plot.name)
+    print(text)
+    _tell_cutting(words.document, quick=words.quick)
+
+
+def _tell_cutting(document: Path | None, *, quick: bool) -> None:
+    """Print the table of jobs that are cut while they are rendered, and put it into a document."""
+    text = cutting_table(quick=quick)
+    if document is not None:
+        _fill(document, text, CUTTING_MARK)
     print(text)
 
 
@@ -128,9 +142,9 @@ def _decisions(cells: Sequence[Cell]) -> str:
     return "\n".join(lines)
 
 
-def _fill(document: Path, text: str) -> None:
-    before, mark, rest = document.read_text(encoding="utf-8").partition(f"<!-- {MARK} -->\n")
-    _, end, after = rest.partition(f"<!-- /{MARK} -->")
+def _fill(document: Path, text: str, name: str) -> None:
+    before, mark, rest = document.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
     document.write_text(f"{before}{mark}\n{text.strip()}\n\n{end}{after}", encoding="utf-8")
 
 

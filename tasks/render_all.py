@@ -15,6 +15,7 @@ from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
+from tasks.run.cutting import RunCutting, open_cutting
 from tasks.run.errors import JobFailedError
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
@@ -48,6 +49,8 @@ class _Pull:
     """Renders a chunk whatever is on record."""
     audit: AuditTask
     """Renders it the second time."""
+    cutting: RunCutting | None = None
+    """Makes chunks of what is cut on the way."""
 
 
 async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds: float) -> None:
@@ -64,7 +67,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     Raises:
         JobFailedError: A chunk failed for good.
     """
-    policy, chunks = session.run.identity.policy, session.run.identity.job.chunks
+    policy, run = session.run.identity.policy, session.run
     delays = _delays(retry_delay_seconds)
     render = render_chunk.with_options(
         retries=policy.retries + policy.environment_retries,
@@ -74,22 +77,27 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
     audit = audit_chunk.with_options(
         retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
     )
-    cached = await session.run.cache.look_up(chunks)
+    most, cutting = len(run.identity.job.chunks), None
+    if run.identity.job.spec.grows:
+        run.cutting = cutting = await open_cutting(run, session.accepted, slots=in_flight)
+    chunks = [record.chunk for record in run.ledger.ordered]
+    cached = await run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
-    earlier = await session.accepted.read_timings()
+    earlier = {} if cutting else await session.accepted.read_timings()
     work = Work(
         chunks,
         cached,
-        gate=session.run.control.gate,
-        running=lambda: session.run.contests.running(session.run.progress.seconds),
+        gate=run.control.gate,
+        running=lambda: run.contests.running(run.progress.seconds),
         earlier=earlier,
-        hedge=session.run.identity.job.hedge,
+        hedge=run.identity.job.hedge,
+        cutter=cutting.cutter if cutting else None,
     )
-    pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
+    pull = _Pull(session, work, render, render.with_options(refresh_cache=True), audit, cutting)
     try:
         async with asyncio.TaskGroup() as pullers:
-            for _ in range(min(in_flight, len(chunks))):
+            for _ in range(min(in_flight, most)):
                 pullers.create_task(_pull(pull))
             for _ in range(min(TAKES_AT_ONCE, len(cached))):
                 pullers.create_task(_take(pull))
@@ -109,7 +117,8 @@ async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None
         for times in record.times
         if times.outcome is RunState.COMPLETED and times.seconds > 0
     }
-    if found and session.run.identity.job.spec.id is not None:
+    spec = session.run.identity.job.spec
+    if found and spec.id is not None and not spec.grows:  # what is cut on the way has its times in its records
         await session.accepted.write_timings(earlier | found)
 
 
@@ -121,11 +130,16 @@ async def _pull(pull: _Pull) -> None:
 
 
 async def _carry_out(step: Step, pull: _Pull) -> None:
-    run, record = pull.session.run, pull.session.run.ledger.records[step.chunk_id]
+    run = pull.session.run
+    if step.cut is not None and pull.cutting is not None:
+        await pull.cutting.begin(step.cut)
+    record = run.ledger.records[step.chunk_id]
     chunk = record.chunk
     match step.kind:
         case Kind.RENDER:
             is_accepted = not record.rejections and await find_accepted(chunk, run, pull.session.accepted)
+            if step.cut is not None and not is_accepted and chunk.id in await run.cache.look_up((chunk,)):
+                await take_cached(chunk, run)
             await _settle(chunk, pull, is_accepted=is_accepted)
         case Kind.HEDGE:
             await _hedge(step, pull)
@@ -165,6 +179,11 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise
     run.task_states.end(ended)
     pull.work.count(record)
+    if record.parts and pull.cutting is not None:
+        await pull.cutting.begin(*record.parts)
+        for part in record.parts:
+            pull.work.add_cut(part)
+        return
     if ended.is_failed():
         error = await ended.aresult(raise_on_failure=False)
         run.control.blame(f"Stopped because chunk {chunk.id} failed")

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
+from helios.models.cut_report import CutReport, CuttingReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
@@ -189,6 +190,8 @@ class ChunkReport(WireModel):
     """How well the accepted output shows its source, if its command said so."""
     timeline: tuple[AttemptReport, ...] = ()
     """When each attempt did what, in the order of their begins."""
+    cut: CutReport | None = None
+    """How it was cut; empty where the document has its chunks."""
     error: str | None = None
     """Why its last attempt failed."""
 
@@ -286,6 +289,8 @@ class JobReport(WireModel):
     """What was rendered a second time, and how that compares; empty without an audit."""
     hedge: HedgeReport | None = None
     """What second attempts of slow chunks came to; empty where none began."""
+    cutting: CuttingReport | None = None
+    """How it was cut while it was rendered; empty where the document has its chunks."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

@@ -23,6 +23,7 @@ from helios.storage.folder import Storage
 from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
+from tasks.request.growing import check_growing
 from tasks.request.images import check_images
 from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
@@ -74,7 +75,8 @@ class PreparedJob:
     source: str | None
     """Path or URL of the job document; None when it was given as an object."""
     chunks: tuple[RenderJobChunk, ...]
-    """What is to be rendered, in frame order: all of the spec's chunks, or some."""
+    """What is to be rendered, in frame order: all of the spec's chunks, or some. Of a job that is cut while it is
+    rendered, the shortest that there may be: their outputs are those that it may have."""
     directory: JobDirectory
     """Where commands run and outputs lie."""
     adapter_name: str
@@ -115,9 +117,12 @@ class PreparedJob:
     """The cache of outputs that the job uses."""
 
     @cached_property
-    def last(self) -> RenderJobChunk:
-        """The last chunk of the document."""
-        return self.spec.ordered_chunks[-1]
+    def _end_frame(self) -> int:
+        return max(chunk.end_frame for chunk in self.spec.chunks)
+
+    def is_last(self, chunk: RenderJobChunk) -> bool:
+        """Whether a chunk has the last frame of the document."""
+        return chunk.end_frame == self._end_frame
 
     @property
     def total_frames(self) -> int:
@@ -158,7 +163,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
     if spec.is_images:
         check_images(request, spec)
     if spec.grows:
-        raise RequestError("Chunks can't be cut by time yet (template.targetSeconds); give template.chunkFrames")
+        check_growing(request)
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance

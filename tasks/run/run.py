@@ -1,6 +1,7 @@
 """One live run: its parts in one object, so that a task takes one parameter."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
@@ -9,6 +10,7 @@ from tasks.prefect_api.api import RunApi
 from tasks.run.accepted import AcceptedChunks
 from tasks.run.chunk_cache import ChunkCache
 from tasks.run.chunk_log import LineBudget
+from tasks.run.chunk_record import ChunkRecord
 from tasks.run.companions import Companions
 from tasks.run.contest import Contests
 from tasks.run.control import RunControl
@@ -19,6 +21,14 @@ from tasks.run.ledger import Ledger
 from tasks.run.limits import RunLimits
 from tasks.run.progress import ProgressTracker
 from tasks.run.task_states import TaskStates
+
+
+class Splitting(Protocol):
+    """What cuts chunks in two."""
+
+    def split(self, record: ChunkRecord) -> bool:
+        """Cut a chunk in two whose last attempt was stopped at a time limit; say whether that could be done."""
+        ...
 
 
 class Run:
@@ -51,7 +61,7 @@ class Run:
         """Where chunks are rendered."""
         self.control = RunControl(cancel)
         """Pause, resume and stop."""
-        self.progress = ProgressTracker(job.total_frames, len(job.chunks))
+        self.progress = ProgressTracker(job.total_frames, 0 if job.spec.grows else len(job.chunks))
         """What people watch."""
         if identity.hand_overs.done:
             self.progress.note(handed_over=str(identity.hand_overs))
@@ -69,6 +79,8 @@ class Run:
         """Further files that commands named after their outputs."""
         self.contests = Contests(self._may_hedge)
         """The attempts of one chunk that run at the same time."""
+        self.cutting: Splitting | None = None
+        """What cuts a chunk in two that hits a time limit, of a job that is cut while it is rendered."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
         self.limits = RunLimits(api, job, run_id=identity.run_id, control=self.control, progress=self.progress)

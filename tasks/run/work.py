@@ -9,6 +9,7 @@ from contextlib import suppress
 from helios.models.report import RunState
 from helios.models.spec import RenderJobChunk
 from tasks.run.chunk_record import ChunkRecord
+from tasks.schedule.cutting import Cut, Cutter
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Schedule, Step
@@ -28,6 +29,7 @@ class Work:
         running: The chunks whose attempts run now.
         earlier: How long chunks took in earlier runs, by id.
         hedge: What second attempts may cost, as a share of the others' time.
+        cutter: Has the frames that no chunk has yet, of a job that is cut while it is rendered.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Work:
         running: Callable[[], Iterable[Running]],
         earlier: Mapping[int, Timing],
         hedge: float,
+        cutter: Cutter | None = None,
     ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
@@ -47,6 +50,7 @@ class Work:
             waiting=[chunk.id for chunk in chunks if chunk.id not in cached],
             earlier=earlier,
             hedge=hedge,
+            cutter=cutter,
         )
         self._gate = gate
         self._running = running
@@ -84,6 +88,11 @@ class Work:
     def add(self, chunk: RenderJobChunk) -> None:
         """Have a chunk rendered, for the first time or again."""
         self._schedule.add(chunk.id)
+        self._changed.set()
+
+    def add_cut(self, cut: Cut) -> None:
+        """Have a chunk rendered that was cut out of another one."""
+        self._schedule.add_cut(cut)
         self._changed.set()
 
     def add_audit(self, chunk: RenderJobChunk) -> None:

@@ -7,7 +7,7 @@ at a time limit        a chunk that hits it is cut in two; the others are kept b
 """
 
 from bisect import insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -26,6 +26,8 @@ LEAST_WORK = 1.5
 """Towards the end, a chunk's frames take at least so many times its start."""
 GROWTH = 6
 """A chunk has at most so many times the frames of the longest that was timed."""
+REST = 1.2
+"""A chunk takes the rest of its range with it that would be less than a fifth of it."""
 OF_LIMIT = 0.75
 """A chunk is to take at most this part of a time limit."""
 BEYOND_LIMIT = 1.5
@@ -109,7 +111,7 @@ class Cutter:
         self._cuts = {cut.id: cut for cut in kept}
         self._ids = _free_ids(set(self._cuts), most)
         self._ids_left = most - len(self._cuts)
-        self._uncut = _rest(first, first + frames, kept)
+        self._uncut = rest_of(first, first + frames, kept)
         self._left: dict[int, int] = {}
         for start, end in self._uncut:
             self._count(start, end)
@@ -117,6 +119,11 @@ class Cutter:
         places = min(self._slots, MOST_PLACES)
         self._places = [first + frames * place // places for place in range(places)]
         self._firsts = 0
+
+    @property
+    def ids(self) -> Set[int]:
+        """The ids of all chunks but those that were cut in two."""
+        return self._cuts.keys()
 
     @property
     def has_uncut(self) -> bool:
@@ -165,15 +172,14 @@ class Cutter:
         return sum(frames * self.profile.rate(place) for place, frames in self._left.items())
 
     def _fit(self, start: int, frames: int, end: int) -> int:
-        """A length near the wanted one: within the bounds, up to a cut where one is near, with no rest that is too short."""
+        """A length near the wanted one: within the bounds, up to a cut that is near, with no rest that is too short."""
         wanted, room = self._wanted, end - start
         least = max(wanted.shortest, -(-sum(self._left.values()) // max(self._ids_left, 1)))
         if room < least + wanted.shortest or self._ids_left <= len(self._uncut):
             return room
-        most = min(wanted.longest or room, room - wanted.shortest)
-        if frames > most and room <= (wanted.longest or room) and frames >= room:
+        if room <= min(REST * frames, wanted.longest or room):
             return room
-        most = max(most, least)
+        most = max(min(wanted.longest or room, room - wanted.shortest), least)
         return end_near(wanted.cuts, start=start, wanted=start + frames, least=start + least, most=start + most) - start
 
     def _take(self, start: int, until: int, end: int, why: Why) -> Cut:
@@ -205,6 +211,11 @@ class Cutter:
         cut = self._cuts[chunk_id]
         self.profile.note(cut.start, cut.frames, seconds)
 
+    def expected(self, chunk_id: int) -> float:
+        """How long a chunk takes, by what is known now; something was timed."""
+        cut = self._cuts[chunk_id]
+        return self.profile.seconds(cut.start, cut.frames)
+
     def split(self, chunk_id: int, seconds: float) -> tuple[Cut, Cut] | None:
         """Cut a chunk in two that was stopped at a time limit.
 
@@ -232,8 +243,8 @@ def _free_ids(taken: set[int], most: int) -> Iterator[int]:
     return (number for number in range(most) if number not in taken)
 
 
-def _rest(first: int, end: int, kept: Sequence[Cut]) -> list[tuple[int, int]]:
-    """The ranges between chunks that are there."""
+def rest_of(first: int, end: int, kept: Iterable[Cut]) -> list[tuple[int, int]]:
+    """The ranges of a job between the chunks that are there, in order: first frame, and one past the last."""
     rest, frame = [], first
     for cut in sorted(kept, key=lambda one: one.start):
         if cut.start > frame:

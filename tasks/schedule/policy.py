@@ -68,7 +68,11 @@ class Schedule:
         cutter: Cutter | None = None,
     ) -> None:
         costs = expect(pieces, earlier or {})
+        if cutter is not None and cutter.profile.is_known:
+            costs = {piece.id: cutter.expected(piece.id) for piece in pieces}
         self._cutter = cutter
+        self._unpriced: set[int] = set()
+        """Chunks that were cut before anything was timed, and that have not ended."""
         self._pending = Pending(pieces, costs, waiting)
         self._audits: deque[int] = deque()
         self.pace = Pace(costs)
@@ -104,9 +108,12 @@ class Schedule:
         else:
             self.bucket.work_seconds += seconds
         if accepted and seconds > 0:
-            self.pace.add(chunk_id, seconds)
             if self._cutter is not None:
                 self._cutter.note(chunk_id, seconds)
+                for unpriced in self._unpriced & self._cutter.ids:
+                    self.pace.know(unpriced, self._cutter.expected(unpriced))
+                self._unpriced.discard(chunk_id)
+            self.pace.add(chunk_id, seconds)
 
     def add_cut(self, cut: Cut) -> None:
         """Have a chunk rendered that the cutter has cut."""
@@ -114,6 +121,8 @@ class Schedule:
         self._pending.add(cut.id)
 
     def _know(self, cut: Cut) -> None:
+        if cut.seconds is None:
+            self._unpriced.add(cut.id)
         cost = cut.seconds or float(cut.frames)
         self._pending.know(Piece(cut.id, cut.frames), cost)
         self.pace.know(cut.id, cost)
