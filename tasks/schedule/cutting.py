@@ -135,6 +135,8 @@ class Cutter:
         if self.profile.is_known:
             start, end = self._uncut[0]
             frames, why = self._frames(start, end)
+            if not self.profile.knows_start:  # else a start that takes longer than the target is never told apart
+                frames, self._firsts = max(frames, 1) * self._first_factor, self._firsts + 1
         else:
             start, end, frames = self._first()
             why = Why.FIRST
@@ -152,6 +154,10 @@ class Cutter:
                 return wanted, end, length
         start, end = next((one for one in self._uncut if one[0] >= wanted), self._uncut[0])
         return start, end, length
+
+    @property
+    def _first_factor(self) -> int:
+        return FIRST_LENGTHS[self._firsts % len(FIRST_LENGTHS)]
 
     def _frames(self, start: int, end: int) -> tuple[int, Why]:
         """How many frames from `start` on a chunk is to have by what is known, and why."""

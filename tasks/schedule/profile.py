@@ -41,6 +41,11 @@ class Profile:
         return bool(self._timed)
 
     @property
+    def knows_start(self) -> bool:
+        """Whether two neighbours of other lengths were timed."""
+        return bool(self._pairs)
+
+    @property
     def start_seconds(self) -> float:
         """What starting a chunk costs, as far as it is known."""
         return min(max(median(self._pairs), 0.0), START_SHARE * self._least) if self._pairs else 0.0

@@ -51,6 +51,13 @@ def test_it_learns_the_start_apart_from_the_frames() -> None:
     assert all(cut.seconds == pytest.approx(10.0, abs=0.2) for cut in wanted if cut.frames > 80)
 
 
+def test_a_start_that_takes_longer_than_the_target_is_learned() -> None:
+    """Where starting takes longer than the target, chunks get long enough to be worth it, and not one frame each."""
+    cuts = drain(cutter(600, slots=2, target_seconds=0.5), start=5.0, rate=0.05)
+    check_whole(cuts, 600)
+    assert len(cuts) < 20
+
+
 def test_the_first_chunks_are_short_and_spread() -> None:
     """What every slot gets at first is short, of two lengths, and lies at places all along the job."""
     one = cutter(1600)
