@@ -135,8 +135,9 @@ class Cutter:
         if self.profile.is_known:
             start, end = self._uncut[0]
             frames, why = self._frames(start, end)
-            if not self.profile.knows_start:  # else a start that takes longer than the target is never told apart
-                frames, self._firsts = max(frames, 1) * self._first_factor, self._firsts + 1
+            if not self.profile.knows_start and frames <= self._wanted.shortest:
+                # Else all chunks were of one length, which never tells a start that takes longer than the target.
+                frames, self._firsts = self._wanted.shortest * self._first_factor, self._firsts + 1
         else:
             start, end, frames = self._first()
             why = Why.FIRST
