@@ -287,9 +287,10 @@ async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: lo
 
 def _describe(job: PreparedJob, in_flight: int) -> str:
     metadata, rate = job.spec.metadata, f"{float(job.spec.metadata.fps):.6g}"
+    chunks = "chunks of the wanted time" if job.spec.grows else f"{len(job.chunks)} chunks"
     return (
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
-        f"{'chunks of the wanted time' if job.spec.grows else f'{len(job.chunks)} chunks'}, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"
+        f"{chunks}, {in_flight} at a time on {job.adapter_name}, in {job.directory.path}"
     )
 
 
