@@ -10,6 +10,8 @@ UNLIKE = 1.5
 """Two neighbours whose lengths differ by this factor say what starting costs."""
 MOST_PAIRS = 65
 """The last pairs of neighbours count."""
+ENOUGH_PAIRS = 6
+"""Fewer may all be wrong: a busy machine takes twice as long for one chunk as for the next."""
 START_SHARE = 0.9
 """Starting costs less than this share of the shortest time that was measured."""
 
@@ -42,8 +44,8 @@ class Profile:
 
     @property
     def knows_start(self) -> bool:
-        """Whether two neighbours of other lengths were timed."""
-        return bool(self._pairs)
+        """Whether so many neighbours of other lengths were timed that chance has little part in what they say."""
+        return len(self._pairs) >= ENOUGH_PAIRS
 
     @property
     def start_seconds(self) -> float:
