@@ -13,7 +13,7 @@ def check_growing(request: RenderRequest) -> None:
     if request.chunks is not None:
         raise RequestError(
             "Chunks can't be named of a job that is cut while it is rendered (template.targetSeconds): they are not "
-            "known yet; leave them out (--chunks), or give template.chunkFrames"
+            "known yet; leave them out (--chunk), or give template.chunkFrames"
         )
     if request.audit > 0:
         raise RequestError(

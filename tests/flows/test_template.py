@@ -96,7 +96,7 @@ async def test_a_chunk_of_the_shortest_length_fails_at_the_limit(tmp_path: Path)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ({"chunks": [1]}, "Chunks can't be named of a job that is cut while it is rendered"),
+        ({"chunk": 1}, "Chunks can't be named of a job that is cut while it is rendered"),
         ({"audit": 0.1}, "can't be audited"),
     ],
 )
@@ -105,7 +105,7 @@ async def test_what_can_not_be_had(tmp_path: Path, words: dict[str, Any], said: 
     (tmp_path / "notes").mkdir()
     job = template_job(20, "--notes", str(tmp_path / "notes"), lengths={"targetSeconds": 1})
     path = write_job(tmp_path, job)
-    options = [f"--{name}={value[0] if isinstance(value, list) else value}" for name, value in words.items()]
+    options = [f"--{name}={value}" for name, value in words.items()]
     done = helios_job("run", path, *options)
     assert done.returncode != 0
     assert said in done.stderr
