@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.cutting import cutting_table
 from benchmarks.policy_cell import Cell
 from benchmarks.policy_plots import draw_policy
 from benchmarks.policy_worlds import HOST_SLOTS, WORLDS, Maker, World, recorded
@@ -25,7 +26,7 @@ QUICK = {(100, 8): 8, (1000, 100): 2}
 FRAMES = 30
 """Of each chunk: what tells them apart is what earlier runs told."""
 ORDERS = ("document", "longest first", "hedged", "both")
-MARK = "policy"
+MARK, CUTTING_MARK = "policy", "cutting"
 
 
 def main() -> None:
@@ -36,7 +37,11 @@ def main() -> None:
                         help="also replay a job: what helios-job run --json printed; repeatable")  # fmt: skip
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"for policy.md and plots ({OUTPUT})")
     parser.add_argument("--document", type=Path, help="put the tables into this document, and the plots beside it")
+    parser.add_argument("--only-cutting", action="store_true", help="simulate how jobs are cut, and nothing else")
     words = parser.parse_args()
+    if words.only_cutting:
+        _tell_cutting(words.document, quick=words.quick)
+        return
     makers = [*WORLDS, *(recorded(path.stem, measured_seconds(path)) for path in words.report)]
     cells = simulate(makers, QUICK if words.quick else SIZES)
     words.output.mkdir(parents=True, exist_ok=True)
@@ -47,6 +52,15 @@ def main() -> None:
         fill(words.document, text, mark=MARK)
         for plot in plots:
             plot.replace(words.document.parent / "images" / plot.name)
+    print(text)
+    _tell_cutting(words.document, quick=words.quick)
+
+
+def _tell_cutting(document: Path | None, *, quick: bool) -> None:
+    """Print the table of jobs that are cut while they are rendered, and put it into a document."""
+    text = cutting_table(quick=quick)
+    if document is not None:
+        fill(document, text, mark=CUTTING_MARK)
     print(text)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
+from tasks.schedule.cutting import Cut, Cutter
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Kind, Schedule, Step
@@ -90,11 +91,25 @@ class Simulation:
         draw: What becomes of attempts.
         order: How it is scheduled.
         hosts: Slots of one machine; a second attempt goes to another where one is free.
+        cutter: Has the frames of a job that is cut while it is rendered.
     """
 
-    def __init__(self, frames: Sequence[int], *, slots: int, draw: Draw, order: Order, hosts: int = 1) -> None:
+    def __init__(
+        self,
+        frames: Sequence[int],
+        *,
+        slots: int,
+        draw: Draw,
+        order: Order,
+        hosts: int = 1,
+        cutter: Cutter | None = None,
+    ) -> None:
         pieces = [Piece(chunk, length) for chunk, length in enumerate(frames)]
-        self._schedule = Schedule(pieces, waiting=range(len(frames)), earlier=order.earlier, hedge=order.hedge)
+        self._schedule = Schedule(
+            pieces, waiting=range(len(frames)), earlier=order.earlier, hedge=order.hedge, cutter=cutter
+        )
+        self.cuts: dict[int, Cut] = {}
+        """The chunks that were cut on the way, by id; draws of such a run look them up."""
         self._draw = draw
         self._hosts = hosts
         self._free = list(range(slots))
@@ -110,7 +125,7 @@ class Simulation:
     def run(self) -> Outcome:
         """Run it to its end."""
         self._fill()
-        while self._left:
+        while self._left or self._schedule.has_steps:
             self._now, _, event = heapq.heappop(self._events)
             event()
             self._fill()
@@ -122,7 +137,7 @@ class Simulation:
 
     def _fill(self) -> None:
         """Give the free slots something to do."""
-        while self._free and self._left:
+        while self._free and (self._left or self._schedule.has_steps):
             started = time.thread_time()
             step = self._schedule.decide(self._running(), self._now)
             self.outcome.cpu += time.thread_time() - started
@@ -142,6 +157,9 @@ class Simulation:
                 yield Running(chunk, self._now - one.own.began, hedged, one.hedges, one.hedge is None)
 
     def _start(self, step: Step) -> None:
+        if step.cut is not None:
+            self.cuts[step.chunk_id] = step.cut
+            self._left += 1
         contest = self._contests.setdefault(step.chunk_id, _Contest())
         is_hedge = step.kind is Kind.HEDGE
         attempt = _Attempt(step.chunk_id, self._slot(contest if is_hedge else None), self._now, is_hedge)

@@ -8,7 +8,7 @@ import click
 
 from cli.say import say
 from helios.errors import RequestError
-from helios.models.spec import MAX_FRAME
+from helios.models.frame_numbers import MAX_FRAME
 
 
 @click.command(

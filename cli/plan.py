@@ -7,20 +7,19 @@ from pathlib import Path
 
 import click
 
+from cli.plan_lengths import Lengths
 from cli.plan_scene import known_scene, plan_without, scene_order
 from cli.say import say
 from helios.errors import RequestError
-from helios.job.planning import as_number, content_id, split_at, split_by_size, split_evenly
+from helios.job.planning import as_number, content_id
 from helios.job.source import validate_job_spec
 from helios.models.command_template import PLACEHOLDERS
+from helios.models.frame_numbers import MAX_CHUNKS, MAX_FRAME, MAX_SECONDS
 from helios.models.framerate import parse_frame_rate
-from helios.models.spec import MAX_CHUNKS, MAX_FRAME, JobSpec
-from helios.regular_file import open_regular
-from helios.renderers.plan import plan_with, usual_sizes
-from helios.renderers.scene import Said, Scene
+from helios.models.spec import JobSpec
+from helios.renderers.plan import plan_with
+from helios.renderers.scene import Said
 
-MAX_LIST_BYTES = 16 * MAX_CHUNKS
-"""Of a file of cuts, more than as many numbers as there may be chunks take."""
 KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 
 
@@ -41,7 +40,14 @@ KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
 @click.option("--size", metavar="WxH", help="Pixels, such as 1280x720.")
 @click.option("--chunks", type=click.IntRange(1, MAX_CHUNKS), help="Number of chunks, of even length.")
 @click.option("--chunk-frames", type=click.IntRange(1, MAX_FRAME), help="Frames of each chunk; the last has the rest.")
-@click.option("--cuts", metavar="FRAMES", help="First frame of each chunk: 0,240,517, or a file that lists them.")
+@click.option("--cuts", metavar="FRAMES", help="First frame of each chunk: 0,240,517, or a file that lists them; with "
+              "--emit-template, of each scene.")  # fmt: skip
+@click.option("--emit-template", is_flag=True, help="Write a template in place of chunks (with --target-seconds or "
+              "--chunk-frames).")  # fmt: skip
+@click.option("--target-seconds", metavar="N", type=click.FloatRange(0, MAX_SECONDS, min_open=True), help="Have the "
+              "run cut chunks that take so long, start-up included.")  # fmt: skip
+@click.option("--shortest", type=click.IntRange(1, MAX_FRAME), help="Fewest frames of a chunk of a template.")
+@click.option("--longest", type=click.IntRange(1, MAX_FRAME), help="Most frames of a chunk of a template.")
 @click.option("--command", metavar="TEMPLATE", help=f"Command of a chunk, with {KNOWN}.")
 @click.option("--output-pattern", metavar="P", help="Output file of a chunk: "
               "chunk-{index:03d}.mp4; or the images of all: frames/shot_####.exr.")  # fmt: skip
@@ -63,6 +69,10 @@ def plan(
     chunks: int | None,
     chunk_frames: int | None,
     cuts: str | None,
+    emit_template: bool,
+    target_seconds: float | None,
+    shortest: int | None,
+    longest: int | None,
     command: str | None,
     output_pattern: str | None,
     no_video: bool,
@@ -79,9 +89,8 @@ def plan(
     {end} is one past a chunk's last frame, {last} the last frame itself; {start_time} and {end_time} are the seconds
     from frame 0 to {start} and to {end}.
     """
-    given = 3 - [chunks, chunk_frames, cuts].count(None)
-    if given > 1 or (given == 0 and renderer is None):
-        raise click.UsageError("Give one of --chunks, --chunk-frames and --cuts.")
+    wanted = Lengths(chunks, chunk_frames, cuts, emit_template, target_seconds, shortest, longest)
+    wanted.check(has_usual=renderer is not None)
     said = Said(frames=frames, start_frame=start_frame, fps=_rate(fps), size=_pixels(size))
     order = scene_order(renderer, input_file, settings, document=out)
     is_images = no_video and (order is None or order.writes_images(output_pattern))
@@ -89,20 +98,23 @@ def plan(
     if (missing := scene.missing) is not None:
         or_name = "" if renderer else ", or name a video (--source) or a renderer that asks (--with)"
         raise click.UsageError(f"Give {missing}{or_name}.")
-    cutting = usual_sizes(scene) if not given else _sizes(scene, chunks=chunks, chunk_frames=chunk_frames, cuts=cuts)
+    sizes, lengths = wanted.of(scene)
     if order is None:
-        spec = plan_without(scene, cutting, command=command, output_pattern=output_pattern, preroll=preroll)
+        spec = plan_without(
+            scene, sizes, command=command, output_pattern=output_pattern, preroll=preroll, lengths=lengths
+        )
     else:
         spec = plan_with(
             order.found.preset,
             scene,
-            cutting,
+            sizes,
             input_file=order.input_file,
             options=order.options,
             command=command,
             output_pattern=output_pattern,
             preroll=preroll,
             no_video=no_video,
+            lengths=lengths,
         )
     name = content_id(spec) if job_id is None else job_id
     _write(validate_job_spec({**spec.to_document(), "id": name}, source="plan"), out)
@@ -132,25 +144,3 @@ def _pixels(size: str | None) -> tuple[int, int] | None:
     if not (found := re.fullmatch(r"(\d{1,9})[x×](\d{1,9})", size)):
         raise click.BadParameter(f"{size!r}; expected width x height in pixels, such as 1280x720", param_hint="--size")
     return int(found[1]), int(found[2])
-
-
-def _sizes(scene: Scene, *, chunks: int | None, chunk_frames: int | None, cuts: str | None) -> list[int]:
-    """Frames of each chunk, as a person says."""
-    frames = scene.frames or 0
-    if cuts is not None:
-        return split_at(_listed(cuts), frames=frames, start_frame=scene.start_frame)
-    return split_evenly(frames, chunks=chunks) if chunks else split_by_size(frames, chunk_frames=chunk_frames or 0)
-
-
-def _listed(cuts: str) -> str:
-    """The list itself, or the text of the file that has it."""
-    if re.fullmatch(r"[\d\s,]*", cuts):
-        return cuts
-    try:
-        with open_regular(cuts) as file:
-            return file.read(MAX_LIST_BYTES).decode(errors="replace")
-    except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or exc
-        raise RequestError(
-            f"--cuts {cuts}: no list of frames such as 0,240,517, and no file of one ({reason})"
-        ) from None

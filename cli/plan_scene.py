@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -108,9 +109,15 @@ def _asked(order: SceneOrder, said: Said, *, images_alone: bool) -> Scene:
 
 
 def plan_without(
-    scene: Scene, sizes: list[int], *, command: str | None, output_pattern: str | None, preroll: int
+    scene: Scene,
+    sizes: list[int],
+    *,
+    command: str | None,
+    output_pattern: str | None,
+    preroll: int,
+    lengths: Mapping[str, Any] | None,
 ) -> JobSpec:
-    """Write the job of a command that no preset knows.
+    """Write the job of a command that no preset knows; arguments as `plan_job`.
 
     Raises:
         RequestError: As `plan_job`.
@@ -127,6 +134,7 @@ def plan_without(
         output_pattern=output_pattern,
         start_frame=scene.start_frame,
         preroll=preroll,
+        lengths=lengths,
     )
 
 

@@ -24,7 +24,8 @@ def validate(spec: str, job_dir: str | None) -> None:
         say(doubt, err=True)
     metadata = job.metadata
     first = job.ordered_chunks[0].start_frame
+    count = f"chunks that are cut to take {job.template.target_seconds:g} s" if job.grows and job.template else ""
     say(
         f"{spec}: sound. {metadata.total_frames} frames ({first} to {first + metadata.total_frames - 1}) of "
-        f"{metadata.width}×{metadata.height} at {float(metadata.fps):.6g} fps in {len(job.chunks)} chunks"
+        f"{metadata.width}×{metadata.height} at {float(metadata.fps):.6g} fps in {count or f'{len(job.chunks)} chunks'}"
     )

@@ -81,7 +81,19 @@ def bases() -> list[dict[str, Any]]:
     full |= {"inputs": ["scene/**"], "revision": "7", "verify": "decode", "assetsUrl": "s3://bucket/assets"}
     full["delivery"] = {"fragments": 2.5, "brand": "iso6", "metadata": {"title": "Film", "language": "eng"}}
     full["chunks"][1]["inputs"] = ["a.json", "b/*.png"]
-    return [full, make_job(), make_job([1] * 30), *(json.loads(path.read_text()) for path in EMITTED.glob("*.json"))]
+    template = {name: value for name, value in make_job((10,)).items() if name != "chunks"} | {
+        "template": {"command": "r {start} {count} {preroll} {output}", "outputFile": "p/{index:03d}.mp4",
+                     "cuts": [4, 7], "startFrame": 2, "shortest": 2, "longest": 9, "preroll": 1, "targetSeconds": 2.5},
+    }  # fmt: skip
+    fixed = template | {"template": template["template"] | {"targetSeconds": None, "chunkFrames": 3}}
+    return [
+        full,
+        make_job(),
+        make_job([1] * 30),
+        template,
+        fixed,
+        *(json.loads(path.read_text()) for path in EMITTED.glob("*.json")),
+    ]
 
 
 def mutated(number: int) -> bytes:

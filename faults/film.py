@@ -10,6 +10,8 @@ from faults.scenario import Fault, Scenario
 from testbed.video import Clip, write_clip
 
 PROGRAM = Path(__file__).with_name("chunk.sh")
+TEMPLATES_OF = 4
+"""One job of so many has a template in place of chunks, where no chunk has a command of its own."""
 _LOCK = threading.Lock()
 
 
@@ -24,10 +26,15 @@ class Film:
         self._folder = folder
         folder.mkdir(exist_ok=True)
 
+    def path(self, scenario: Scenario, start: int | str, count: int | str) -> Path:
+        """Where a piece lies; of a template's names, the template of the place."""
+        width, height = scenario.size
+        return self._folder / f"{width}x{height}-{scenario.fps.replace('/', '_')}-{start}-{count}.mp4"
+
     def piece(self, scenario: Scenario, start: int, count: int) -> Path:
         """Return a file with frames `[start, start + count)`; beside it lies a file that is one frame short."""
         width, height = scenario.size
-        path = self._folder / f"{width}x{height}-{scenario.fps.replace('/', '_')}-{start}-{count}.mp4"
+        path = self.path(scenario, start, count)
         clip = Clip(fps=Fraction(scenario.fps), width=width, height=height)
         with _LOCK:
             if not path.exists():
@@ -57,7 +64,17 @@ class Film:
         metadata = {"totalFrames": sum(scenario.lengths), "fps": scenario.fps, "width": width, "height": height,
                     "duration": 1}  # fmt: skip
         named = {"id": f"seed {scenario.seed}"} if scenario.has_id else {}
-        return {**named, "metadata": metadata, "chunks": chunks, "outputFile": "video.mp4"}
+        cut: dict[str, Any] = {"chunks": chunks}
+        if scenario.seed % TEMPLATES_OF == 0 and not ways:
+            cut = {"template": self._template(scenario, notes)}
+        return {**named, "metadata": metadata, **cut, "outputFile": "video.mp4"}
+
+    def _template(self, scenario: Scenario, notes: Path) -> dict[str, Any]:
+        """The same chunks as a template."""
+        source = self.path(scenario, "{start}", "{count}")
+        words = ["sh", PROGRAM, notes, "{start}", scenario.seconds, "work", source, "{output}"]
+        return {"command": shlex.join(map(str, words)), "outputFile": "chunk-{index}.mp4",
+                "startFrame": scenario.start, "chunkFrames": scenario.lengths[0]}  # fmt: skip
 
 
 def refusals(fault: Fault, how: int) -> int:

@@ -293,9 +293,10 @@ def _describe(run: Run, in_flight: int) -> str:
     where = job.places[0].adapter_name
     if run.places.are_several:
         where = ", ".join(f"{name} (at most {bound})" for name, bound in run.places.bounds.items())
+    chunks = "chunks of the wanted time" if job.spec.grows else f"{len(job.chunks)} chunks"
     return (
         f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
-        f"{len(job.chunks)} chunks, {in_flight} at a time on {where}, in {job.directory.path}"
+        f"{chunks}, {in_flight} at a time on {where}, in {job.directory.path}"
     )
 
 

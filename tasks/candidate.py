@@ -155,7 +155,7 @@ async def verify(
         done = VerifyLevel.DECODE
     is_done = done.covers(wanted)
     frames, job = chunk.frame_count, run.identity.job
-    if job.last_chunk is not None and chunk.id == job.last.id:
+    if job.last_chunk is not None and job.is_last(chunk):
         bounds = reading_bounds(frames=frames, width=metadata.width, height=metadata.height)
         found = await run_apart(allowed_frames, place, chunk, LastChunk(job.last_chunk), bounds=bounds)
         frames = chunk.frame_count if found is None else found

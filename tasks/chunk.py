@@ -12,7 +12,7 @@ from prefect.context import TaskRunContext
 from prefect.states import Cancelled, Completed
 from prefect.transactions import get_transaction
 
-from helios.errors import HeliosError, RequestError, RetryBudget, file_system_error
+from helios.errors import Failure, HeliosError, RequestError, RetryBudget, file_system_error
 from helios.job.shell_signs import describe_signs
 from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
@@ -83,11 +83,12 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
         # cancelled this task, sees the state and goes on cancelling.
         ledger.end_attempt(record, RunState.CANCELLED)
         run.places.judge(record)
-        if transaction := get_transaction():
-            transaction.write_on_commit = False  # there is no result to keep
+        _keep_no_result()
         return Cancelled(message=run.control.stop_reason)
     except (HeliosError, OSError) as exc:
         error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
+        if (split := _split(run, record, error)) is not None:
+            return split
         raise _failed(run, record, error, number=number) from exc
     ledger.accept(record, result)
     run.places.judge(record)
@@ -98,6 +99,24 @@ async def render_chunk(chunk_id: int, run: Run) -> ChunkResult | State[Any]:
     return result
 
 
+def _split(run: Run, record: ChunkRecord, error: HeliosError) -> State[Any] | None:
+    """Cut a chunk in two that was stopped at a time limit, where the run cuts its chunks; None if it is to fail."""
+    if error.failure is not Failure.TIMEOUT or run.cutting is None:
+        return None
+    run.ledger.end_attempt(record, RunState.FAILED)
+    if not run.cutting.split(record):
+        return None
+    _keep_no_result()
+    parts = " and ".join(f"chunk {part.id} ({part.frames} frames)" for part in record.parts)
+    get_run_logger().warning("%s\nCut in two: %s", error, parts)
+    return Cancelled(name="Split", message=f"It hit a time limit, and was cut in two: {parts}")
+
+
+def _keep_no_result() -> None:
+    if transaction := get_transaction():
+        transaction.write_on_commit = False
+
+
 def _failed(run: Run, record: ChunkRecord, error: HeliosError, *, number: int) -> AttemptFailedError:
     """Count a failure, and describe it: which chunk, which attempt, why, and where its whole output is."""
     retry = run.ledger.fail_attempt(record, error, is_elsewhere_untried=run.places.has_untried(record))
@@ -106,7 +125,7 @@ def _failed(run: Run, record: ChunkRecord, error: HeliosError, *, number: int) -
     message = f"chunk {chunk.id} ({chunk.frames}), attempt {number}: {error}"
     if record.alike > 1:
         message += f"\n  The last {record.alike} attempts wrote the same, and so would another one"
-        if chunk.id == run.identity.job.last.id and "frames; expected" in str(error):
+        if run.identity.job.is_last(chunk) and "frames; expected" in str(error):
             message += "; a last chunk of another length can be allowed (--last-chunk shorter, or longer)"
     if error.failure.budget is not RetryBudget.ENVIRONMENT:
         place, has_run = run.identity.job.directory.base, not isinstance(error, RequestError)

@@ -128,7 +128,7 @@ async def _animate(run: Run, joined: Path, output: Path, report: OutputReport) -
 
 def _inputs(ledger: Ledger) -> list[StitchInput]:
     """The accepted outputs, in frame order, each with its recorded size and digest."""
-    results = [record.result for record in ledger.records.values() if record.result is not None]
+    results = [record.result for record in ledger.ordered if record.result is not None]
     return [part for result in results for part in _parts(result)]
 
 
@@ -233,7 +233,7 @@ async def _find_merged(run: Run, files: WrittenFiles) -> OutputReport | None:
     for path in [*named, *await asyncio.to_thread(files.videos)]:
         try:
             return await run_apart(
-                verify_merged, path, frames=frames, fps=metadata.fps, chunks=len(job.chunks), bounds=bounds
+                verify_merged, path, frames=frames, fps=metadata.fps, chunks=len(run.ledger.records), bounds=bounds
             )
         except OutputError as exc:
             refusal = refusal or exc

@@ -15,6 +15,7 @@ from tasks.audit import audit_chunk
 from tasks.cached import take_cached
 from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
+from tasks.run.cutting import RunCutting, open_cutting
 from tasks.run.deadline import open_deadline
 from tasks.run.errors import JobFailedError
 from tasks.run.money import money_watched
@@ -50,6 +51,8 @@ class _Pull:
     """Renders a chunk whatever is on record."""
     audit: AuditTask
     """Renders it the second time."""
+    cutting: RunCutting | None = None
+    """Makes chunks of what is cut on the way."""
 
 
 async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds: float) -> None:
@@ -67,12 +70,16 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         JobFailedError: A chunk failed for good.
         RequestError: The deadline had passed when the run began.
     """
-    run, chunks = session.run, session.run.identity.job.chunks
+    run, cutting = session.run, None
     deadline = await open_deadline(session, in_flight)
+    most = len(run.identity.job.chunks)
+    if run.identity.job.spec.grows:
+        run.cutting = cutting = await open_cutting(run, session.accepted, slots=in_flight)
+    chunks = [record.chunk for record in run.ledger.ordered]
     cached = await run.cache.look_up(chunks)
     if cached:
         session.api.log.info("%d of %d chunks are in the cache", len(cached), len(chunks))
-    earlier = await session.accepted.read_timings()
+    earlier = {} if cutting else await session.accepted.read_timings()
     work = Work(
         chunks,
         cached,
@@ -82,14 +89,15 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         hedge=run.identity.job.hedge,
         allowed=lambda: run.budget.allowed,
         deadline=deadline,
+        cutter=cutting.cutter if cutting else None,
     )
-    pull = _open_pull(session, work, _delays(retry_delay_seconds))
+    pull = _open_pull(session, work, cutting, delays=_delays(retry_delay_seconds))
     try:
         async with money_watched(session):
             prices = run.ledger.spending.hourly
             run.places.plan(work.schedule.costs, prices=prices, backlog=lambda: work.schedule.backlog)
             async with asyncio.TaskGroup() as pullers:
-                for _ in range(min(in_flight, len(chunks))):
+                for _ in range(min(in_flight, most)):
                     pullers.create_task(_pull(pull))
                 for _ in range(min(TAKES_AT_ONCE, len(cached))):
                     pullers.create_task(_take(pull))
@@ -103,7 +111,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         await _keep_timings(session, earlier)
 
 
-def _open_pull(session: RunSession, work: Work, delays: list[float]) -> _Pull:
+def _open_pull(session: RunSession, work: Work, cutting: RunCutting | None, *, delays: list[float]) -> _Pull:
     policy = session.run.identity.policy
     render = render_chunk.with_options(
         retries=policy.retries + policy.environment_retries + len(session.run.places.all) - 1,
@@ -113,7 +121,7 @@ def _open_pull(session: RunSession, work: Work, delays: list[float]) -> _Pull:
     audit = audit_chunk.with_options(
         retries=policy.environment_retries, retry_delay_seconds=delays, retry_jitter_factor=RETRY_JITTER
     )
-    return _Pull(session, work, render, render.with_options(refresh_cache=True), audit)
+    return _Pull(session, work, render, render.with_options(refresh_cache=True), audit, cutting)
 
 
 async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None:
@@ -125,7 +133,8 @@ async def _keep_timings(session: RunSession, earlier: dict[int, Timing]) -> None
         for times in record.times
         if times.outcome is RunState.COMPLETED and times.seconds > 0
     }
-    if found and session.run.identity.job.spec.id is not None:
+    spec = session.run.identity.job.spec
+    if found and spec.id is not None and not spec.grows:  # what is cut on the way has its times in its records
         await session.accepted.write_timings(earlier | found)
 
 
@@ -137,11 +146,16 @@ async def _pull(pull: _Pull) -> None:
 
 
 async def _carry_out(step: Step, pull: _Pull) -> None:
-    run, record = pull.session.run, pull.session.run.ledger.records[step.chunk_id]
+    run = pull.session.run
+    if step.cut is not None and pull.cutting is not None:
+        await pull.cutting.begin(step.cut)
+    record = run.ledger.records[step.chunk_id]
     chunk = record.chunk
     match step.kind:
         case Kind.RENDER:
             is_accepted = not record.rejections and await find_accepted(chunk, run, pull.session.accepted)
+            if step.cut is not None and not is_accepted and chunk.id in await run.cache.look_up((chunk,)):
+                await take_cached(chunk, run)
             await _settle(chunk, pull, is_accepted=is_accepted)
         case Kind.HEDGE:
             await _hedge(step, pull)
@@ -181,6 +195,11 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise
     run.task_states.end(ended)
     pull.work.count(record)
+    if record.parts and pull.cutting is not None:
+        await pull.cutting.begin(*record.parts)
+        for part in record.parts:
+            pull.work.add_cut(part)
+        return
     if record.reused:
         pull.work.settle(chunk)
     if ended.is_failed():

@@ -53,6 +53,21 @@ def make_job(
     return {"metadata": metadata, "chunks": chunks, **fields}
 
 
+def template_job(frames: int, *words: str, lengths: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """Make a job with a template in place of chunks, whose commands run `testbed/programs/render.py`.
+
+    Args:
+        frames: Of the job.
+        words: Further words of every command.
+        lengths: How long chunks are, and further fields of the template.
+        fields: Further fields of the document.
+    """
+    command = [sys.executable, str(PROGRAM), "{start}", "{count}", "{output}", "--fps", "30", *_shared(), *words]
+    template = {"command": shlex.join(command), "outputFile": "chunk {index}.mp4", **lengths}
+    metadata = {"totalFrames": frames, "fps": 30, "width": 64, "height": 64, "duration": 1}
+    return {"metadata": metadata, "template": template, "outputFile": "video.mp4", **fields}
+
+
 def moving_job(*words: str, frames: int = 16, chunks: int = 4, **fields: Any) -> dict[str, Any]:
     """Make a job of chunks with moving pictures, whose commands run `testbed/programs/moving.py` with these words."""
     job = make_job([frames] * chunks, **{"outputFile": "video.mp4"} | fields)

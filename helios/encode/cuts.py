@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from helios.errors import RequestError
-from helios.models.spec import MAX_CHUNKS
+from helios.models.frame_numbers import MAX_CHUNKS
 
 
 @dataclass(frozen=True)

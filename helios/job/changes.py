@@ -3,6 +3,7 @@
 from pydantic.alias_generators import to_camel
 
 from helios.models.spec import JobSpec, RenderJobChunk
+from helios.models.template import ChunkTemplate
 
 SHOWN_CHARACTERS = 60
 """Characters of a long text that a difference quotes."""
@@ -22,6 +23,8 @@ def list_changes(before: JobSpec, now: JobSpec) -> list[str]:
     ]
     if before.assets_url != now.assets_url:
         changes.append(f"assetsUrl: {_became(before.assets_url, now.assets_url)}")
+    if before.grows or now.grows:  # what is rendered of such a job is on record by itself
+        return changes + _template_changes(before.template, now.template)
     if len(before.chunks) != len(now.chunks):
         changes.append(f"chunks: {_became(len(before.chunks), len(now.chunks))}")
     for position, (old_chunk, new_chunk) in enumerate(zip(before.chunks, now.chunks, strict=False)):
@@ -31,6 +34,17 @@ def list_changes(before: JobSpec, now: JobSpec) -> list[str]:
             if name != "inputs" and (old := getattr(old_chunk, name)) != (new := getattr(new_chunk, name))
         ]
     return changes
+
+
+def _template_changes(before: ChunkTemplate | None, now: ChunkTemplate | None) -> list[str]:
+    """How the chunks of two templates differ; how long they are may change from run to run."""
+    if before is None or now is None or (before.chunk_frames is None) != (now.chunk_frames is None):
+        return ["template: chunks that are cut while they are rendered became others, or others became these"]
+    return [
+        f"template.{to_camel(name)}: {_became(old, new)}"
+        for name in ("command", "output_file", "start_frame", "preroll")
+        if (old := getattr(before, name)) != (new := getattr(now, name))
+    ]
 
 
 def _became(old: object, new: object) -> str:

@@ -25,16 +25,18 @@ class CommandFiles:
         self._is_written = is_written
         self._names: dict[str, str | None] = {}
         self._listed: dict[str, frozenset[str]] = {}
-        self._found: dict[int, tuple[str, ...]] = {}
+        self._found: dict[str, tuple[str, ...]] = {}
 
     def of(self, chunk: RenderJobChunk) -> tuple[str, ...]:
         """The names of files that are there, relative to the job directory."""
-        if chunk.id not in self._found:
+        if chunk.command not in self._found:
             here = self._list("")
             # Most words are numbers and options: they are sorted out before they are read as paths.
             names = {self._relative(text) for text in _texts(chunk) if "/" in text or text in here}
-            self._found[chunk.id] = tuple(sorted(name for name in names if name is not None and self._is_there(name)))
-        return self._found[chunk.id]
+            self._found[chunk.command] = tuple(
+                sorted(name for name in names if name is not None and self._is_there(name))
+            )
+        return self._found[chunk.command]
 
     def named(self, chunk: RenderJobChunk) -> Iterator[str]:
         """The words that can name a file in the job directory: as they are, or behind the `=` of an option."""

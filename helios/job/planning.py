@@ -5,24 +5,23 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import PurePosixPath
 from types import MappingProxyType
+from typing import Any
 
 from helios.bounded_json import MAX_DIGITS
 from helios.errors import RequestError
 from helios.job.source import validate_job_spec
 from helios.models.command_line import split_command
-from helios.models.command_template import Value, fill, fill_some, placeholders_in, range_values
+from helios.models.command_template import Value, chunk_values, fill, fill_some, placeholders_in
+from helios.models.frame_numbers import MAX_CHUNKS
 from helios.models.framerate import parse_frame_rate
 from helios.models.image_pattern import image_pattern
 from helios.models.outputs import KNOWN, OTHER_IMAGES
-from helios.models.spec import MAX_CHUNKS, JobSpec
+from helios.models.spec import JobSpec
 
-_DECIMALS = 9
-"""Of a time: a rate such as 30000/1001 gives seconds that no number of decimals says exactly."""
 _CUT = re.compile(r"\d{1,9}", re.ASCII)
 _OF_RANGES = {"start", "count", "end", "last", "output"}
 """Names that can be filled for a part of a chunk."""
@@ -96,6 +95,7 @@ def plan_job(
     job_id: str | None = None,
     names: Mapping[str, str] = MappingProxyType({}),
     parts: Sequence[tuple[int, int]] = (),
+    lengths: Mapping[str, Any] | None = None,
 ) -> JobSpec:
     """Write a job of consecutive chunks from templates.
 
@@ -115,6 +115,8 @@ def plan_job(
         names: Further names that templates may use, the same in each chunk.
         parts: The first and the last part of each chunk, for `{first_part}` and `{last_part}`; none where a renderer
             has no parts.
+        lengths: How long chunks are, as a document's `template` says it: then the document has a template in place of
+            chunks, and `sizes` say how many frames there are.
 
     Raises:
         SpecError: The outcome is not a sound job.
@@ -128,13 +130,40 @@ def plan_job(
         words = split_command(command)
     except ValueError as exc:
         raise RequestError(f"The command {command!r} can't be split into words: {exc}") from None
+    total = sum(sizes)
+    metadata = {"totalFrames": total, "fps": as_number(fps), "width": width, "height": height, "duration": 1.0}
+    if lengths is not None:
+        named = {"command": shlex.join(fill_some(word, names) for word in words) if names else command,
+                 "outputFile": fill_some(output_pattern, names)}  # fmt: skip
+        template = {**named, "startFrame": start_frame, "preroll": preroll, **lengths}
+        return _sound({"metadata": metadata, "template": template, "id": job_id})
+    chunks = _planned(sizes, words, rate, start_frame=start_frame, preroll=preroll, output_pattern=output_pattern,
+                      names=names, parts=parts)  # fmt: skip
+    if len(chunks) > 1 and chunks[0]["outputFile"] == chunks[1]["outputFile"] and not _is_sequence(output_pattern):
+        raise RequestError(_one_file_for_all(output_pattern))
+    document = {"metadata": metadata, "chunks": chunks, "id": job_id}
+    of_ranges = shlex.join(fill_some(word, names) for word in words) if names else command
+    if _is_sequence(output_pattern) and _takes_ranges(of_ranges):
+        document["rangeCommand"] = of_ranges
+    return _sound(document)
+
+
+def _planned(
+    sizes: Sequence[int],
+    words: Sequence[str],
+    rate: Fraction,
+    *,
+    start_frame: int,
+    preroll: int,
+    output_pattern: str,
+    names: Mapping[str, str],
+    parts: Sequence[tuple[int, int]],
+) -> list[dict[str, Any]]:
+    """The chunks of a document; arguments as `plan_job`."""
     frame, chunks = start_frame, []
     for index, count in enumerate(sizes):
-        values: dict[str, Value] = dict(names) | range_values(frame, count, index=index) | {
-            "start_time": _seconds(frame, rate), "end_time": _seconds(frame + count, rate),
-            "seek_time": _seconds(max(frame - Fraction(1, 2), Fraction(0)), rate),
-            "preroll": min(preroll, frame), "preroll_start": frame - min(preroll, frame),
-        }  # fmt: skip
+        values: dict[str, Value] = dict(names)
+        values |= chunk_values(frame, count, rate=rate, index=index, preroll=preroll)
         if parts:
             values["first_part"], values["last_part"] = parts[index]
         output = _fill(output_pattern, values)
@@ -144,16 +173,17 @@ def plan_job(
             "id": index, "startFrame": frame, "frameCount": count, "outputFile": output, "command": shlex.join(argv),
         })  # fmt: skip
         frame += count
-    if len(chunks) > 1 and chunks[0]["outputFile"] == chunks[1]["outputFile"] and not _is_sequence(output_pattern):
-        raise RequestError(_one_file_for_all(output_pattern))
-    total = frame - start_frame
-    metadata = {"totalFrames": total, "fps": as_number(fps), "width": width, "height": height, "duration": 1.0}
-    document = {"metadata": metadata, "chunks": chunks, "id": job_id}
-    of_ranges = shlex.join(fill_some(word, names) for word in words) if names else command
-    if _is_sequence(output_pattern) and _takes_ranges(of_ranges):
-        document["rangeCommand"] = of_ranges
+    return chunks
+
+
+def _sound(document: Mapping[str, Any]) -> JobSpec:
+    """Validate a document, and write its duration.
+
+    Raises:
+        SpecError: It is not sound.
+    """
     spec = validate_job_spec(document, source="plan")
-    duration = float(total / spec.metadata.fps)
+    duration = float(spec.metadata.total_frames / spec.metadata.fps)
     return spec.model_copy(update={"metadata": spec.metadata.model_copy(update={"duration": duration})})
 
 
@@ -201,12 +231,6 @@ def as_number(fps: str) -> float | int | str:
         return int(fps) if fps.strip().isdigit() else float(fps)
     except ValueError:
         return fps
-
-
-def _seconds(frame: int | Fraction, rate: Fraction) -> Decimal:
-    """From frame 0 to a frame, without the zeros at the end."""
-    nearest = round(frame / rate * 10**_DECIMALS)
-    return Decimal(f"{Decimal(nearest).scaleb(-_DECIMALS):f}".rstrip("0").rstrip(".") if nearest else 0)
 
 
 def _fill(template: str, values: Mapping[str, Value]) -> str:

@@ -11,8 +11,9 @@ from pydantic_core import ErrorDetails
 
 from helios.bounded_json import OutOfBoundsError, check_bounds, read_json
 from helios.errors import Problem, RequestError, SpecError
+from helios.models.frame_numbers import SpecRefusedError
 from helios.models.paths import PathRules
-from helios.models.spec import JobSpec, SpecRefusedError
+from helios.models.spec import JobSpec
 from helios.regular_file import NotRegularError, open_regular
 from helios.storage.by_url import read_url
 from helios.storage.urls import is_storage_url, split_url

@@ -4,6 +4,7 @@ import re
 import string
 from collections.abc import Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 PLACEHOLDERS = (
     "start", "count", "end", "last", "start_time", "end_time", "seek_time",
@@ -19,6 +20,9 @@ output: the chunk's output file. index: the chunk's number, from 0.
 """
 
 Value = int | str | Decimal
+
+_DECIMALS = 9
+"""Of a time: a rate such as 30000/1001 gives seconds that no number of decimals says exactly."""
 
 _FORM = re.compile(r"[<>^=+-]?0?\d{0,2}(\.\d)?[dfx]?")
 """How a value may be written: a width of millions of characters would be made."""
@@ -75,3 +79,27 @@ def range_values(start: int, count: int, *, index: int | None = None) -> dict[st
     """The values of a range of frames."""
     values: dict[str, Value] = {"start": start, "count": count, "end": start + count, "last": start + count - 1}
     return values if index is None else values | {"index": index}
+
+
+def chunk_values(start: int, count: int, *, rate: Fraction, index: int, preroll: int) -> dict[str, Value]:
+    """The values of a chunk, all but its output.
+
+    Args:
+        start: First frame.
+        count: Frames.
+        rate: Frames per second.
+        index: The chunk's number, from 0.
+        preroll: Frames to render before it; the value is less where it begins less than that after frame 0.
+    """
+    before = min(preroll, start)
+    return range_values(start, count, index=index) | {
+        "start_time": _seconds(start, rate), "end_time": _seconds(start + count, rate),
+        "seek_time": _seconds(max(start - Fraction(1, 2), Fraction(0)), rate),
+        "preroll": before, "preroll_start": start - before,
+    }  # fmt: skip
+
+
+def _seconds(frame: int | Fraction, rate: Fraction) -> Decimal:
+    """From frame 0 to a frame, without the zeros at the end."""
+    nearest = round(frame / rate * 10**_DECIMALS)
+    return Decimal(f"{Decimal(nearest).scaleb(-_DECIMALS):f}".rstrip("0").rstrip(".") if nearest else 0)

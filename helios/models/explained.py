@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from helios.models.cost_text import describe_cost
+from helios.models.cut_report import SplitReport
 from helios.models.deadline import DeadlineReport
 from helios.models.place_report import PlaceReport
 from helios.models.report import AttemptReport, ChunkReport, JobReport, RunState
@@ -10,6 +11,15 @@ from helios.models.report_text import duration
 
 MOST_LINES = 20
 """Chunks that are named for one reason."""
+_WHYS = {
+    "kept": "as an earlier run had cut them",
+    "first": "before anything was timed",
+    "target": "of that time",
+    "limit": "below a time limit",
+    "end": "shorter, so that all end together",
+    "half": "out of chunks that hit a time limit",
+}
+"""What `CutReport.why` means."""
 WAIT_SECONDS = 1.0
 """A shorter wait for a slot is not named."""
 
@@ -34,6 +44,7 @@ def explain_report(report: JobReport) -> list[str]:
         at_once = work / max(wall, 1e-3)
         lines.append(f"{duration(work)} of work in {duration(wall)} of rendering: {at_once:.1f} attempts at a time.")
     lines += place_lines(report.places)
+    lines += _cutting(report)
     lines += _bounded(list(_waits(report)), "further chunks waited for a slot")
     lines += _bounded(list(_failures(report)), "further attempts failed")
     lines += _bounded([line for chunk in report.chunks for line in _hedges(chunk)], "further second attempts")
@@ -63,6 +74,34 @@ def place_lines(places: Iterable[PlaceReport]) -> list[str]:
 def _bounded(lines: list[str], rest: str) -> list[str]:
     more = len(lines) - MOST_LINES
     return lines[:MOST_LINES] + ([f"… and {more} {rest}."] if more > 0 else [])
+
+
+def _cutting(report: JobReport) -> list[str]:
+    """How a job was cut while it was rendered."""
+    if (cutting := report.cutting) is None:
+        return []
+    by_why: dict[str, list[int]] = {}
+    for chunk in report.chunks:
+        if chunk.cut is not None:
+            by_why.setdefault(chunk.cut.why, []).append(chunk.cut.frame_count)
+    parts = [f"{len(by_why[why])} {words} ({_range(by_why[why])})" for why, words in _WHYS.items() if why in by_why]
+    starts = "" if cutting.start_seconds is None else f" Starting a chunk takes {cutting.start_seconds:.2f} s."
+    lines = [f"Cut while it was rendered, to take {cutting.target_seconds:g} s: {', '.join(parts)}.{starts}"]
+    return lines + _bounded([_split(split) for split in cutting.splits], "further chunks hit a time limit")
+
+
+def _split(split: SplitReport) -> str:
+    first, second = split.parts
+    last = split.start_frame + split.frame_count - 1
+    return (
+        f"Chunk {split.id} (frames {split.start_frame} to {last}) hit a time limit after {duration(split.seconds)}, "
+        f"and was cut into chunks {first} and {second}."
+    )
+
+
+def _range(frames: list[int]) -> str:
+    least, most = min(frames), max(frames)
+    return f"{least} frames" if least == most else f"{least} to {most} frames"
 
 
 def _waits(report: JobReport) -> Iterator[str]:

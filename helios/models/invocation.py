@@ -24,12 +24,12 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.errors import Failure, HeliosError, RetryBudget
 from helios.models.base import WireModel
+from helios.models.frame_numbers import MAX_CHUNKS, MAX_SECONDS
 from helios.models.images import DeliveredImages
 from helios.models.log_rules import LogRules
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
 from helios.models.sandbox import SandboxKind
-from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.models.worker import Artifact, KnownLevel, WorkerResult, WorkerTimings
 from helios.usage import Usage
 from helios.web_urls import MAX_URL

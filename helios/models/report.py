@@ -13,6 +13,7 @@ from pydantic import Field
 from helios.models.audit import AuditReport
 from helios.models.base import WireModel
 from helios.models.cost import CostReport
+from helios.models.cut_report import CutReport, CuttingReport
 from helios.models.deadline import DeadlineReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
@@ -196,6 +197,8 @@ class ChunkReport(WireModel):
     """How well the accepted output shows its source, if its command said so."""
     timeline: tuple[AttemptReport, ...] = ()
     """When each attempt did what, in the order of their begins."""
+    cut: CutReport | None = None
+    """How it was cut; empty where the document has its chunks."""
     error: str | None = None
     """Why its last attempt failed."""
 
@@ -303,6 +306,8 @@ class JobReport(WireModel):
     """What its workers have cost; empty where nothing costs anything."""
     deadline: DeadlineReport | None = None
     """How it stood to its deadline; empty where it had none."""
+    cutting: CuttingReport | None = None
+    """How it was cut while it was rendered; empty where the document has its chunks."""
     inputs: InputsReport | None = None
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None

@@ -5,45 +5,33 @@ from itertools import chain, islice, pairwise
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
 from helios.errors import MOST_PROBLEMS, Problem
 from helios.models.base import WireModel
-from helios.models.command_line import Command, split_command
+from helios.models.chunk import JobMetadata, Patterns, RenderJobChunk
+from helios.models.command_line import Command
 from helios.models.delivery import Delivery
 from helios.models.first_problems import FirstProblems
-from helios.models.framerate import FrameRate
+from helios.models.frame_numbers import MAX_CHUNKS, SpecRefusedError
 from helios.models.image_encoding import ImageEncoding
-from helios.models.image_pattern import ImagePattern, image_pattern
 from helios.models.log_rules import LogRules
 from helios.models.outputs import output_problems
-from helios.models.paths import BACKSLASH, InputPattern, OutputPath, levels_above
+from helios.models.paths import BACKSLASH, MAX_FOLDERS, OutputPath, PathRules, levels_above
 from helios.models.range_command import RangeCommand
 from helios.models.requires import NOTHING, Requires
 from helios.models.source import Source
+from helios.models.template import ChunkTemplate, template_chunks
 from helios.models.verification import VerifyLevel
 from helios.web_urls import MAX_URL
 
-MAX_CHUNKS = 100_000
-"""A job of more chunks is refused: every chunk is a task run in Prefect's database."""
+__all__ = ["MAX_REVISION", "JobMetadata", "JobSpec", "RenderJobChunk"]
 
 MAX_REVISION = 200
 """Characters of a revision."""
 Revision = Annotated[str, Field(min_length=1, max_length=MAX_REVISION)]
 """Any text that stands for a version of what the frames are rendered from."""
-MAX_FRAME = 2**31 - 1
-"""Frames are counted up to here: two years at 30 per second. Times in video files are computed from these."""
-MAX_ID = 2**53
-"""The largest id of a chunk: whole numbers beyond are not exact in JavaScript."""
-MAX_SECONDS = 1e9
-"""The longest duration that a document may state."""
-MAX_PATTERNS = 10_000
-"""Patterns of input files, of one chunk or of the job."""
-Count = Annotated[int, Field(strict=True, ge=1, le=MAX_FRAME)]
-Index = Annotated[int, Field(strict=True, ge=0, le=MAX_FRAME)]
-Patterns = Annotated[tuple[InputPattern, ...], Field(max_length=MAX_PATTERNS, fail_fast=True)]
-
 
 _OPTIONAL_TEXTS = frozenset(
     name
@@ -51,14 +39,6 @@ _OPTIONAL_TEXTS = frozenset(
     for name in (field, to_camel(field))
 )
 """Of a job document, in both spellings."""
-
-
-class SpecRefusedError(ValueError):
-    """Carries the problems that only show when a document's parts are seen together."""
-
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(map(str, problems)))
 
 
 def _known_scheme(url: str) -> str:
@@ -71,72 +51,6 @@ def _known_scheme(url: str) -> str:
             raise ValueError("an absolute path behind local://, such as local:///srv/assets")
         return f"file://{quote(path)}"
     return url
-
-
-class RenderJobChunk(WireModel):
-    """A half-open range of frames `[start_frame, start_frame + frame_count)`, rendered by one command."""
-
-    id: Annotated[int, Field(strict=True, ge=0, le=MAX_ID)]
-    """Unique within the job."""
-    start_frame: Index
-    """First frame, counted as the composition counts them."""
-    frame_count: Count
-    """Number of frames, at least 1."""
-    output_file: OutputPath
-    """Where the command writes its frames, relative to the job directory: a video, or the pattern of its images' names,
-    such as `shots/shot_####.exr`."""
-    command: Command
-    """Runs in the job directory."""
-    inputs: Patterns | None = None
-    """Glob patterns of the files that the command reads; the job's when empty. Files that its words name count too."""
-    requires: Requires | None = None
-    """What the worker must have, beside what the job requires."""
-
-    @property
-    def end_frame(self) -> int:
-        """One past the last frame."""
-        return self.start_frame + self.frame_count
-
-    @property
-    def argv(self) -> tuple[str, ...]:
-        """The command's words."""
-        return split_command(self.command)
-
-    @property
-    def images(self) -> ImagePattern | None:
-        """The names of its images; None where it writes a video."""
-        return image_pattern(self.output_file)
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """Every file that is its output, in frame order, relative to the job directory."""
-        if (images := self.images) is None:
-            return (self.output_file,)
-        return tuple(images.path(frame) for frame in range(self.start_frame, self.end_frame))
-
-    @property
-    def frames(self) -> str:
-        """The range as people write it: `frames 30 to 59`."""
-        if self.frame_count == 1:
-            return f"frame {self.start_frame}"
-        return f"frames {self.start_frame} to {self.end_frame - 1}"
-
-
-class JobMetadata(WireModel):
-    """What the finished video is. Fields that are not known here are kept as they are."""
-
-    model_config = ConfigDict(extra="allow")
-
-    total_frames: Count
-    """Frames of all chunks together."""
-    fps: FrameRate
-    """Frames per second, exact: 30, 29.97 (which is 2997/100), or "30000/1001"."""
-    width: Annotated[int, Field(strict=True, ge=1, le=65_536)]
-    """Pixels."""
-    height: Annotated[int, Field(strict=True, ge=1, le=65_536)]
-    """Pixels."""
-    duration: Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
-    """Seconds, as the renderer states it. What is rendered is `total_frames / fps`."""
 
 
 class JobSpec(WireModel):
@@ -153,7 +67,9 @@ class JobSpec(WireModel):
     chunks: Annotated[
         tuple[RenderJobChunk, ...], Field(max_length=MAX_CHUNKS, fail_fast=True), FirstProblems(RenderJobChunk)
     ]
-    """At least one, in any order."""
+    """At least one, in any order. Those of a template whose chunks are cut while they are rendered are the shortest."""
+    template: ChunkTemplate | None = None
+    """What the chunks are made of, in place of chunks."""
     merge_command: Command | None = None
     """Joins the chunk outputs where no stitched output is asked for. Runs in the job directory."""
     assets_url: Annotated[str, Field(max_length=MAX_URL), AfterValidator(_known_scheme)] | None = None
@@ -198,6 +114,16 @@ class JobSpec(WireModel):
 
     @model_validator(mode="before")
     @classmethod
+    def _cut_template(cls, document: Any, info: ValidationInfo) -> Any:
+        """Make the chunks of a template."""
+        if not isinstance(document, Mapping) or document.get("template") is None:
+            return document
+        if document.get("chunks"):
+            raise SpecRefusedError((Problem("template", "chunks and a template", "one of them"),))
+        return {**document, "chunks": template_chunks(document["template"], document.get("metadata"), info.context)}
+
+    @model_validator(mode="before")
+    @classmethod
     def _refuse_too_many_chunks(cls, document: Any) -> Any:
         """Count the chunks before each is read: reading 100,000 takes seconds."""
         chunks = document.get("chunks") if isinstance(document, Mapping) else None
@@ -215,6 +141,23 @@ class JobSpec(WireModel):
     def is_images(self) -> bool:
         """Whether its chunks write images; a spec that exists has images alone, or none."""
         return self.chunks[0].images is not None
+
+    @property
+    def grows(self) -> bool:
+        """Whether its chunks are cut while it is rendered; `chunks` are the shortest then, and none is rendered."""
+        return self.template is not None and self.template.target_seconds is not None
+
+    def cut(self, index: int, *, start: int, count: int) -> RenderJobChunk:
+        """Make a chunk of the template of a job that grows.
+
+        Args:
+            index: Its id.
+            start: First frame.
+            count: Frames.
+        """
+        assert self.template is not None  # noqa: S101  the job grows
+        chunk = self.template.chunk(index, start=start, count=count, rate=self.metadata.fps)
+        return RenderJobChunk.model_validate(chunk, context=PathRules(levels=MAX_FOLDERS))
 
     @property
     def ordered_chunks(self) -> tuple[RenderJobChunk, ...]:
@@ -242,8 +185,9 @@ class JobSpec(WireModel):
         return (self.requires or NOTHING) | chunk.requires
 
     def to_document(self) -> dict[str, Any]:
-        """The spec as the JSON object that it is read from, without empty fields."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """The spec as the JSON object that it is read from, without empty fields; chunks of a template are none."""
+        made = {"chunks"} if self.template is not None else None
+        return self.model_dump(mode="json", exclude_none=True, exclude=made)
 
 
 def _repeated_ids(spec: JobSpec) -> Iterator[Problem]:

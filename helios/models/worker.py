@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from helios.models.base import WireModel
+from helios.models.frame_numbers import MAX_SECONDS
 from helios.models.images import DeliveredImages
 from helios.models.log_rules import LogRules
 from helios.models.pictures import KnownPictures
 from helios.models.requires import Requires
-from helios.models.spec import MAX_SECONDS
 from helios.models.verification import VerifyLevel, known_level
 from helios.usage import Usage
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from helios.errors import RequestError
-from helios.models.spec import MAX_FRAME
+from helios.models.frame_numbers import MAX_FRAME
 from helios.openjd.kept import Value
 from helios.openjd.library import libraries
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from helios.errors import RequestError, SpecError
 from helios.job.source import describe
+from helios.models.frame_numbers import MAX_FRAME
 from helios.models.framerate import FrameRate
-from helios.models.spec import MAX_FRAME
 from helios.renderers.scene import Count, Pixels
 
 ORIGIN = "https://page.invalid/"

@@ -7,6 +7,7 @@ from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
 from typing import Any
 
+from helios.errors import RequestError
 from helios.job.planning import plan_job, split_evenly
 from helios.job.source import validate_job_spec
 from helios.models.command_line import split_command
@@ -53,6 +54,7 @@ def plan_with(
     preroll: int = 0,
     job_id: str | None = None,
     no_video: bool = False,
+    lengths: Mapping[str, Any] | None = None,
 ) -> JobSpec:
     """Write the job that renders a scene.
 
@@ -67,10 +69,17 @@ def plan_with(
         preroll: As `plan_job` has it.
         job_id: The job's name; None for none.
         no_video: The document names no video.
+        lengths: As `plan_job` has them.
 
     Raises:
+        RequestError: The scene has parts, which no template takes.
         RequestError: A template can't be filled, or the outcome is not a sound job.
     """
+    if lengths is not None and scene.parts:
+        raise RequestError(
+            "The scene has parts, which are rendered whole: chunks can't be cut from a template; leave it out "
+            "(--emit-template)"
+        )
     fps, width, height = scene.pictures()
     values = {
         **preset.options,
@@ -95,6 +104,7 @@ def plan_with(
         job_id=job_id,
         names=values,
         parts=[(first, last) for _, first, last in chunks],
+        lengths=lengths,
     )
     patterns = [fill(pattern, values) for pattern in preset.inputs]
     inputs = list(dict.fromkeys([*patterns, *scene.inputs]))

@@ -12,8 +12,8 @@ from helios.errors import Problem, RequestError, SpecError
 from helios.job.source import describe
 from helios.models.command_line import Command
 from helios.models.command_template import PLACEHOLDERS
+from helios.models.frame_numbers import SpecRefusedError
 from helios.models.log_rules import LogRules
-from helios.models.spec import SpecRefusedError
 from helios.regular_file import open_regular
 
 MAX_PRESET_BYTES = 256 * 1024

@@ -7,8 +7,8 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from helios.errors import Problem, RequestError
+from helios.models.frame_numbers import MAX_CHUNKS, MAX_FRAME, SpecRefusedError
 from helios.models.framerate import FrameRate, write_frame_rate
-from helios.models.spec import MAX_CHUNKS, MAX_FRAME, SpecRefusedError
 from helios.renderers.preset import OptionName
 
 Count = Annotated[int, Field(strict=True, ge=1, le=MAX_FRAME)]

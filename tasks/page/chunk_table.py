@@ -14,7 +14,7 @@ _FIRST = {RunState.RUNNING: 0, RunState.FAILED: 1, RunState.CANCELLED: 2}
 
 def chunk_table(ledger: Ledger, *, adapter: str, now: float) -> list[dict[str, Any]]:
     """A row for each chunk, in frame order. A job of more than `MOST_ROWS` chunks shows the rows that matter most."""
-    records = list(ledger.records.values())
+    records = ledger.ordered
     if len(records) > MOST_ROWS:
         records.sort(key=_rank)
         records = sorted(records[:MOST_ROWS], key=lambda record: record.chunk.start_frame)

@@ -140,12 +140,14 @@ async def draw_newest(job: PreparedJob, newest: ChunkResult) -> bytes | None:
     return await _drawn(still, newest.path, job=job, seconds=PICTURE_SECONDS)
 
 
-async def draw_findings(job: PreparedJob, findings: Sequence[PictureFinding]) -> dict[PictureFinding, bytes]:
+async def draw_findings(
+    job: PreparedJob, ledger: Ledger, findings: Sequence[PictureFinding]
+) -> dict[PictureFinding, bytes]:
     """The two frames of each of the first findings, as a JPEG; without those that can't be read any more."""
-    chunks, drawn = {chunk.id: chunk for chunk in job.chunks}, {}
+    drawn = {}
     for finding in findings[:MOST_PAIRS]:
         frames = sorted(((finding.frame, finding.chunk_id), (finding.other_frame, finding.other_chunk_id)))
-        places = [_place_of(job, chunks[chunk_id], frame) for frame, chunk_id in frames]
+        places = [_place_of(job, ledger.records[chunk_id].chunk, frame) for frame, chunk_id in frames]
         if (picture := await _drawn(side_by_side, *places, job=job, seconds=SHEET_SECONDS)) is not None:
             drawn[finding] = picture
     return drawn
@@ -171,7 +173,7 @@ def newest_chunk(ledger: Ledger) -> ChunkResult | None:
 
 async def draw_sheet(job: PreparedJob, ledger: Ledger) -> bytes | None:
     """The contact sheet of all accepted chunks, as a JPEG; None if they can't be read any more, or in time."""
-    paths: list[Path] = [record.result.path for record in ledger.records.values() if record.result]
+    paths: list[Path] = [record.result.path for record in ledger.ordered if record.result]
     return await _drawn(contact_sheet, paths, job=job, seconds=SHEET_SECONDS) if paths else None
 
 

@@ -159,7 +159,7 @@ class RunPage:
             self._still = newest, await draw_newest(job, newest)
         # At the end alone: what one chunk has, and no other, is known when all are there.
         if self._is_over and (findings := list_findings(ledger)):
-            self._findings, self._compared = findings, await draw_findings(job, findings)
+            self._findings, self._compared = findings, await draw_findings(job, ledger, findings)
 
     def _draw_video(self) -> Content:
         video = self._run.ledger.video

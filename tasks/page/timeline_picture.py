@@ -59,7 +59,7 @@ def draw_timeline(run: Run, now: float) -> str:
     """Draw what each chunk and each attempt did from the run's begin until now, and the join; returns an SVG."""
     rows = [
         (record.chunk.id, [*chunk_stretches(record, now), *hedge_stretches(record, now)])
-        for record in run.ledger.records.values()
+        for record in run.ledger.ordered
     ]
     join = joining(run, now)
     scale = (WIDTH - LEFT - RIGHT) / max(now, 0.1)

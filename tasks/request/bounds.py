@@ -8,8 +8,8 @@ from typing import Any
 
 from helios.bounded_json import MAX_INTEGER
 from helios.errors import RequestError
+from helios.models.frame_numbers import MAX_CHUNKS, MAX_SECONDS
 from helios.models.paths import MAX_PATH
-from helios.models.spec import MAX_CHUNKS, MAX_SECONDS
 from helios.web_urls import MAX_URL
 from tasks.request.parameters import PARAMETERS
 

@@ -25,6 +25,7 @@ from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.chosen_chunks import select_chunks
+from tasks.request.growing import check_growing
 from tasks.request.images import check_images
 from tasks.request.images_place import open_images_place
 from tasks.request.prepared_places import (
@@ -85,7 +86,8 @@ class PreparedJob:
     source: str | None
     """Path or URL of the job document; None when it was given as an object."""
     chunks: tuple[RenderJobChunk, ...]
-    """What is to be rendered, in frame order: all of the spec's chunks, or some."""
+    """What is to be rendered, in frame order: all of the spec's chunks, or some. Of a job that is cut while it is
+    rendered, the shortest that there may be: their outputs are those that it may have."""
     directory: JobDirectory
     """Where commands run and outputs lie."""
     places: tuple[PreparedPlace, ...]
@@ -132,9 +134,12 @@ class PreparedJob:
     """The cache of outputs that the job uses."""
 
     @cached_property
-    def last(self) -> RenderJobChunk:
-        """The last chunk of the document."""
-        return self.spec.ordered_chunks[-1]
+    def _end_frame(self) -> int:
+        return max(chunk.end_frame for chunk in self.spec.chunks)
+
+    def is_last(self, chunk: RenderJobChunk) -> bool:
+        """Whether a chunk has the last frame of the document."""
+        return chunk.end_frame == self._end_frame
 
     def place(self, name: str | None) -> PreparedPlace:
         """The place of a name; the only one for None, or the first."""
@@ -179,6 +184,8 @@ def prepare(request: RenderRequest) -> PreparedJob:
         )
     if spec.is_images:
         check_images(request, spec)
+    if spec.grows:
+        check_growing(request)
     chunks = select_chunks(spec, request.chunks)
     if request.audit > 0:
         for chunk in chunks:  # not only those that are drawn: whether a job is refused is not left to chance

@@ -4,6 +4,7 @@ RESULT STORAGE/helios-render/JOB/document                 the job document that 
 RESULT STORAGE/helios-render/JOB/chunk-7-FINGERPRINT      the result of chunk 7's task: a `ChunkResult`
 RESULT STORAGE/helios-render/JOB/images-7-FINGERPRINT     chunk 7's accepted images, before all of them are
 RESULT STORAGE/helios-render/JOB/inputs-KEY               what a run's chunks were rendered from; their records name it
+RESULT STORAGE/helios-render/JOB/cuts-0                   chunks as they were cut, of a job that is cut on the way
 RESULT STORAGE/helios-render/JOB/timings                  how long each chunk took, by its id: [frames, seconds]
 RESULT STORAGE/helios-render/JOB/spending-RUN             what a run has spent so far, by purpose
 
@@ -14,7 +15,7 @@ run. Result storage is Prefect's: a local folder (PREFECT_LOCAL_STORAGE_PATH), o
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -136,6 +137,20 @@ class AcceptedChunks:
         except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
             self._log.warning("The list of the job's inputs could not be kept: %s", exc)
 
+    async def read_cuts(self, number: int) -> list[tuple[int, int, int]] | None:
+        """A part of the list of what was cut: id, first frame and frames of each; None where there is no such part."""
+        if not self._has_records:
+            return None
+        is_there, document = await self._read(self._identity.cuts_key(number), dict)
+        return _cuts(document or {}) if is_there else None
+
+    async def write_cuts(self, number: int, cuts: Sequence[tuple[int, int, int]]) -> None:
+        """Keep a part of the list of what was cut; without it, a later run cuts and renders these frames again."""
+        try:
+            await self._store.awrite({"cuts": [list(cut) for cut in cuts]}, key=self._identity.cuts_key(number))
+        except Exception as exc:  # noqa: BLE001  a storage block of any kind may raise anything
+            self._log.warning("What was cut could not be put on record: %s", exc)
+
     async def read_timings(self) -> dict[int, Timing]:
         """How long chunks took in earlier runs of the job, by chunk id; what can't be read is left out."""
         if not self._has_records:
@@ -206,6 +221,15 @@ def _timings(document: Mapping[str, Any]) -> dict[int, Timing]:
         match pair:
             case [int(frames), float() | int() as seconds] if frames > 0 and 0 < seconds < inf and name.isdecimal():
                 found[int(name)] = Timing(frames, float(seconds))
+    return found
+
+
+def _cuts(document: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+    found = []
+    for one in document.get("cuts") or ():
+        match one:
+            case [int(chunk_id), int(start), int(frames)] if chunk_id >= 0 and start >= 0 and frames > 0:
+                found.append((chunk_id, start, frames))
     return found
 
 

@@ -9,6 +9,7 @@ from helios.models.report import ChunkResult, ReusedFrom, RunState
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerResult, WorkerTimings
 from helios.usage import Usage
+from tasks.schedule.cutting import Cut
 from tasks.schedule.places import Begun
 
 
@@ -123,6 +124,10 @@ class ChunkRecord:
     """When an output was reused, in seconds since the run began; None if the chunk was not reused."""
     reused_from: ReusedFrom | None = None
     """Where the reused output was taken from."""
+    cut: Cut | None = None
+    """How it was cut, of a job that is cut while it is rendered."""
+    parts: tuple[Cut, ...] = ()
+    """What it was cut into when it hit a time limit; it is no chunk of the job any more then."""
     images_rendered: set[int] = field(default_factory=set)
     """Of a chunk of images, the frames of those that this run has rendered and accepted."""
     task_run: TaskRun | None = None

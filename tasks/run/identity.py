@@ -9,7 +9,7 @@ from helios.models.spec import RenderJobChunk
 from tasks.request.prepare import PreparedJob
 from tasks.request.request import ENVIRONMENT_RETRIES, RenderRequest
 from tasks.run.hand_over import HandOvers
-from tasks.run.record_keys import chunk_key, document_key, images_key, inputs_key, spending_key, timings_key
+from tasks.run.record_keys import chunk_key, cuts_key, document_key, images_key, inputs_key, spending_key, timings_key
 
 IMAGES = "images"
 """What the names of folders begin with in which commands write images."""
@@ -100,6 +100,10 @@ class RunIdentity:
     def inputs_key(self, list_key: str) -> str:
         """Where a list of inputs is kept."""
         return inputs_key(self.key, list_key)
+
+    def cuts_key(self, number: int) -> str:
+        """Where a part of the list of the job's cuts is kept, counted from 0."""
+        return cuts_key(self.key, number)
 
     @property
     def document_key(self) -> str:

@@ -14,8 +14,10 @@ from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.place_report import PlaceReport
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
+from helios.models.spec import RenderJobChunk
 from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
+from tasks.run.cut_report import report_cut, report_cutting
 from tasks.run.hedge_report import report_attempt, report_hedges
 from tasks.run.identity import RunIdentity
 from tasks.run.image_report import Delivered, report_images
@@ -23,6 +25,7 @@ from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
 from tasks.run.spending import DECIMALS, Spending
+from tasks.schedule.cutting import Cut
 from tasks.schedule.places import Begun
 
 ALIKE = 2
@@ -50,8 +53,13 @@ class Ledger:
         self._job = identity.job
         self._progress = progress
         positions = {chunk.id: position for position, chunk in enumerate(self._job.spec.chunks)}
-        self.records = {chunk.id: ChunkRecord(chunk, positions[chunk.id]) for chunk in self._job.chunks}
-        """By chunk id, in frame order."""
+        known = () if self._job.spec.grows else self._job.chunks
+        self.records = {chunk.id: ChunkRecord(chunk, positions[chunk.id]) for chunk in known}
+        """By chunk id: in frame order, or as they were cut (`ordered`)."""
+        self.start_seconds: float | None = None
+        """What starting a chunk takes, of a job that is cut on the way, once that is known."""
+        self.split: list[ChunkRecord] = []
+        """Chunks that hit a time limit, and were cut in two."""
         self.video: OutputReport | None = None
         """The stitched video, once it is there."""
         self.delivered: Delivered | None = None
@@ -71,6 +79,27 @@ class Ledger:
         self._first_accepted: tuple[str, VerifiedOutput] | None = None
         self._first_with_sound: tuple[str, VerifiedOutput] | None = None
         self._first_images: tuple[str, ImageKind] | None = None
+
+    @property
+    def ordered(self) -> list[ChunkRecord]:
+        """The chunks' records in frame order."""
+        found = list(self.records.values())
+        return sorted(found, key=lambda record: record.chunk.start_frame) if self._job.spec.grows else found
+
+    def add(self, cut: Cut) -> RenderJobChunk:
+        """Add a chunk that was cut."""
+        chunk = self._job.spec.cut(cut.id, start=cut.start, count=cut.frames)
+        self.records[cut.id] = ChunkRecord(chunk, cut=cut)
+        self._progress.grow(1)
+        return chunk
+
+    def drop(self, record: ChunkRecord, parts: tuple[Cut, ...]) -> None:
+        """Take a chunk out that was cut in two: the parts are to be added."""
+        record.parts = parts
+        self.end_attempt(record, RunState.FAILED)
+        del self.records[record.chunk.id]
+        self.split.append(record)
+        self._progress.grow(-1)
 
     def begin_attempt(
         self, record: ChunkRecord, asked: float, *, is_hedge: bool = False, begun: Begun | None = None
@@ -213,7 +242,7 @@ class Ledger:
         """What is suspicious in the accepted chunks' pictures, in frame order."""
         found = self.pictures.warnings()
         named = {finding.chunk_id for finding in found if finding.kind is PictureFault.RESTART}
-        copies = self.copies.findings(total=len(self._job.spec.chunks), named=named)
+        copies = self.copies.findings(total=len(self.records), named=named)
         unlike = unlike_sources(self.records.values())
         return tuple(sorted((*found, *copies, *unlike), key=lambda finding: finding.frame))
 
@@ -236,7 +265,7 @@ class Ledger:
             job_dir=str(self._job.directory.path),
             merged=state is RunState.COMPLETED and self._job.output is None and self._job.merge is not None,
             frames=sum(record.result.frames for record in self.records.values() if record.result),
-            chunks=tuple(self._chunk_report(record) for record in self.records.values()),
+            chunks=tuple(self._chunk_report(record) for record in self.ordered),
             duration_ms=duration_ms,
             retries=policy.retries,
             environment_retries=policy.environment_retries,
@@ -245,7 +274,8 @@ class Ledger:
             error=error,
             warnings=self.warnings(),
             audit=self.audits.report(),
-            hedge=report_hedges(self._job.hedge, self.records.values()),
+            hedge=report_hedges(self._job.hedge, [*self.records.values(), *self.split]),
+            cutting=report_cutting(self._job.spec, self.split, start_seconds=self.start_seconds),
             places=places,
             cost=self.spending.report(),
             deadline=self.deadline.report() if self.deadline else None,
@@ -259,8 +289,8 @@ class Ledger:
 
     @property
     def _last_chunk(self) -> str | None:
-        record = list(self.records.values())[-1]
-        return None if record.result is None else describe_length(record.chunk, record.result.frames)
+        record = next(reversed(self.ordered), None)
+        return None if record is None or record.result is None else describe_length(record.chunk, record.result.frames)
 
     def _chunk_report(self, record: ChunkRecord) -> ChunkReport:
         result = record.result
@@ -283,4 +313,5 @@ class Ledger:
             quality=result.quality if result else None,
             timeline=tuple(report_attempt(times, cost=self._cost(times)) for times in record.times),
             error=record.error,
+            cut=report_cut(record),
         )

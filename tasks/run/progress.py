@@ -48,7 +48,7 @@ class Progress:
     chunks: int
     """Accepted chunks."""
     total_chunks: int
-    """Chunks to render."""
+    """Chunks to render; so far, of a job that is cut while it is rendered."""
     frames_per_second: float | None = None
     """Frames rendered a second, on average since rendering began; None while that says nothing."""
     waiting_chunks: int = 0
@@ -162,6 +162,10 @@ class ProgressTracker:
         """
         self._reused_frames += frames if reused else 0
         self.note(frames=self._now.frames + frames, chunks=self._now.chunks + 1)
+
+    def grow(self, chunks: int) -> None:
+        """Count chunks that were cut; of one that was split, one less than its parts."""
+        self.note(total_chunks=self._now.total_chunks + chunks)
 
     def withdraw(self, frames: int, *, reused: bool) -> None:
         """Undo `add` for a chunk that is rendered again."""

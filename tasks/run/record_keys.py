@@ -42,6 +42,11 @@ def spending_key(job: str, run_id: str) -> str:
     return f"{FOLDER}/{job}/spending-{run_id}"
 
 
+def cuts_key(job: str, number: int) -> str:
+    """Where a part of the list of a job's cuts is kept, counted from 0; `job` is `job_key`."""
+    return f"{FOLDER}/{job}/cuts-{number}"
+
+
 def images_key(spec: JobSpec, job: str, chunk: RenderJobChunk) -> str:
     """Where the images of a chunk are kept that were accepted before all of them were; arguments as `chunk_key`."""
     folder, _, name = chunk_key(spec, job, chunk).rpartition("/chunk-")

@@ -1,6 +1,7 @@
 """One live run: its parts in one object, so that a task takes one parameter."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 from helios.job.own_outputs import OwnOutputs
 from helios.models.report import InputsReport
@@ -22,6 +23,14 @@ from tasks.run.limits import RunLimits
 from tasks.run.places import RunPlaces
 from tasks.run.progress import ProgressTracker
 from tasks.run.task_states import TaskStates
+
+
+class Splitting(Protocol):
+    """What cuts chunks in two."""
+
+    def split(self, record: ChunkRecord) -> bool:
+        """Cut a chunk in two whose last attempt was stopped at a time limit; say whether that could be done."""
+        ...
 
 
 class Run:
@@ -52,7 +61,7 @@ class Run:
         """Which run: its job, its names, its retry policy."""
         self.control = RunControl(cancel)
         """Pause, resume and stop."""
-        self.progress = ProgressTracker(job.total_frames, len(job.chunks))
+        self.progress = ProgressTracker(job.total_frames, 0 if job.spec.grows else len(job.chunks))
         """What people watch."""
         if identity.hand_overs.done:
             self.progress.note(handed_over=str(identity.hand_overs))
@@ -74,6 +83,8 @@ class Run:
         """Further files that commands named after their outputs."""
         self.contests = Contests(self._may_hedge)
         """The attempts of one chunk that run at the same time."""
+        self.cutting: Splitting | None = None
+        """What cuts a chunk in two that hits a time limit, of a job that is cut while it is rendered."""
         self.task_states = TaskStates()
         """What Prefect was told of each task run."""
         self.limits = RunLimits(api, job, run_id=identity.run_id, control=self.control, progress=self.progress)

@@ -11,6 +11,7 @@ from helios.models.spec import RenderJobChunk
 from tasks.run.chunk_record import ChunkRecord
 from tasks.run.deadline import RunDeadline
 from tasks.schedule.budget import Allowance
+from tasks.schedule.cutting import Cut, Cutter
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Schedule, Step
@@ -32,6 +33,7 @@ class Work:
         hedge: What second attempts may cost, as a share of the others' time.
         allowed: Says what the budget allows.
         deadline: Says how many chunks at a time are enough.
+        cutter: Has the frames that no chunk has yet, of a job that is cut while it is rendered.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Work:
         hedge: float,
         allowed: Callable[[], Allowance] = lambda: Allowance.ALL,
         deadline: RunDeadline | None = None,
+        cutter: Cutter | None = None,
     ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
@@ -53,6 +56,7 @@ class Work:
             waiting=[chunk.id for chunk in chunks if chunk.id not in cached],
             earlier=earlier,
             hedge=hedge,
+            cutter=cutter,
         )
         """The policy."""
         self._gate = gate
@@ -103,6 +107,11 @@ class Work:
     def add(self, chunk: RenderJobChunk) -> None:
         """Have a chunk rendered, for the first time or again."""
         self.schedule.add(chunk.id)
+        self._changed.set()
+
+    def add_cut(self, cut: Cut) -> None:
+        """Have a chunk rendered that was cut out of another one."""
+        self.schedule.add_cut(cut)
         self._changed.set()
 
     def add_audit(self, chunk: RenderJobChunk) -> None:

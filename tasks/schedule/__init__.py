@@ -4,6 +4,7 @@
     frames, times of earlier runs ─► expectation ─► order: the longest expected chunk first
     seconds of accepted attempts  ─► pace        ─┐
     attempts that run now                        ─┴► hedging: a second attempt of a chunk that takes too long
+    seconds by place in the job   ─► profile      ─► cutting: how long the next chunk is, where the run cuts them
     all of it                                     ─► policy: the next step
     speed and failures of each place              ─► places: where an attempt runs, if there are several
 

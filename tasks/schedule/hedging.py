@@ -66,6 +66,10 @@ class Pace:
         self._middles.add(self._costs[chunk_id])
         self._ratio, self._middle = self._ratios.value, self._middles.value
 
+    def know(self, chunk_id: int, cost: float) -> None:
+        """Add a chunk to those that there are."""
+        self._costs[chunk_id] = cost
+
     @property
     def siblings(self) -> int:
         """Attempts that were counted."""

@@ -36,6 +36,10 @@ class Pending:
         heapq.heappush(self._heap, self._keys[chunk_id])
         self.cost += self._costs[chunk_id]
 
+    def know(self, piece: Piece, cost: float) -> None:
+        """Add a chunk to those that there are, behind those of about the same cost; it does not wait."""
+        self._keys[piece.id] = (_rank(cost), len(self._keys), piece.id)
+
     def take(self) -> int:
         """Remove the chunk that is to start next, and return its id."""
         chunk_id = heapq.heappop(self._heap)[2]

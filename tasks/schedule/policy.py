@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tasks.schedule.budget import Allowance
+from tasks.schedule.cutting import Cut, Cutter
 from tasks.schedule.deadline import Outlook
 from tasks.schedule.expectation import Piece, Timing, expect
 from tasks.schedule.hedging import Bucket, Hedge, Pace, Running, choose_hedge
@@ -36,6 +37,8 @@ class Step:
     """With which chunk."""
     seconds: float | None = None
     """Of a second attempt, when it is given up."""
+    cut: Cut | None = None
+    """The frames of a chunk that was cut just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Schedule:
         waiting: Ids of those that are to be rendered; others may be added.
         earlier: How long chunks took in earlier runs, by id.
         hedge: What second attempts may cost, as a share of the others' time, 0 to 1; 0 for none.
+        cutter: Has the frames that no chunk has yet, of a job that is cut while it is rendered.
     """
 
     def __init__(
@@ -63,9 +67,15 @@ class Schedule:
         waiting: Collection[int],
         earlier: Mapping[int, Timing] | None = None,
         hedge: float = 0.0,
+        cutter: Cutter | None = None,
     ) -> None:
         self.costs = costs = expect(pieces, earlier or {})
-        """What each chunk is expected to cost, by id."""
+        """What each chunk is expected to cost, by id; grows with the chunks."""
+        if cutter is not None and cutter.profile.is_known:
+            costs.update((piece.id, cutter.expected(piece.id)) for piece in pieces)
+        self._cutter = cutter
+        self._unpriced: set[int] = set()
+        """Chunks that were cut before anything was timed, and that have not ended."""
         self._pending = Pending(pieces, costs, waiting)
         self._audits: deque[int] = deque()
         self.pace = Pace(costs)
@@ -74,7 +84,7 @@ class Schedule:
         """What second attempts may cost."""
         self._look_at = 0.0
         self._left = dict(costs)
-        self._costs = costs
+
         # The costs are seconds where earlier runs were timed, until this run knows better.
         self._timed = 0.0
         self._timed_costs = 0.0
@@ -82,18 +92,20 @@ class Schedule:
 
     @property
     def backlog(self) -> float:
-        """What the chunks are expected to cost together that wait for their render."""
-        return self._pending.cost if self._pending else 0.0
+        """What is expected to cost together that waits for its render: chunks, and frames that no chunk has yet."""
+        cutter = self._cutter
+        uncut = cutter.left_seconds if cutter is not None and cutter.profile.is_known else 0.0
+        return uncut + (self._pending.cost if self._pending else 0.0)
 
     @property
     def has_steps(self) -> bool:
-        """Whether a chunk waits for its render or its audit."""
-        return bool(self._pending or self._audits)
+        """Whether a chunk waits for its render or its audit, or frames for their chunk."""
+        return bool(self._pending or self._audits or (self._cutter and self._cutter.has_uncut))
 
     def add(self, chunk_id: int) -> None:
         """Have a chunk rendered, for the first time or again."""
         self._pending.add(chunk_id)
-        self._left[chunk_id] = self._costs[chunk_id]
+        self._left[chunk_id] = self.costs[chunk_id]
 
     def settle(self, chunk_id: int) -> None:
         """Say that a chunk is there."""
@@ -134,12 +146,29 @@ class Schedule:
         if accepted:
             self.settle(chunk_id)
         if accepted and seconds > 0:
+            if self._cutter is not None:
+                self._cutter.note(chunk_id, seconds)
+                for unpriced in self._unpriced & self._cutter.ids:
+                    self.pace.know(unpriced, self._cutter.expected(unpriced))
+                self._unpriced.discard(chunk_id)
             self.pace.add(chunk_id, seconds)
             self._timed += seconds
-            self._timed_costs += self._costs[chunk_id]
+            self._timed_costs += self.costs[chunk_id]
+
+    def add_cut(self, cut: Cut) -> None:
+        """Have a chunk rendered that the cutter has cut."""
+        self._know(cut)
+        self._pending.add(cut.id)
+
+    def _know(self, cut: Cut) -> None:
+        if cut.seconds is None:
+            self._unpriced.add(cut.id)
+        cost = cut.seconds or float(cut.frames)
+        self._pending.know(Piece(cut.id, cut.frames), cost)
+        self.pace.know(cut.id, cost)
 
     def decide(self, running: Iterable[Running], now: float, allowed: Allowance = Allowance.ALL) -> Step | Wait:
-        """What a free slot is to do: render, then give second attempts, then audit.
+        """What a free slot is to do: render what waits, or what is cut for it, then give second attempts, then audit.
 
         Args:
             running: Chunks whose attempts run now; looked at only where no chunk waits, and not each time.
@@ -148,6 +177,9 @@ class Schedule:
         """
         if self._pending:
             return Step(Kind.RENDER, self._pending.take())
+        if self._cutter is not None and self._cutter.has_uncut:
+            self._know(cut := self._cutter.cut())
+            return Step(Kind.RENDER, cut.id, cut=cut)
         if allowed is not Allowance.ALL:
             is_first = self._audits and next(iter(running), None) is None  # nothing else is left that needs the money
             return Step(Kind.AUDIT, self._audits.popleft()) if is_first else Wait(None)

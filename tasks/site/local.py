@@ -70,7 +70,7 @@ class LocalSite:
             timeout_seconds=attempt.timeout_seconds,
             stall_seconds=attempt.stall_seconds,
             output_file=str(place),
-            job_url=self._source,
+            job_url=None if self._spec.grows else self._source,  # which has no such chunk
             chunk_index=attempt.position,
             chunk_id=attempt.chunk.id,
             attempt=attempt.number,

@@ -31,9 +31,19 @@ def main() -> None:
     parser.add_argument("--only", type=int, help="misbehave in the chunk that starts here, alone")
     parser.add_argument("--shared", type=Path, help="a folder from which frames that were rendered once are copied")
     parser.add_argument("--notes", type=Path, help="a folder in which each execution leaves a file")
+    parser.add_argument("--costs", type=float, nargs=3, metavar=("FIRST", "LAST", "FRAMES"), help="seconds of the "
+                        "first and the last of so many frames")  # fmt: skip
+    parser.add_argument("--most", type=int, help="hang where it is to render more frames")
     words = parser.parse_args()
+    if words.most is not None and words.count > words.most:
+        words.misbehave = "hang"
     if words.notes:
-        (words.notes / f"{words.start}-{os.getpid()}").touch()
+        (words.notes / f"{words.start}-{words.count}-{os.getpid()}").touch()
+    if words.costs:
+        first, last, frames = words.costs
+        time.sleep(
+            sum(first + (last - first) * frame / frames for frame in range(words.start, words.start + words.count))
+        )
     if words.misbehave and words.only in (None, words.start):
         misbehave(words)
         return

@@ -43,6 +43,21 @@ def test_a_plan_cuts_where_a_list_says(tmp_path: Path) -> None:
         assert [chunk["frameCount"] for chunk in planned["chunks"]] == [24, 27, 9]
 
 
+def test_a_plan_may_be_a_template(tmp_path: Path) -> None:
+    """With --emit-template the document has the templates themselves, the lengths, and the cuts of scenes."""
+    words = ("--frames", 60, "--start-frame", 10, "--emit-template", "--target-seconds", 2.5, "--cuts", "24,51")
+    done = here(*PLAN, *COMMAND, *words, "--preroll", 4, "-o", "job.json", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    document = json.loads((tmp_path / "job.json").read_text())
+    assert document["template"] == {
+        "command": COMMAND[1], "outputFile": "part {index:02d}.mov", "startFrame": 10, "targetSeconds": 2.5,
+        "cuts": [24, 51], "preroll": 4,
+    }  # fmt: skip
+    assert "chunks" not in document
+    said = here("validate", "job.json", cwd=tmp_path).stdout
+    assert said.endswith("60 frames (10 to 69) of 1280×720 at 29.97 fps in chunks that are cut to take 2.5 s\n")
+
+
 def test_a_plan_has_an_id() -> None:
     """The same plan has the same id, another plan another one; --id names it, or leaves it out."""
 
@@ -66,6 +81,11 @@ def test_a_plan_has_an_id() -> None:
             (*COMMAND, "--frames", 10, "--chunks", 2, "--chunk-frames", 5),
             "Give one of --chunks, --chunk-frames and --cuts",
         ),
+        (
+            (*COMMAND, "--frames", 10, "--emit-template", "--chunks", 2),
+            "Give --target-seconds or --chunk-frames with --emit-template",
+        ),
+        ((*COMMAND, "--frames", 10, "--chunks", 2, "--longest", 3), "are of a template (--emit-template)"),
         ((*COMMAND, "--frames", 10, "--cuts", "0,12"), "The cut '12' is not a frame of the job; expected 0 to 9"),
         (
             (*COMMAND, "--frames", 10, "--cuts", "cuts.txt"),

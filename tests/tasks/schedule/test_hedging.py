@@ -5,6 +5,7 @@ from math import inf
 
 import pytest
 
+from tasks.schedule.cutting import Cutter, Wanted
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import BEYOND, MOST_HEDGES, Running
 from tasks.schedule.policy import Kind, Schedule, Step, Wait
@@ -107,3 +108,15 @@ def test_one_that_wins_costs_nothing() -> None:
     one.note_attempt(11, 8.0, accepted=False)
     assert one.bucket.hedge_seconds == 0.0
     assert one.bucket.work_seconds == pytest.approx(19.0)
+
+
+def test_a_chunk_that_was_cut_before_anything_was_timed_is_priced_later() -> None:
+    """Of a job that is cut on the way, what chunks cost is in seconds for all of them, also for the first ones."""
+    cutter = Cutter(0, 1000, wanted=Wanted(5.0), slots=4, most=1000)
+    one = Schedule([], waiting=[], hedge=0.05, cutter=cutter)
+    steps = [one.decide([], 0.0) for _ in range(4)]
+    cuts = [step.cut for step in steps if isinstance(step, Step) and step.cut is not None]
+    assert len(cuts) == 4
+    for cut in cuts[:3]:
+        one.note_attempt(cut.id, 0.1 * cut.frames, accepted=True)
+    assert one.pace.expected(cuts[3].id) == pytest.approx(0.1 * max(cuts[3].frames, cuts[0].frames), rel=0.5)
