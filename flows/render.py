@@ -42,6 +42,7 @@ from tasks.request.overwrite import check_overwrite
 from tasks.request.request import CACHE_SIZE, ENVIRONMENT_RETRIES, HAND_OVERS, RenderRequest
 from tasks.request.sound_file import prepare_job
 from tasks.run.audits import heed_audits
+from tasks.run.begin_text import describe_begin
 from tasks.run.errors import JobEndedError
 from tasks.run.hand_over import HandOvers, read_hand_overs
 from tasks.run.identity import RetryPolicy
@@ -213,7 +214,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_places(run)
             in_flight = request.concurrency or sum(run.places.bounds.values())
-            logger.info("%s", _describe(run, in_flight))
+            logger.info("%s", describe_begin(run, in_flight))
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             tell_reused(run.ledger, logger)
@@ -285,19 +286,6 @@ async def _send_end(webhook: Webhook, run: FlowRun, outcome: Outcome, logger: lo
     result = await outcome.aresult(raise_on_failure=False)
     report = result if isinstance(result, JobReport) else getattr(result, "report", None)
     await webhook.send_end(run, job_state(outcome), outcome.message or "", report=report, log=logger)
-
-
-def _describe(run: Run, in_flight: int) -> str:
-    job = run.identity.job
-    metadata, rate = job.spec.metadata, f"{float(job.spec.metadata.fps):.6g}"
-    where = job.places[0].adapter_name
-    if run.places.are_several:
-        where = ", ".join(f"{name} (at most {bound})" for name, bound in run.places.bounds.items())
-    chunks = "chunks of the wanted time" if job.spec.grows else f"{len(job.chunks)} chunks"
-    return (
-        f"Job {job.name}: {job.total_frames} frames of {metadata.width}×{metadata.height} at {rate} fps in "
-        f"{chunks}, {in_flight} at a time on {where}, in {job.directory.path}"
-    )
 
 
 def _since(started: float) -> int:

@@ -29,7 +29,7 @@ async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
                 return False
         fetched = time.monotonic()
         verified = await verify(place, chunk, run, done=entry.verified, pictures=entry.pictures)
-        run.ledger.check_fits(f"chunk {chunk.id} (from the cache; --fresh renders it anew)", verified)
+        run.ledger.siblings.check_fits(f"chunk {chunk.id} (from the cache; --fresh renders it anew)", verified)
         make_way(output, run.outputs, get_run_logger())
         with run.outputs.held(place) as held:
             held.replace(held.with_name(output.name))

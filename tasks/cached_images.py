@@ -65,7 +65,7 @@ async def _unpack(
     names = {frame: place.pattern.name(frame) for frame in frames}
     with run.outputs.held(archive) as source, run.outputs.held(place.folder / archive.name) as inside:
         known = await asyncio.to_thread(unpack_images, source, inside.parent, names)
-    is_of_kind = run.ledger.image_kind in (None, entry.images.kind)
+    is_of_kind = run.ledger.siblings.image_kind in (None, entry.images.kind)
     images = PartialImages(
         chunk_id=chunk.id,
         run_id=run.identity.run_id,

@@ -126,8 +126,8 @@ async def _verified(attempt: Attempt, rendered: Rendered, run: Run, times: Attem
             own = run.identity.own_place(attempt.output, f"{chunk.id}-{attempt.number}-own")
             await asyncio.to_thread(make_own, held, held.with_name(own.name))
     verified = await verify(rendered.place, chunk, run, done=rendered.done, pictures=rendered.ended.pictures)
-    run.ledger.check_fits(f"chunk {chunk.id}", verified)
-    if run.ledger.is_rehearsal_due:
+    run.ledger.siblings.check_fits(f"chunk {chunk.id}", verified)
+    if run.ledger.siblings.is_rehearsal_due:
         await rehearse_join(rendered.place, chunk, run)
     return Candidate(attempt, rendered, verified, round((time.monotonic() - verifying) * 1000), times)
 

@@ -104,6 +104,6 @@ async def _look(place: Path, chunk: RenderJobChunk, run: Run) -> VerifiedOutput:
 
 
 async def _check_fits(found: VerifiedOutput, place: Path, chunk: RenderJobChunk, run: Run) -> None:
-    run.ledger.check_fits(f"the video of chunk {chunk.id}", found)
-    if run.ledger.is_rehearsal_due:
+    run.ledger.siblings.check_fits(f"the video of chunk {chunk.id}", found)
+    if run.ledger.siblings.is_rehearsal_due:
         await rehearse_join(place, chunk, run)

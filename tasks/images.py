@@ -173,7 +173,7 @@ async def _accept_part(record: ChunkRecord, run: Run, ended: WorkerResult, *, pa
 
 def _as_delivered(images: PartialImages, ended: WorkerResult, run: Run) -> PartialImages:
     """What need not be decoded again: images as their worker has verified them, if they are of the sequence's kind."""
-    delivered, kind = ended.images, run.ledger.image_kind or images.kind
+    delivered, kind = ended.images, run.ledger.siblings.image_kind or images.kind
     if delivered is None or ended.verified is None or delivered.kind is None or kind not in (None, delivered.kind):
         return images
     return images.model_copy(update={"known": delivered.known, "kind": delivered.kind, "verified": ended.verified})
@@ -193,7 +193,7 @@ async def look(
         bounds=reading_bounds(frames=max(len(frames), 1), width=metadata.width, height=metadata.height),
         order=_order(chunk, run),
         known=images.known if is_verified else {},
-        kind=run.ledger.image_kind or images.kind,
+        kind=run.ledger.siblings.image_kind or images.kind,
         decode=job.level.covers(VerifyLevel.DECODE),
         only_known=only_known and is_verified,
     )
@@ -226,7 +226,7 @@ async def complete(record: ChunkRecord, run: Run, ended: WorkerResult | None) ->
     if images.kind is None or len(images.known) != chunk.frame_count:
         raise OutputError(f"{len(images.known)} of {chunk.frame_count} images were rendered; expected all")
     try:
-        run.ledger.check_images_fit(f"chunk {chunk.id}", images.kind)
+        run.ledger.siblings.check_images_fit(f"chunk {chunk.id}", images.kind)
     except MisfitError:
         run.images.forget(chunk)  # another attempt is to render all of them
         raise

@@ -29,7 +29,7 @@ async def find_accepted_images(chunk: RenderJobChunk, run: Run, accepted: Accept
             logger.info("%d of the %d images of chunk %d are kept", len(images.known), chunk.frame_count, chunk.id)
             return False
         if whole is not None and whole.images is not None and whole.verified.covers(run.identity.job.level):
-            run.ledger.check_images_fit(f"chunk {chunk.id}", whole.images.kind)
+            run.ledger.siblings.check_images_fit(f"chunk {chunk.id}", whole.images.kind)
             result = await encode_images(whole, chunk, run)
             record.packets = whole.artifact.sha256[:32]
             run.images.forget(chunk)

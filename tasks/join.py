@@ -92,7 +92,7 @@ async def _stitch(run: Run, output: Path, inputs: list[StitchInput]) -> OutputRe
             inputs=inputs,
             fps=metadata.fps,
             order=job.sound,
-            sound=run.ledger.sound,
+            sound=run.ledger.siblings.sound,
             delivery=job.delivery,
             source=job.from_source,
         )

@@ -22,7 +22,7 @@ async def rehearse_join(place: Path, chunk: RenderJobChunk, run: Run) -> None:
     """
     job = run.identity.job
     assert job.output is not None  # noqa: S101  a rehearsal is due where an output is asked for
-    run.ledger.is_rehearsal_due = False  # the other chunks go on meanwhile
+    run.ledger.siblings.is_rehearsal_due = False  # the other chunks go on meanwhile
     joined = joined_name(job.output)
     metadata, temporary = job.spec.metadata, run.identity.own_place(joined, "rehearsal")
     try:

@@ -15,6 +15,7 @@ from helios.models.base import WireModel
 from helios.models.cost import CostReport
 from helios.models.cut_report import CutReport, CuttingReport
 from helios.models.deadline import DeadlineReport
+from helios.models.hedge_report import HedgeReport
 from helios.models.image_pattern import image_pattern
 from helios.models.images import AcceptedImages
 from helios.models.pictures import KnownPictures, PictureFinding
@@ -141,23 +142,6 @@ class AttemptReport(WireModel):
     def seconds(self) -> float:
         """For how long a worker had it."""
         return 0.0 if self.started is None or self.ended is None else self.ended - self.started
-
-
-class HedgeReport(WireModel):
-    """What second attempts of slow chunks came to."""
-
-    share: float
-    """What they may cost, as a share of the time of the others."""
-    attempts: Annotated[int, Field(ge=1)]
-    """Second attempts that began."""
-    won: Annotated[int, Field(ge=0)]
-    """Those whose output was accepted."""
-    seconds: float
-    """How long they ran together."""
-    work_seconds: float
-    """How long all other attempts ran together."""
-    lost_seconds: float
-    """How long those ran, of both kinds, that were stopped because the other one was faster."""
 
 
 class ChunkReport(WireModel):

@@ -96,7 +96,10 @@ def own_file(environment: Mapping[str, str] = os.environ) -> Path | None:
             raise RequestError(f"{PRICES}={named}: there is no such file; name a file of prices, or unset the variable")
         return path
     path = usual_file(environment)
-    return path if path.exists() else None
+    try:
+        return path if path.exists() else None
+    except OSError:  # a home folder of another user
+        return None
 
 
 def usual_file(environment: Mapping[str, str] = os.environ) -> Path:

@@ -24,7 +24,7 @@ _ALL = (
         option="--concurrency",
     ),
     Parameter(
-        "retries", "Retries of a chunk", "How often a chunk is tried again whose command failed.", option="--retries"
+        "retries", "Retries of a chunk", "How often a chunk whose command failed is tried again.", option="--retries"
     ),
     Parameter(
         "retry_delay_seconds",

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from helios.models.report import AttemptReport, HedgeReport, RunState
+from helios.models.hedge_report import HedgeReport
+from helios.models.report import AttemptReport, RunState
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 
 

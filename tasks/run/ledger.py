@@ -2,15 +2,11 @@
 
 from typing import Protocol
 
-from helios.errors import HeliosError, MisfitError, OutputError, RetryBudget
-from helios.media.animation_kinds import joined_name
-from helios.media.containers import check_container
+from helios.errors import HeliosError, OutputError, RetryBudget
 from helios.media.copies import Copies
 from helios.media.job_pictures import JobPictures
-from helios.media.parameters import AudioParameters
 from helios.media.verify import VerifiedOutput
 from helios.models.deadline import DeadlineReport
-from helios.models.images import ImageKind
 from helios.models.pictures import PictureFault, PictureFinding
 from helios.models.place_report import PlaceReport
 from helios.models.report import ChunkReport, ChunkResult, InputsReport, JobReport, OutputReport, ReusedFrom, RunState
@@ -23,6 +19,7 @@ from tasks.run.identity import RunIdentity
 from tasks.run.image_report import Delivered, report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
+from tasks.run.siblings import Siblings
 from tasks.run.source_checks import unlike_sources
 from tasks.run.spending import DECIMALS, Spending
 from tasks.schedule.cutting import Cut
@@ -74,11 +71,8 @@ class Ledger:
         """What the attempts cost."""
         self.deadline: ReportsDeadline | None = None
         """Of the run, where it has one."""
-        self.is_rehearsal_due = False
-        """Whether no chunk of the kind accepted has been tried in the wanted video."""
-        self._first_accepted: tuple[str, VerifiedOutput] | None = None
-        self._first_with_sound: tuple[str, VerifiedOutput] | None = None
-        self._first_images: tuple[str, ImageKind] | None = None
+        self.siblings = Siblings(self._job)
+        """What accepted outputs have in common."""
 
     @property
     def ordered(self) -> list[ChunkRecord]:
@@ -161,7 +155,7 @@ class Ledger:
         """Take an output that this run did not render; say whether it fits its siblings."""
         record = self.records[result.chunk_id]
         try:
-            self.check_fits(f"chunk {result.chunk_id}", verified)
+            self.siblings.check_fits(f"chunk {result.chunk_id}", verified)
         except OutputError:
             return False
         record.state, record.result, record.error = RunState.COMPLETED, result, None
@@ -188,43 +182,6 @@ class Ledger:
         record.rejections += 1
         record.is_given_up = record.rejections > 1
 
-    def check_fits(self, name: str, verified: VerifiedOutput) -> None:
-        """Compare a verified output with the first accepted ones, and the first output with the wanted video.
-
-        Raises:
-            OutputError: It can't be joined with its siblings.
-            RequestError: No chunk of this kind can be joined into the wanted video.
-        """
-        for known in (self._first_accepted, self._first_with_sound):
-            if known is not None:
-                verified.check_sibling(known[1], name=name, other_name=known[0])
-        is_first, is_loud = self._first_accepted is None, verified.audio and self._first_with_sound is None
-        if self._job.output is not None and is_first:
-            check_container(joined_name(self._job.output), verified.video.codec)
-        if is_first:
-            self._first_accepted = (name, verified)
-        if is_loud:
-            self._first_with_sound = (name, verified)
-        if is_first or is_loud:
-            self.is_rehearsal_due = self._job.output is not None
-
-    def check_images_fit(self, name: str, kind: ImageKind) -> None:
-        """Compare the images of a chunk with those of the first accepted one.
-
-        Raises:
-            MisfitError: They are of another kind.
-        """
-        if self._first_images is None:
-            self._first_images = name, kind
-        first, known = self._first_images
-        if kind != known:
-            raise MisfitError(f"{name} does not fit {first}: {kind.differences(known)}; expected images of one kind")
-
-    @property
-    def image_kind(self) -> ImageKind | None:
-        """What the accepted images are; None as long as no chunk is whole."""
-        return self._first_images[1] if self._first_images else None
-
     def reuse_images(self, result: ChunkResult, *, source: ReusedFrom = ReusedFrom.EARLIER_RUN) -> bool:
         """Take a whole chunk of images that this run did not render; they were held against the others before."""
         record = self.records[result.chunk_id]
@@ -232,11 +189,6 @@ class Ledger:
         record.reused_at, record.reused_from = self._progress.seconds, source
         self._progress.add(result.frames, reused=True)
         return True
-
-    @property
-    def sound(self) -> AudioParameters | None:
-        """Format of the accepted chunks' sound; None as long as none has any."""
-        return self._first_with_sound[1].audio if self._first_with_sound else None
 
     def warnings(self) -> tuple[PictureFinding, ...]:
         """What is suspicious in the accepted chunks' pictures, in frame order."""

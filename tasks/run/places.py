@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from helios.adapter import StorageAdapter
-from helios.errors import HeliosError, RetryBudget, WorkerUnavailableError, file_system_error
+from helios.errors import HeliosError, WorkerUnavailableError, file_system_error
 from helios.models.place_report import PlaceReport
 from helios.models.report import RunState
 from helios.models.report_text import duration
@@ -15,6 +15,7 @@ from tasks.request.prepare import PreparedJob
 from tasks.request.prepared_places import PreparedPlace
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.limits import RunLimits
+from tasks.run.place_ends import ended, is_command, kind_of
 from tasks.run.place_queue import PlaceQueue
 from tasks.run.progress import Phase, ProgressTracker
 from tasks.schedule.places import Begun, Change, Ended, Place, Placement, Wanted
@@ -160,7 +161,7 @@ class RunPlaces:
 
     def has_untried(self, record: ChunkRecord) -> bool:
         """Whether there is a place where the command of a chunk has not failed, its last attempt included."""
-        failed = {times.place for times in record.times if times is record.current or _is_command(times)}
+        failed = {times.place for times in record.times if times is record.current or is_command(times)}
         return self.are_several and len(failed) < len(self.all)
 
     def slowness(self, times: AttemptTimes) -> float:
@@ -172,12 +173,12 @@ class RunPlaces:
         for times in record.times:
             if times.begun is not None and times.ended is not None and not times.is_judged:
                 times.is_judged = True
-                self._judge(times.begun, _ended(times), times=times, error=error)
+                self._judge(times.begun, ended(times), times=times, error=error)
 
     def judge_audit(self, begun: Begun | None, error: HeliosError) -> None:
         """Count an audit that failed."""
         if begun is not None:
-            self._judge(begun, _kind(error), error=error)
+            self._judge(begun, kind_of(error), error=error)
 
     async def close(self) -> None:
         """Give up what the sites took hold of."""
@@ -286,19 +287,3 @@ class RunPlaces:
                 )
         benched = [name for name, known in self._placement.known.items() if known.bench.is_benched]
         self._progress.note(benched=", ".join(benched), all_benched=len(benched) == len(self.all))
-
-
-def _is_command(times: AttemptTimes) -> bool:
-    return times.failure is not None and times.failure.budget is not RetryBudget.ENVIRONMENT
-
-
-def _ended(times: AttemptTimes) -> Ended:
-    if times.outcome is RunState.COMPLETED:
-        return Ended.ACCEPTED
-    if times.outcome is not RunState.FAILED:
-        return Ended.STOPPED
-    return Ended.COMMAND if _is_command(times) else Ended.ENVIRONMENT
-
-
-def _kind(error: HeliosError) -> Ended:
-    return Ended.ENVIRONMENT if error.failure.budget is RetryBudget.ENVIRONMENT else Ended.COMMAND
