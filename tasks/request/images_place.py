@@ -3,14 +3,14 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from helios.errors import RequestError
 from helios.job.directory import JobDirectory
 from helios.models.spec import JobSpec
 from helios.storage.folder import Storage
 from helios.storage.local_folder import path_of
-from helios.storage.urls import is_storage_url, split_url
+from helios.storage.urls import is_storage_url
 from tasks.request.prepared_places import PreparedPlace, storage_of
 
 _PATTERN = re.compile(r"#|%0?\d*d")
@@ -38,7 +38,7 @@ def open_images_place(url: str, spec: JobSpec, *, directory: JobDirectory, place
             f"Images can't be sent to {url!r} (--images-to); expected a folder's URL, such as s3://bucket/shots/, "
             "gs://bucket/shots/ or file:///mnt/shots/"
         )
-    if _PATTERN.search(name := PurePosixPath(split_url(url)[1]).name):
+    if _PATTERN.search(name := url.rstrip("/").rpartition("/")[2]):
         raise RequestError(
             f"Images can't be sent to {url} (--images-to): {name!r} is a pattern; expected a folder, in which the "
             "images have the names that the job document gives them"

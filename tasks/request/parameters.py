@@ -24,7 +24,7 @@ _ALL = (
         option="--concurrency",
     ),
     Parameter(
-        "retries", "Retries of a chunk", "How often a chunk whose command failed is tried again.", option="--retries"
+        "retries", "Retries of a chunk", "How often a chunk whose command failed is retried.", option="--retries"
     ),
     Parameter(
         "retry_delay_seconds",
