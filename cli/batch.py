@@ -1,20 +1,26 @@
 """`helios-job batch`: one job for each row of a table."""
 
+import asyncio
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.completing import complete_file
-from cli.exit_codes import EXIT_REFUSED
+from cli.exit_codes import EXIT_FAILED, EXIT_REFUSED
 from cli.job_options import job_options, read_each
 from cli.outcome import EXIT_CODES
 from cli.say import say
 from cli.screen import screen_options
 from cli.spec_argument import located
-from helios.models.batch import BatchReport, RowResult
+from helios.models.batch import RowResult
 from helios.models.report import RunState
 from tasks.request.batch import BatchRequest
+
+if TYPE_CHECKING:  # they import Prefect
+    from prefect.client.schemas.objects import FlowRun
+
+    from farm.batches import BatchOutcome
 
 
 @click.command(
@@ -53,16 +59,29 @@ def batch(
         "options": _given(request),
     }
     from cli.flow_process import a_server  # imports Prefect
+    from farm.batches import create_batch
+
+    with a_server() as screen:
+        outcome = carry_out(asyncio.run(create_batch(parameters)), parameters, as_json=as_json)
+        screen.path = f"/runs/flow-run/{outcome.run_id}"
+    return show_batch(outcome, as_json=as_json)
+
+
+def carry_out(run: "FlowRun", parameters: dict[str, Any], *, as_json: bool) -> "BatchOutcome":
+    """Carry a batch's run out in this process, and say of each row what became of it.
+
+    Args:
+        run: The flow run.
+        parameters: The flow's.
+        as_json: Say nothing of rows: the report comes as JSON at the end.
+    """
     from farm.batches import carry_out_batch
 
     def tell(result: RowResult) -> None:
         if not as_json:
             say(f"row {result.row}: {result.message}", err=result.state is not RunState.COMPLETED)
 
-    with a_server() as screen:
-        outcome = carry_out_batch(parameters, tell=tell)
-        screen.path = f"/runs/flow-run/{outcome.run_id}"
-    return _show(outcome.state, outcome.message, outcome.report, run_id=outcome.run_id, as_json=as_json)
+    return carry_out_batch(run, parameters, tell=tell)
 
 
 def _given(request: BatchRequest) -> dict[str, Any]:
@@ -72,17 +91,18 @@ def _given(request: BatchRequest) -> dict[str, Any]:
     return {name: value for name, (value, default) in values.items() if value != default}
 
 
-def _show(state: RunState, message: str, report: BatchReport | None, *, run_id: str, as_json: bool) -> int:
+def show_batch(outcome: "BatchOutcome", *, as_json: bool) -> int:
+    """Print how a batch ended; return the exit code."""
+    state, report = outcome.state, outcome.report
     if as_json:
         said = report.model_dump_json(indent=2) if report else f'{{"state": "{state}"}}'
         say(said)
     if state is RunState.COMPLETED:
         if not as_json:
-            say(message)
-    else:
-        say(f"helios-job: {message}", err=True)
-        if report is not None:
-            say(f"The same command with --failed-of {run_id} renders the other rows", err=True, level="info")
-        else:
-            return EXIT_REFUSED if state is RunState.FAILED else EXIT_CODES[state]
-    return EXIT_CODES.get(state, 1)
+            say(outcome.message)
+        return EXIT_CODES[state]
+    say(f"helios-job: {outcome.message}", err=True)
+    if report is None and state is RunState.FAILED:
+        return EXIT_REFUSED
+    say(f"helios-job resume {outcome.run_id} renders the other rows", err=True, level="info")
+    return EXIT_CODES.get(state, EXIT_FAILED)

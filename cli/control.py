@@ -27,7 +27,7 @@ CANCEL_WAIT_SECONDS = 60.0
 @run_argument
 @click.option("--no-wait", is_flag=True, help="Do not wait until all of its processes have ended.")
 def cancel(run: str, no_wait: bool) -> int:
-    """Stop a run: nothing new starts, and every process of it ends. What is accepted stays."""
+    """Stop a run, or a batch and its rows: nothing new starts, and every process of it ends. What is accepted stays."""
 
     async def stop(client: Any) -> str:
         found = await farm.cancel(run, client=client)
@@ -44,7 +44,7 @@ def cancel(run: str, no_wait: bool) -> int:
 @click.command(epilog="Example: helios-job pause job-3f9a2c; helios-job resume job-3f9a2c")
 @run_argument
 def pause(run: str) -> int:
-    """Let a run's chunks in flight finish, and start nothing new until it is resumed."""
+    """Let a run's chunks in flight finish, and start nothing new until it is resumed. A batch pauses with its rows."""
 
     async def stop(client: Any) -> str:
         found = await farm.pause(run, client=client)
@@ -82,7 +82,8 @@ def priority(run: str, level: str) -> int:
 def resume(run: str, adapter_config: str | None, as_json: bool) -> int:
     """Go on with a run where it stopped, whatever stopped it: accepted chunks that are still there are reused.
 
-    A paused run continues. One of a deployment is given to a worker; any other is carried out here.
+    A paused run continues. One of a deployment is given to a worker; any other is carried out here. Of a batch, rows
+    that are completed are left out, and failed ones are rendered again.
     """
     from farm.runs import resume_run
 
@@ -123,10 +124,13 @@ def _go_on(
     as_json: bool,
 ) -> int:
     """Let a run go on; carry it out here if it has no worker."""
+    from cli.batch import carry_out as carry_out_batch
+    from cli.batch import show_batch
     from cli.flow_process import a_server, carry_out
+    from farm.finding import find
 
     async def go_on(client: Any) -> "tuple[RunStatus, dict[str, Any], Resumed]":
-        found = await farm.status(name, client=client)
+        found = await find(client, name, batches=True)
         parameters = complete_parameters(found.run.parameters, adapter=_adapter(found, adapter_config))
         return found, parameters, await how_to(client, found)
 
@@ -139,10 +143,13 @@ def _go_on(
             case farm.Resumed.SCHEDULED:
                 say(f"{found.name} waits for a worker of the pool {found.run.work_pool_name}")
                 return 0
+            case farm.Resumed.HERE if found.is_batch:
+                rows = carry_out_batch(found.run, parameters, as_json=as_json)
+                screen.path = f"/runs/flow-run/{found.id}"
             case farm.Resumed.HERE:
                 outcome = carry_out(found.run, parameters, title=found.name)
                 screen.show(outcome)
-    return show_outcome(*outcome, as_json=as_json)
+    return show_batch(rows, as_json=as_json) if found.is_batch else show_outcome(*outcome, as_json=as_json)
 
 
 def _adapter(found: "RunStatus", adapter_config: str | None) -> object:

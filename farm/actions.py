@@ -67,6 +67,8 @@ async def submit(
 async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     """Stop a run: nothing new starts, and its process ends its chunks and itself. What is accepted stays.
 
+    A batch's run is stopped with its rows.
+
     Args:
         run: Its id or its name.
         client: Prefect's, if one is open already.
@@ -78,13 +80,15 @@ async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It has ended, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find(prefect, run, batches=True)
         await runs.cancel_run(prefect, found)
-        return await runs.find_run(prefect, found.id)
+        return await runs.find_job_or_batch(prefect, found.id)
 
 
 async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
     """Let a run's chunks in flight finish, and start nothing new until it is resumed.
+
+    Of a batch, the rows that render pause within some seconds, and no new row starts.
 
     Args:
         run: Its id or its name.
@@ -97,9 +101,9 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It does not render, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find(prefect, run, batches=True)
         await runs.pause_run(prefect, found)
-        return await runs.find_run(prefect, found.id)
+        return await runs.find_job_or_batch(prefect, found.id)
 
 
 async def set_priority(run: Run, priority: str, *, client: PrefectClient | None = None) -> RunStatus:
@@ -133,13 +137,15 @@ async def resume(
 ) -> Resumed:
     """Let a run go on where it stopped, whatever stopped it: accepted chunks that are still there are reused.
 
+    Rows that a batch has completed are left out.
+
     A run without a deployment has no worker. This process carries it out, and `resume` returns at its end; cancelling
     the awaiting task cancels the job.
 
     Args:
         run: Its id or its name.
         adapter: For a run that is carried out here: takes the place of its adapter, of which Prefect keeps no secrets.
-        tell: For a run that is carried out here: called with its counts on every change.
+        tell: For a job that is carried out here: called with its counts on every change.
         client: Prefect's, if one is open already.
 
     Returns:
@@ -204,13 +210,17 @@ async def _go_on(
     client: PrefectClient | None,
 ) -> Resumed:
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find(prefect, run, batches=True)
         if adapter is not None and found.run.deployment_id is not None:
             raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
                                "leave adapter out")  # fmt: skip
         parameters = complete_parameters(found.run.parameters, adapter=adapter)
         how = await how_to(prefect, found)
-    if how is Resumed.HERE:
+    if how is Resumed.HERE and found.is_batch:
+        from farm.batches import carry_out_rows  # imports all that renders
+
+        await carry_out_rows(found.run, parameters)
+    elif how is Resumed.HERE:
         from farm.here import carry_out  # imports all that renders
 
         await carry_out(found.run, parameters, tell=tell)

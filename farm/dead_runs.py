@@ -9,6 +9,8 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
@@ -23,7 +25,7 @@ from prefect.states import Cancelled, Crashed
 from helios.errors import RequestError
 from helios.processes.tree import end_commands_of
 from tasks.page.webhook import open_webhook, with_turn
-from tasks.prefect_api.api import PAGE, RENDER_JOBS, each, of_run
+from tasks.prefect_api.api import BATCH_FLOW_NAME, FLOW_NAME, PAGE, each, of_run
 from tasks.prefect_api.states import ACTIVE_TYPES, is_suspended, job_state
 from tasks.run.errors import JOB_CANCELLED
 from tasks.run.liveness import OWNER_SILENT
@@ -33,6 +35,7 @@ from tasks.run.lock_owner import LockOwner
 EVENTS_SECONDS = 2.0
 """Seconds after which a dead process's last events are in the server's database."""
 _LOGGER = logging.getLogger(__name__)
+_JOBS_AND_BATCHES = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME, BATCH_FLOW_NAME]))
 _ACTIVE = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ACTIVE_TYPES))))
 _UNFINISHED = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))
@@ -47,7 +50,9 @@ async def mark_dead_runs(client: PrefectClient) -> list[FlowRun]:
     """
 
     async def read(offset: int) -> list[FlowRun]:
-        return await client.read_flow_runs(flow_filter=RENDER_JOBS, flow_run_filter=_ACTIVE, limit=PAGE, offset=offset)
+        return await client.read_flow_runs(
+            flow_filter=_JOBS_AND_BATCHES, flow_run_filter=_ACTIVE, limit=PAGE, offset=offset
+        )
 
     runs = [run async for run in each(read)]
     holds = {holder.run_id: (number, holder, renewed) for number, holder, renewed in await all_locks(client)}
@@ -88,7 +93,8 @@ async def _is_dead(
 async def _mark(client: PrefectClient, run: FlowRun, holder: LockOwner | None) -> bool:
     """Set a run's last state, unless another process has it by now; return whether the state was set."""
     who = f"Process {holder.pid} on {holder.host}" if holder else "The process"
-    message = f"{who}, which rendered this job, died; helios-job resume {run.id} goes on"
+    what = "batch" if "table" in run.parameters else "job"
+    message = f"{who}, which rendered this {what}, died; helios-job resume {run.id} goes on"
     if holder is not None and holder.is_here:
         await end_commands_of(holder.owner)
     found = await client.read_flow_run(run.id)

@@ -10,7 +10,7 @@ from prefect.settings import PREFECT_API_URL
 
 from farm.dead_runs import mark_dead_runs
 from farm.errors import ServerStartError
-from farm.runs import RunStatus, find_run
+from farm.runs import RunStatus, find_job_or_batch, find_run
 from farm.server.configured import check_once
 from helios.errors import RequestError
 from tasks.prefect_api.client import api_client
@@ -19,8 +19,13 @@ Run = str | UUID | RunStatus
 """A run: its id, its name, or what the API returned of it, which is then not looked up again."""
 
 
-async def find(client: PrefectClient, run: Run) -> RunStatus:
+async def find(client: PrefectClient, run: Run, *, batches: bool = False) -> RunStatus:
     """Find a run, unless it is given as found; dead runs are marked before.
+
+    Args:
+        client: Prefect's.
+        run: Its id or its name.
+        batches: Whether it may be a batch's.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.
@@ -28,7 +33,7 @@ async def find(client: PrefectClient, run: Run) -> RunStatus:
     if isinstance(run, RunStatus):
         return run
     await mark_dead_runs(client)
-    return await find_run(client, str(run))
+    return await (find_job_or_batch if batches else find_run)(client, str(run))
 
 
 @asynccontextmanager

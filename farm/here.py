@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
+from prefect import Flow
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import TerminationSignal
@@ -53,15 +54,19 @@ class Outcome(NamedTuple):
     """Whether the request can't work, so that nothing ran."""
 
 
-async def create_run(parameters: dict[str, Any]) -> FlowRun:
+async def create_run(parameters: dict[str, Any], flow: Flow[Any, Any] = render_job) -> FlowRun:
     """Make a flow run that this process is to carry out.
+
+    Args:
+        parameters: The flow's.
+        flow: The flow of a job, or of a batch.
 
     Raises:
         RequestError: Its results can't be kept where Prefect is told to keep them.
     """
     async with api_client() as client:
         await check_result_storage(client)
-        return await client.create_flow_run(render_job, parameters=parameters, state=Pending())
+        return await client.create_flow_run(flow, parameters=parameters, state=Pending())
 
 
 async def start_flow(run: FlowRun, parameters: dict[str, Any]) -> State[Any]:

@@ -38,6 +38,8 @@ def complete_parameters(saved: Mapping[str, Any], *, adapter: object = None) -> 
     Raises:
         RequestError: The saved adapter had secrets, and none is given in its place.
     """
+    if isinstance(options := saved.get("options"), Mapping) and "template" in saved:  # a batch's, for each of its rows
+        return {**saved, "options": complete_parameters(options, adapter=adapter)}
     if adapter is not None:
         return {**saved, "adapter": adapter}
     if holds_secrets(saved.get("adapter", "local")):

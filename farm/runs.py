@@ -1,4 +1,4 @@
-"""A job's runs, as Prefect has them: find, cancel, pause, resume, retry, delete. No store of our own.
+"""Runs of jobs and batches, as Prefect has them: find, cancel, pause, resume, retry, delete. No store of our own.
 
 The public functions over it are those of the package `farm`.
 """
@@ -26,9 +26,10 @@ from prefect.states import Cancelled, Cancelling
 
 from helios.errors import RequestError
 from helios.models.report import RunState
-from tasks.prefect_api.api import RENDER_JOBS
+from tasks.prefect_api.api import RENDER_BATCHES, RENDER_JOBS
 from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
+from tasks.run.errors import JOB_CANCELLED
 from tasks.run.liveness import START_PATIENCE
 from tasks.run.lock import all_locks, shows_life
 from tasks.run.lock_owner import LockOwner
@@ -62,6 +63,8 @@ class RunStatus:
     """Its process, if one is known."""
     progress: Progress | None = None
     """How far it is, in lists of runs; None where it has not begun to render, and elsewhere."""
+    is_batch: bool = False
+    """Whether it is a batch's run, with those of its rows below it."""
 
     @property
     def id(self) -> str:
@@ -154,7 +157,21 @@ async def find_run(client: PrefectClient, name: str) -> RunStatus:
     run = await one_run(client, name, flow=RENDER_JOBS)
     if run is None:
         raise RequestError(f"There is no run {name!r}; helios-job list shows those that there are")
-    return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
+    return await _status(client, run)
+
+
+async def find_job_or_batch(client: PrefectClient, name: str) -> RunStatus:
+    """A run of a job or of a batch, by its id or by its name.
+
+    Raises:
+        RequestError: There is none, or there are several of that name.
+    """
+    batch = await one_run(client, name, flow=RENDER_BATCHES)
+    return await find_run(client, name) if batch is None else await _status(client, batch, is_batch=True)
+
+
+async def _status(client: PrefectClient, run: FlowRun, *, is_batch: bool = False) -> RunStatus:
+    return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)), is_batch=is_batch)
 
 
 async def one_run(client: PrefectClient, name: str, *, flow: FlowFilter) -> FlowRun | None:
@@ -183,7 +200,7 @@ async def cancel_run(client: PrefectClient, status: RunStatus) -> None:
     if status.state in ENDED:
         raise RequestError(f"The run {status.run.name} is {status.state} already; there is nothing to cancel")
     is_alive = await _is_alive(client, status)
-    state: State[None] = Cancelling() if is_alive else Cancelled(message="The job was cancelled")
+    state: State[None] = Cancelling() if is_alive else Cancelled(message=JOB_CANCELLED)
     await client.set_flow_run_state(status.run.id, state, force=not is_alive)
 
 

@@ -22,7 +22,7 @@ from prefect.client.schemas.objects import FlowRun, Log, StateType, TaskRun
 from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
 from pydantic import ValidationError
 
-from farm.runs import RunStatus, find_run
+from farm.runs import RunStatus, find_job_or_batch
 from helios.models.report import JobReport
 from tasks.page.page import PROGRESS
 from tasks.prefect_api.states import ENDED
@@ -115,7 +115,7 @@ async def wait_for_run(
         if (progress := await read_progress(client, status.run)) is not None:
             tell(progress)
         await asyncio.sleep(LOOK_SECONDS)
-        status = await find_run(client, str(status.run.id))
+        status = await find_job_or_batch(client, str(status.run.id))
     return status
 
 
@@ -171,6 +171,6 @@ async def read_log(
             continue
         if last_look or not follow:
             return
-        status = await find_run(client, str(status.run.id))
+        status = await find_job_or_batch(client, str(status.run.id))
         last_look = status.state in ENDED and status.holder is None and not _may_be_handed_over(status)
         await asyncio.sleep(LATE_LINES_SECONDS if last_look else LOOK_SECONDS)

@@ -3,16 +3,16 @@
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import fields
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from prefect import flow, get_run_logger
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -24,16 +24,21 @@ from helios.system_errors import expected
 from tasks.page.artifact import RunArtifact
 from tasks.page.batch_table import batch_table
 from tasks.prefect_api import log, own_server, record_format
-from tasks.prefect_api.api import BATCH_FLOW_NAME, PAGE, UNREACHABLE, RunApi, each
+from tasks.prefect_api.api import BATCH_FLOW_NAME, UNREACHABLE, RunApi
 from tasks.prefect_api.client import api_client
 from tasks.prefect_api.one_try import FOR_ONE_TRY
 from tasks.prefect_api.patience import first_line, until_taken
 from tasks.prefect_api.states import job_state
 from tasks.request.batch import BatchRequest, RowJob
 from tasks.request.request import RenderRequest
+from tasks.run.batch_session import batch_session, stopped_batch
+from tasks.run.control import RunControl
 from tasks.run.errors import JOB_CANCELLED, JobEndedError
+from tasks.run.row_runs import RowRuns, completed_documents
+from tasks.run.supervision import leave_suspension_to_supervisor
 from tasks.run.termination import end_cancellation, sigterm_cancels
 
+T = TypeVar("T")
 ARTIFACT = "render-batch"
 """Key of the table of rows."""
 MOST_AT_ONCE = 64
@@ -41,12 +46,6 @@ WRITE_SECONDS = 2.0
 """Between two writes of the table at least."""
 LISTENER: ContextVar[Callable[[RowResult], None] | None] = ContextVar("ROW_LISTENER", default=None)
 """Called in the flow's event loop with each row that has ended."""
-
-
-ROW_NAME: ContextVar[str] = ContextVar("ROW_NAME")
-"""What the next run of `RENDER_ROW` is called; `helios-job status` reads the row's number at its end."""
-RENDER_ROW = render_job.with_options(flow_run_name=lambda: ROW_NAME.get())
-"""The flow of a row's job."""
 
 
 class BatchEndedError(ExpectedError):
@@ -100,14 +99,21 @@ async def render_batch(
     """
     started, logger = time.monotonic(), get_run_logger()
     log.quiet_expected_errors()
+    leave_suspension_to_supervisor()
     batch = BatchRequest(template, table, RenderRequest("", output_file=output_file, **(options or {})), only)
     try:
-        with sigterm_cancels():
+        with sigterm_cancels() as cancel:
             async with api_client(**FOR_ONE_TRY) as client:
-                work = _Batch(RunApi(client, logger), UUID(str(flow_run.id)), total=len(batch.rows))
-                await asyncio.to_thread(batch.list_outputs)
-                await work.render(batch, failed_of=failed_of, at_once=rows_at_once(at_once))
-                return cast(BatchReport | State[BatchEndedError], work.end(started))
+                api, control = RunApi(client, logger), RunControl(cancel)
+                async with batch_session(api, control, run_id=str(flow_run.id), run_name=str(flow_run.name)):
+                    try:
+                        work = _Batch(api, control, total=len(batch.rows))
+                        await asyncio.to_thread(batch.list_outputs)
+                        await work.render(batch, failed_of=failed_of, at_once=rows_at_once(at_once))
+                        return cast(BatchReport | State[BatchEndedError], work.end(started))
+                    except asyncio.CancelledError:
+                        end_cancellation()
+                        return cast(State[BatchEndedError], stopped_batch(control, BatchEndedError))
     except asyncio.CancelledError:
         end_cancellation()
         return cast(State[BatchEndedError], Cancelled(message=JOB_CANCELLED, data=BatchEndedError(JOB_CANCELLED)))
@@ -125,29 +131,39 @@ class _Batch:
 
     Args:
         api: Prefect's API.
-        run_id: The flow run.
+        control: What asks the batch to pause, to go on, or to stop.
         total: Rows.
     """
 
-    def __init__(self, api: RunApi, run_id: UUID, *, total: int) -> None:
-        self._api, self._run_id, self._total = api, run_id, total
+    def __init__(self, api: RunApi, control: RunControl, *, total: int) -> None:
+        self._api, self._gate, self._total = api, control.gate, total
+        self._run_id = UUID(str(flow_run.id))
+        self._runs = RowRuns(render_job, self._run_id, batch_name=str(flow_run.name), api=api)
         self._results: dict[int, RowResult] = {}
         self._done_before: list[int] = []
-        self._table = RunArtifact(ARTIFACT, "markdown", run_id=run_id, api=api)
+        self._table = RunArtifact(ARTIFACT, "markdown", run_id=self._run_id, api=api)
         self._written = 0.0
 
     async def render(self, batch: BatchRequest, *, failed_of: str | None, at_once: int) -> None:
-        """Render the rows that no earlier run has completed."""
-        done = await self._completed_by(failed_of) if failed_of else frozenset[str]()
+        """Render the rows that neither an earlier run nor an earlier process of this one has completed."""
+        done = await self._completed_by(failed_of)
+        if flow_run.run_count > 1:
+            await self._table.find_earlier()
         pending = batch.jobs()
 
         async def pull() -> None:
             for job in pending:
+                await self._gate.wait()
                 await self._render_row(job, done)
 
-        async with asyncio.TaskGroup() as pullers:
-            for _ in range(min(at_once, self._total)):
-                pullers.create_task(pull())
+        pausing = asyncio.create_task(self._runs.pause_with_batch(self._gate))
+        try:
+            async with asyncio.TaskGroup() as pullers:
+                for _ in range(min(at_once, self._total)):
+                    pullers.create_task(pull())
+            await self._gate.wait()  # a paused batch does not end
+        finally:
+            pausing.cancel()
         await self._write_table()
 
     async def _render_row(self, job: RowJob, done: frozenset[str]) -> None:
@@ -157,11 +173,9 @@ class _Batch:
             return
         parameters = {field.name: getattr(request, field.name) for field in fields(request)}
         number = job.row.number
-        ROW_NAME.set(f"{flow_run.name}-row-{number}")
         try:
-            state = await until_taken(
-                lambda: cast(Any, RENDER_ROW)(**parameters, return_state=True), what=f"row {number}", log=self._api.log
-            )
+            run = await self._patiently(lambda: self._runs.open(number, parameters), what=f"row {number}")
+            state = await self._patiently(lambda: self._runs.carry_out(run, parameters), what=f"row {number}")
         except UNREACHABLE as exc:  # the other rows go on
             message = f"Prefect's API did not take the row's run: {first_line(exc)}"
             result = RowResult(row=number, state=RunState.FAILED, message=message)
@@ -173,30 +187,32 @@ class _Batch:
         if time.monotonic() - self._written >= WRITE_SECONDS:
             await self._write_table()
 
+    async def _patiently(self, start: Callable[[], Awaitable[T]], *, what: str) -> T:
+        return await until_taken(start, what=what, log=self._api.log)
+
     async def _write_table(self) -> None:
         self._written = time.monotonic()
-        await self._table.write({"data": batch_table(list(self._results.values()), total=self._total)})
+        await self._table.write(
+            {"data": batch_table(list(self._results.values()), before=len(self._done_before), total=self._total)}
+        )
 
-    async def _completed_by(self, run_id: str) -> frozenset[str]:
-        """The documents whose jobs an earlier batch, or one that it goes on with, has completed.
+    async def _completed_by(self, failed_of: str | None) -> frozenset[str]:
+        """The documents whose jobs this run, an earlier batch, or one that that one goes on with, has completed.
 
         Raises:
             RequestError: There is no such run.
         """
-        found: set[str] = set()
-        wanted: str | None = run_id
-        while wanted:
-            run = await _read_batch(self._api, wanted)
-            children = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[run.id]))
-            async for child in each(
-                lambda offset, children=children: self._api.client.read_flow_runs(  # type: ignore[misc]
-                    flow_run_filter=children, limit=PAGE, offset=offset
-                )
-            ):
-                if job_state(child.state) is RunState.COMPLETED:
-                    found.add(str(child.parameters.get("job")))
-            wanted = run.parameters.get("failed_of")
-        return frozenset(found)
+
+        async def read() -> frozenset[str]:
+            found = set(await completed_documents(self._api, self._run_id)) if flow_run.run_count > 1 else set()
+            wanted = failed_of
+            while wanted:
+                run = await _read_batch(self._api, wanted)
+                found.update(await completed_documents(self._api, run.id))
+                wanted = run.parameters.get("failed_of")
+            return frozenset(found)
+
+        return await self._patiently(read, what="the batch")
 
     def end(self, started: float) -> Any:
         """The run's last state, with its report."""
@@ -221,7 +237,7 @@ class _Batch:
 async def _read_batch(api: RunApi, run_id: str) -> Any:
     try:
         return await api.client.read_flow_run(UUID(run_id))
-    except Exception as exc:
+    except (ValueError, ObjectNotFound) as exc:
         raise RequestError(f"There is no run {run_id!r} of a batch here (--failed-of): {exc}") from exc
 
 

@@ -1,12 +1,14 @@
 """One artifact in Prefect: made when there is something to show, and changed in place from then on."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, ArtifactFilterKey
 
-from tasks.prefect_api.api import RunApi
+from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 
 
@@ -33,6 +35,17 @@ class RunArtifact:
     def adopt(self, artifact_id: UUID) -> None:
         """Go on with an artifact that an earlier process of the run made."""
         self.id = artifact_id
+
+    async def find_earlier(self) -> None:
+        """Go on with the artifact that an earlier process of the run made, if one is found."""
+        if self._run_id is None:
+            return
+        wanted = ArtifactFilter(
+            flow_run_id=ArtifactFilterFlowRunId(any_=[self._run_id]), key=ArtifactFilterKey(any_=[self.key])
+        )
+        with suppress(*UNREACHABLE), one_try():
+            for found in await self._api.client.read_artifacts(artifact_filter=wanted, limit=1):
+                self.adopt(found.id)
 
     async def write(self, content: Mapping[str, Any]) -> bool:
         """Send what has changed. Prefect's own functions are not used: they emit an event for each change.

@@ -11,15 +11,17 @@ _MOST_CHARACTERS = 300
 """Of a row's message; the row's own page has all of it."""
 
 
-def batch_table(results: Sequence[RowResult], *, total: int) -> str:
+def batch_table(results: Sequence[RowResult], *, total: int, before: int = 0) -> str:
     """The table in Markdown, whose rows link to their runs.
 
     Args:
         results: Rows that have ended or been begun, in any order.
         total: Rows of the batch.
+        before: Rows that were done before.
     """
-    done = sum(result.state is RunState.COMPLETED for result in results)
-    lines = [f"{done} of {total} rows are done.", "", "| row | state | chunks | what |", "|---|---|---|---|"]
+    done = before + sum(result.state is RunState.COMPLETED for result in results)
+    earlier = f", {before} of them before" if before else ""
+    lines = [f"{done} of {total} rows are done{earlier}.", "", "| row | state | chunks | what |", "|---|---|---|---|"]
     by_need = sorted(results, key=lambda result: (result.state is RunState.COMPLETED, result.row))
     for result in sorted(by_need[:MOST_ROWS], key=lambda result: result.row):
         link = f"[{result.row}](/runs/flow-run/{result.run_id})" if result.run_id else str(result.row)

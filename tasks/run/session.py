@@ -7,13 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import Abort
 from prefect.results import get_result_store
 from prefect.runtime import flow_run
 
 from helios.models.paths import doubtful_name
 from helios.models.report import RunState
-from tasks.prefect_api import own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.prefect_api.run_states import replace_state
@@ -25,18 +23,15 @@ from tasks.run.identity import RetryPolicy, RunIdentity
 from tasks.run.inputs import open_inputs
 from tasks.run.last_states import complete_states
 from tasks.run.liveness import LOOK_SECONDS, OWN_END_SECONDS
-from tasks.run.lock import JobLock, JobLockedError
+from tasks.run.lock import JobLock
 from tasks.run.lock_owner import LockOwner
 from tasks.run.output_claims import OutputClaimedError, claimed_outputs
+from tasks.run.own_lock import acquire, release, until_reachable
 from tasks.run.record_keys import job_key
 from tasks.run.run import Run
+from tasks.run.sharing import Sharing
 from tasks.run.supervision import Supervisor
 from tasks.run.termination import on_worker_death
-
-REACH_SECONDS = 6 * 3600.0
-"""How long the end of a job waits for Prefect's API, to write its last states."""
-REACH_PAUSE_SECONDS = 5.0
-RELEASE_TRIES = 5
 
 
 class RunSession:
@@ -73,7 +68,7 @@ class RunSession:
         await self._recording
 
     async def _record_states(self) -> None:
-        await _until_reachable(self.api)
+        await until_reachable(self.api)
         if not self.run.control.is_passed_on:  # else another process of the run has task runs of its own
             with suppress(*UNREACHABLE):
                 await complete_states(self.api.client, self.run)
@@ -81,15 +76,18 @@ class RunSession:
     @asynccontextmanager
     async def supervised(self) -> AsyncIterator[None]:
         """Within the block, follow the run's state in Prefect, and stop the run when its worker dies."""
-        control = self.run.control
-        watcher = asyncio.create_task(Supervisor(self.run, self._lock, self.api).watch())
-        try:
-            with on_worker_death(lambda: control.stop("The Prefect worker of this run died", RunState.CRASHED)):
+        control, progress = self.run.control, self.run.progress
+        supervisor = Supervisor(
+            control,
+            self._lock,
+            self.api,
+            sharing=Sharing(self.run, self._lock, self.api),
+            may_be_handed_over=self.run.identity.hand_overs.are_left,
+            note_pause=lambda is_paused: progress.note(is_paused=is_paused),
+        )
+        with on_worker_death(lambda: control.stop("The Prefect worker of this run died", RunState.CRASHED)):
+            async with supervisor.watching():
                 yield
-        finally:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
 
     async def set_state(self, state: State[None]) -> None:
         """Set the run's state in Prefect, unless it is in another state than Running, or the API is away."""
@@ -129,7 +127,7 @@ async def run_session(
     run_id = str(flow_run.id)
     key = job_key(job.spec, run_id)
     lock = JobLock(api, key, LockOwner.this_process(job=job.name, run_id=run_id, run_name=str(flow_run.name)))
-    await _acquire(lock, api)
+    await acquire(lock, api)
     try:
         with suppress(*UNREACHABLE):
             await asyncio.gather(ensure_automation(api.client), ensure_hand_overs(api.client))
@@ -156,30 +154,7 @@ async def run_session(
                     yield session
         await session.recorded()
     finally:
-        await _release(lock, api)
-
-
-async def _acquire(lock: JobLock, api: RunApi) -> None:
-    """Take the lock; wait for the end of an earlier process of this run that was suspended.
-
-    Raises:
-        JobLockedError: Another run renders the job.
-        Abort: The earlier process goes on.
-    """
-    deadline, said = time.monotonic() + OWN_END_SECONDS, False
-    while True:
-        try:
-            return await lock.acquire()
-        except JobLockedError as exc:
-            if exc.owner.run_id != lock.owner.run_id:
-                raise
-            if not exc.owner.is_suspended or time.monotonic() >= deadline:
-                api.log.error("Not started a second time: %s", exc)
-                raise Abort(str(exc)) from None
-            if not said:
-                api.log.info("Waiting for the end of this run's earlier process, %s", exc.owner)
-                said = True
-        await asyncio.sleep(LOOK_SECONDS)
+        await release(lock, api)
 
 
 async def _claim(claims: AsyncExitStack, job: PreparedJob, owner: LockOwner, api: RunApi) -> None:
@@ -200,25 +175,3 @@ async def _claim(claims: AsyncExitStack, job: PreparedJob, owner: LockOwner, api
             if exc.owner.run_id != owner.run_id or time.monotonic() >= deadline:
                 raise
         await asyncio.sleep(LOOK_SECONDS)
-
-
-async def _release(lock: JobLock, api: RunApi) -> None:
-    """Give the lock up, in a few tries. A lock left behind expires, or is removed by the next command."""
-    for _ in range(RELEASE_TRIES):
-        await _until_reachable(api)
-        with suppress(*UNREACHABLE), one_try():
-            await lock.release()
-            return
-
-
-async def _until_reachable(api: RunApi) -> None:
-    """Wait until Prefect's API answers, so that a job's end can be written there; not for a server that is gone."""
-    deadline, said = time.monotonic() + REACH_SECONDS, False
-    with one_try():
-        while time.monotonic() < deadline and not own_server.is_gone():
-            if await api.client.api_healthcheck() is None:
-                return
-            if not said:
-                api.log.warning("The job is at its end; waiting for Prefect's API, to say so")
-                said = True
-            await asyncio.sleep(REACH_PAUSE_SECONDS)

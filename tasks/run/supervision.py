@@ -1,4 +1,4 @@
-"""Beside a run: renew its lock, and follow its state in Prefect.
+"""Beside a run, of a job or of a batch: renew its lock, and follow its state in Prefect.
 
 A run is paused, continued, suspended or cancelled by its state, which the UI, the API, or `helios-job` sets. While
 Prefect's API can't be reached, rendering goes on.
@@ -6,6 +6,8 @@ Prefect's API can't be reached, rendering goes on.
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +20,13 @@ from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.prefect_api.run_states import replace_state
 from tasks.prefect_api.states import ENDED, is_suspended, job_state, running
+from tasks.run.control import RunControl
 from tasks.run.dead_run_automation import say_alive
 from tasks.run.errors import JOB_CANCELLED
 from tasks.run.hand_over import say_ready
 from tasks.run.liveness import ALIVE_SECONDS, BEAT_SECONDS
 from tasks.run.lock import JobLock, LockLostError, LockPassedOnError
 from tasks.run.priority import weight_of
-from tasks.run.run import Run
 from tasks.run.sharing import Sharing
 
 POLL_SECONDS = 1.0
@@ -48,48 +50,74 @@ class Supervisor:
     """Supervises one run.
 
     Args:
-        run: The run.
-        lock: Its lock on the job.
+        control: What asks the run to pause, to go on, or to stop.
+        lock: Its lock, whose owner names the run.
         api: Prefect's API.
+        sharing: The run among others, which renews the lock; None for a run that wants no slots.
+        may_be_handed_over: Whether the server may give the run to another worker.
+        note_pause: Called with whether the run is paused, on each change.
     """
 
-    def __init__(self, run: Run, lock: JobLock, api: RunApi) -> None:
-        self._run = run
+    def __init__(
+        self,
+        control: RunControl,
+        lock: JobLock,
+        api: RunApi,
+        *,
+        sharing: Sharing | None = None,
+        may_be_handed_over: bool = False,
+        note_pause: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self._control = control
         self._lock = lock
         self._api = api
-        self._sharing = Sharing(run, lock, api)
+        self._sharing = sharing
+        self._run_id = lock.owner.run_id
+        self._may_be_handed_over = may_be_handed_over
+        self._note_pause = note_pause
         self._is_away = False
         self._is_ready = False
 
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Watch within the block."""
+        watcher = asyncio.create_task(self.watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+
     async def watch(self) -> None:
         """Follow the run's state, and renew the lock, until cancelled."""
-        run_id = self._run.identity.run_id
         # Not at once: the server's writes at that time would refuse the first chunks their slots (SQLite).
         beaten, said_alive = time.monotonic(), -ALIVE_SECONDS
         with one_try():  # the next look is the retry
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 if time.monotonic() - said_alive >= ALIVE_SECONDS:
-                    say_alive(run_id)
+                    say_alive(self._run_id)
                     said_alive = time.monotonic()
-                if self._run.identity.hand_overs.are_left and not self._is_ready:
-                    say_ready(run_id)
+                if self._may_be_handed_over and not self._is_ready:
+                    say_ready(self._run_id)
                     self._is_ready = True
                 try:
-                    if time.monotonic() - beaten >= BEAT_SECONDS or self._sharing.is_due:
-                        await self._sharing.look()
+                    if time.monotonic() - beaten >= BEAT_SECONDS or (self._sharing and self._sharing.is_due):
+                        await (self._sharing.look() if self._sharing else self._lock.renew())
                         beaten = time.monotonic()
-                    found = await self._api.client.read_flow_run(UUID(run_id))
+                    found = await self._api.client.read_flow_run(UUID(self._run_id))
                     self._note_api(away=False)
-                    self._sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
+                    if self._sharing:
+                        self._sharing.note_weight(weight_of(found.tags, queue=found.work_queue_name))
                     await self._follow(found.state)
                 except LockLostError as exc:
-                    self._run.control.is_passed_on = isinstance(exc, LockPassedOnError)
-                    self._run.control.stop(str(exc), RunState.FAILED)
+                    self._control.is_passed_on = isinstance(exc, LockPassedOnError)
+                    self._control.stop(str(exc), RunState.FAILED)
                     return
                 except UNREACHABLE:
                     if own_server.is_gone():
-                        self._run.control.stop(own_server.GONE, RunState.CRASHED)
+                        self._control.stop(own_server.GONE, RunState.CRASHED)
                         return
                     self._note_api(away=True)
 
@@ -104,7 +132,7 @@ class Supervisor:
 
     async def _follow(self, state: State[Any] | None) -> None:
         """Do what the run's state asks for."""
-        control = self._run.control
+        control = self._control
         if state is None or control.is_stopping:
             return
         if state.type in (StateType.CANCELLING, StateType.CANCELLED):
@@ -129,18 +157,19 @@ class Supervisor:
                 await self._set_running(state)
             if not control.gate.is_set():
                 self._api.log.info("Continued")
-                self._run.progress.note(is_paused=False)
+                self._note_pause(False)
                 control.gate.set()
 
     async def _set_running(self, found: State[Any]) -> None:
-        await replace_state(self._api.client, UUID(self._run.identity.run_id), found, running())
+        await replace_state(self._api.client, UUID(self._run_id), found, running())
 
     async def _pause(self, state: State[Any]) -> None:
-        control = self._run.control
+        control = self._control
         if control.gate.is_set():
             control.gate.clear()
-            self._run.progress.note(is_paused=True)
-            self._api.log.info("Paused: %d chunks in flight finish, nothing new starts", control.in_flight)
+            self._note_pause(True)
+            finishing = f"{control.in_flight} chunks in flight finish, " if control.in_flight else ""
+            self._api.log.info("Paused: %snothing new starts", finishing)
         if is_suspended(state) and control.in_flight == 0 and not control.is_done:
             # The process ends, and a worker starts another process when the run is resumed.
             await self._lock.suspend()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,7 +105,7 @@ def test_the_command(tmp_path: Path) -> None:
     size = (tmp_path / "A.mp4").stat().st_size
     assert done.stdout.startswith(f"row 1: {tmp_path}/A.mp4: 7 frames, 0.233 s, {size} bytes; done in ")
     assert "helios-job: 1 of 2 rows failed: row 2 (" in done.stderr
-    assert "--failed-of" in done.stderr
+    assert re.search(r"helios-job resume [0-9a-f-]{36} renders the other rows", done.stderr)
 
 
 async def test_the_status_of_a_batch(tmp_path: Path, prefect_api: str) -> None:
