@@ -13,8 +13,9 @@ from benchmarks.extent import Extent
 from benchmarks.measure import Table, compare
 from helios.bounded import map_bounded
 from helios.models.worker import Artifact
-from helios.storage.folder import TRANSFERS_AT_ONCE, Storage
+from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
+from helios.storage.uploads import TRANSFERS_AT_ONCE
 from testbed.cloud.aws import BUCKET, KEYS, make_bucket
 from testbed.cloud.processes import running
 

@@ -81,6 +81,7 @@ _OPTIONS = {
     "stall_timeout_seconds": _Option({"type": _SECONDS, "metavar": "S"}),
     "job_dir": _Option({"metavar": "DIR"}, _absolute),
     "output_file": _Option({"metavar": "FILE|URL"}, _video),
+    "images_to": _Option({"metavar": "URL"}),
     "audio_file": _Option({"metavar": "FILE"}, _absolute),
     "audio_tracks": _Option({"type": click.Choice([one.value for one in SoundTracks]), "show_default": True}),
     "audio_codec": _Option({"type": click.Choice([codec.value for codec in SoundCodec])}),

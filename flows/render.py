@@ -88,6 +88,7 @@ async def render_job(
     stall_timeout_seconds: parameters.StallTimeout = None,
     job_dir: parameters.JobFolder = None,
     output_file: parameters.OutputFile = None,
+    images_to: parameters.ImagesTo = None,
     merge: parameters.Merge = True,
     merge_adapter: parameters.MergeAdapter = None,
     audio_file: parameters.AudioFile = None,
@@ -204,7 +205,8 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     """Render and join; return the state that has the report, or that says why there is no video."""
     run, logger, started = session.run, session.api.log, time.monotonic()
     try:
-        async with session.supervised(), keep_page_updated(run, session.api) as page, run.cache.kept():
+        kept = run.cache.kept(), run.delivery.kept()
+        async with session.supervised(), keep_page_updated(run, session.api) as page, kept[0], kept[1]:
             if removed := await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not request.fresh):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_site(run, session.api)
@@ -220,6 +222,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             if run.identity.job.output is not None:
                 page.begin_sheet()
             await _join(session)
+            run.ledger.delivered = await run.delivery.finish(run.ledger.records.values())
             refuse_warnings(list(run.ledger.video.warnings) if run.ledger.video else [], strict=request.strict)
             run.control.is_done = True
             run.progress.note(phase=Phase.DONE)

@@ -173,6 +173,7 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         raise asyncio.CancelledError
     if record.result is not None:
         run.cache.keep(chunk, record.result, is_rendered=not record.reused)
+        run.delivery.send(record.result)
     await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)
     if rejected is not None:

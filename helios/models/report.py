@@ -231,6 +231,10 @@ class ImagesReport(WireModel):
     """Of each color: `8 bits`, `16-bit float`."""
     rendered: Annotated[int, Field(ge=0)]
     """Images that this run has rendered; the others were accepted by earlier ones."""
+    url: str | None = None
+    """The URL of the copy in storage, with the pattern of the images' names; empty where none was asked for."""
+    sent: Annotated[int, Field(ge=0)] = 0
+    """Images that this run has sent there; the others were there."""
 
 
 class InputsReport(WireModel):

@@ -39,7 +39,8 @@ def _describe_images(images: ImagesReport) -> str:
     span = f"frames {images.first} to {images.last}" if images.count > 1 else f"frame {images.first}"
     what = f"{images.count} {'images' if images.count > 1 else 'image'} ({span}; {images.format}, {images.depth})"
     fresh = "" if images.rendered == images.count else f", {images.rendered} of them rendered now"
-    return f"{images.path}: {what}{fresh}"
+    copy = "" if images.url is None else f", in {images.url.rpartition('/')[0]}, {images.sent} of them sent now"
+    return f"{images.path}: {what}{fresh}{copy}"
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,6 @@ application default credentials.
 """
 
 import hashlib
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -18,8 +17,6 @@ import obstore
 
 from helios.errors import RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
-from helios.regular_file import open_regular
-from helios.storage.digest import HashedParts
 from helios.storage.exchanges import Exchange, Exchanges
 from helios.storage.local_folder import path_of, remove_empty_folders, remove_file
 from helios.storage.persistent import persistent
@@ -33,25 +30,20 @@ from helios.storage.stores import (
     open_store,
     store_errors,
 )
+from helios.storage.uploads import TRANSFERS, Uploads
 from helios.storage.urls import check_key, is_within, join_url, split_url
 
 AS_IT_COMES = 1
 """Bytes of a download's piece: each is hashed and written when it is there, and a trickle is noticed."""
-PART_BYTES = 8 * 1024 * 1024
-"""Larger files are uploaded in parts of this size, `PARTS_AT_ONCE` at a time."""
-PARTS_AT_ONCE = 4
-TRANSFERS_AT_ONCE = 16
-"""Files on their way at a time, each in a thread: hashing and writing would hold the event loop."""
 KEYS_AT_ONCE = 1000
 """Objects that one request deletes: S3's bound."""
 CALLS_AT_ONCE = 32
-_TRANSFERS = Exchanges(TRANSFERS_AT_ONCE, "transfer")
 _CALLS = Exchanges(CALLS_AT_ONCE, "storage")
 SMALL_BYTES = 64 * 1024 * 1024
 """The most that `read` takes into memory."""
 
 
-class Storage(RangeReads):
+class Storage(RangeReads, Uploads):
     """A folder in artifact storage. Keys are relative to it and can't leave it.
 
     Every operation raises a `RequestError` where permission or the bucket is missing, and a
@@ -89,36 +81,6 @@ class Storage(RangeReads):
         return check_key(key[len(own) :].lstrip("/"))
 
     @persistent
-    async def upload(self, path: Path, key: str, *, expected: str | None = None) -> Artifact:
-        """Store a file, in parts where it is large; replaces what is there when it is whole.
-
-        The file is read once: the digest is that of the bytes that were sent.
-
-        Args:
-            path: The file.
-            key: Its key.
-            expected: Its SHA-256, in hexadecimal; None for whatever it has.
-
-        Raises:
-            OutputError: It has another digest; nothing was stored.
-        """
-        exchange = Exchange(self.url_of(key))
-
-        def put() -> tuple[str, int]:
-            with open_regular(path) as file:
-                parts = HashedParts(file, part_bytes=PART_BYTES, expected=expected)
-                is_small = os.fstat(file.fileno()).st_size <= PART_BYTES
-                content = b"".join(exchange.counted(parts)) if is_small else exchange.counted(parts)
-                with store_errors("written", self.url_of(key)):
-                    obstore.put(
-                        self._store, check_key(key), content, chunk_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE
-                    )
-            return parts.sha256, parts.size
-
-        digest, size = await _TRANSFERS.run(exchange, put)
-        return Artifact(url=self.url_of(key), bytes=size, sha256=digest)
-
-    @persistent
     async def download(
         self, key: str, path: Path, *, expected: Artifact | None = None, most: int | None = None
     ) -> Artifact:
@@ -146,7 +108,7 @@ class Storage(RangeReads):
                     remove_file(temporary)
 
         try:
-            digest, size = await _TRANSFERS.run(exchange, get)
+            digest, size = await TRANSFERS.run(exchange, get)
             arrived = Artifact(url=self.url_of(key), bytes=size, sha256=digest)
             if expected is not None and (size, digest) != (expected.bytes, expected.sha256):
                 raise WorkerUnavailableError(
@@ -170,7 +132,7 @@ class Storage(RangeReads):
             FileNotFoundError: There is no such key.
         """
         exchange = Exchange(self.url_of(key))
-        return await _TRANSFERS.run(exchange, partial(self._receive, key, len, exchange))
+        return await TRANSFERS.run(exchange, partial(self._receive, key, len, exchange))
 
     def _receive(
         self, key: str, take: Callable[[Any], int], exchange: Exchange, *, most: int | None = None
@@ -267,7 +229,9 @@ class Storage(RangeReads):
             with store_errors("listed", self.url):
                 if (batch := next(batches, None)) is None:
                     return None
-                return [StoredObject(meta["path"], meta["size"], meta["last_modified"]) for meta in batch]
+                return [
+                    StoredObject(meta["path"], meta["size"], meta["last_modified"], meta["e_tag"]) for meta in batch
+                ]
 
         while (batch := await _CALLS.run(Exchange(self.url), take)) is not None:
             for entry in batch:

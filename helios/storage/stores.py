@@ -36,6 +36,8 @@ class StoredObject(NamedTuple):
     """Size."""
     modified: datetime
     """When it was written, by the store's clock; in whole seconds on some stores."""
+    tag: str | None = None
+    """The store's name for this content of the object, where it gives one: another one after each write."""
 
 
 class StorageSettings(BaseModel):

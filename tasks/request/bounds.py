@@ -28,6 +28,7 @@ _TEXTS = {
     "job": MAX_URL,
     "job_dir": MAX_PATH,
     "output_file": MAX_URL,
+    "images_to": MAX_URL,
     "audio_file": MAX_PATH,
     "webhook": MAX_URL,
     "webhook_secret": 1000,

@@ -98,6 +98,14 @@ _ALL = (
         empty="as the job document says",
         option="--output",
     ),
+    Parameter(
+        "images_to",
+        "Where images go",
+        "A folder in storage (s3://, gs:// or file://) that the images of the sequence are sent to, each once its "
+        "chunk is accepted. They stay in the job directory, too.",
+        empty="nowhere else",
+        option="--images-to",
+    ),
     Parameter("merge", "Join the chunks", "Whether to join the chunks.", option="--no-merge"),
     Parameter(
         "merge_adapter",

@@ -24,6 +24,7 @@ from helios.storage.output_cache import OutputCache, cache_url
 from helios.storage.urls import parent_url, split_url
 from tasks.request.audit_order import NO_AUDIT, AuditOrder
 from tasks.request.images import check_images
+from tasks.request.images_place import open_images_place
 from tasks.request.read_files import excluded, own_streams, read_by_name
 from tasks.request.request import RenderRequest, is_elsewhere, select_chunks
 from tasks.request.source_order import from_source, wanted_sound
@@ -109,6 +110,8 @@ class PreparedJob:
     """The file that the chunks are encoded from, where the document names one."""
     delivery: Delivery = NO_DELIVERY
     """The stitched video's fragments, brand and metadata."""
+    images_to: Storage | None = None
+    """A folder in storage that the images are sent to."""
     merge: Merge | None = None
     """Joins the outputs where no stitched video is asked for."""
     cache: CacheChoice | None = None
@@ -186,6 +189,9 @@ def prepare(request: RenderRequest) -> PreparedJob:
         sound=_sound(request, spec, directory, video.path),
         from_source=from_source(spec, directory),
         delivery=request.delivery(spec) if video.path is not None else NO_DELIVERY,
+        images_to=open_images_place(request.images_to, spec, directory=directory, site=site)
+        if request.images_to
+        else None,
         merge=merge,
         cache=_open_cache(request.cache, request, site) if request.cache is not None else None,
     )

@@ -52,6 +52,7 @@ class RenderRequest:
     stall_timeout_seconds: float | None = None
     job_dir: str | None = None
     output_file: str | None = None
+    images_to: str | None = None
     merge: bool = True
     merge_adapter: AdapterChoice | None = None
     audio_file: str | None = None

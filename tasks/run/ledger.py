@@ -14,7 +14,7 @@ from tasks.run.audits import Audits
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.hedge_report import report_attempt, report_hedges
 from tasks.run.identity import RunIdentity
-from tasks.run.image_report import report_images
+from tasks.run.image_report import Delivered, report_images
 from tasks.run.last_chunk import describe_length, essence, is_alike
 from tasks.run.progress import ProgressTracker
 from tasks.run.source_checks import unlike_sources
@@ -40,6 +40,8 @@ class Ledger:
         """By chunk id, in frame order."""
         self.video: OutputReport | None = None
         """The stitched video, once it is there."""
+        self.delivered: Delivered | None = None
+        """Where its images are besides the job directory, once all are there."""
         self.pictures = JobPictures()
         """What was kept of the accepted chunks' pictures, at the level `pictures`."""
         self.copies = Copies()
@@ -215,7 +217,7 @@ class Ledger:
             hedge=report_hedges(self._job.hedge, self.records.values()),
             inputs=inputs,
             last_chunk=self._last_chunk,
-            images=report_images(self._job, self.records.values()),
+            images=report_images(self._job, self.records.values(), delivered=self.delivered),
         )
 
     @property

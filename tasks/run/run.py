@@ -13,6 +13,7 @@ from tasks.run.companions import Companions
 from tasks.run.contest import Contests
 from tasks.run.control import RunControl
 from tasks.run.identity import RunIdentity
+from tasks.run.image_delivery import ImageDelivery
 from tasks.run.image_records import ImageRecords
 from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
@@ -59,6 +60,8 @@ class Run:
         """What its chunks are rendered from."""
         self.cache = ChunkCache(identity, inputs, api.log)
         """Outputs that many jobs share."""
+        self.delivery = ImageDelivery(job, api.log)
+        """The images' place in storage."""
         self.outputs = OwnOutputs(job.directory.path, identity.run_id)
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)

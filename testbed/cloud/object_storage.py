@@ -7,6 +7,7 @@ not exist (obstore uses multipart uploads as of S3).
 import json
 import logging
 import threading
+import time
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -16,6 +17,8 @@ from testbed.cloud.http_service import Faults
 from testbed.cloud.processes import ready, settings, wait_for_end
 
 S3_SCOPE = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0"
+STALL_SECONDS = 20.0
+"""For so long an upload stalls that is to: a test kills the sender meanwhile."""
 
 
 class Storage:
@@ -34,10 +37,14 @@ class Storage:
         """Answer a request."""
         if environ["PATH_INFO"] in {"/faults", "/state"}:
             return [self._control(environ, start)]
+        self._faults.count(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
         written = environ["PATH_INFO"].rsplit("/", 1)[-1] if environ["REQUEST_METHOD"] == "PUT" else ""
         if written.startswith("output") and self._faults.take("cut-upload"):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0) // 2)
             raise ConnectionError("cut in the middle of an upload")
+        if written.endswith(".png") and self._faults.take("stall-image"):
+            time.sleep(STALL_SECONDS)
+            raise ConnectionError("an upload that has stalled")
         if written == "result.json" and self._faults.take("lose-put-answer"):
             self._moto(environ, lambda *_: None)
             start("500 Internal Server Error", [])

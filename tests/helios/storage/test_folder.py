@@ -14,8 +14,9 @@ import pytest
 from helios.errors import OutputError, RequestError, WorkerUnavailableError
 from helios.models.worker import Artifact
 from helios.storage.by_url import read_url
-from helios.storage.folder import PART_BYTES, Storage
+from helios.storage.folder import Storage
 from helios.storage.stores import StorageSettings
+from helios.storage.uploads import PART_BYTES
 from helios.storage.urls import is_within, join_url, split_url
 from helios.worker.asset_cache import find_folder
 from testbed.cloud.aws import Aws
