@@ -9,6 +9,7 @@ from helios.errors import HeliosError
 from helios.models.report import ChunkResult, ReusedFrom
 from helios.models.spec import RenderJobChunk
 from helios.models.worker import Artifact
+from tasks.cached_images import take_cached_images
 from tasks.candidate import verify
 from tasks.run.making_way import make_way
 from tasks.run.run import Run
@@ -16,6 +17,8 @@ from tasks.run.run import Run
 
 async def take_cached(chunk: RenderJobChunk, run: Run) -> bool:
     """Accept a chunk's output from the cache, if it is there, whole, verified, and fits its siblings."""
+    if chunk.images is not None:
+        return await take_cached_images(chunk, run)
     identity, began = run.identity, time.monotonic()
     output = identity.job.directory.output(chunk.output_file)
     place = identity.place(output, f"{chunk.id}-cached")

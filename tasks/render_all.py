@@ -172,7 +172,7 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
     if not ended.is_completed():
         raise asyncio.CancelledError
     if record.result is not None:
-        run.cache.keep(chunk, record.result, is_rendered=not record.reused)
+        run.cache.keep(chunk, record.result, is_rendered=record.is_rendered_now)
         run.delivery.send(record.result)
     await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)

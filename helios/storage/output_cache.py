@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from helios.errors import RequestError
 from helios.models.base import WireModel
+from helios.models.images import ImageKind
 from helios.models.pictures import KnownPictures
 from helios.models.quality import KnownQuality
 from helios.models.verification import VerifyLevel
@@ -30,6 +31,17 @@ MARK_TEXT = b'{"cache": "helios-render", "layout": 1}\n'
 ENTRIES, OUTPUTS = "entries", "outputs"
 MAX_ENTRY_BYTES = 1024 * 1024
 """An entry has some 500 bytes, and 3 kB with pictures."""
+
+
+class CachedImages(WireModel):
+    """What an output is that holds the images of a chunk: an archive (`helios.job.image_archive`)."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: ImageKind
+    """What the images are."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """The digest of their digests, as an accepted chunk has it."""
 
 
 class CacheEntry(WireModel):
@@ -45,6 +57,8 @@ class CacheEntry(WireModel):
     """How thoroughly it was verified."""
     pictures: KnownPictures = None
     """What was kept of its pictures, where the level is `pictures`."""
+    images: CachedImages | None = None
+    """What it holds, where it is an archive of images; empty for a video."""
     quality: KnownQuality = None
     """How well it shows its source, where its command said so."""
     render_ms: Annotated[int, Field(ge=0)]

@@ -42,8 +42,3 @@ def check_images(request: RenderRequest, spec: JobSpec) -> None:
         raise RequestError(
             "Jobs of images can't be audited: a second render is compared for videos alone; leave it out (--audit)"
         )
-    if request.cache is not None:
-        raise RequestError(
-            f"The cache {request.cache} takes no images, of which each is reused by itself where it lies in the job "
-            "directory; leave it out (--cache)"
-        )

@@ -18,9 +18,10 @@ from helios.models.report import ChunkResult
 from helios.models.spec import RenderJobChunk
 from helios.sizes import write_size
 from helios.storage.cache_upkeep import trim
-from helios.storage.output_cache import CacheEntry, OutputCache
+from helios.storage.output_cache import CachedImages, CacheEntry, OutputCache
 from tasks.prefect_api.log import RunLogger
 from tasks.run.identity import RunIdentity
+from tasks.run.image_packing import content_of, packed
 from tasks.run.inputs import RunInputs
 
 LOOKS_AT_ONCE = 32
@@ -34,7 +35,7 @@ class _Waiting:
 
     chunk: RenderJobChunk
     entry: CacheEntry
-    path: Path | None
+    result: ChunkResult | None
     """The output; None if it is in the cache already."""
 
 
@@ -104,12 +105,13 @@ class ChunkCache:
                 had are not known for certain.
         """
         found = self._found.pop(chunk.id, None)
-        is_there = found is not None and found.sha256 == result.artifact.sha256
+        is_there = found is not None and content_of(found) == result.artifact.sha256
         if self._cache is None or self._key(chunk) is None or not (is_there or is_rendered):
             return
-        self._digests[chunk.id] = result.artifact.sha256
+        if is_there and found is not None:
+            self._digests[chunk.id] = found.sha256
         entry = found if is_there and found and found.verified.covers(result.verified) else self._entry(result)
-        self._waiting.append(_Waiting(chunk, entry, None if is_there else result.path))
+        self._waiting.append(_Waiting(chunk, entry, None if is_there else result))
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write_waiting())
 
@@ -178,10 +180,13 @@ class ChunkCache:
         key, cache = self._key(one.chunk), self._cache
         if key is None or cache is None:
             return
-        if one.path is None:
+        if one.result is None:
             await cache.note(key, one.entry)
-        elif await cache.put(key, one.entry, one.path):
-            self._has_put = True
+            return
+        async with packed(one.result, one.entry, self._identity) as (entry, path):
+            self._digests[one.chunk.id] = entry.sha256
+            if await cache.put(key, entry, path):
+                self._has_put = True
 
     def _entry(self, result: ChunkResult) -> CacheEntry:
         return CacheEntry(
@@ -189,6 +194,7 @@ class ChunkCache:
             bytes=result.artifact.bytes,
             verified=result.verified,
             pictures=result.pictures,
+            images=CachedImages(kind=result.images.kind, sha256=result.artifact.sha256) if result.images else None,
             quality=result.quality,
             render_ms=result.render_ms,
             adapter=result.adapter,
@@ -202,9 +208,15 @@ class ChunkCache:
             spec, inputs = self._identity.job.spec, self._inputs.digest_of(chunk)
             is_known = inputs is not None and (spec.assets_url is None or self._identity.job.input_rules.revision)
             self._keys[chunk.id] = (
-                content_key(chunk, spec.metadata, inputs=f"{spec.assets_url} {inputs}") if is_known else None
+                content_key(chunk, spec.metadata, inputs=self._inputs_of(chunk, inputs)) if is_known else None
             )
         return self._keys[chunk.id]
+
+    def _inputs_of(self, chunk: RenderJobChunk, digest: str | None) -> str:
+        """All that decides about an output besides its order; parts of images may come of the command for ranges."""
+        spec = self._identity.job.spec
+        ranges = f" {spec.range_command}" if chunk.images is not None and spec.range_command is not None else ""
+        return f"{spec.assets_url} {digest}{ranges}"
 
     def _give_up(self, error: Exception) -> None:
         if self._cache is not None:

@@ -119,6 +119,13 @@ class ChunkRecord:
         return self.reused_at is not None
 
     @property
+    def is_rendered_now(self) -> bool:
+        """Whether this run has rendered all of the accepted output; of images each one."""
+        result = self.result
+        is_whole = result is None or result.images is None or len(self.images_rendered) == result.frames
+        return not self.reused and is_whole
+
+    @property
     def attempts(self) -> int:
         """The number of attempts so far, second ones of a slow chunk included."""
         return len(self.times)

@@ -166,11 +166,11 @@ class Ledger:
         """What the accepted images are; None as long as no chunk is whole."""
         return self._first_images[1] if self._first_images else None
 
-    def reuse_images(self, result: ChunkResult) -> bool:
+    def reuse_images(self, result: ChunkResult, *, source: ReusedFrom = ReusedFrom.EARLIER_RUN) -> bool:
         """Take a whole chunk of images that this run did not render; they were held against the others before."""
         record = self.records[result.chunk_id]
         record.state, record.result, record.error = RunState.COMPLETED, result, None
-        record.reused_at, record.reused_from = self._progress.seconds, ReusedFrom.EARLIER_RUN
+        record.reused_at, record.reused_from = self._progress.seconds, source
         self._progress.add(result.frames, reused=True)
         return True
 
