@@ -19,13 +19,16 @@ from helios.media.verify import verify_output
 from helios.models.audit import AuditVerdict, ChunkAudit
 from helios.models.report import ChunkResult
 from helios.models.verification import VerifyLevel
+from helios.models.worker import WorkerResult
 from helios.processes.reader import run_apart
 from tasks.attempt import Rendered, describe, render_once
+from tasks.image_audit import compare_with_accepted, images_again
 from tasks.page.audit_text import describe_difference, workers
 from tasks.run.audits import AuditRecord
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.errors import AttemptFailedError
 from tasks.run.run import Run
+from tasks.site import Attempt
 
 FIRST_NUMBER = 10_001
 """Attempts of audits are numbered from here, which attempts of chunks never reach: neither storage nor an adapter takes
@@ -112,11 +115,7 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
         avoid_worker=accepted.rendered_by,
     )
     log = _log_of(run, chunk, record)
-    rendered = await render_once(attempt, run, log=log, times=AttemptTimes(run.progress.seconds))
-    try:
-        compared = await _compare(accepted, rendered, chunk, run)
-    finally:
-        rendered.discard()
+    compared, ended = await _render_and_compare(attempt, accepted, chunk, run, log=log)
     paths: tuple[str, ...] = ()
     audits = run.ledger.audits
     if compared.pictures is not None and audits.pictures_left > 0 and chunk.result is accepted:
@@ -126,7 +125,21 @@ async def _audit(chunk: ChunkRecord, record: AuditRecord, accepted: ChunkResult,
             paths = await asyncio.to_thread(
                 _keep, compared.pictures, log.with_suffix(""), run.identity.job.directory.path
             )
-    return _judge(compared, accepted=accepted, rendered=rendered, chunk=chunk, run=run, pictures=paths)
+    return _judge(compared, accepted=accepted, ended=ended, chunk=chunk, run=run, pictures=paths)
+
+
+async def _render_and_compare(
+    attempt: Attempt, accepted: ChunkResult, chunk: ChunkRecord, run: Run, *, log: Path
+) -> tuple[Comparison, WorkerResult]:
+    times = AttemptTimes(run.progress.seconds)
+    if accepted.images is not None:
+        async with images_again(attempt, run, log=log, times=times) as (place, ended):
+            return await compare_with_accepted(accepted, place, chunk, run), ended
+    rendered = await render_once(attempt, run, log=log, times=times)
+    try:
+        return await _compare(accepted, rendered, chunk, run), rendered.ended
+    finally:
+        rendered.discard()
 
 
 async def _compare(accepted: ChunkResult, rendered: Rendered, chunk: ChunkRecord, run: Run) -> Comparison:
@@ -168,13 +181,13 @@ def _judge(
     compared: Comparison,
     *,
     accepted: ChunkResult,
-    rendered: Rendered,
+    ended: WorkerResult,
     chunk: ChunkRecord,
     run: Run,
     pictures: tuple[str, ...],
 ) -> ChunkAudit:
     """What the report says of a comparison."""
-    first, second = accepted.rendered_by, rendered.ended.rendered_by
+    first, second = accepted.rendered_by, ended.rendered_by
     audit = ChunkAudit(
         chunk_id=chunk.chunk.id,
         verdict=AuditVerdict.DIFFERENT if compared.is_different else AuditVerdict.PASSED,
@@ -184,7 +197,7 @@ def _judge(
         rendered_by=first,
         rendered_again_by=second,
         same_worker=None if first is None or second is None else first == second,
-        render_ms=rendered.ended.duration_ms,
+        render_ms=ended.duration_ms,
         pictures=pictures,
     )
     if not compared.is_different:

@@ -119,7 +119,7 @@ def _compare_pictures(
     for index, pair in enumerate(zip(_pictures(one), _pictures(other), strict=True)):
         if stop is not None and stop.is_set():
             raise VerificationStoppedError(f"Comparing {one.path.name} was stopped")
-        meter = meter or _Meter(pair[0])
+        meter = meter or PictureMeter(pair[0])
         psnr = meter.measure(index, *pair)
         is_different = psnr < (EQUAL if exact else least_psnr)
         different += is_different
@@ -142,7 +142,7 @@ def _pictures(chunk: ChunkFile) -> Iterator[VideoFrame]:
     yield from waiting
 
 
-class _Meter:
+class PictureMeter:
     """FFmpeg's filter `psnr`: the mean square of the difference over all planes, alpha too, each by its size.
 
     Args:

@@ -38,7 +38,3 @@ def check_images(request: RenderRequest, spec: JobSpec) -> None:
             "A last chunk of another length can't be had of images, each of which has its frame's number; correct the "
             "plan, or leave it out (--last-chunk)"
         )
-    if request.audit > 0:
-        raise RequestError(
-            "Jobs of images can't be audited: a second render is compared for videos alone; leave it out (--audit)"
-        )

@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--misbehave", default="")
     parser.add_argument("--at", type=int, help="the frame at which it misbehaves")
     parser.add_argument("--once", type=Path, help="a file that is made when it has misbehaved: it does so once")
+    parser.add_argument("--after", type=Path, help="likewise; it misbehaves each time but the first")
     parser.add_argument("--pass", dest="other", help="the name of a further file for each image")
     parser.add_argument("--red", action="store_true", help="plain images of (200, 20, 20)")
     parser.add_argument("--wait", type=float, default=0.0, help="seconds before each image")
@@ -49,7 +50,9 @@ def main() -> None:
         data: bytes | None = image(frame, path.suffix, size=size, depth=depth)
         if words.red:
             data = png(frame, size=size, depth=8, plain=b"\xc8\x14\x14")
-        if frame == words.at and not (words.once and words.once.exists()):
+        if frame == words.at and words.after and not words.after.exists():
+            words.after.touch()
+        elif frame == words.at and not (words.once and words.once.exists()):
             if words.once:
                 words.once.touch()
             data = misbehave(words.misbehave, path, data or b"", frame=frame, size=size)
@@ -91,6 +94,8 @@ def misbehave(how: str, path: Path, data: bytes, *, frame: int, size: int) -> by
             return image(frame, path.suffix, size=size // 2, depth=8)
         case "other-depth":
             return image(frame, path.suffix, size=size, depth=16)
+        case "other-number":
+            return image(frame + 1, path.suffix, size=size, depth=8)
         case "empty":
             return b""
         case "extra":

@@ -15,7 +15,6 @@ from testbed.images import image_job
     ("fields", "parameters", "said"),
     [
         ({}, {"last_chunk": "shorter"}, "can't be had of images"),
-        ({}, {"audit": 0.5}, "can't be audited"),
         ({"width": 63}, {"output_file": "video.mp4"}, "can't be encoded as yuv420p"),
         ({"encode": {"codec": "prores", "crf": "3"}}, {"output_file": "video.mov"}, "prores has no crf"),
         ({"encode": {"pixFmt": "rgb99"}}, {"output_file": "video.mp4"}, "x264 does not take rgb99 (encode.pixFmt)"),
