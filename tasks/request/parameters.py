@@ -23,9 +23,7 @@ _ALL = (
         empty="as many as this machine has CPUs; 10 on workers elsewhere",
         option="--concurrency",
     ),
-    Parameter(
-        "retries", "Retries of a chunk", "How often a chunk whose command failed is retried.", option="--retries"
-    ),
+    Parameter("retries", "Retries of a chunk", "Retries of a chunk whose command failed.", option="--retries"),
     Parameter(
         "retry_delay_seconds",
         "Seconds before the first retry",
