@@ -132,7 +132,7 @@ QUICK = Extent(
     farm_many=False,
     farm_outputs=10,
     # Chunks of the last two wait, or print hundreds of megabytes: half a minute each, at any size.
-    left_out=ABOUT_PREFECT | {"stragglers", "memory"},
+    left_out=ABOUT_PREFECT | {"stragglers", "growing", "memory"},
 )
 CROSSED = tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100))
 FULL = Extent(

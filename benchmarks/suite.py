@@ -5,6 +5,7 @@ import sys
 from benchmarks import (
     cold_start,
     encode,
+    growing,
     invocations,
     management,
     memory,
@@ -31,6 +32,7 @@ MEASURES = {
     "invocations": invocations.measure,
     "transfers": transfers.measure,
     "stragglers": stragglers.measure,
+    "growing": growing.measure,
     "reuse": reuse.measure,
     "cold-start": cold_start.measure,
     "memory": memory.measure,

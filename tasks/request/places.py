@@ -25,7 +25,7 @@ class PlaceSettings(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=10_000, strict=True)] | None = None
     """Chunks of this job that are there at a time; what the adapter knows of its workers when empty."""
     cost_per_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    """What an hour of one chunk's rendering costs there, in any currency, the same one in the whole list."""
+    """What an hour of one chunk's rendering costs there, in the currency of the prices; at 0 as its adapter costs."""
 
     @field_validator("adapter", mode="before")
     @classmethod

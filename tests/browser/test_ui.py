@@ -152,7 +152,7 @@ def test_from_the_form_to_the_video(ui: Ui, tmp_path: Path) -> None:
         (gate / str(start)).touch()
     until(lambda: ui.state(run) == "Completed")
     assert ui.ask("GET", f"/flow_runs/{run}")["name"] == "beta-cut"
-    _is_said(ui, run, "stitching: 30 of 30 frames, 6 of 6 chunks")
+    _is_said(ui, run, "done: 30 of 30 frames, 6 of 6 chunks")
     assert read_numbers(tmp_path / "video.mp4") == list(range(30))
     ui.open_run(run, "Artifacts")
     expect(page.get_by_text("render-video", exact=True).last).to_be_visible(timeout=PATIENCE_MS)

@@ -15,6 +15,7 @@ from prefect.states import Cancelling, Pending
 from farm.here import start_flow
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
+from tasks.schedule import budget
 from tasks.schedule.bench import IN_A_ROW
 from testbed.cloud.aws import Aws
 from testbed.cloud.own_farm import own_farm
@@ -68,6 +69,22 @@ async def test_two_places(tmp_path: Path) -> None:
     assert sum(place.accepted for place in report.places) == CHUNKS
     rows = json.loads((await artifacts_of(report.run_id))["render-chunks"]["data"])
     assert {row["adapter"] for row in rows} == {"a", "b"}
+
+
+async def test_a_budget_that_is_nearly_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt costs what its place costs, and from some share of the budget on only the cheapest gets chunks."""
+    monkeypatch.setattr(budget, "SPARING", 0.3)
+    job, dear = job_of("sleep 0.4", chunks=24), here("dear", cost_per_hour=72)  # 0.02 a second
+    report = await rendered(tmp_path, job, [dear, here("free")], budget=0.2)
+    attempts = sorted((one for chunk in report.chunks for one in chunk.timeline), key=lambda one: one.started or 0.0)
+    assert {one.place for one in attempts} == {"dear", "free"}
+    assert {one.place for one in attempts[-6:]} == {"free"}
+    assert all((one.cost == 0) is (one.place == "free") for one in attempts)
+    assert report.cost is not None
+    assert 0.06 <= report.cost.total < 0.2
+    assert report.cost.total == pytest.approx(
+        0.02 * sum(one.seconds for one in attempts if one.place == "dear"), rel=0.3
+    )
 
 
 async def test_a_job_of_one_place_says_nothing_of_places(tmp_path: Path) -> None:

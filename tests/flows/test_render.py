@@ -451,7 +451,7 @@ async def test_progress_is_an_artifact(tmp_path: Path) -> None:
         )
     (artifact,) = [found for found in answer.json() if found["type"] == "progress"]
     assert artifact["data"] == 100.0
-    assert artifact["description"].startswith("rendering: 30 of 30 frames, 3 of 3 chunks")
+    assert artifact["description"].startswith("done: 30 of 30 frames, 3 of 3 chunks")
 
 
 async def test_the_log_says_what_happened(tmp_path: Path) -> None:
