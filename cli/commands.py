@@ -22,7 +22,11 @@ COMMANDS = {
     "explain": ("cli.look", "explain", "Say why a run that has ended took its time: waits, failures, second attempts."),
     "logs": ("cli.look", "logs", "Print what a run and its chunks have logged."),
     "wait": ("cli.look", "wait", "Wait for a run's end; its exit code is that of `helios-job run`."),
-    "cancel": ("cli.control", "cancel", "Stop a run: nothing new starts, and every process of it ends."),
+    "cancel": (
+        "cli.control",
+        "cancel",
+        "Stop a run, or a batch and its rows: nothing new starts, and every process of it ends.",
+    ),
     "pause": (
         "cli.control",
         "pause",

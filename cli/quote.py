@@ -66,7 +66,7 @@ def quote_command(
                            "variable, such as HELIOS_AWS_LAMBDA_CONFIG")  # fmt: skip
     given = {"concurrency": None, "chunks": (), "merge": False, "budget": None, "budget_stop": "finish",
              "deadline": None, "fresh": False, "adapter_config": adapter_config, **words}  # fmt: skip
-    requests = {name: read_request({**given, "adapter": name}) for name in adapter}
+    requests = {name: read_request({**given, "adapter": [name]}) for name in adapter}
     specs = [request.check() for request in requests.values()]  # of the same document, refused before anything runs
     spec = specs[0]
     sample = choose_sample([chunk.id for chunk in spec.ordered_chunks], seed=seed)

@@ -39,7 +39,7 @@ def test_what_is_no_typo() -> None:
     ("value", "says"),
     [
         ('{"grace_seconds": "x"}', 'HELIOS_LOCAL_CONFIG: configuration of adapter local: grace_seconds: "x"; expected'),
-        ('{"grace": 1}', "an unknown field; expected only fields of this adapter (see docs/adapters.md)"),
+        ('{"grace": 1}', "an unknown field; expected only fields of this adapter (see docs/adapters.md#local)"),
         ("{x", "HELIOS_LOCAL_CONFIG: not JSON"),
         ("[]", "HELIOS_LOCAL_CONFIG: JSON, but no object"),
         ("@/nowhere.json", "HELIOS_LOCAL_CONFIG @/nowhere.json: can't be read (No such file or directory)"),

@@ -158,8 +158,8 @@ def test_its_process_died(tmp_path: Path, processes_of: ProcessesOf) -> None:
 
 def test_a_row_that_failed_is_rendered_again(tmp_path: Path) -> None:
     """`helios-job resume` of a batch that failed renders the failed row in the same run, and no other."""
-    words = write_batch(tmp_path, "AB", misbehave="{name}")
-    (tmp_path / "names.jsonl").write_text('{"name": ""}\n{"name": "no-output"}')
+    words = write_batch(tmp_path, "AB", misbehave="{how}")
+    (tmp_path / "names.jsonl").write_text('{"name": "A", "how": "slow:0"}\n{"name": "B", "how": "no-output"}')
     words[words.index("--output") + 1] = str(tmp_path / "out" / "{row}.mp4")
     done = here(*words)
     assert done.returncode == 1

@@ -66,13 +66,13 @@ async def test_a_damaged_archive_is_a_miss(place: Path, caplog: pytest.LogCaptur
     caplog.set_level(logging.WARNING)
     await render_in(place / "first", id=f"first {place}")
     rendered(place)
-    archive = max((place / "cache" / "outputs").iterdir(), key=lambda path: path.stat().st_size)
+    archive = next((place / "cache" / "outputs").iterdir())
     data = bytearray(archive.read_bytes())
     data[600] ^= 1
     archive.write_bytes(data)
     report = await render_in(place / "second", id=f"second {place}")
-    assert rendered(place) == list(range(1, 7))
-    assert [chunk.reused_from for chunk in report.chunks] == [None, ReusedFrom.CACHE]
+    damaged = [chunk.id for chunk in report.chunks if chunk.reused_from is None]
+    assert rendered(place) == {(0,): list(range(1, 7)), (1,): list(range(7, 11))}[tuple(damaged)]
     assert "its output in the cache was damaged" in caplog.text
     report = await render_in(place / "third", id=f"third {place}")
     assert [chunk.reused_from for chunk in report.chunks] == [ReusedFrom.CACHE] * 2

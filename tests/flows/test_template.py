@@ -51,7 +51,8 @@ async def test_chunks_are_cut_by_time(tmp_path: Path) -> None:
     ids = sorted(chunk.id for chunk in report.chunks)
     assert ids == list(range(len(ids)))
     whys = {chunk.cut.why for chunk in report.chunks if chunk.cut}
-    assert {"first", "end"} <= whys
+    assert "first" in whys
+    assert whys & {"target", "end"}  # which of them, a busy machine decides
     assert report.cutting is not None
     assert report.cutting.target_seconds == 1.5
     assert report.frames == FRAMES
