@@ -71,8 +71,8 @@ async def test_a_damaged_archive_is_a_miss(place: Path, caplog: pytest.LogCaptur
     data[600] ^= 1
     archive.write_bytes(data)
     report = await render_in(place / "second", id=f"second {place}")
-    damaged = [chunk.id for chunk in report.chunks if chunk.reused_from is None]
-    assert rendered(place) == {(0,): list(range(1, 7)), (1,): list(range(7, 11))}[tuple(damaged)]
+    (damaged,) = [chunk.id for chunk in report.chunks if chunk.reused_from is None]
+    assert rendered(place) == [list(range(1, 7)), list(range(7, 11))][damaged]
     assert "its output in the cache was damaged" in caplog.text
     report = await render_in(place / "third", id=f"third {place}")
     assert [chunk.reused_from for chunk in report.chunks] == [ReusedFrom.CACHE] * 2
