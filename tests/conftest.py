@@ -34,13 +34,16 @@ shared_folder()
 os.environ.update(READY)
 
 LONGEST = (
-    "flows/test_render", "flows/test_remote", "cli/test_up", "flows/test_resume", "adapters/test_faults",
-    "own_farm/test_kubernetes", "flows/test_inputs", "flows/test_cache", "worker/test_runtime", "flows/test_images",
-    "cli/test_run", "flows/test_control", "flows/test_verify_levels", "cli/test_run_server", "flows/test_batch",
-    "own_farm/test_images", "flows/test_counts", "farm/test_api", "flows/test_schedules", "cli/test_control",
-    "flows/test_images_after_death", "own_farm/test_deaths", "own_farm/test_contract", "flows/test_notifications",
-    "flows/test_audit", "flows/test_two_jobs", "own_farm/test_machines", "flows/test_deployment_parameters",
-    "browser/test_foreign_page", "media/test_stitching", "flows/test_run_page", "cli/test_farm",
+    "own_farm/test_deaths", "flows/test_render", "flows/test_remote", "flows/test_batch_control", "cli/test_up",
+    "flows/test_template", "flows/test_resume", "flows/test_priority", "flows/test_places", "page/test_page",
+    "own_farm/test_kubernetes", "cli/test_screen", "adapters/test_faults", "flows/test_batch", "flows/test_inputs",
+    "tests/test_deployment", "flows/test_budget", "flows/test_control", "flows/test_cache", "cli/test_run",
+    "worker/test_runtime", "cli/test_look", "flows/test_verify_levels", "flows/test_image_videos", "farm/test_api",
+    "cli/test_run_server", "flows/test_schedules", "own_farm/test_images", "flows/test_images", "flows/test_counts",
+    "cli/test_encode", "flows/test_notifications", "flows/test_audit", "flows/test_two_jobs",
+    "flows/test_deployment_parameters", "cli/test_control", "browser/test_foreign_page", "own_farm/test_contract",
+    "flows/test_images_after_death", "cli/test_farm", "media/test_stitching", "own_farm/test_machines",
+    "flows/test_run_page",
 )  # fmt: skip
 """Files whose tests take more than half a minute together, the longest first."""
 
