@@ -101,15 +101,15 @@ def lines_as_asked(consoles: list[logging.Handler], loggers: tuple[str, ...]) ->
         loggers: Names of the loggers of runs.
     """
     hides: logging.Filter = _Silence() if is_quiet() or is_json() else ToldAtEnd()
-    writer = _JsonLines(logging.INFO) if is_json() and not is_quiet() else None
+    writer, written = _JsonLines(logging.INFO), loggers if is_json() and not is_quiet() else ()
     for console in consoles:
         console.addFilter(hides)
-    for name in loggers if writer else ():
-        logging.getLogger(name).addHandler(writer)  # type: ignore[arg-type]
+    for name in written:
+        logging.getLogger(name).addHandler(writer)
     try:
         yield
     finally:
         for console in consoles:
             console.removeFilter(hides)
-        for name in loggers if writer else ():
-            logging.getLogger(name).removeHandler(writer)  # type: ignore[arg-type]
+        for name in written:
+            logging.getLogger(name).removeHandler(writer)

@@ -39,9 +39,7 @@ LATE_LINES_SECONDS = 3.0
 
 async def read_progress(client: PrefectClient, run: FlowRun) -> Progress | None:
     """Read a run's progress, up to two seconds old; None for a run that has not begun to render."""
-    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[PROGRESS]))
-    found = await client.read_artifacts(artifact_filter=wanted, sort=ArtifactSort.UPDATED_DESC, limit=1)
-    return Progress.from_metadata(found[0].metadata_) if found else None
+    return (await read_progress_of(client, [run])).get(run.id)
 
 
 async def read_progress_of(client: PrefectClient, runs: Sequence[FlowRun]) -> dict[UUID, Progress]:
