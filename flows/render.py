@@ -273,6 +273,7 @@ async def _join(session: RunSession) -> None:
 
 async def _clean(run: Run, api: RunApi) -> None:
     """Remove what the run left at its site; a video is not lost over objects that can't be removed."""
+    await run.cache.settle()  # what it packs lies among the leftovers
     await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not run.identity.is_whole)
     try:
         if removed := await run.places.clean(run.identity.key):

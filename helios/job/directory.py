@@ -182,11 +182,12 @@ class JobDirectory:
                         if mark in entry.name and (kept is None or not entry.name.startswith(f"{kept}{mark}"))
                     ]
                 for path in leftovers:
-                    if os.path.isdir(path) and not os.path.islink(path):
-                        shutil.rmtree(path)
-                    else:
-                        os.unlink(path)
-                    removed += 1
+                    with suppress(FileNotFoundError):  # its owner may remove it too
+                        if os.path.isdir(path) and not os.path.islink(path):
+                            shutil.rmtree(path)
+                        else:
+                            os.unlink(path)
+                        removed += 1
         return removed
 
     def log(self, run_id: str, chunk_id: int, attempt: int) -> Path:
