@@ -28,7 +28,7 @@ help:
 	@echo "make demo-lambda     the same by an AWS Lambda function, in Lambda's own emulator"
 	@echo "make demo-cloud-run  the same by a Cloud Run service, and by a Cloud Run job"
 	@echo "make test            run the tests"
-	@echo "make test-slow       run the tests that take minutes"
+	@echo "make test-slow       run the tests that take long, and further variations"
 	@echo "make faults          render 1,000 jobs while things die (an hour); ARGS='--jobs 50' for fewer, '--adapter farm' on own farms"
 	@echo "make bad-pictures    make bad outputs of 47 kinds, and see which are caught (half an hour)"
 	@echo "make audit           look the exact versions up in the database of known vulnerabilities"

@@ -138,6 +138,7 @@ async def test_a_missing_function(amazon: Aws) -> None:
     assert "deploy/aws" in message
 
 
+@pytest.mark.slow
 async def test_a_function_that_can_t_start(amazon: Aws) -> None:
     """A function whose handler can't be imported is the request's fault, and the error quotes its log."""
     adapter = make(amazon.config, function="broken")

@@ -120,6 +120,7 @@ def test_a_name_that_points_here(access: ServerAccess, browser: Browser) -> None
     assert not {name for name in _flow_names(access) if name.startswith("attack")}
 
 
+@pytest.mark.slow
 def test_a_link_opens_both_uis_once(access: ServerAccess, browser: Browser) -> None:
     """Without a link Prefect asks for a password; with it both UIs load data; a used link helps no other browser."""
     made = httpx.post(f"{access.url}/flows/", json={"name": "shown-in-the-ui"}, headers=client_headers())

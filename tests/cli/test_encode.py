@@ -31,6 +31,7 @@ def test_a_video_is_encoded(tmp_path: Path) -> None:
 
 
 @with_server
+@pytest.mark.slow
 def test_images_are_encoded(tmp_path: Path) -> None:
     """A sequence of images becomes a video of its rate; the same command again renders nothing."""
     images = write_images(tmp_path / "in" / "shot_####.png", FILM, first=7)

@@ -37,6 +37,7 @@ def test_status_of_a_run_that_completed(film: JobReport) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_list_filters_and_sorts(film: JobReport, tmp_path: Path) -> None:
     """List filters runs by state and by part of the name, and sorts them."""
     failed = asyncio.run(render(tmp_path, make_job((5,), extra=["--misbehave", "exit:3"])))[1]
@@ -76,6 +77,7 @@ def test_explain_of_a_run_that_did_not_render(tmp_path: Path) -> None:
     assert said("explain", refused.run_id).startswith(f"job-{refused.run_id[-6:]} ({refused.run_id}): failed\n")
 
 
+@pytest.mark.slow
 def test_status_of_a_run_that_failed_and_was_retried(tmp_path: Path) -> None:
     """Status says of a failed run where it stopped, and shows each chunk once, in plain words, also after a retry."""
     job = make_job((5, 5), id=f"retried {tmp_path}", extra=["--misbehave", "exit:3", "--only", "5"])

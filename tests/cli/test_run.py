@@ -122,6 +122,7 @@ def printing_into(path: Path) -> Iterator[None]:
 
 
 @with_server
+@pytest.mark.slow
 def test_output_into_the_job_directory(tmp_path: Path) -> None:
     """A file in the job directory into which the command prints is no input, although it changes with every run."""
     write_job(tmp_path, make_job((5, 5), id=f"printed {tmp_path.name}"))

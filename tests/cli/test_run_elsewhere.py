@@ -16,6 +16,7 @@ from tests.command import HELIOS_JOB, here
 
 
 @pytest.mark.usefixtures("prefect_api")
+@pytest.mark.slow
 async def test_a_job_by_lambda_into_a_bucket(amazon: Aws, tmp_path: Path) -> None:
     """Lambda renders a stored document into a stored video, with settings in the environment and a report on stdout."""
     documents = Storage(StorageSettings(url=f"s3://{BUCKET}/cli"))

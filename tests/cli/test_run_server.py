@@ -16,6 +16,7 @@ from tests.conftest import ProcessesOf
 from tests.running import is_alive
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that ends as it starts is reported with its exit code and the cause."""
     (tmp_path / "prefect").mkdir()
@@ -28,6 +29,7 @@ def test_a_server_that_ends_as_it_starts(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_stopped_in_the_middle(tmp_path: Path, processes_of: ProcessesOf, number: signal.Signals) -> None:
     """Ctrl-C and SIGTERM exit with 130, leave no process, and record Cancelled in the command's own server."""
     job = make_job([5] * 6, extra=["--misbehave", "hang-hard", "--notes", str(tmp_path / "notes")])
@@ -97,6 +99,7 @@ def test_two_commands_with_servers_of_their_own_do_not_share_an_output(tmp_path:
     assert not (tmp_path / "second.mp4").exists()
 
 
+@pytest.mark.slow
 def test_a_server_of_its_own_does_not_outlive_its_command(tmp_path: Path) -> None:
     """The command's own server ends even when the command is killed with SIGKILL."""
     write_job(tmp_path, make_job((5,), extra=["--misbehave", "hang"]))

@@ -24,6 +24,7 @@ def failing(tmp_path: Path) -> Path:
     return write_job(tmp_path, job)
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_once(failing: Path) -> None:
     """On standard error, a chunk's last words stand once, with the lines in which the command wrote them."""
     done = helios_job("run", failing, "--retries", 0)
@@ -33,6 +34,7 @@ def test_a_failure_is_told_once(failing: Path) -> None:
     assert "Finished in state" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_failure_on_a_terminal(failing: Path) -> None:
     """With a bar it is told once too."""
     code, drawn = on_a_terminal("run", failing, "--retries", 0, cwd=failing.parent)
@@ -51,6 +53,7 @@ def test_quiet(tmp_path: Path, failing: Path) -> None:
     assert done.stderr.startswith("helios-job: chunk 0 (frames 0 to 4), attempt 1: sh exited with code 3.")
 
 
+@pytest.mark.slow
 def test_lines_for_programs(failing: Path) -> None:
     """With --log-format json, each line on standard error is an object with its time, level and message."""
     done = helios_job("run", failing, "--retries", 0, "--log-format", "json")
@@ -63,6 +66,7 @@ def test_lines_for_programs(failing: Path) -> None:
     assert here("run", failing, "--adapter", "nope").stderr.startswith("helios-job: ")
 
 
+@pytest.mark.slow
 def test_one_estimate_of_the_time_left(tmp_path: Path) -> None:
     """The bar says once how much time is left."""
     job = make_job((5,) * 8, outputFile="video.mp4")
@@ -78,6 +82,7 @@ def test_one_estimate_of_the_time_left(tmp_path: Path) -> None:
         assert re.search(r" left(; .*)? \d:\d\d:\d\d *$", plain), plain
 
 
+@pytest.mark.slow
 def test_what_a_shell_completes(tmp_path: Path) -> None:
     """Runs by name, adapters, saved blocks and files."""
     assert "_HELIOS_JOB_COMPLETE=zsh_complete" in said("completion", "zsh")

@@ -108,6 +108,7 @@ def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.slow
 def test_from_nothing_to_a_video_and_to_nothing(farm: Farm, tmp_path: Path) -> None:
     """Commands find the farm without configuration, others get in; Ctrl-C cancels a job and leaves no process."""
     assert all(any(name in line for line in farm.said) for name in DEPLOYMENTS)

@@ -87,6 +87,7 @@ async def test_a_worker_is_killed(installed: dict[str, str], tmp_path: Path, mon
     assert not list((farm / "taken").iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_over_it(prefect_api: str, installed: dict[str, str], tmp_path: Path) -> None:
     """`helios-job run --adapter folder-farm` finds the adapter by its entry point, and the video is exact."""
     job = write_job(tmp_path, make_job(outputFile="video.mp4"))

@@ -66,6 +66,7 @@ async def test_a_program_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js (Debian's package nodejs)")
+@pytest.mark.slow
 async def test_a_program_for_node(tmp_path: Path) -> None:
     """A program for Node.js that says its frames writes images in chunks, of which a lost one is rendered alone."""
     (tmp_path / "film.js").write_text(IN_NODE)

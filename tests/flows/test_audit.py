@@ -195,6 +195,7 @@ async def test_a_pause_holds_audits_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cloud", ["amazon", pytest.param("google", marks=pytest.mark.slow)])
+@pytest.mark.slow
 async def test_an_audit_over_storage(cloud: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Remote renders are compared here, each with the name of its worker; storage is left as it was found."""
     found: Aws | Google = request.getfixturevalue(cloud)

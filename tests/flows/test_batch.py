@@ -67,6 +67,7 @@ async def test_rows_become_videos(tmp_path: Path) -> None:
     assert ([row.row for row in again.rows], again.done_before) == ([2], (1, 3))
 
 
+@pytest.mark.slow
 async def test_a_row_that_is_added_renders_alone(tmp_path: Path) -> None:
     """Neither the table nor what other rows write is an input: a batch with one row more reuses all other chunks."""
     template, table = write_batch(tmp_path, [{"name": "A", "fault": ""}])
@@ -78,6 +79,7 @@ async def test_a_row_that_is_added_renders_alone(tmp_path: Path) -> None:
         assert [row.reused for row in report.rows] == reused
 
 
+@pytest.mark.slow
 async def test_a_cancelled_batch_leaves_nothing(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """Cancelling a batch ends the commands of all its rows."""
     (tmp_path / "gate").mkdir()
@@ -108,6 +110,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert re.search(r"helios-job resume [0-9a-f-]{36} renders the other rows", done.stderr)
 
 
+@pytest.mark.slow
 async def test_the_status_of_a_batch(tmp_path: Path, prefect_api: str) -> None:
     """`helios-job status` of a batch has a line for each row that has begun, and as JSON an object."""
     template, table = write_batch(tmp_path, [{"name": "A", "fault": ""}, {"name": "B", "fault": "no-output"}])

@@ -90,6 +90,7 @@ def states(batch: FlowRun) -> list[str]:
     return [str(found.batch.state), *(str(row.run.state) for row in found.rows)]
 
 
+@pytest.mark.slow
 def test_paused_and_resumed(tmp_path: Path) -> None:
     """A paused batch pauses its rows, finishes chunks in flight and starts nothing; resumed by name, it renders all."""
     with batch_beside(*write_batch(tmp_path, "ABC"), "--at-once", 2) as process:
@@ -132,6 +133,7 @@ def test_cancelled_by_name(tmp_path: Path, processes_of: ProcessesOf) -> None:
     assert "is completed already" in here("cancel", batch.name).stderr
 
 
+@pytest.mark.slow
 def test_its_process_died(tmp_path: Path, processes_of: ProcessesOf) -> None:
     """A killed batch and its rows are marked crashed; resumed, it renders the other rows, in the same runs."""
     words = write_batch(tmp_path, "ABC")
@@ -176,6 +178,7 @@ def test_a_row_that_failed_is_rendered_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.BUSY, Mode.AWAY])
+@pytest.mark.slow
 def test_a_server_that_is_away(tmp_path: Path, prefect_api: str, mode: Mode) -> None:
     """A server that answers 503, or no connection, as a row ends and the next begins costs the batch nothing."""
     port = urlsplit(prefect_api).port

@@ -51,6 +51,7 @@ def paused(outcome: Outcome) -> tuple[JobReport, CostReport]:
     return outcome.report, known(outcome.report)
 
 
+@pytest.mark.slow
 async def test_over_lambda(amazon: Aws, tmp_path: Path) -> None:
     """A job over Lambda is paused when its budget is spent, says what it takes, and is finished by a resume."""
     job = make_job([5] * 6, extra=["--misbehave", "slow:1"], outputFile="video.mp4")
@@ -81,6 +82,7 @@ async def test_over_lambda(amazon: Aws, tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 async def test_what_is_in_flight_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `budget_stop` stop, a chunk that would take ten minutes ends with the budget, and its cost is known."""
     hourly(tmp_path, monkeypatch)  # a second costs 1

@@ -103,6 +103,7 @@ async def test_what_came_from_the_cache_is_on_record(place: Path) -> None:
         pytest.param({"extra": ["--sound"]}, id="command", marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 async def test_what_is_rendered_otherwise_is_not_taken(place: Path, changed: dict[str, Any]) -> None:
     """A changed input, revision, rate or command renders; and both versions stay in the cache."""
     await render_in(place / "first", film(place, chunks=2))
@@ -176,6 +177,7 @@ async def test_outputs_with_wrong_pictures_leave_the_cache(place: Path) -> None:
     assert report.warnings == ()
 
 
+@pytest.mark.slow
 async def test_wrong_pictures_from_the_cache_are_rendered_again(place: Path) -> None:
     """What the cache has is judged too: a wrong output in it leaves it, and its chunk is not looked for again."""
     for name in ("first", "second"):

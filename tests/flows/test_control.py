@@ -276,6 +276,7 @@ async def test_a_run_whose_worker_did_not_start_it(monkeypatch: pytest.MonkeyPat
         await client.delete_deployment(deployment)
 
 
+@pytest.mark.slow
 async def test_a_run_whose_process_died_is_crashed_when_somebody_looks() -> None:
     """A run whose process died becomes Crashed, or Cancelled if it was to be cancelled; a live run is left alone."""
     gone = await asyncio.create_subprocess_exec("true")

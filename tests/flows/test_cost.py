@@ -69,12 +69,14 @@ async def test_lambda(amazon: Aws, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_a_cloud_run_service(google: Google, tmp_path: Path) -> None:
     """A request costs its time with the start of its instance, rounded up to the tenth of a second."""
     report, billed = await bill(tmp_path, google.service_config, google.service, service_price, slow=4)
     assert known(report).total == pytest.approx(billed, rel=WITHIN)
 
 
+@pytest.mark.slow
 async def test_a_cloud_run_job(google: Google, tmp_path: Path) -> None:
     """A task of a few seconds costs a minute of the CPUs and the memory that the job states."""
     report, billed = await bill(tmp_path, google.job_config, google.jobs, task_price)

@@ -92,6 +92,7 @@ async def test_a_merge_command_gets_the_images(tmp_path: Path) -> None:
     assert (tmp_path / "all.bin").stat().st_size == sum(sizes)
 
 
+@pytest.mark.slow
 async def test_an_animation_of_images(tmp_path: Path) -> None:
     """Images become a GIF, and a run that asks for a WebP renders none of them again; nothing else is left."""
     document = image_job([3, 4], start=1, id="moving")

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("prefect_api")
 
 
 @pytest.mark.parametrize("named", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_killed_run_keeps_the_images_of_its_command(tmp_path: Path, *, named: bool) -> None:
     """SIGKILL of the run at the seventh image of ten: the next run takes the six before, and renders the rest."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(tmp_path / "hung"))
@@ -32,6 +33,7 @@ def test_a_killed_run_keeps_the_images_of_its_command(tmp_path: Path, *, named: 
     assert "images-attempt" not in done.stderr
 
 
+@pytest.mark.slow
 def test_what_was_rendered_from_other_inputs_is_not_taken(tmp_path: Path) -> None:
     """After a killed run whose input has changed since, all images are rendered, and none is left lying about."""
     (tmp_path / "scene.txt").write_text("before")

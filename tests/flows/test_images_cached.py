@@ -78,6 +78,7 @@ async def test_a_damaged_archive_is_a_miss(place: Path, caplog: pytest.LogCaptur
     assert [chunk.reused_from for chunk in report.chunks] == [ReusedFrom.CACHE] * 2
 
 
+@pytest.mark.slow
 async def test_images_of_several_attempts_are_kept(place: Path) -> None:
     """A chunk that died on the way goes into the cache once it is whole; images of another kind are rendered."""
     words = ("--misbehave", "die", "--at", "3", "--once", str(place / "died"))

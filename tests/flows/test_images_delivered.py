@@ -75,6 +75,7 @@ async def test_a_bucket_of_google(tmp_path: Path, google: Google) -> None:
     assert report.images.sent == 0
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle(tmp_path: Path, amazon: Aws) -> None:
     """A run that is killed while it sends is resumed: what is in the bucket is not sent again, and all is there."""
     job = write_job(tmp_path, image_job(id=f"sent {tmp_path}"))
@@ -107,6 +108,7 @@ async def test_a_folder_elsewhere(tmp_path: Path) -> None:
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()} == digests(job)
 
 
+@pytest.mark.slow
 async def test_storage_that_is_closed_at_the_end(tmp_path: Path) -> None:
     """Where images can't be sent, the job fails with where they lie; resumed, it sends them, and renders nothing."""
     job, place = tmp_path / "job", tmp_path / "delivered"

@@ -50,6 +50,7 @@ def reused(report: JobReport) -> list[bool]:
     return [chunk.reused for chunk in report.chunks]
 
 
+@pytest.mark.slow
 async def test_an_edited_scene_is_rendered_again(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """After a file in the job directory was edited, the job is rendered again, and the report and the log say why."""
     report = await job.render()
@@ -71,6 +72,7 @@ async def test_an_edited_scene_is_rendered_again(job: Job, caplog: pytest.LogCap
     assert report.inputs.message == ("new.txt is new, props-0.json was removed: 4 of 4 chunks render again; 0 reused")
 
 
+@pytest.mark.slow
 async def test_what_was_rendered_before_a_change_counts(job: Job) -> None:
     """A change after which a run was stopped is not forgotten by the run after it, and a change undone is none."""
     await job.render()
@@ -144,6 +146,7 @@ async def test_a_revision_that_is_none(job: Job) -> None:
     assert reused(await job.render(revision="")) == [True] * 4
 
 
+@pytest.mark.slow
 async def test_side_files_are_no_inputs(job: Job, caplog: pytest.LogCaptureFixture) -> None:
     """What commands write beside their outputs is no input; a file that was there before is, and the log says so."""
     (job.folder / "old.log").write_text("")

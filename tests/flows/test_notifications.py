@@ -201,6 +201,7 @@ def test_a_message_without_some_of_its_values(template: str, is_known: bool) -> 
     assert ("http://farm:4200/runs/flow-run/" in text) == (is_known and "ui_url" in template)
 
 
+@pytest.mark.slow
 async def test_the_automations_of_the_template(tmp_path: Path) -> None:
     """`prefect automation create` takes the template; messages say where the video is, or why there is none."""
     got: list[str] = []

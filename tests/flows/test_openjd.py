@@ -31,6 +31,7 @@ def write_bar(folder: Path) -> Path:
     return job
 
 
+@pytest.mark.slow
 def test_images_and_the_step_after_them(tmp_path: Path) -> None:
     """Tasks render images, and the step after them writes the video, which is verified; one lost image is rendered."""
     job = write_bar(tmp_path)

@@ -94,6 +94,7 @@ async def test_a_job_of_one_place_says_nothing_of_places(tmp_path: Path) -> None
     assert accepted_at(report) == [None, None]
 
 
+@pytest.mark.slow
 async def test_a_command_that_fails_at_one_place(tmp_path: Path) -> None:
     """Its chunks are accepted from the other place, with one retry; the place gets strikes, and is benched."""
     report = await rendered(
@@ -144,6 +145,7 @@ async def test_a_place_whose_limit_is_taken(tmp_path: Path) -> None:
     assert set(accepted_at(report)) == {"free"}
 
 
+@pytest.mark.slow
 async def test_a_second_attempt_runs_elsewhere(tmp_path: Path) -> None:
     """A chunk that hangs at one place is rendered at the other one, which has nothing else to do."""
     script = f'case "$*" in *" {(CHUNKS - 1) * FRAMES} "*) if mkdir first; then exec sleep 600; fi;; esac'
@@ -154,6 +156,7 @@ async def test_a_second_attempt_runs_elsewhere(tmp_path: Path) -> None:
     assert {own.place, second.place} == {"a", "b"}
 
 
+@pytest.mark.slow
 async def test_the_farm_is_gone_in_the_middle(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Chunks that its nodes had are rendered here; the log says that it gets no chunks any more."""
     with own_farm(tmp_path, nodes=2) as farm:

@@ -57,6 +57,7 @@ class Job:
         await self.work
 
 
+@pytest.mark.slow
 async def test_a_short_job_does_not_wait_for_a_long_one(client: PrefectClient, tmp_path: Path) -> None:
     """A job that comes while another one has every slot of a limit is done long before that one."""
     limit = await make_limit(client, 2)
@@ -71,6 +72,7 @@ async def test_a_short_job_does_not_wait_for_a_long_one(client: PrefectClient, t
     assert await taken(client, limit) == 0
 
 
+@pytest.mark.slow
 async def test_the_priority_of_a_running_job(client: PrefectClient, tmp_path: Path) -> None:
     """Two jobs have half of the slots each; once one is urgent, it has as many more as its weight says."""
     limit = await make_limit(client, 5)
@@ -88,6 +90,7 @@ async def test_the_priority_of_a_running_job(client: PrefectClient, tmp_path: Pa
     assert await taken(client, limit) == 0
 
 
+@pytest.mark.slow
 async def test_jobs_take_turns_where_slots_are_fewer(
     client: PrefectClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,6 +233,7 @@ async def test_a_cancelled_job_leaves_no_command(amazon: Aws, tmp_path: Path, pr
 # -- blocks --
 
 
+@pytest.mark.slow
 async def test_a_saved_configuration(amazon: Aws, tmp_path: Path) -> None:
     """A run can name a block, in which storage and keys may be blocks of prefect-aws; Prefect shows no secret."""
     endpoint = amazon.environment["AWS_ENDPOINT_URL_S3"]

@@ -370,6 +370,7 @@ async def test_a_chunk_that_stalls_is_tried_again(tmp_path: Path) -> None:
     assert (report.retries, report.environment_retries) == (1, 5)
 
 
+@pytest.mark.slow
 async def test_no_more_chunks_at_a_time_than_asked_for(tmp_path: Path) -> None:
     """As many chunks run at a time as asked for, and never more."""
     job = make_job([1] * 12)

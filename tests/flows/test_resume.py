@@ -166,6 +166,7 @@ async def test_a_changed_document_is_refused(tmp_path: Path) -> None:
     assert read_numbers(tmp_path / "video.mp4") == list(range(100, 120))
 
 
+@pytest.mark.slow
 async def test_the_same_id_is_the_same_job(tmp_path: Path) -> None:
     """Runs of one id reuse each other's accepted chunks; a fresh run renders all; runs without an id share nothing."""
     await render(tmp_path, noted_job(tmp_path, id="the same", chunks=2))
@@ -232,6 +233,7 @@ async def test_the_lock_of_a_dead_process_is_taken_over(tmp_path: Path, monkeypa
     assert state.is_completed(), state.message
 
 
+@pytest.mark.slow
 async def test_a_lock_elsewhere_expires_when_nothing_renews_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock of another machine holds while it is renewed, and expires after that; no clocks are compared."""
     # Ten renewals fit into this time: a machine that stands still for a moment does not miss all of them.

@@ -157,6 +157,7 @@ def test_planned_runs_are_listed_when_asked_for(tmp_path: Path) -> None:
     assert "waits" not in said("status", run)
 
 
+@pytest.mark.slow
 async def test_runs_that_nobody_was_there_for(client: PrefectClient, tmp_path: Path) -> None:
     """Missed runs are marked and not rendered hours late; runs that were never planned are shown as missed, too."""
     name = f"missed-{tmp_path.parent.name}"

@@ -41,6 +41,7 @@ def lengths(report: JobReport) -> list[int]:
     return [chunk.cut.frame_count for chunk in report.chunks if chunk.cut]
 
 
+@pytest.mark.slow
 async def test_chunks_are_cut_by_time(tmp_path: Path) -> None:
     """Chunks have other lengths as frames get dearer, each a task of its own, and the report says why it is so long."""
     job = template_job(FRAMES, *DEARER, lengths={"targetSeconds": 1.5})
@@ -113,6 +114,7 @@ async def test_what_can_not_be_had(tmp_path: Path, words: dict[str, Any], said: 
     assert noted(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     """After SIGKILL in the middle, the next run keeps each accepted range as it was cut, and cuts only what is left."""
     (tmp_path / "notes").mkdir()
@@ -141,6 +143,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
         assert (tmp_path / f"chunk {chunk.id}.mp4").stat().st_mtime_ns == there[f"chunk {chunk.id}.mp4"]
 
 
+@pytest.mark.slow
 async def test_a_template_elsewhere(tmp_path: Path, amazon: Aws) -> None:
     """Workers that share no disk render chunks that are cut on the way, with hedging on; each has its own document."""
     job = template_job(FRAMES, *DEARER, lengths={"targetSeconds": 2, "shortest": 5, "cuts": [30, 60, 90]})

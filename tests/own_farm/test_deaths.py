@@ -161,7 +161,8 @@ async def test_a_round_trip_has_a_bound(
 ) -> None:
     """Where no node has a slot free, doctor says so after a while, and leaves no chunk that waits."""
     tasks = [asyncio.create_task(farm_adapter.execute(store_script(farm_adapter.storage, LONG))) for _ in range(4)]
-    await until(lambda: len(commands(farm)) >= 4)
+    await until(lambda: len(commands(farm)) >= 4 or any(task.done() for task in tasks))
+    assert not any(task.done() for task in tasks)
     monkeypatch.setattr("adapters.remote.ROUND_TRIP_SECONDS", 1.0)
     with pytest.raises(WorkerUnavailableError, match="no worker has answered within 1 s; look at the farm at"):
         await asyncio.wait_for(farm_adapter._round_trip(), 60)

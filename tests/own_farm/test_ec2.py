@@ -71,6 +71,7 @@ def config(empty_farm: OwnFarm, cloud: Cloud) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("prefect_api")
+@pytest.mark.slow
 async def test_a_job(cloud: Cloud, config: dict[str, Any], tmp_path: Path) -> None:
     """Frames are exact although an instance is terminated while it renders; no instance is left at the end."""
     gate, folder = tmp_path / "gate", tmp_path / "job"

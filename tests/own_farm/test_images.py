@@ -58,6 +58,7 @@ async def test_a_chunk_that_dies_on_a_node_renders_the_rest(farm: OwnFarm, place
     assert stored() == []
 
 
+@pytest.mark.slow
 async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """Images that a node had finished before it died are there, and another node renders the others."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(place.parent / "hung"))
@@ -79,6 +80,7 @@ async def test_images_of_a_node_that_was_killed(farm: OwnFarm, place: Path, stor
     farm.start_node(name)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed(farm: OwnFarm, place: Path, stored: Stored) -> None:
     """After SIGKILL of the run, the next one takes what nodes had delivered, and renders the rest."""
     words = ("--misbehave", "hang", "--at", "7", "--once", str(place.parent / "hung"))

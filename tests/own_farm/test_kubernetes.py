@@ -46,6 +46,7 @@ def config(empty_farm: OwnFarm, kubernetes: KubernetesCluster) -> dict[str, Any]
 
 
 @pytest.mark.usefixtures("prefect_api")
+@pytest.mark.slow
 async def test_a_job(kubernetes: KubernetesCluster, config: dict[str, Any], tmp_path: Path) -> None:
     """Frames are exact although a pod is deleted while it renders; nothing is left on the cluster at the end."""
     gate, folder = tmp_path / "gate", tmp_path / "job"
@@ -71,6 +72,7 @@ async def test_a_job(kubernetes: KubernetesCluster, config: dict[str, Any], tmp_
     kubernetes.wait_until_empty()
 
 
+@pytest.mark.slow
 async def test_nodes_come_and_go(kubernetes: KubernetesCluster, config: dict[str, Any]) -> None:
     """Idle nodes end and are removed, others are asked for, and no description of a pod has the token."""
     secret = config["join"].partition("/")[2]
@@ -156,6 +158,7 @@ async def test_nodes_that_never_come(
     kubernetes.wait_until_empty(seconds=30)
 
 
+@pytest.mark.slow
 async def test_the_flow_is_killed(kubernetes: KubernetesCluster, config: dict[str, Any]) -> None:
     """What waits is deleted at once; nodes end their commands at once and themselves when idle, and are removed."""
     process = await begin_flow(changed(config, most=3, idle_seconds=5))

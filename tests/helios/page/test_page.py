@@ -99,6 +99,7 @@ def test_images_of_a_page(run: Run, tmp_path: Path) -> None:
     assert (shown[32:, :, 3] == 255).all()
 
 
+@pytest.mark.slow
 def test_css_follows_the_frames_time(run: Run, tmp_path: Path) -> None:
     """Animations of CSS and SVG are where they are at the frame's time, in whatever order frames are drawn."""
     (tmp_path / "page.html").write_text("""<!doctype html><style>
@@ -118,6 +119,7 @@ def test_css_follows_the_frames_time(run: Run, tmp_path: Path) -> None:
     assert [int(rows.argmax()) for rows in is_red] == frames
 
 
+@pytest.mark.slow
 def test_fonts_and_images_are_there_for_the_first_frame(run: Run, tmp_path: Path) -> None:
     """Declared fonts and images are loaded before a page is asked to draw its first frame."""
     shutil.copy(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf", tmp_path / "own.ttf")

@@ -165,6 +165,7 @@ def die_once(folder: Path) -> str:
     raise AssertionError
 
 
+@pytest.mark.slow
 async def test_a_reader_that_was_killed_is_replaced(tmp_path: Path) -> None:
     """What kills a reader is not the file's fault: another one reads it."""
     assert await run_apart(die_once, tmp_path, bounds=BOUNDS) == "read"

@@ -715,6 +715,7 @@ def test_sigterm_is_reported(settings: WorkerSettings, storage: Storage, tmp_pat
     assert workspaces(settings) == []
 
 
+@pytest.mark.slow
 def test_the_command_line(settings: WorkerSettings, storage: Storage, tmp_path: Path) -> None:
     """`chunk` and `batch` answer in one line of JSON; the exit code tells a rendered, a failed and a refused chunk."""
     url = store_job(storage, make_job((10, 10)))
