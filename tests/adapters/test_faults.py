@@ -149,7 +149,7 @@ async def test_a_function_that_can_t_start(amazon: Aws) -> None:
 
 async def test_a_function_that_its_platform_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A function that its platform times out is the command's fault, since another attempt would time out, too."""
-    with aws(timeout=3, worker={"HELIOS_RESERVE_SECONDS": "0"}) as cloud:
+    with aws(timeout=10, worker={"HELIOS_RESERVE_SECONDS": "0"}) as cloud:
         for name, value in cloud.environment.items():
             monkeypatch.setenv(name, value)
         adapter = make(cloud.config)
