@@ -16,6 +16,7 @@ from helios.bounded_json import read_json
 from helios.errors import RequestError
 from helios.media.sound_order import SoundCodec, SoundTracks
 from helios.models.deadline import parse_deadline, refuse_past
+from helios.models.frame_numbers import MAX_CHUNKS
 from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url
 from tasks.request.money import AFTER_BUDGET
@@ -90,6 +91,7 @@ _OPTIONS = {
     "retries": _Option({"type": click.IntRange(0, 100)}),
     "retry_delay_seconds": _Option({"type": click.FloatRange(0, 3600), "metavar": "S"}),
     "environment_retries": _Option({"type": click.IntRange(0, 1000)}),
+    "max_failed_chunks": _Option({"type": click.IntRange(0, MAX_CHUNKS), "metavar": "N"}),
     "chunk_timeout_seconds": _Option({"type": _SECONDS, "metavar": "S"}),
     "stall_timeout_seconds": _Option({"type": _SECONDS, "metavar": "S"}),
     "job_dir": _Option({"metavar": "DIR"}, _absolute),

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field
 from adapters import AdapterConfig
 from helios.media.sound_order import SoundCodec, SoundTracks
 from helios.models.delivery import MAX_SECONDS
+from helios.models.frame_numbers import MAX_CHUNKS
 from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.as_deployed import is_empty
@@ -106,4 +107,5 @@ RevisionText = Annotated[
     _field("revision"),
 ]
 WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]
+FailedChunks = Annotated[int, _field("max_failed_chunks", ge=0, le=MAX_CHUNKS)]
 HandOvers = Annotated[int, _field("hand_overs", ge=0, le=100)]

@@ -84,6 +84,7 @@ async def render_job(
     retries: parameters.Retries = 2,
     retry_delay_seconds: parameters.RetryDelay = 1.0,
     environment_retries: parameters.EnvironmentRetries = ENVIRONMENT_RETRIES,
+    max_failed_chunks: parameters.FailedChunks = 0,
     chunk_timeout_seconds: parameters.ChunkTimeout = None,
     stall_timeout_seconds: parameters.StallTimeout = None,
     job_dir: parameters.JobFolder = None,
@@ -218,6 +219,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             run.progress.enter(Phase.RENDERING)
             await render_all(session, in_flight=in_flight, retry_delay_seconds=request.retry_delay_seconds)
             tell_reused(run.ledger, logger)
+            run.holes.refuse(sum(record.result is not None for record in run.ledger.records.values()))
             await run.inputs.look_again()
             run.inputs.tell(run.report_inputs())
             heed_audits(run.ledger.audits, logger, has_id=run.identity.job.spec.id is not None)

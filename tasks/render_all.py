@@ -17,7 +17,6 @@ from tasks.chunk import find_accepted, render_chunk
 from tasks.hedge import hedge_chunk
 from tasks.run.cutting import RunCutting, open_cutting
 from tasks.run.deadline import open_deadline
-from tasks.run.errors import JobFailedError
 from tasks.run.money import money_watched
 from tasks.run.picture_checks import check_pictures, note_copies
 from tasks.run.progress import Phase
@@ -56,7 +55,7 @@ class _Pull:
 
 
 async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds: float) -> None:
-    """Render every chunk, and those of the audit twice; the first chunk that fails for good stops the others.
+    """Render every chunk, and those of the audit twice; one more that fails for good than may fail stops the others.
 
     An audit that fails stops nothing: all chunks are to be accepted, and all that were drawn compared, before the job
     fails over it.
@@ -67,7 +66,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         retry_delay_seconds: Pause before a chunk's first retry; each further pause is twice as long.
 
     Raises:
-        JobFailedError: A chunk failed for good.
+        JobFailedError: One chunk more failed for good than may fail.
         RequestError: The deadline had passed when the run began.
     """
     run, cutting = session.run, None
@@ -183,7 +182,7 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
     """Have Prefect's task for a chunk, which renders it if it is not there yet; then judge its pictures.
 
     Raises:
-        JobFailedError: It failed for good.
+        JobFailedError: It failed for good, and the job can't go on without it.
     """
     run, task = pull.session.run, pull.render if is_accepted else pull.render_anew
     record = run.ledger.records[chunk.id]
@@ -204,8 +203,9 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         pull.work.settle(chunk)
     if ended.is_failed():
         error = await ended.aresult(raise_on_failure=False)
-        run.control.blame(f"Stopped because chunk {chunk.id} failed")
-        raise JobFailedError(str(error)) from error
+        run.holes.add(record, str(error))
+        pull.work.settle(chunk)
+        return
     if not ended.is_completed():
         raise asyncio.CancelledError
     if record.result is not None:

@@ -18,6 +18,7 @@ _NUMBERS: dict[str, tuple[float, float]] = {
     "retries": (0, 100),
     "retry_delay_seconds": (0, 3600),
     "environment_retries": (0, 1000),
+    "max_failed_chunks": (0, MAX_CHUNKS),
     "chunk_timeout_seconds": (1e-3, MAX_SECONDS),
     "stall_timeout_seconds": (1e-3, MAX_SECONDS),
     "overdue_seconds": (1e-3, MAX_SECONDS),

@@ -37,6 +37,13 @@ _ALL = (
         option="--environment-retries",
     ),
     Parameter(
+        "max_failed_chunks",
+        "Chunks that may fail",
+        "How many chunks may fail for good before the job stops. With fewer failures all others are rendered; then the "
+        "job fails, says which frames are missing, and joins nothing.",
+        option="--max-failed-chunks",
+    ),
+    Parameter(
         "chunk_timeout_seconds",
         "Longest time of a chunk, in seconds",
         "A chunk's command is stopped when it runs longer than this many seconds.",

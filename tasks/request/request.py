@@ -51,6 +51,7 @@ class RenderRequest:
     retries: int = 2
     retry_delay_seconds: float = 1.0
     environment_retries: int = ENVIRONMENT_RETRIES
+    max_failed_chunks: int = 0
     chunk_timeout_seconds: float | None = None
     stall_timeout_seconds: float | None = None
     job_dir: str | None = None

@@ -23,6 +23,8 @@ class RetryPolicy:
     """How often its command may be tried again."""
     environment_retries: int = ENVIRONMENT_RETRIES
     """How often it is tried again because its environment failed."""
+    most_failed: int = 0
+    """How many chunks of the job may fail for good without ending it at once."""
     timeout_seconds: float | None = None
     """Its command is stopped when it runs longer."""
     stall_seconds: float | None = None
@@ -34,6 +36,7 @@ class RetryPolicy:
         return cls(
             retries=request.retries,
             environment_retries=request.environment_retries,
+            most_failed=request.max_failed_chunks,
             timeout_seconds=request.chunk_timeout_seconds,
             stall_seconds=request.stall_timeout_seconds,
         )

@@ -41,7 +41,7 @@ async def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | No
         The chunk whose pictures are wrong, which is to be rendered again; it may be another one.
 
     Raises:
-        JobFailedError: They are wrong for the second time.
+        JobFailedError: They are wrong for the second time, in one chunk more than may fail.
     """
     ledger, result = run.ledger, run.ledger.records[chunk.id].result
     if result is None or result.pictures is None or not run.identity.job.level.covers(VerifyLevel.PICTURES):
@@ -53,8 +53,8 @@ async def check_pictures(run: Run, chunk: RenderJobChunk) -> RenderJobChunk | No
     ledger.reject(record, found.message)
     await run.cache.forget(record.chunk)
     if record.is_given_up:
-        run.control.blame(f"Stopped because the pictures of chunk {record.chunk.id} are wrong")
-        raise JobFailedError(f"{found.message}. It was rendered twice, with the same pictures")
+        run.holes.add(record, f"{found.message}. It was rendered twice, with the same pictures")
+        return None
     get_run_logger().warning("%s\nIt is rendered again", found.message)
     return record.chunk
 

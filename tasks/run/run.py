@@ -14,6 +14,7 @@ from tasks.run.chunk_record import ChunkRecord
 from tasks.run.companions import Companions
 from tasks.run.contest import Contests
 from tasks.run.control import RunControl
+from tasks.run.holes import Holes
 from tasks.run.identity import RunIdentity
 from tasks.run.image_delivery import ImageDelivery
 from tasks.run.image_records import ImageRecords
@@ -61,6 +62,8 @@ class Run:
         """Which run: its job, its names, its retry policy."""
         self.control = RunControl(cancel)
         """Pause, resume and stop."""
+        self.holes = Holes(identity.policy.most_failed, self.control, api.log)
+        """Chunks that failed for good."""
         self.progress = ProgressTracker(job.total_frames, 0 if job.spec.grows else len(job.chunks))
         """What people watch."""
         if identity.hand_overs.done:
