@@ -47,10 +47,18 @@ def _row(record: ChunkRecord, adapter: str, now: float) -> dict[str, Any]:
         "state": state,
         "attempts": record.attempts,
         "adapter": record.place or adapter,
+        "machine": _machine(record),
         "seconds": f"{seconds:.1f}" if record.times else "",
         "frames/s": f"{rate:.3g}" if rate else "",
         "log": f"[log](/runs/task-run/{record.task_run.id}?tab=Logs)" if record.task_run else "",
     }
+
+
+def _machine(record: ChunkRecord) -> str:
+    """Where a chunk was rendered, or last tried; empty until that is known."""
+    if record.result is not None:
+        return record.result.rendered_by or ""
+    return next((times.rendered_by for times in reversed(record.times) if times.rendered_by), "")
 
 
 def _quality(record: ChunkRecord) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Where the time of a run went: what each attempt did when, and why the job took as long as it did."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import median
@@ -17,8 +17,8 @@ SLOWEST = 5
 """Chunks that are named as the slowest."""
 TAIL_SECONDS = 1.0
 """A last chunk that is alone for less is not worth a line."""
-MOST_GPUS = 16
-"""GPUs that have a line of their own."""
+MOST_LINES = 16
+"""Machines, and GPUs, that have a line of their own."""
 
 
 class Kind(StrEnum):
@@ -60,6 +60,8 @@ class Stretch:
     """Its end."""
     gpus: tuple[str, ...] = ()
     """The GPUs that the command had in this time."""
+    machine: str = ""
+    """Where the command ran, once that is known."""
     is_beside: bool = False
     """Whether it is of a second attempt, beside the chunk's own."""
 
@@ -87,7 +89,7 @@ def attempt_stretches(times: AttemptTimes, number: int, now: float) -> Iterator[
     fetched = end if times.fetched is None else times.fetched
     boot, upload = _beside_rendering(times, answered - given)
     yield Stretch(Kind.BOOTING, given, given + boot)
-    yield Stretch(_rendering(times, number), given + boot, answered - upload, times.gpus)
+    yield Stretch(_rendering(times, number), given + boot, answered - upload, times.gpus, times.rendered_by or "")
     yield Stretch(Kind.UPLOADING, answered - upload, fetched)
     yield Stretch(Kind.CHECKING, fetched, end)
 
@@ -169,6 +171,7 @@ def explain(run: Run, now: float, *, is_over: bool) -> list[str]:
     lines += place_lines(run.places.report(list(run.ledger.records.values())))
     lines += hedge_lines(run)
     lines += [describe_cost(cost)] if (cost := run.ledger.spending.report()) is not None else []
+    lines += machine_lines(attempts, now)
     lines += gpu_lines(attempts, now)
     if (tail := _tail(run)) is not None:
         chunk, seconds = tail
@@ -187,23 +190,34 @@ def hedge_lines(run: Run) -> list[str]:
     ]
 
 
+def machine_lines(attempts: Sequence[AttemptTimes], now: float) -> list[str]:
+    """A sentence for each machine, or worker, where there are several; the busiest first, at most `MOST_LINES`."""
+    busy: dict[str, list[AttemptTimes]] = {}
+    for times in attempts:
+        if times.rendered_by:
+            busy.setdefault(times.rendered_by, []).append(times)
+    return _busy_lines(busy, now, "machines") if len(busy) > 1 else []
+
+
 def gpu_lines(attempts: Sequence[AttemptTimes], now: float) -> list[str]:
-    """A sentence for each GPU that was given to attempts, the busiest first, at most `MOST_GPUS`."""
+    """A sentence for each GPU that was given to attempts, the busiest first, at most `MOST_LINES`."""
     busy: dict[tuple[str, str], list[AttemptTimes]] = {}
     for times in attempts:
         for gpu in times.gpus:
             busy.setdefault((times.rendered_by or "", gpu), []).append(times)
     several = len({worker for worker, _ in busy}) > 1
-    ranked = sorted(busy.items(), key=lambda item: -sum(times.rendered_seconds(now) for times in item[1]))
-    lines = [_gpu_line(f"{gpu} of {worker}" if several else gpu, own, now) for (worker, gpu), own in ranked[:MOST_GPUS]]
-    return lines + ([f"{len(ranked) - MOST_GPUS} further GPUs."] if len(ranked) > MOST_GPUS else [])
+    named = {f"GPU {gpu} of {worker}" if several else f"GPU {gpu}": own for (worker, gpu), own in busy.items()}
+    return _busy_lines(named, now, "GPUs")
 
 
-def _gpu_line(name: str, attempts: Sequence[AttemptTimes], now: float) -> str:
-    seconds = sum(times.rendered_seconds(now) for times in attempts)
-    failed = sum(times.outcome is RunState.FAILED for times in attempts)
-    failures = f", {failed} of which failed" if failed else ""
-    return f"GPU {name}: {duration(seconds)} of rendering in {len(attempts)} attempts{failures}."
+def _busy_lines(busy: Mapping[str, Sequence[AttemptTimes]], now: float, what: str) -> list[str]:
+    spent = {name: sum(times.rendered_seconds(now) for times in own) for name, own in busy.items()}
+    ranked, lines = sorted(busy, key=lambda name: -spent[name]), []
+    for name in ranked[:MOST_LINES]:
+        failed = sum(times.outcome is RunState.FAILED for times in busy[name])
+        failures = f", {failed} of which failed" if failed else ""
+        lines.append(f"{name}: {duration(spent[name])} of rendering in {len(busy[name])} attempts{failures}.")
+    return lines + ([f"{len(ranked) - MOST_LINES} further {what}."] if len(ranked) > MOST_LINES else [])
 
 
 def _phases(run: Run, now: float, until: str) -> str:

@@ -5,6 +5,7 @@ theme of the page that it is in.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from xml.sax.saxutils import escape
 
 from helios.models.report_text import duration
@@ -22,7 +23,7 @@ ROWS_HEIGHT = 420.0
 """The height of all rows together, if the bounds of a row allow it."""
 AREAS_HEIGHT = 260.0
 LABEL_SIZE = 10.0
-"""Of the GPUs' names on a bar."""
+"""Of the names of machines and GPUs on a bar."""
 LEAST_WIDTH = 0.6
 """A shorter stretch would be invisible; unless it is a wait, it is drawn this wide."""
 LEAST_SECONDS = 0.005
@@ -61,6 +62,8 @@ def draw_timeline(run: Run, now: float) -> str:
         (record.chunk.id, [*chunk_stretches(record, now), *hedge_stretches(record, now)])
         for record in run.ledger.ordered
     ]
+    if len({stretch.machine for _, stretches in rows for stretch in stretches} - {""}) < 2:
+        rows = [(number, [replace(stretch, machine="") for stretch in stretches]) for number, stretches in rows]
     join = joining(run, now)
     scale = (WIDTH - LEFT - RIGHT) / max(now, 0.1)
     if len(rows) <= MOST_ROWS:
@@ -115,13 +118,15 @@ def _bar(stretch: Stretch, y: float, height: float, scale: float) -> str:
     else:
         width = max(width, LEAST_WIDTH)
     bar = f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{COLOURS[stretch.kind]}"/>'
-    return bar + _gpu_label(stretch, x, y, width=width, height=height)
+    return bar + _place_label(stretch, x, y, width=width, height=height)
 
 
-def _gpu_label(stretch: Stretch, x: float, y: float, *, width: float, height: float) -> str:
-    """The names of a bar's GPUs on it, where there is room."""
-    label = f"GPU {', '.join(stretch.gpus)}"
-    if not stretch.gpus or height < LABEL_SIZE or width < len(label) * LABEL_SIZE * 0.62 + 6:
+def _place_label(stretch: Stretch, x: float, y: float, *, width: float, height: float) -> str:
+    """The names of a bar's machine and GPUs on it, where there is room."""
+    gpus = f"GPU {', '.join(stretch.gpus)}" if stretch.gpus else ""
+    fit = (width - 6) / (LABEL_SIZE * 0.62) if height >= LABEL_SIZE else 0
+    label = next((text for text in (" ".join(filter(None, (stretch.machine, gpus))), gpus) if 0 < len(text) <= fit), "")
+    if not label:
         return ""
     return (
         f'<text x="{x + 4:.1f}" y="{y + height / 2 + LABEL_SIZE * 0.36:.1f}" font-size="{LABEL_SIZE:g}" '

@@ -223,9 +223,28 @@ async def test_the_gpus_of_attempts_are_shown(make_run: Maker) -> None:
     assert seen(run.ledger.records[0], 6) == [(Kind.QUEUED, 0, 2), (Kind.RENDERING, 2, 6)]
     picture = ElementTree.fromstring(draw_timeline(run, 6))  # noqa: S314  our own picture
     labels = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text") if "GPU" in (text.text or "")]
-    assert labels == ["GPU 0", "GPU 0, <1>", "GPU 0"]
+    assert labels == ["a GPU 0", "b GPU 0, <1>", "a GPU 0"]
     assert [line for line in explain(run, 6, is_over=True) if "GPU" in line] == [
         "GPU 0 of a: 8.0 s of rendering in 2 attempts, 1 of which failed.",
         "GPU 0 of b: 4.0 s of rendering in 1 attempts.",
         "GPU <1> of b: 4.0 s of rendering in 1 attempts.",
     ]
+
+
+async def test_the_machines_of_attempts_are_shown(make_run: Maker) -> None:
+    """Where several machines render, bars and table name them, and each has a line of its own; of one nothing is said."""
+    run = await make_run(3)
+    for number, node in enumerate(("a", "b", "a")):
+        times = attempt(0, 6, RunState.FAILED if number == 2 else RunState.COMPLETED)
+        times.rendered_by = node
+        finish(run.ledger.records[number], [times])
+    assert [row["machine"] for row in chunk_table(run.ledger, adapter="farm", now=6)] == ["a", "b", "a"]
+    assert draw_timeline(run, 6).count(">a</text>") == 2
+    assert explain(run, 6, is_over=True)[2:4] == [
+        "1 attempts failed, and took 6.0 s.",
+        "a: 12.0 s of rendering in 2 attempts, 1 of which failed.",
+    ]
+    for record in run.ledger.records.values():
+        record.times[0].rendered_by = "a"
+    assert ">a</text>" not in draw_timeline(run, 6)
+    assert not any(line.startswith("a: ") for line in explain(run, 6, is_over=True))
