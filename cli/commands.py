@@ -58,6 +58,11 @@ COMMANDS = {
         "worker",
         "Carry out runs of deployments on this machine until SIGTERM or Ctrl-C, which end its jobs too.",
     ),
+    "workers": (
+        "cli.workers",
+        "workers",
+        "List the workers that carry out runs of deployments, and what each renders now.",
+    ),
     "farm": ("cli.farm", "farm", "An own farm: several machines that render chunks of one job."),
     "node": (
         "cli.node",

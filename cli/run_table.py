@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from cli.table import table
 from helios.models.report_text import duration
 
 if TYPE_CHECKING:  # it imports Prefect
@@ -14,10 +15,7 @@ HEADER = ("ID", "STATE", "NAME", "BEGAN", "TOOK", "DONE", "")
 
 def run_table(runs: Sequence["RunStatus"]) -> list[str]:
     """Lines with a header: of each run its id, state, name, begin, time at work, share of frames, and message."""
-    rows = [HEADER, *(_row(run) for run in runs)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER) - 1)]
-    return ["  ".join([*(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)), row[-1]]).rstrip()
-            for row in rows]  # fmt: skip
+    return table(HEADER, [_row(run) for run in runs])
 
 
 def _row(status: "RunStatus") -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from helios.errors import RequestError
 @click.command(epilog="Example: helios-job worker --pool helios --limit 2")
 @click.option("--pool", default="helios", show_default=True, help="The work pool, of Prefect's type process.")
 @click.option("--limit", type=click.IntRange(min=1), help="Jobs at a time. [default: no limit]")
-def worker(pool: str, limit: int | None) -> int:
+@click.option("--name", metavar="NAME", help="Its name in lists and in Prefect's UI. [default: this machine's]")
+def worker(pool: str, limit: int | None, name: str | None) -> int:
     """Carry out runs of deployments on this machine until SIGTERM or Ctrl-C, which end its jobs too."""
     from prefect.settings import PREFECT_API_URL
 
@@ -25,5 +26,5 @@ def worker(pool: str, limit: int | None) -> int:
 
     with configured_server():
         export_client_settings()
-        asyncio.run(work(pool, limit, say=say))
+        asyncio.run(work(pool, limit, name=name, say=say))
     return 0

@@ -6,7 +6,9 @@ Cancelled, with all their processes.
 """
 
 import asyncio
+import os
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
@@ -27,12 +29,13 @@ ASK_AGAIN_SECONDS = 5.0
 LOOK_SECONDS = 0.1
 
 
-async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> None:
+async def work(pool: str, limit: int | None, *, name: str | None = None, say: Callable[[str], None]) -> None:
     """Carry out runs of a pool until SIGTERM or Ctrl-C, and end them then.
 
     Args:
         pool: The work pool's name.
         limit: Jobs at a time; None for any number.
+        name: The worker's name; None for the machine's, with the process id where another worker has it.
         say: Called with each line that a person should read.
 
     Raises:
@@ -73,8 +76,8 @@ async def work(pool: str, limit: int | None, *, say: Callable[[str], None]) -> N
                 found = await super()._get_scheduled_flow_runs()
                 return [one for one in found if one.flow_run.id not in self._underway]
 
-    await _look_around(pool, say)
-    worker = JobWorker(work_pool_name=pool, limit=limit)
+    own_name = await _look_around(pool, say)
+    worker = JobWorker(work_pool_name=pool, limit=limit, name=name or own_name)
     serving = asyncio.create_task(worker.start(printer=say))
 
     async def stop() -> None:
@@ -122,11 +125,12 @@ async def _look_at_server(end: Callable[[], None]) -> None:
     end()
 
 
-async def _look_around(pool: str, say: Callable[[str], None]) -> None:
-    """Check what every job needs, and say which runs were missed while no worker was there."""
+async def _look_around(pool: str, say: Callable[[str], None]) -> str:
+    """Check what every job needs, say which runs were missed while no worker was there; find this worker a name."""
     from prefect.exceptions import ObjectNotFound
 
     from farm.missed_runs import mark_missed_runs
+    from farm.workers import free_name
     from tasks.prefect_api.client import api_client
     from tasks.prefect_api.result_storage import check_result_storage
 
@@ -135,6 +139,8 @@ async def _look_around(pool: str, say: Callable[[str], None]) -> None:
         with suppress(ObjectNotFound):  # the pool is made with its first worker
             for run in await mark_missed_runs(client, pool):
                 say(f"{run.name} ({run.id}) was missed: no worker was there")
+            return await free_name(client, pool, socket.gethostname(), pid=os.getpid())
+    return socket.gethostname()
 
 
 def _check_variables(flow_run: Any) -> None:

@@ -138,15 +138,22 @@ def test_a_run_that_there_is_not(command: str) -> None:
 
 @pytest.mark.slow
 def test_a_worker_takes_its_jobs_with_it(prefect_api: str, tmp_path: Path, processes_of: ProcessesOf) -> None:
-    """SIGTERM to `helios-job worker` cancels its job and leaves no process, and the worker exits with 0."""
+    """`workers` says what a worker renders; SIGTERM cancels its job and leaves no process, and it exits with 0."""
     prefect("work-pool", "create", "ours", "--type", "process", "--overwrite")
     prefect("deploy", "-n", "local", "--pool", "ours")
     (tmp_path / "notes").mkdir()
     words = ["--notes", str(tmp_path / "notes"), "--misbehave", f"until:{tmp_path}"]
     path = write_job(tmp_path, make_job([5] * 3, extra=words))
-    worker = start_helios_job("worker", "--pool", "ours", env={"PREFECT_API_URL": prefect_api, **os.environ})
+    address = {"PREFECT_API_URL": prefect_api, **os.environ}
+    worker = start_helios_job("worker", "--pool", "ours", "--name", "render-7", env=address)
     run = said("submit", path, "--concurrency", 1).strip()
     until(lambda: begun(tmp_path) == 1)
+    named = {one["name"]: one for one in json.loads(said("workers", "--json"))}
+    assert (named["render-7"]["online"], named["render-7"]["pool"]) == (True, "ours")
+    assert [one["id"] for one in named["render-7"]["runs"]] == [run]
+    lines = said("workers").splitlines()
+    assert lines[0].split() == ["NAME", "STATE", "POOL", "SEEN", "RENDERS"]
+    assert any(line.startswith("render-7 ") and " online " in line and "job-" in line for line in lines)
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=300)
     assert worker.returncode == 0

@@ -232,7 +232,7 @@ async def test_the_gpus_of_attempts_are_shown(make_run: Maker) -> None:
 
 
 async def test_the_machines_of_attempts_are_shown(make_run: Maker) -> None:
-    """Where several machines render, bars and table name them, and each has a line of its own; of one nothing is said."""
+    """Where several machines render, bars and table name them, and each has a line; of one alone nothing is said."""
     run = await make_run(3)
     for number, node in enumerate(("a", "b", "a")):
         times = attempt(0, 6, RunState.FAILED if number == 2 else RunState.COMPLETED)
