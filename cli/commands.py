@@ -63,6 +63,7 @@ COMMANDS = {
         "workers",
         "List the workers that carry out runs of deployments, and what each renders now.",
     ),
+    "metrics": ("cli.metrics", "metrics", "Serve figures of the farm for Prometheus, until SIGTERM or Ctrl-C."),
     "farm": ("cli.farm", "farm", "An own farm: several machines that render chunks of one job."),
     "node": (
         "cli.node",

@@ -133,9 +133,11 @@ class Ledger:
         match error.failure.budget:
             case RetryBudget.CHUNK:
                 record.command_failures += 1
+                self._progress.note(command_failures=self._progress.now.command_failures + 1)
                 is_due = record.command_failures <= policy.retries and record.alike < ALIKE
             case RetryBudget.ENVIRONMENT:
                 record.environment_failures += 1
+                self._progress.note(environment_failures=self._progress.now.environment_failures + 1)
                 is_due = record.environment_failures <= policy.environment_retries
             case RetryBudget.NONE:
                 is_due = is_elsewhere_untried

@@ -75,6 +75,10 @@ class Progress:
     """What they may cost; None for any amount."""
     late_seconds: float | None = None
     """By how much the run is expected to miss its deadline; None where it is not."""
+    command_failures: int = 0
+    """Attempts that failed by their command's fault."""
+    environment_failures: int = 0
+    """Attempts that failed by their worker's, network's or disk's fault."""
 
     @property
     def percent(self) -> float:
@@ -112,6 +116,8 @@ class Progress:
                 currency=found.get("currency", ""),
                 budget=float(found["budget"]) if "budget" in found else None,
                 late_seconds=float(found["late_seconds"]) if "late_seconds" in found else None,
+                command_failures=int(found.get("command_failures", 0)),
+                environment_failures=int(found.get("environment_failures", 0)),
             )
         except (KeyError, ValueError):
             return None
