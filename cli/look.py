@@ -91,6 +91,8 @@ def status(run: str, chunks: bool, as_json: bool) -> int:
     if found.run.start_time is not None:
         took = found.run.total_run_time.total_seconds() or found.run.estimated_run_time.total_seconds()
         say(f"  began {found.run.start_time.astimezone():%Y-%m-%d %H:%M:%S}, {took:.0f} s at work")
+    if found.submitted_by is not None:
+        say(f"  by {found.submitted_by}")
     say(f"  weight {found.weight}: its share of slots that other jobs want too")
     if found.holder is not None:
         say(f"  process {found.holder.pid} on {found.holder.host}")
@@ -184,6 +186,7 @@ def _document(found: "RunStatus", progress: "Progress | None" = None) -> dict[st
         "name": run.name,
         "state": found.state,
         "message": found.message,
+        "submittedBy": found.submitted_by,
         "created": run.created.isoformat() if run.created else None,
         "started": run.start_time.isoformat() if run.start_time else None,
         "ended": run.end_time.isoformat() if run.end_time else None,

@@ -24,6 +24,7 @@ from helios.storage.urls import is_storage_url
 from tasks.prefect_api.states import ENDED
 from tasks.run.priority import with_priority
 from tasks.run.progress import Progress
+from tasks.run.submitter import submitted_here
 
 
 async def submit(
@@ -61,7 +62,7 @@ async def submit(
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
         tags = () if priority is None else with_priority((), priority)
-        run = await submit_run(prefect, deployment, given, queue=queue, tags=tags)
+        run = await submit_run(prefect, deployment, given, queue=queue, tags=submitted_here(tags))
     return RunStatus(run, RunState.PENDING)
 
 

@@ -28,6 +28,7 @@ from tasks.prefect_api.states import job_state
 from tasks.run.errors import JOB_CANCELLED, JobEndedError, JobRefusedError, JobSuspendedError
 from tasks.run.last_states import count_ended
 from tasks.run.progress import LISTENER, Progress
+from tasks.run.submitter import submitted_here
 
 RECORD_SECONDS = 60.0
 """How long to wait until the last states are in the server's database."""
@@ -66,7 +67,7 @@ async def create_run(parameters: dict[str, Any], flow: Flow[Any, Any] = render_j
     """
     async with api_client() as client:
         await check_result_storage(client)
-        return await client.create_flow_run(flow, parameters=parameters, state=Pending())
+        return await client.create_flow_run(flow, parameters=parameters, state=Pending(), tags=submitted_here())
 
 
 async def start_flow(run: FlowRun, parameters: dict[str, Any]) -> State[Any]:

@@ -35,6 +35,7 @@ from tasks.run.lock import all_locks, shows_life
 from tasks.run.lock_owner import LockOwner
 from tasks.run.priority import weight_of
 from tasks.run.progress import Progress
+from tasks.run.submitter import submitter_of
 
 CLOCKS_DIFFER = timedelta(minutes=1)
 """Tolerance for clock skew: a run that is due within this time is not shown as planned."""
@@ -80,6 +81,11 @@ class RunStatus:
     def weight(self) -> int:
         """Its share of slots that other runs want too, in relation to theirs."""
         return weight_of(self.run.tags, queue=self.run.work_queue_name)
+
+    @property
+    def submitted_by(self) -> str | None:
+        """Who asked for it, as in `anna@render-7`; None for a schedule's run, and for one of a form in Prefect's UI."""
+        return submitter_of(self.run.tags)
 
     @property
     def message(self) -> str:

@@ -1,7 +1,9 @@
 """The Python API of `farm`, on runs of this process."""
 
 import asyncio
+import getpass
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -108,9 +110,11 @@ async def test_a_run_that_completed(film: JobReport) -> None:
 
 
 async def test_pause_resume_and_wait(tmp_path: Path) -> None:
-    """A paused run continues on resume; `wait` passes on its counts, and returns when it has ended."""
+    """A run says who asked for it; paused, it continues on resume; `wait` passes on counts, and returns at its end."""
     async with a_job(tmp_path) as job:
-        assert (await farm.pause(job.id)).state is RunState.PAUSED
+        paused = await farm.pause(job.id)
+        assert paused.state is RunState.PAUSED
+        assert paused.submitted_by == f"{getpass.getuser()}@{socket.gethostname()}"
         assert await farm.resume(job.id) is farm.Resumed.CONTINUED
         with pytest.raises(RequestError, match="is running; only one that has ended can be retried"):
             await farm.retry(job.id)

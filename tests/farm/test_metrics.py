@@ -7,6 +7,7 @@ import signal
 import socket
 import urllib.request
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -44,7 +45,7 @@ async def test_a_job_s_figures(tmp_path: Path) -> None:
     assert state.is_completed(), state.message
     async with get_client() as client, served(client, host="127.0.0.1", port=free_port()) as address:
         found = await asyncio.to_thread(read, address)
-        run = await client.read_flow_run(report.run_id)
+        run = await client.read_flow_run(UUID(report.run_id))
     own = (run.name, str(run.id))
     assert found["helios_up"] == {(): 1.0}
     assert found["helios_job_frames"][own] == found["helios_job_frames_accepted"][own] == 15
