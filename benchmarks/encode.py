@@ -22,13 +22,13 @@ from benchmarks.meters import ProcessMeter
 from benchmarks.real_work import TREE, TREE_SECONDS, VIDEO, WITH_CPU, concatenate, run, until_there
 from benchmarks.scenes import KINDS, SCENE_FRAMES, write
 from benchmarks.servers import Server, server
-from cli.encode_job import EncodeOrder, plan_of
 from flows.render import render_job
 from helios.encode.cutting import Cutting
 from helios.encode.recipe import Recipe
 from helios.job.source import validate_job_spec
 from helios.models import JobSpec
 from helios.models.report import JobReport
+from tasks.request.encode import EncodeOrder, plan_of
 from testbed.jobs import write_job
 
 CRF, AT_ONCE = 23, 2

@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from helios.encode.filters import FilterChain
-from helios.encode.scenes import SceneFinder
+from helios.encode.scenes import SceneFinder, cuts_of
 
 Picture = NDArray[np.float64]
 SIZE, RATE = (240, 136), 24
@@ -138,7 +138,7 @@ def by_scdet(path: Path) -> list[int]:
         video.streams.video[0].thread_type = "AUTO"
         for frame in video.decode(video=0):
             finder.take(frame)
-    return finder.cuts
+    return cuts_of(finder.changes)
 
 
 def by_threshold(path: Path) -> list[int]:

@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from cli.completing import complete_file
-from cli.encode_job import EncodeOrder, plan_of
 from cli.job_options import job_options, read_request
 from cli.run import render
 from cli.say import say
@@ -23,6 +22,7 @@ from helios.errors import RequestError
 from helios.models.framerate import parse_frame_rate
 from helios.models.verification import VerifyLevel
 from helios.storage.urls import is_storage_url, split_url
+from tasks.request.encode import EncodeOrder, plan_of
 
 NOT_FOR_ENCODES = ("audio_file", "audio_tracks", "audio_codec", "chunks", "merge", "merge_adapter", "last_chunk")
 """Parameters of a job that an encode decides itself."""

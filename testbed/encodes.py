@@ -15,7 +15,6 @@ from av.audio.stream import AudioStream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from cli.encode_job import EncodeOrder, plan_of
 from helios.encode.chunk import encode_chunk
 from helios.encode.cutting import Cutting
 from helios.encode.priority import same_priority
@@ -27,6 +26,7 @@ from helios.media.source_file import FromSource
 from helios.media.stitching import FfmpegStitcher
 from helios.models.report import OutputReport
 from helios.models.spec import JobSpec
+from tasks.request.encode import EncodeOrder, plan_of
 from tasks.request.source_order import wanted_sound
 from testbed.video import accepted, paint, tone
 

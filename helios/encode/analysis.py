@@ -11,11 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import av
-from av.container import InputContainer
 from av.stream import Discard
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
+from helios.encode.found import Found
 from helios.encode.look import Look, OnPicture
 from helios.encode.pictures import open_source
 from helios.encode.pieces import PIECE_SECONDS, PieceError, look_in_pieces, pieces_of
@@ -101,30 +100,37 @@ def analyse(
     Raises:
         RequestError: It can't be encoded: it is no video, encrypted, damaged, truncated, or its pictures change.
     """
+    total = begin(path)
+    told = None if on_picture is None else partial(_tell, on_picture, total)
+    found = None
+    if with_scenes:
+        found = _in_pieces(path, cpus=at_once or cpus_here(), seconds=piece_seconds, told=told)
+    return conclude(path, found or look_through(path, with_scenes=with_scenes, on_picture=told))
+
+
+def begin(path: Path) -> int:
+    """Open a source, and refuse what needs no look; return about how many pictures it has, 0 where it does not say.
+
+    Raises:
+        RequestError: It is no video, or encrypted.
+    """
     container, stream = open_source(path, is_strict=True)
     with container:
-        _refuse_encrypted(stream, path)
-        total = stream.frames
-        told = None if on_picture is None else partial(_tell, on_picture, total)
-        look = None
-        if with_scenes:
-            cpus = at_once or min(len(os.sched_getaffinity(0)), MOST_AT_ONCE)
-            look = _in_pieces(path, cpus=cpus, seconds=piece_seconds, told=told)
-        look = look or _in_one_go(path, container, stream, with_scenes=with_scenes, told=told)
-        # Some containers count it from their first time stamp, others from 0: the earlier of the two ends is meant.
-        look.refuse_truncated(Fraction(container.duration, 1_000_000) if container.duration else None)
-        return _result(
-            look,
-            tick=stream.time_base or Fraction(1),
-            stated=(stream.average_rate, stream.base_rate, stream.guessed_rate),
-        )
+        if stream.codec_tag in ENCRYPTED:
+            raise RequestError(f"{path.name} is encrypted ({stream.codec_tag}); expected a file that can be decoded")
+        return stream.frames
+
+
+def cpus_here() -> int:
+    """How many pieces this machine looks at side by side: one for each CPU, up to 16."""
+    return min(len(os.sched_getaffinity(0)), MOST_AT_ONCE)
 
 
 def _tell(on_picture: Progress, total: int, done: int) -> None:
     on_picture(done, total)
 
 
-def _in_pieces(path: Path, *, cpus: int, seconds: float, told: OnPicture | None) -> Look | None:
+def _in_pieces(path: Path, *, cpus: int, seconds: float, told: OnPicture | None) -> Found | None:
     """Look at a source with several CPUs; None where that is not faster, or something is wrong, which one go tells."""
     try:
         pieces = pieces_of(path, seconds=seconds) if cpus > 1 else []
@@ -136,40 +142,55 @@ def _in_pieces(path: Path, *, cpus: int, seconds: float, told: OnPicture | None)
         return None
 
 
-def _in_one_go(
-    path: Path, container: InputContainer, stream: VideoStream, *, with_scenes: bool, told: OnPicture | None
-) -> Look:
-    look = Look(path, stream, with_scenes=with_scenes, on_picture=told)
-    for other in container.streams:
-        other.discard = Discard.default if other.type in {"video", "audio"} else Discard.all
-    try:
-        for packet in container.demux():
-            look.packet(packet)
-            if packet.stream is stream:
-                for frame in packet.decode():
-                    assert isinstance(frame, VideoFrame)  # noqa: S101  narrows the type: it is the video's packet
-                    look.picture(frame)
-    except (av.FFmpegError, OSError) as exc:
-        raise RequestError(
-            f"{path.name} is damaged near {look.where}: {exc.strerror}; expected a file that can be read to its end"
-        ) from None
-    return look
+def look_through(path: Path, *, with_scenes: bool, on_picture: OnPicture | None = None) -> Found:
+    """Look at a source in one go.
+
+    Args:
+        path: The file.
+        with_scenes: As of `analyse`.
+        on_picture: Told how many pictures were looked at.
+
+    Raises:
+        RequestError: Says what is wrong with it, and where.
+    """
+    container, stream = open_source(path, is_strict=True)
+    with container:
+        look = Look(path, stream, with_scenes=with_scenes, on_picture=on_picture)
+        for other in container.streams:
+            other.discard = Discard.default if other.type in {"video", "audio"} else Discard.all
+        try:
+            for packet in container.demux():
+                look.packet(packet)
+                if packet.stream is stream:
+                    for frame in packet.decode():
+                        assert isinstance(frame, VideoFrame)  # noqa: S101  narrows the type: it is the video's packet
+                        look.picture(frame)
+        except (av.FFmpegError, OSError) as exc:
+            raise RequestError(
+                f"{path.name} is damaged near {look.where}: {exc.strerror}; expected a file that can be read to its end"
+            ) from None
+        return look.found()
 
 
-def _refuse_encrypted(stream: VideoStream, path: Path) -> None:
-    if stream.codec_tag in ENCRYPTED:
-        raise RequestError(f"{path.name} is encrypted ({stream.codec_tag}); expected a file that can be decoded")
+def conclude(path: Path, found: Found) -> Analysis:
+    """What is known of a source after a look at all of it.
 
-
-def _result(look: Look, *, tick: Fraction, stated: tuple[Fraction | None, ...]) -> Analysis:
-    """Put it together."""
-    times = look.times()
+    Raises:
+        RequestError: It ends before the end that it states, or two pictures have the same time.
+    """
+    container, stream = open_source(path, is_strict=True)
+    with container:
+        # Some containers count it from their first time stamp, others from 0: the earlier of the two ends is meant.
+        found.refuse_truncated(path.name, Fraction(container.duration, 1_000_000) if container.duration else None)
+        tick = stream.time_base or Fraction(1)
+        stated = (stream.average_rate, stream.base_rate, stream.guessed_rate)
+    times = found.in_order(path.name)
     numbers = {pts: number for number, pts in enumerate(times)}
     return Analysis(
-        times=tuple(times),
-        end=times[-1] + look.length_of_last(times),
+        times=times,
+        end=times[-1] + found.length_of_last(times, tick=tick),
         tick=tick,
         rate=constant_rate(times, tick=tick, stated=stated),
-        keyframes=tuple(sorted(numbers[pts] for pts in look.keys if pts in numbers)),
-        scenes=look.scenes,
+        keyframes=tuple(sorted(numbers[pts] for pts in found.keys if pts in numbers)),
+        scenes=found.scenes,
     )

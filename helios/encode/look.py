@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,13 +11,12 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from helios.encode.found import Found
 from helios.encode.scenes import SceneFinder
 from helios.errors import RequestError
 
 PACKETS_ARE_NOT_FRAMES = frozenset({"vp8", "vp9"})
 """Codecs that have packets without a picture of their own, so that packets can't be counted for pictures."""
-MISSING_SECONDS = 2.0
-"""By so much a file may end before the end that it states."""
 OnPicture = Callable[[int], None]
 """Called with the number of pictures that were looked at."""
 
@@ -36,7 +35,6 @@ class Look:
         self, path: Path, stream: VideoStream, *, with_scenes: bool, on_picture: OnPicture | None = None
     ) -> None:
         self._path, self._stream, self._told = path, stream, on_picture
-        self._tick = stream.time_base or Fraction(1)
         self._finder = SceneFinder() if with_scenes else None
         self._has_packets_without_pictures = stream.codec_context.name in PACKETS_ARE_NOT_FRAMES
         self._counts_packets = not with_scenes and not self._has_packets_without_pictures
@@ -116,67 +114,17 @@ class Look:
         if self._told is not None:
             self._told(len(self._times))
 
-    def end(self) -> None:
-        """Let go of pictures; what was found stays."""
+    def found(self) -> Found:
+        """What it has seen, as numbers; pictures that were kept to compare the next one with are let go."""
+        changes = None
         if self._finder is not None:
             self._finder.end()
-
-    def add(self, pieces: Iterable[Look]) -> None:
-        """Append what the pieces after this one found; each has looked at the first picture of the next."""
-        for piece in pieces:
-            self._times += piece._times
-            self._keys |= piece._keys
-            self._durations |= piece._durations
-            self._file_end = max(self._file_end, piece._file_end)
-            if self._finder is not None and piece._finder is not None:
-                self._finder.add(piece._finder)
-
-    @property
-    def has_a_picture_for_each_packet(self) -> bool:
-        """Whether nothing was lost or found twice, as far as packets tell."""
-        return self._has_packets_without_pictures or sorted(self._times) == sorted(self._durations)
-
-    def refuse_truncated(self, stated_end: Fraction | None) -> None:
-        """Refuse a file whose packets end before the end that it states.
-
-        Raises:
-            RequestError: Says where it ends.
-        """
-        if not self._times:
-            raise RequestError(f"{self._path.name} has no picture that can be decoded; expected a video")
-        if stated_end is not None and stated_end - self._file_end > MISSING_SECONDS:
-            raise RequestError(
-                f"{self._path.name} ends at {float(self._file_end):.1f} s, and says that it goes on to "
-                f"{float(stated_end):.1f} s: it is truncated; expected a whole file"
-            )
-
-    def times(self) -> list[int]:
-        """The pictures' time stamps, in the order shown.
-
-        Raises:
-            RequestError: Two have the same.
-        """
-        times = sorted(self._times)
-        if len(set(times)) != len(times):
-            raise RequestError(
-                f"{self._path.name} has two pictures with the same time stamp; expected one time for each: write it "
-                "into .mkv with new ones first"
-            )
-        return times
-
-    def length_of_last(self, times: list[int]) -> int:
-        """Ticks for which the last picture is shown; at least 1."""
-        found = self._durations.get(times[-1]) or (
-            times[-1] - times[-2] if len(times) > 1 else round(1 / self._tick / 25)
+            changes = self._finder.changes
+        return Found(
+            times=tuple(self._times),
+            keys=frozenset(self._keys),
+            durations=dict(self._durations),
+            file_end=self._file_end,
+            changes=changes,
+            has_packets_without_pictures=self._has_packets_without_pictures,
         )
-        return max(found, 1)
-
-    @property
-    def keys(self) -> frozenset[int]:
-        """Time stamps of key frames."""
-        return frozenset(self._keys)
-
-    @property
-    def scenes(self) -> tuple[int, ...] | None:
-        """Numbers of the first pictures of scenes; None where they were not looked for."""
-        return tuple(self._finder.cuts) if self._finder else None

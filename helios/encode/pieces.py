@@ -7,7 +7,7 @@ measured once, and no decoder is given a picture whose references it has not.
 
 from __future__ import annotations  # av.Packet is generic in its stubs alone
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +21,7 @@ from av.stream import Discard, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from helios.encode.found import Found
 from helios.encode.look import Look
 from helios.encode.pictures import open_source
 
@@ -97,7 +98,7 @@ def _key_near(container: InputContainer, stream: VideoStream, ticks: int) -> int
 
 def look_in_pieces(
     path: Path, pieces: list[Piece], *, at_once: int, threads: int, on_picture: Callable[[int], None] | None = None
-) -> Look:
+) -> Found:
     """Look at every picture.
 
     Args:
@@ -113,30 +114,37 @@ def look_in_pieces(
     """
     counter, stop = Counter(on_picture), Event()
 
-    def look(piece: Piece) -> Look:
+    def look(piece: Piece) -> Found:
         try:
-            found = look_at(path, piece, threads=threads, stop=stop, on_picture=counter)
-            found.end()
-            return found
+            return look_at(path, piece, threads=threads, stop=stop, on_picture=counter)
         except BaseException:
             stop.set()
             raise
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="analysis") as pool:
         try:
-            first, *others = pool.map(look, pieces)
+            found = list(pool.map(look, pieces))
         except BaseException:
             stop.set()
             raise
-    first.add(others)
-    if not first.has_a_picture_for_each_packet:
+    return put_together(path, found)
+
+
+def put_together(path: Path, found: Sequence[Found]) -> Found:
+    """What was found in all pieces of a source, from the first to the last.
+
+    Raises:
+        PieceError: They have other pictures than their packets say.
+    """
+    whole = found[0].with_pieces(found[1:])
+    if not whole.has_a_picture_for_each_packet:
         raise PieceError(f"{path.name} has other pictures in pieces than it has packets")
-    return first
+    return whole
 
 
 def look_at(
     path: Path, piece: Piece, *, threads: int, stop: Event, on_picture: Callable[[int], None] | None = None
-) -> Look:
+) -> Found:
     """Look at one piece, and at the first picture of the next.
 
     Raises:
@@ -158,10 +166,10 @@ def look_at(
             if frame.pts != piece.end:
                 break
             look.picture_after(frame)
-            return look
+            return look.found()
         if piece.end is not None:
             raise PieceError(f"{path.name} has no picture at {piece.end} where a key frame was found")
-        return look
+        return look.found()
 
 
 def _decoded(look: Look, container: InputContainer, stream: VideoStream, piece: Piece) -> Iterator[VideoFrame]:

@@ -4,6 +4,7 @@ docs/decisions/scenes-by-scdet.md has the measurement against PySceneDetect, and
 """
 
 from array import array
+from collections.abc import Sequence
 from fractions import Fraction
 
 from av.video.frame import VideoFrame
@@ -24,7 +25,7 @@ CHANGE = "lavfi.scd.mafd"
 
 
 class SceneFinder:
-    """Takes a video's pictures in their order, all of one kind, and tells where scenes begin."""
+    """Takes a video's pictures in their order, all of one kind, and measures how each differs from the last one."""
 
     def __init__(self) -> None:
         self._changes = array("f")
@@ -42,19 +43,21 @@ class SceneFinder:
         """Let go of the pictures that are kept for the next one."""
         self._filters = None
 
-    def add(self, after: "SceneFinder") -> None:
-        """Append what another one found in the pictures from the last one on that this one has taken."""
-        self._changes.extend(after._changes[1:])
-
     @property
-    def cuts(self) -> list[int]:
-        """Numbers of the first pictures of scenes, but for the first one."""
-        return [number for number in range(1, len(self._changes)) if self._is_cut(number)]
+    def changes(self) -> tuple[float, ...]:
+        """For each picture how much it differs from the one before, on scdet's scale; 0 for the first."""
+        return tuple(self._changes)
 
-    def _is_cut(self, number: int) -> bool:
-        change = self._changes[number]
-        if change < LEAST:
-            return False
-        before = self._changes[max(number - NEIGHBOURS, 1) : number]
-        after = self._changes[number + 1 : number + 1 + NEIGHBOURS]
-        return change >= TIMES * max([*before, *after], default=0.0)
+
+def cuts_of(changes: Sequence[float]) -> list[int]:
+    """Numbers of the first pictures of scenes, but for the first one, by how much each differs from the one before."""
+    return [number for number in range(1, len(changes)) if _is_cut(changes, number)]
+
+
+def _is_cut(changes: Sequence[float], number: int) -> bool:
+    change = changes[number]
+    if change < LEAST:
+        return False
+    before = changes[max(number - NEIGHBOURS, 1) : number]
+    after = changes[number + 1 : number + 1 + NEIGHBOURS]
+    return change >= TIMES * max([*before, *after], default=0.0)

@@ -8,7 +8,7 @@ import pytest
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from helios.encode.scenes import SceneFinder
+from helios.encode.scenes import SceneFinder, cuts_of
 
 CUTS = [20, 45]
 """First pictures of the second and of the third scene."""
@@ -39,4 +39,4 @@ def test_cuts_are_found(paint: Callable[[int], NDArray[np.float64]]) -> None:
         frame = VideoFrame.from_ndarray(np.clip(paint(number), 0, 255).astype(np.uint8), format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, 25)
         finder.take(frame)
-    assert finder.cuts == CUTS
+    assert cuts_of(finder.changes) == CUTS

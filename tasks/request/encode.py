@@ -1,4 +1,4 @@
-"""From what `helios-job encode` was asked for to the job document."""
+"""From what an encode is asked for to its job document: for the command line and for the flow."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from helios.encode.image_pack import packed
 from helios.encode.kept_analysis import analysed
 from helios.encode.plan import Frames, plan_encode, try_recipe
 from helios.encode.probe import Row, pixel_format_of, probe, rate_text
+from helios.encode.probe import Source as ProbedSource
 from helios.encode.recipe import Recipe
 from helios.errors import RequestError
 from helios.media.containers import check_container, container_of
@@ -46,6 +47,25 @@ class EncodeOrder:
     """Whether each chunk is held against its source."""
 
 
+@dataclass(frozen=True)
+class EncodeSource:
+    """A source that was found fit to be looked at."""
+
+    order: EncodeOrder
+    """What is asked for, of one file."""
+    name: str
+    """The source's path in the job directory."""
+    recipe: Recipe
+    """How its pictures are encoded, with what their kind calls for."""
+    probed: ProbedSource
+    """What is known without a look."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.order.source
+
+
 def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Progress | None = None) -> dict[str, Any]:
     """Look at the source, say what goes where, and write the job document.
 
@@ -57,22 +77,34 @@ def plan_of(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Prog
     Raises:
         RequestError: The source can't be encoded so; nothing was rendered.
     """
+    source = open_order(order, tell=tell, on_picture=on_picture)
+    try:
+        analysis = analysed(
+            source.path, job_dir=order.job_dir, with_scenes=order.cutting.needs_scenes, on_picture=on_picture
+        )
+    except OSError as exc:
+        raise RequestError(f"The source's analysis can't be kept in {order.job_dir}: {exc.strerror}") from None
+    return document_of(source, analysis, tell=tell)
+
+
+def open_order(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Progress | None = None) -> EncodeSource:
+    """Refuse what needs no look at all pictures, and put the source into the job directory: images as one file.
+
+    Args:
+        order: What is asked for.
+        tell: Called with lines for people.
+        on_picture: Told how many images were put into the file.
+
+    Raises:
+        RequestError: The source can't be encoded so.
+    """
     order.recipe.check()
     container_of(order.output)
     check_container(order.output, CODEC_NAMES.get(order.recipe.codec, order.recipe.codec))
-    if is_images(order.source):
-        return plan_of_images(order, tell=tell, on_picture=on_picture)
-    if not order.source.is_file():
-        raise RequestError(f"{order.source} is not a file; expected a video to encode")
-    return _plan(order, recipe=order.recipe, tell=tell, on_picture=on_picture)
-
-
-def plan_of_images(order: EncodeOrder, *, tell: Callable[[str], None], on_picture: Progress | None) -> dict[str, Any]:
-    """Put a sequence of images into one file, and write the document of its encode.
-
-    Raises:
-        RequestError: As `plan_of`.
-    """
+    if not is_images(order.source):
+        if not order.source.is_file():
+            raise RequestError(f"{order.source} is not a file; expected a video to encode")
+        return _opened(order, recipe=order.recipe)
     if order.fps is None:
         raise RequestError(
             f"{order.source.name} is a sequence of images, which have no rate; name one, such as --fps 24"
@@ -83,46 +115,43 @@ def plan_of_images(order: EncodeOrder, *, tell: Callable[[str], None], on_pictur
     form = pixel_format_of(pack)
     plain = replace(order.recipe, pix_fmt=pixel_format(order.recipe, form))
     tell(f"{images.pattern.name(images.first)} and {images.count - 1} more images are in {pack}")
-    order = replace(order, source=pack, recipe=plain)
-    return _plan(order, recipe=for_display(plain, source=form), tell=tell, on_picture=on_picture)
+    return _opened(replace(order, source=pack, recipe=plain), recipe=for_display(plain, source=form))
 
 
-def _plan(
-    order: EncodeOrder, *, recipe: Recipe, tell: Callable[[str], None], on_picture: Progress | None
-) -> dict[str, Any]:
-    """Look at a source, and write its document.
+def _opened(order: EncodeOrder, *, recipe: Recipe) -> EncodeSource:
+    probed = probe(order.source, order.output, order.recipe, sound=order.sound)
+    return EncodeSource(order, _place(order.source, order.job_dir), recipe, probed)
+
+
+def document_of(opened: EncodeSource, analysis: Analysis, *, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Try the encoder, cut the source, say what goes where, and write the job document.
 
     Args:
-        order: What is asked for, of one file.
-        recipe: How its pictures are encoded, with what their kind calls for.
-        tell: As of `plan_of`.
-        on_picture: Likewise.
+        opened: The source.
+        analysis: What a look at all of it has found.
+        tell: Called with lines for people.
+
+    Raises:
+        RequestError: The source can't be encoded so.
     """
-    looked = probe(order.source, order.output, order.recipe, sound=order.sound)
-    name = _place(order.source, order.job_dir)
-    try:
-        analysis = analysed(
-            order.source, job_dir=order.job_dir, with_scenes=order.cutting.needs_scenes, on_picture=on_picture
-        )
-    except OSError as exc:
-        raise RequestError(f"The source's analysis can't be kept in {order.job_dir}: {exc.strerror}") from None
+    order, recipe = opened.order, opened.recipe
     frames = Frames(analysis, order.fps)
     size, sizes = try_recipe(order.source, frames, recipe), order.cutting.sizes(frames)
     rows = [
         replace(row, goes=colours_after(recipe)) if row.what == "colour" and recipe != order.recipe else row
-        for row in looked.rows
+        for row in opened.probed.rows
     ]
     for line in _table(order, analysis, frames, sizes, rows):
         tell(line)
     source = Source(
-        file=name,
+        file=opened.name,
         start=analysis.times[0] * analysis.tick,
-        sound=order.sound if looked.has_sound else "none",
+        sound=order.sound if opened.probed.has_sound else "none",
         by_ranges=True,
         times=_times(frames),
     )
     spec = plan_encode(
-        name,
+        opened.name,
         frames,
         sizes,
         recipe=recipe,
