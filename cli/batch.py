@@ -13,7 +13,7 @@ from cli.outcome import EXIT_CODES
 from cli.say import say
 from cli.screen import screen_options
 from cli.spec_argument import located
-from helios.models.batch import RowResult
+from helios.models.batch import BatchReport, RowResult
 from helios.models.report import RunState
 from tasks.request.batch import BatchRequest
 
@@ -94,15 +94,31 @@ def _given(request: BatchRequest) -> dict[str, Any]:
 def show_batch(outcome: "BatchOutcome", *, as_json: bool) -> int:
     """Print how a batch ended; return the exit code."""
     state, report = outcome.state, outcome.report
+    if report is not None:
+        return show_ended(state, outcome.message, report, as_json=as_json)
     if as_json:
-        said = report.model_dump_json(indent=2) if report else f'{{"state": "{state}"}}'
-        say(said)
+        say(f'{{"state": "{state}"}}')
     if state is RunState.COMPLETED:
-        if not as_json:
-            say(outcome.message)
+        say(outcome.message)
         return EXIT_CODES[state]
     say(f"helios-job: {outcome.message}", err=True)
-    if report is None and state is RunState.FAILED:
+    if state is RunState.FAILED:
         return EXIT_REFUSED
-    say(f"helios-job resume {outcome.run_id} renders the other rows", err=True, level="info")
+    _say_how_to_go_on(outcome.run_id)
     return EXIT_CODES.get(state, EXIT_FAILED)
+
+
+def show_ended(state: RunState, message: str, report: BatchReport, *, as_json: bool) -> int:
+    """Print how a batch ended whose rows are known; return the exit code."""
+    if as_json:
+        say(report.model_dump_json(indent=2))
+    if state is not RunState.COMPLETED:
+        say(f"helios-job: {message}", err=True)
+        _say_how_to_go_on(report.run_id)
+    elif not as_json:
+        say(message)
+    return EXIT_CODES.get(state, EXIT_FAILED)
+
+
+def _say_how_to_go_on(run_id: str) -> None:
+    say(f"helios-job resume {run_id} renders the other rows", err=True, level="info")

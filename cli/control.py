@@ -107,7 +107,10 @@ def retry(run: str, adapter_config: str | None, as_json: bool) -> int:
 @click.command(epilog="Example: helios-job delete job-3f9a2c")
 @run_argument
 def delete(run: str) -> int:
-    """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay."""
+    """Remove a run that has ended: from Prefect, and what it left in storage. Its video and its chunks stay.
+
+    A batch's is removed with those of its rows.
+    """
 
     async def remove(client: Any) -> str:
         found = await farm.status(run, client=client)
@@ -134,7 +137,7 @@ def _go_on(
     from farm.finding import find
 
     async def go_on(client: Any) -> "tuple[RunStatus, dict[str, Any], Resumed]":
-        found = await find(client, name, batches=True)
+        found = await find(client, name)
         if budget is not None:
             found = await with_budget(client, found, budget)
         parameters = complete_parameters(found.run.parameters, adapter=_adapter(found, adapter_config))

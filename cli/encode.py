@@ -4,35 +4,23 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from cli.completing import complete_file
-from cli.job_options import job_options, read_request
+from cli.job_options import given, job_options, read_each, read_request
 from cli.run import render
 from cli.say import say
 from cli.screen import screen_options
 from helios.encode.codecs import CODECS
-from helios.encode.cutting import LONGEST, SHORTEST, Cutting
-from helios.encode.recipe import Recipe
+from helios.encode.cutting import LONGEST, SHORTEST
 from helios.errors import RequestError
-from helios.models.framerate import parse_frame_rate
-from helios.models.verification import VerifyLevel
-from helios.storage.urls import is_storage_url, split_url
-from tasks.request.encode import EncodeOrder, plan_of
-
-NOT_FOR_ENCODES = ("audio_file", "audio_tracks", "audio_codec", "chunks", "merge", "merge_adapter", "last_chunk")
-"""Parameters of a job that an encode decides itself."""
-
-
-def _rate(text: str | None) -> Fraction | None:
-    try:
-        return None if text is None else parse_frame_rate(text)
-    except ValueError as exc:
-        raise RequestError(f"--fps {text!r}: expected {exc}") from None
+from tasks.request.encode import plan_of
+from tasks.request.encode_request import NOT_FOR_ENCODES, EncodeRequest
 
 
 @click.command(epilog="Example: helios-job encode film.mkv -o film-av1.mkv --codec svt-av1 --crf 30 --preset 6")
@@ -59,10 +47,14 @@ def _rate(text: str | None) -> Fraction | None:
 @click.option("--audio", "sound", type=click.Choice(["copy", "aac", "opus", "flac", "none"]), default="copy",
               show_default=True, help="How the sound is written.")  # fmt: skip
 @click.option("--emit", metavar="FILE", help="Write the job document, and encode nothing.")
+@click.option("--deployment", metavar="NAME", help="Give it to the workers of a deployment, such as encode/local, and "
+              "print its run's id.")  # fmt: skip
 @job_options(leave_out=("spec", *NOT_FOR_ENCODES))
 @screen_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
-def encode(source: str, short_output: str | None, as_json: bool, emit: str | None, **words: Any) -> int:
+def encode(
+    source: str, short_output: str | None, as_json: bool, emit: str | None, deployment: str | None, **words: Any
+) -> int:
     """Encode a video in chunks, as any job is rendered, and wait for its end.
 
     INPUT is a video file, or the name of a sequence of images such as shot_####.exr (with --fps). A video's sound,
@@ -72,16 +64,9 @@ def encode(source: str, short_output: str | None, as_json: bool, emit: str | Non
     if output is None:
         raise click.UsageError("Name the video to write (-o FILE).")
     words["output_file"] = output
-    order = EncodeOrder(
-        source=Path(source).expanduser().absolute(),
-        output=_name_of(output),
-        recipe=Recipe.from_words(words),
-        cutting=Cutting(words["cut"], words["shortest"], words["longest"]),
-        fps=_rate(words["fps"]),
-        sound=words["sound"],
-        job_dir=_job_dir(words["job_dir"], output),
-        compares=words["verify"] == VerifyLevel.PICTURES,
-    )
+    if deployment is not None:
+        return _submit(source, words, deployment, has_others=emit is not None or as_json)
+    order = EncodeRequest.of({**words, "source": source}).order()
     document = plan_of(order, tell=lambda line: say(line, err=True), on_picture=_progress())
     place = order.job_dir / "job.json" if emit is None else Path(emit)
     _write(place, document)
@@ -91,17 +76,30 @@ def encode(source: str, short_output: str | None, as_json: bool, emit: str | Non
     return render(read_request({**words, "spec": str(place), "job_dir": str(order.job_dir)}), as_json=as_json)
 
 
-def _name_of(output: str) -> Path:
-    """The output's file name, which tells its container."""
-    return Path(PurePosixPath(split_url(output)[1]).name if is_storage_url(output) else output)
+def _submit(source: str, words: dict[str, Any], deployment: str, *, has_others: bool) -> int:
+    """Give an encode to workers: they look at the source, too. What is not said here is as the deployment says."""
+    if has_others:
+        raise click.UsageError(
+            "Leave out --emit and --json with --deployment: helios-job wait RUN --json has the report."
+        )
+    import farm
+    from cli.ask import ask
 
-
-def _job_dir(asked: str | None, output: str) -> Path:
-    """Where chunks lie: beside the output, unless it was asked for elsewhere."""
-    if asked is not None:
-        return Path(asked).expanduser().absolute()
-    beside = Path.cwd() if is_storage_url(output) else Path(output).expanduser().absolute().parent
-    return beside / f"{_name_of(output).name}.encode"
+    request = read_each(words)
+    encode = EncodeRequest.of({**words, "source": os.path.abspath(os.path.expanduser(source))})
+    encode = replace(encode, output_file=request.output_file or "", job_dir=request.job_dir)
+    encode.order()  # what can't be read is refused here
+    own = {field.name: getattr(encode, field.name) for field in fields(EncodeRequest)}
+    context = click.get_current_context()
+    named = {name for name in own if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    others = {name: value for name, value in given(context, request).items() if name not in {"job", *own}}
+    parameters = {name: own[name] for name in named | {"source", "output_file"}}
+    parameters |= {name: others.pop(name) for name in ("adapter", "hand_overs") if name in others}
+    if others:
+        parameters["options"] = others
+    run = ask(lambda client: farm.submit_encode(**parameters, deployment=deployment, client=client))
+    say(run.id)
+    return 0
 
 
 def _write(place: Path, document: dict[str, Any]) -> None:

@@ -147,25 +147,37 @@ def explain(run: str) -> int:
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run has ended.")
 @click.option("--level", default="info", show_default=True, type=click.Choice(LEVELS), help="The least to show.")
 def logs(run: str, follow: bool, level: str) -> int:
-    """Print what a run and its chunks have logged. RUN is its id or its name."""
+    """Print what a run and its chunks have logged; of a batch, also its rows. RUN is its id or its name."""
 
     async def print_lines(client: Any) -> None:
         least = getattr(logging, level.upper())
-        async for line in farm.logs(run, level=least, follow=follow, client=client):
+        found = await farm.status(run, client=client)
+        rows: dict[str, str] = {found.id: ""}
+        async for line in farm.logs(found, level=least, follow=follow, client=client):
+            if found.is_batch and str(line.flow_run_id) not in rows:
+                rows.update(await _rows_by_run(client, found))
+            row = rows.get(str(line.flow_run_id), "")
             when = line.timestamp.astimezone().strftime("%H:%M:%S")
             for text in line.message.splitlines():  # a command's lines come together
-                say(f"{when} {logging.getLevelName(line.level):<8} {text}")
+                say(f"{when} {logging.getLevelName(line.level):<8} {row}{text}")
 
     ask(print_lines)
     return 0
+
+
+async def _rows_by_run(client: Any, batch: "RunStatus") -> dict[str, str]:
+    """What stands before lines of a row's run, by its id."""
+    found = await farm.batch_status(batch.id, client=client)
+    return {row.run.id: f"row {row.row}: " for row in found.rows} if found else {}
 
 
 @click.command(epilog="Example: helios-job wait $(helios-job submit job.json)")
 @run_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on standard output.")
 def wait(run: str, as_json: bool) -> int:
-    """Wait for a run's end; its exit code is that of `helios-job run`. RUN is its id or its name."""
+    """Wait for a run's end; its exit code is that of `helios-job run`, or `batch`. RUN is its id or its name."""
     from cli.bar import watched
+    from cli.batch import show_ended
 
     async def wait_and_read(client: Any) -> int:
         found = await farm.status(run, client=client)
@@ -173,6 +185,8 @@ def wait(run: str, as_json: bool) -> int:
             found = await farm.wait(found, tell=tell, client=client)
         state = found.run.state
         message = (state.message if state else None) or f"{found.name} is {found.state}"
+        if found.is_batch:
+            return show_ended(found.state, message, await farm.batch_report(found, client=client), as_json=as_json)
         return show_outcome(found.state, message, await farm.report(found, client=client), as_json=as_json)
 
     return ask(wait_and_read)

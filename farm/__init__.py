@@ -17,7 +17,19 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 if TYPE_CHECKING:
     from farm.actions import cancel, delete, pause, resume, retry, set_priority, submit
     from farm.batch_rows import BatchStatus, RowStatus
-    from farm.queries import batch_status, chunks, list_runs, logs, progress, report, status, wait, why_waiting
+    from farm.encodes import submit_encode
+    from farm.queries import (
+        batch_report,
+        batch_status,
+        chunks,
+        list_runs,
+        logs,
+        progress,
+        report,
+        status,
+        wait,
+        why_waiting,
+    )
     from farm.runs import Order, Resumed, RunStatus
     from farm.server.connect import prefect_server
     from farm.watch import ChunkStatus
@@ -34,6 +46,7 @@ __all__ = [
     "RowStatus",
     "RunState",
     "RunStatus",
+    "batch_report",
     "batch_status",
     "cancel",
     "chunks",
@@ -49,6 +62,7 @@ __all__ = [
     "set_priority",
     "status",
     "submit",
+    "submit_encode",
     "wait",
     "why_waiting",
 ]
@@ -56,7 +70,9 @@ __all__ = [
 _MODULES = {
     "farm.actions": ("cancel", "delete", "pause", "resume", "retry", "set_priority", "submit"),
     "farm.batch_rows": ("BatchStatus", "RowStatus"),
+    "farm.encodes": ("submit_encode",),
     "farm.queries": (
+        "batch_report",
         "batch_status",
         "chunks",
         "list_runs",

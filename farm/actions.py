@@ -9,6 +9,7 @@ from prefect.client.orchestration import PrefectClient
 
 from adapters import AdapterChoice
 from farm import runs
+from farm.batch_rows import runs_below
 from farm.budgets import with_budget
 from farm.dead_runs import mark_dead_runs
 from farm.deployments import submit_run
@@ -82,7 +83,7 @@ async def cancel(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It has ended, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run, batches=True)
+        found = await find(prefect, run)
         await runs.cancel_run(prefect, found)
         return await runs.find_job_or_batch(prefect, found.id)
 
@@ -103,7 +104,7 @@ async def pause(run: Run, *, client: PrefectClient | None = None) -> RunStatus:
         RequestError: It does not render, or there is no such run.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run, batches=True)
+        found = await find(prefect, run)
         await runs.pause_run(prefect, found)
         return await runs.find_job_or_batch(prefect, found.id)
 
@@ -123,7 +124,7 @@ async def set_priority(run: Run, priority: str, *, client: PrefectClient | None 
         RequestError: There is no such priority or no such run, or it has ended.
     """
     async with opened(client) as prefect:
-        found = await find(prefect, run)
+        found = await find(prefect, run, jobs_alone=True)
         if found.state in ENDED:
             raise RequestError(f"The run {found.name} is {found.state}: its priority would change nothing")
         await prefect.update_flow_run(found.run.id, tags=with_priority(found.run.tags, priority))
@@ -189,6 +190,8 @@ async def retry(
 async def delete(run: Run, *, client: PrefectClient | None = None) -> list[str]:
     """Remove a run that has ended from Prefect, and what it left in storage. Its video and its chunks stay.
 
+    A batch's run is removed with those of its rows, and an encode's with that of its job.
+
     Args:
         run: Its id or its name.
         client: Prefect's, if one is open already.
@@ -197,12 +200,24 @@ async def delete(run: Run, *, client: PrefectClient | None = None) -> list[str]:
         What was removed beside it, and what could not be, a line each.
 
     Raises:
-        RequestError: It has not ended, or there is no such run.
+        RequestError: It has not ended, or a run below it has not, or there is no such run.
     """
     async with opened(client) as prefect:
         found = await find(prefect, run)
+        if not (found.is_batch or found.is_encode):
+            await runs.delete_run(prefect, found)
+            return await remove_leftovers(prefect, found.run)
+        await runs.refuse_unended(prefect, found)
+        below = [await runs.find_run(prefect, str(one.id)) async for one in runs_below(prefect, found.run)]
+        for one in below:
+            await runs.refuse_unended(prefect, one)
+        said = []
+        for one in below:
+            await runs.delete_run(prefect, one)
+            said.append(f"{one.name} ({one.id}) is deleted, too")
+            said += await remove_leftovers(prefect, one.run)
         await runs.delete_run(prefect, found)
-        return await remove_leftovers(prefect, found.run)
+        return said
 
 
 async def _go_on(
@@ -215,7 +230,7 @@ async def _go_on(
     client: PrefectClient | None,
 ) -> Resumed:
     async with opened(client) as prefect:
-        found = await find(prefect, run, batches=True)
+        found = await find(prefect, run)
         if adapter is not None and found.run.deployment_id is not None:
             raise RequestError(f"The run {found.name} is a deployment's, whose worker has the adapter's settings; "
                                "leave adapter out")  # fmt: skip

@@ -1,6 +1,7 @@
 """A batch's run seen from outside: where its rows stand."""
 
 import re
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from prefect.client.orchestration import PrefectClient
@@ -48,16 +49,20 @@ async def find_batch(client: PrefectClient, name: str) -> BatchStatus | None:
         RequestError: There are several of that name.
     """
     run = await one_run(client, name, flow=RENDER_BATCHES)
-    return None if run is None else BatchStatus(_status(run), await _rows(client, run))
+    return None if run is None else BatchStatus(_status(run), await rows_of(client, run))
 
 
-async def _rows(client: PrefectClient, batch: FlowRun) -> tuple[RowStatus, ...]:
-    below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[batch.id]))
-    runs = [
-        run
-        async for run in each(lambda offset: client.read_flow_runs(flow_run_filter=below, limit=PAGE, offset=offset))
-    ]
-    rows = [RowStatus(int(found[1]) if (found := _ROW.search(run.name)) else None, _status(run)) for run in runs]
+async def runs_below(client: PrefectClient, above: FlowRun) -> AsyncIterator[FlowRun]:
+    """Read the runs of jobs below a batch's run, or an encode's."""
+    below = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=[above.id]))
+    async for run in each(lambda offset: client.read_flow_runs(flow_run_filter=below, limit=PAGE, offset=offset)):
+        yield run
+
+
+async def rows_of(client: PrefectClient, batch: FlowRun) -> tuple[RowStatus, ...]:
+    """The rows of a batch that have begun, in order."""
+    runs = runs_below(client, batch)
+    rows = [RowStatus(int(found[1]) if (found := _ROW.search(run.name)) else None, _status(run)) async for run in runs]
     return tuple(sorted(rows, key=lambda row: (row.row is None, row.row or 0)))
 
 

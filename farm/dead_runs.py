@@ -25,7 +25,7 @@ from prefect.states import Cancelled, Crashed
 from helios.errors import RequestError
 from helios.processes.tree import end_commands_of
 from tasks.page.webhook import open_webhook, with_turn
-from tasks.prefect_api.api import BATCH_FLOW_NAME, FLOW_NAME, PAGE, each, of_run
+from tasks.prefect_api.api import BATCH_FLOW_NAME, ENCODE_FLOW_NAME, FLOW_NAME, PAGE, each, of_run
 from tasks.prefect_api.states import ACTIVE_TYPES, is_suspended, job_state
 from tasks.run.errors import JOB_CANCELLED
 from tasks.run.liveness import OWNER_SILENT
@@ -35,7 +35,7 @@ from tasks.run.lock_owner import LockOwner
 EVENTS_SECONDS = 2.0
 """Seconds after which a dead process's last events are in the server's database."""
 _LOGGER = logging.getLogger(__name__)
-_JOBS_AND_BATCHES = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME, BATCH_FLOW_NAME]))
+_JOBS_AND_BATCHES = FlowFilter(name=FlowFilterName(any_=[FLOW_NAME, BATCH_FLOW_NAME, ENCODE_FLOW_NAME]))
 _ACTIVE = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(ACTIVE_TYPES))))
 _UNFINISHED = TaskRunFilter(
     state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.PENDING, StateType.RUNNING]))

@@ -1,4 +1,4 @@
-"""The flow's deployments, and how a job is given to one."""
+"""The flows' deployments, and how a job is given to one."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from prefect.states import Scheduled, to_state_create
 
 from farm.server.answers import describe_answer
 from helios.errors import RequestError
-from tasks.prefect_api.api import FLOW_NAME, RENDER_JOBS
+from tasks.prefect_api.api import ENCODE_FLOW_NAME, ENCODES, FLOW_NAME, RENDER_JOBS
 
 LONGEST_ANSWER = 1000
 """Characters of a refusal that an error quotes: it may name several parameters."""
@@ -25,6 +25,7 @@ async def submit_run(
     deployment: str,
     parameters: Mapping[str, Any],
     *,
+    flow: str = FLOW_NAME,
     queue: str | None = None,
     tags: Collection[str] = (),
 ) -> FlowRun:
@@ -34,6 +35,7 @@ async def submit_run(
         client: Prefect's.
         deployment: Its name, as in `render-job/local`, or `local` alone.
         parameters: The flow's parameters; the deployment has the others.
+        flow: The flow of a deployment that is named without one.
         queue: The work queue. By default the deployment's.
         tags: The flow run's.
 
@@ -43,11 +45,11 @@ async def submit_run(
     Raises:
         RequestError: There is no such deployment, or a parameter is refused; says which.
     """
-    full = deployment if "/" in deployment else f"{FLOW_NAME}/{deployment}"
+    full = deployment if "/" in deployment else f"{flow}/{deployment}"
     try:
         found = await client.read_deployment_by_name(full)
     except (ObjectNotFound, ValueError):
-        known = ", ".join(f"{FLOW_NAME}/{one.name}" for one in await list_deployments(client))
+        known = ", ".join(f"{name}/{one.name}" for name, one in await list_deployments(client))
         there_are = f"there are {known}" if known else "helios-job up, or prefect deploy --all, makes them"
         raise RequestError(f"There is no deployment {full}; {there_are}") from None
     try:
@@ -74,7 +76,11 @@ def _order(parameters: Mapping[str, Any], queue: str | None, tags: Collection[st
     return order.model_copy(update={name: value for name, value in changes.items() if value})
 
 
-async def list_deployments(client: PrefectClient) -> list[DeploymentResponse]:
-    """The flow's deployments, by name."""
-    found = await client.read_deployments(flow_filter=RENDER_JOBS, sort=DeploymentSort.NAME_ASC)
-    return list(found)
+async def list_deployments(client: PrefectClient) -> list[tuple[str, DeploymentResponse]]:
+    """The deployments of jobs and of encodes, each with its flow's name, by name."""
+    by_name = DeploymentSort.NAME_ASC
+    return [
+        (flow, one)
+        for flow, of_flow in ((FLOW_NAME, RENDER_JOBS), (ENCODE_FLOW_NAME, ENCODES))
+        for one in await client.read_deployments(flow_filter=of_flow, sort=by_name)
+    ]

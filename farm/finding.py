@@ -8,24 +8,26 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.settings import PREFECT_API_URL
 
+from farm.batch_rows import runs_below
 from farm.dead_runs import mark_dead_runs
 from farm.errors import ServerStartError
 from farm.runs import RunStatus, find_job_or_batch, find_run
 from farm.server.configured import check_once
 from helios.errors import RequestError
 from tasks.prefect_api.client import api_client
+from tasks.prefect_api.states import job_state
 
 Run = str | UUID | RunStatus
 """A run: its id, its name, or what the API returned of it, which is then not looked up again."""
 
 
-async def find(client: PrefectClient, run: Run, *, batches: bool = False) -> RunStatus:
-    """Find a run, unless it is given as found; dead runs are marked before.
+async def find(client: PrefectClient, run: Run, *, jobs_alone: bool = False) -> RunStatus:
+    """Find a run of a job, of a batch or of an encode, unless it is given as found; dead runs are marked before.
 
     Args:
         client: Prefect's.
         run: Its id or its name.
-        batches: Whether it may be a batch's.
+        jobs_alone: Whether it has to be a job's.
 
     Raises:
         RequestError: There is no such run, or there are several of that name.
@@ -33,7 +35,20 @@ async def find(client: PrefectClient, run: Run, *, batches: bool = False) -> Run
     if isinstance(run, RunStatus):
         return run
     await mark_dead_runs(client)
-    return await (find_job_or_batch if batches else find_run)(client, str(run))
+    return await (find_run if jobs_alone else find_job_or_batch)(client, str(run))
+
+
+async def with_chunks(client: PrefectClient, run: Run) -> RunStatus:
+    """The run that has the chunks: of an encode, that of its job, once it has begun; else the run itself.
+
+    Raises:
+        RequestError: As `find`.
+    """
+    found = await find(client, run)
+    if not found.is_encode:
+        return found
+    below = [one async for one in runs_below(client, found.run)]
+    return RunStatus(below[-1], job_state(below[-1].state)) if below else found
 
 
 @asynccontextmanager

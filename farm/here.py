@@ -19,6 +19,7 @@ from prefect.flow_engine import run_flow
 from prefect.logging.handlers import APILogHandler
 from prefect.states import Cancelled, Pending
 
+from flows.encode import encode
 from flows.render import render_job
 from helios.models.report import JobReport, RunState
 from tasks.prefect_api import own_server
@@ -60,7 +61,7 @@ async def create_run(parameters: dict[str, Any], flow: Flow[Any, Any] = render_j
 
     Args:
         parameters: The flow's.
-        flow: The flow of a job, or of a batch.
+        flow: The flow of a job, of an encode, or of a batch.
 
     Raises:
         RequestError: Its results can't be kept where Prefect is told to keep them.
@@ -70,10 +71,15 @@ async def create_run(parameters: dict[str, Any], flow: Flow[Any, Any] = render_j
         return await client.create_flow_run(flow, parameters=parameters, state=Pending(), tags=submitted_here())
 
 
+def _is_encode(run: FlowRun) -> bool:
+    return "source" in run.parameters and "job" not in run.parameters
+
+
 async def start_flow(run: FlowRun, parameters: dict[str, Any]) -> State[Any]:
-    """Run the flow for a flow run that exists; return its last state."""
+    """Run the flow for a flow run of a job, or of an encode, that exists; return its last state."""
     # Typed for every kind of flow; of an asynchronous one it is a coroutine.
-    going_on = run_flow(cast(Any, render_job), flow_run=run, parameters=parameters, return_type="state")
+    flow = cast(Any, encode if _is_encode(run) else render_job)
+    going_on = run_flow(flow, flow_run=run, parameters=parameters, return_type="state")
     return await cast(Coroutine[Any, Any, State[Any]], going_on)
 
 
@@ -212,7 +218,7 @@ def cancelled_without_server(flow: "asyncio.Task[Any]") -> Iterator[None]:
 
 async def _count_ended(run: FlowRun) -> int:
     """The number of a run's task runs that had ended before this process took the run on."""
-    if run.run_count == 0:
+    if run.run_count == 0 or _is_encode(run):  # whose report is of the run below
         return 0
     async with api_client() as client:
         return await count_ended(client, str(run.id))

@@ -60,7 +60,7 @@ async def mark_missed_runs(client: PrefectClient, pool: str) -> list[FlowRun]:
         await client.set_flow_run_state(run.id, _missed(run.expected_start_time or now, str(run.id)), force=True)
     unplanned = [
         run
-        for deployment in await list_deployments(client)
+        for _, deployment in await list_deployments(client)
         if deployment.work_pool_name == pool and not deployment.paused
         for run in await _record_unplanned(client, deployment, now)
     ]

@@ -7,11 +7,14 @@ from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import Log
 
 from farm import runs, waiting, watch
+from farm.batch_reports import report_of_rows
 from farm.batch_rows import BatchStatus, find_batch
 from farm.dead_runs import mark_dead_runs
-from farm.finding import Run, find, opened
+from farm.finding import Run, find, opened, with_chunks
 from farm.runs import Order, RunStatus
 from farm.watch import ChunkStatus
+from helios.errors import RequestError
+from helios.models.batch import BatchReport
 from helios.models.report import JobReport, RunState
 from tasks.run.progress import Progress
 
@@ -84,6 +87,26 @@ async def batch_status(name: str, *, client: PrefectClient | None = None) -> Bat
         return await find_batch(prefect, name)
 
 
+async def batch_report(run: Run, *, client: PrefectClient | None = None) -> BatchReport:
+    """Read what became of a batch's rows, also of one that failed or was stopped.
+
+    Args:
+        run: The batch's id or its name.
+        client: Prefect's, if one is open already.
+
+    Returns:
+        The rows that have begun, with their videos where result storage is at hand.
+
+    Raises:
+        RequestError: There is no such run, or it is not a batch's.
+    """
+    async with opened(client) as prefect:
+        found = await find(prefect, run)
+        if not found.is_batch:
+            raise RequestError(f"The run {found.name} is not a batch's; helios-job status shows what it is")
+        return await report_of_rows(prefect, found)
+
+
 async def progress(run: Run, *, client: PrefectClient | None = None) -> Progress | None:
     """Say how far a run is.
 
@@ -98,7 +121,7 @@ async def progress(run: Run, *, client: PrefectClient | None = None) -> Progress
         RequestError: There is no such run, or there are several of that name.
     """
     async with opened(client) as prefect:
-        return await watch.read_progress(prefect, (await find(prefect, run)).run)
+        return await watch.read_progress(prefect, (await with_chunks(prefect, run)).run)
 
 
 async def chunks(run: Run, *, client: PrefectClient | None = None) -> list[ChunkStatus]:
@@ -115,7 +138,7 @@ async def chunks(run: Run, *, client: PrefectClient | None = None) -> list[Chunk
         RequestError: There is no such run, or there are several of that name.
     """
     async with opened(client) as prefect:
-        return await watch.read_chunks(prefect, (await find(prefect, run)).run)
+        return await watch.read_chunks(prefect, (await with_chunks(prefect, run)).run)
 
 
 async def why_waiting(run: Run, *, client: PrefectClient | None = None) -> str | None:
@@ -150,7 +173,8 @@ async def report(run: Run, *, client: PrefectClient | None = None) -> JobReport 
         RequestError: There is no such run, or there are several of that name.
     """
     async with opened(client) as prefect:
-        return await watch.read_report((await find(prefect, run)).run)
+        found = await find(prefect, run)
+        return await watch.read_report(found.run) or await watch.read_report((await with_chunks(prefect, found)).run)
 
 
 async def wait(
@@ -177,7 +201,7 @@ async def wait(
 async def logs(
     run: Run, *, level: int = 0, follow: bool = False, client: PrefectClient | None = None
 ) -> AsyncIterator[Log]:
-    """Read what a run and its chunks have logged.
+    """Read what a run and its chunks have logged; of a batch, also its rows' runs, and of an encode its job's.
 
     Args:
         run: Its id or its name.
@@ -192,5 +216,6 @@ async def logs(
         RequestError: There is no such run, or there are several of that name.
     """
     async with opened(client) as prefect:
-        async for line in watch.read_log(prefect, await find(prefect, run), level=level, follow=follow):
+        found = await find(prefect, run)
+        async for line in watch.read_log(prefect, found, level=level, follow=follow):
             yield line

@@ -4,7 +4,7 @@ The public functions over it are those of the package `farm`.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum, StrEnum, auto
 from uuid import UUID
@@ -26,7 +26,7 @@ from prefect.states import Cancelled, Cancelling
 
 from helios.errors import RequestError
 from helios.models.report import RunState
-from tasks.prefect_api.api import RENDER_BATCHES, RENDER_JOBS
+from tasks.prefect_api.api import ABOVE_JOBS, RENDER_JOBS
 from tasks.prefect_api.result_storage import check_result_storage
 from tasks.prefect_api.states import ENDED, job_state, paused, state_filter, to_be_resumed
 from tasks.run.errors import JOB_CANCELLED
@@ -66,6 +66,8 @@ class RunStatus:
     """How far it is, in lists of runs; None where it has not begun to render, and elsewhere."""
     is_batch: bool = False
     """Whether it is a batch's run, with those of its rows below it."""
+    is_encode: bool = False
+    """Whether it is an encode's run, with that of its job below it."""
 
     @property
     def id(self) -> str:
@@ -167,17 +169,20 @@ async def find_run(client: PrefectClient, name: str) -> RunStatus:
 
 
 async def find_job_or_batch(client: PrefectClient, name: str) -> RunStatus:
-    """A run of a job or of a batch, by its id or by its name.
+    """A run of a job, of a batch or of an encode, by its id or by its name.
 
     Raises:
         RequestError: There is none, or there are several of that name.
     """
-    batch = await one_run(client, name, flow=RENDER_BATCHES)
-    return await find_run(client, name) if batch is None else await _status(client, batch, is_batch=True)
+    above = await one_run(client, name, flow=ABOVE_JOBS)
+    if above is None:
+        return await find_run(client, name)
+    is_batch = "table" in above.parameters
+    return replace(await _status(client, above), is_batch=is_batch, is_encode=not is_batch)
 
 
-async def _status(client: PrefectClient, run: FlowRun, *, is_batch: bool = False) -> RunStatus:
-    return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)), is_batch=is_batch)
+async def _status(client: PrefectClient, run: FlowRun) -> RunStatus:
+    return RunStatus(run, job_state(run.state), (await _holders(client)).get(str(run.id)))
 
 
 async def one_run(client: PrefectClient, name: str, *, flow: FlowFilter) -> FlowRun | None:
@@ -260,14 +265,22 @@ async def delete_run(client: PrefectClient, status: RunStatus) -> None:
     Raises:
         RequestError: It has not ended.
     """
-    if status.state not in ENDED or await _is_alive(client, status):
-        raise RequestError(f"The run {status.run.name} is {status.state}; cancel it first: "
-                           f"helios-job cancel {status.run.id}")  # fmt: skip
+    await refuse_unended(client, status)
     of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[status.run.id]))
     while artifacts := await client.read_artifacts(artifact_filter=of_run):
         for artifact in artifacts:
             await client.delete_artifact(artifact.id)
     await client.delete_flow_run(status.run.id)
+
+
+async def refuse_unended(client: PrefectClient, status: RunStatus) -> None:
+    """Refuse to delete a run that has not ended.
+
+    Raises:
+        RequestError: It has not.
+    """
+    if status.state not in ENDED or await _is_alive(client, status):
+        raise RequestError(f"The run {status.name} is {status.state}; cancel it first: helios-job cancel {status.id}")
 
 
 def _is_stranded(run: FlowRun) -> bool:

@@ -84,11 +84,10 @@ def deploy() -> None:
 
 
 async def describe_deployments() -> list[str]:
-    """A line for each deployment of the flow, by name."""
+    """A line for each deployment, by name."""
     from farm.deployments import list_deployments
-    from tasks.prefect_api.api import FLOW_NAME
     from tasks.prefect_api.client import api_client
 
     async with api_client() as client:
         found = await list_deployments(client)
-    return [f"{f'{FLOW_NAME}/{deployment.name}':<24} {deployment.description or ''}" for deployment in found]
+    return [f"{f'{flow}/{deployment.name}':<24} {deployment.description or ''}" for flow, deployment in found]

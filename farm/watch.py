@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import FlowRun, Log, StateType, TaskRun
 from prefect.client.schemas.sorting import ArtifactSort, LogSort, TaskRunSort
 from pydantic import ValidationError
 
+from farm.batch_rows import runs_below
 from farm.runs import RunStatus, find_job_or_batch
 from helios.models.report import JobReport
 from tasks.page.page import PROGRESS
@@ -110,7 +111,10 @@ async def wait_for_run(
         tell: Called with its counts, now and then.
     """
     while status.state not in ENDED or status.holder is not None or _may_be_handed_over(status):
-        if (progress := await read_progress(client, status.run)) is not None:
+        run = status.run
+        if status.is_encode:  # its job has the chunks
+            run = [run, *[one async for one in runs_below(client, run)]][-1]
+        if (progress := await read_progress(client, run)) is not None:
             tell(progress)
         await asyncio.sleep(LOOK_SECONDS)
         status = await find_job_or_batch(client, str(status.run.id))
@@ -142,10 +146,17 @@ async def read_report(run: FlowRun) -> JobReport | None:
         return None
 
 
+async def _with_below(client: PrefectClient, status: RunStatus) -> list[UUID]:
+    """A run, and those of its rows, or of its job."""
+    if not (status.is_batch or status.is_encode):
+        return [status.run.id]
+    return [status.run.id, *[run.id async for run in runs_below(client, status.run)]]
+
+
 async def read_log(
     client: PrefectClient, status: RunStatus, *, level: int = 0, follow: bool = False
 ) -> AsyncIterator[Log]:
-    """The lines of a run and of its chunks, in order of time.
+    """The lines of a run, of its chunks, and of the runs below it, in order of time.
 
     Args:
         client: Prefect's.
@@ -153,12 +164,10 @@ async def read_log(
         level: The least level, as Python's logging counts.
         follow: Go on until the run has ended.
     """
-    wanted = LogFilter(
-        flow_run_id=LogFilterFlowRunId(any_=[status.run.id]), level=LogFilterLevel(ge_=level) if level else None
-    )
     seen: set[object] = set()
-    offset, last_look = 0, False
+    offset, last_look, ids = 0, False, await _with_below(client, status)
     while True:
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=ids), level=LogFilterLevel(ge_=level) if level else None)
         page = await client.read_logs(wanted, limit=PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC)
         for line in page:
             if line.id not in seen:
@@ -170,5 +179,7 @@ async def read_log(
         if last_look or not follow:
             return
         status = await find_job_or_batch(client, str(status.run.id))
+        if len(now := await _with_below(client, status)) != len(ids):
+            offset, ids = max(offset - PAGE, 0), now  # lines of a run that has begun since stand among the last ones
         last_look = status.state in ENDED and status.holder is None and not _may_be_handed_over(status)
         await asyncio.sleep(LATE_LINES_SECONDS if last_look else LOOK_SECONDS)

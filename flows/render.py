@@ -53,7 +53,7 @@ from tasks.run.progress import Phase
 from tasks.run.run import Run
 from tasks.run.session import RunSession, run_session
 from tasks.run.supervision import leave_suspension_to_supervisor
-from tasks.run.termination import WORKERS_RUN, end_cancellation, sigterm_cancels
+from tasks.run.termination import WORKERS_RUN, end_cancellation, is_workers_run, sigterm_cancels
 
 if WORKERS_RUN in os.environ:  # a process of this flow alone, whose engine is about to name the run in its log
     hide_memory()
@@ -135,7 +135,7 @@ async def render_job(
                 api = RunApi(client, logger)
                 await check_server(client, logger)
                 own_run = await client.read_flow_run(UUID(str(flow_run.id)))
-                if WORKERS_RUN in os.environ:
+                if is_workers_run(own_run.id):
                     await check_inline(client, own_run)
                 request = await _fill_in(request, own_run, api)
                 handed = await read_hand_overs(client, own_run, request.hand_overs)

@@ -20,9 +20,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.workers.process import ProcessWorker
 
+from testbed.encodes import Film, decoded, write_film
 from testbed.jobs import make_job, write_job
 from testbed.video import read_numbers
-from tests.command import ask_api, said, until
+from tests.command import ask_api, here, said, until
 from tests.conftest import ProcessesOf
 from tests.running import is_alive
 
@@ -104,6 +105,28 @@ def test_a_job_from_a_deployment(worker: str, tmp_path: Path) -> None:
     answer = prefect("deployment", "run", "render-job/local", "--param", f"job={path}", "--watch")
     assert "Flow run finished successfully" in answer
     assert read_numbers(tmp_path / "video.mp4") == list(range(60, 108))
+
+
+def test_an_encode_from_a_deployment(worker: str, tmp_path: Path) -> None:
+    """A worker looks at a source, cuts it and encodes it; the run is waited for, read and deleted like a job's."""
+    source = write_film(tmp_path / "film.mkv", Film(frames=30))
+    words = ("--codec", "ffv1", "--cut", "0.5", "--concurrency", 1, "--deployment", "local")
+    run = said("encode", source, "-o", tmp_path / "out.mkv", *words).strip()
+    report = json.loads(said("wait", run, "--json"))
+    assert (report["state"], report["frames"]) == ("completed", 30)
+    assert [picture for _, picture in decoded(tmp_path / "out.mkv")] == [picture for _, picture in decoded(source)]
+    assert "film.mkv → out.mkv" in said("logs", run)
+    status = json.loads(said("status", run, "--chunks", "--json"))
+    assert (status["progress"]["chunks"], len(status["chunks"])) == (2, 3)
+    assert report["runId"] in said("delete", run)
+    assert "There is no run" in refused("status", report["runId"])
+
+
+def refused(*words: str) -> str:
+    """What a command of this program says that fails."""
+    done = here(*words)
+    assert done.returncode == 2
+    return done.stderr
 
 
 @pytest.mark.slow  # tests/flows/test_deployment_parameters.py has such runs, in one process

@@ -201,6 +201,27 @@ class FileDigests:
         return digest.hexdigest(), after if is_steady else None
 
 
+def digest_of(directory: Path, name: str) -> str:
+    """The digest of one file, computed once for as long as it stays as it is.
+
+    Args:
+        directory: The job directory.
+        name: The file's path in it.
+
+    Raises:
+        RequestError: It can't be read.
+    """
+    try:
+        digests = FileDigests(directory, now_ns=file_clock_ns(directory / FOLDER))
+    except OSError as exc:
+        raise RequestError(f"{directory} can't be used: {exc.strerror}; name another job directory") from None
+    found = digests.of(look_at(directory, [name]))
+    digests.save(found)
+    if found.get(name, UNREADABLE) == UNREADABLE:
+        raise RequestError(f"{directory / name} can't be read; expected a file of this user's")
+    return found[name]
+
+
 def _is_digest(value: Any) -> bool:
     return isinstance(value, str) and len(value) == 64
 

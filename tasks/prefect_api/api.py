@@ -22,6 +22,12 @@ BATCH_FLOW_NAME = "render-batch"
 """Name of the flow that has a job for each row of a table."""
 RENDER_BATCHES = FlowFilter(name=FlowFilterName(any_=[BATCH_FLOW_NAME]))
 """Selects its runs."""
+ENCODE_FLOW_NAME = "encode"
+"""Name of the flow that looks at a source, and has a job that encodes it."""
+ENCODES = FlowFilter(name=FlowFilterName(any_=[ENCODE_FLOW_NAME]))
+"""Selects its runs."""
+ABOVE_JOBS = FlowFilter(name=FlowFilterName(any_=[BATCH_FLOW_NAME, ENCODE_FLOW_NAME]))
+"""Selects runs that have runs of jobs below them."""
 UNREACHABLE = (httpx.HTTPError, PrefectHTTPStatusError, OSError)
 """What Prefect's client raises while the API is away."""
 PAGE = 200

@@ -40,11 +40,14 @@ def allows_inline(environment: Mapping[str, str] = os.environ) -> bool:
 async def check_inline(client: PrefectClient, run: FlowRun) -> None:
     """Refuse what the caller of a deployment's run may not give, on the worker that carries the run out.
 
+    A run below it is made by this program, of what was checked.
+
     Raises:
         RequestError: Says what to give instead.
     """
-    if os.environ.get(PREFIXES) and isinstance(job := run.parameters.get("job"), str):
-        WorkerSettings.from_environment().check_place(job)
+    place = run.parameters.get("job", run.parameters.get("source"))
+    if os.environ.get(PREFIXES) and isinstance(place, str):
+        WorkerSettings.from_environment().check_place(place)
     given = {name for name in GIVEN if _holds_more(run.parameters.get(name))}
     if not given or allows_inline():
         return

@@ -26,7 +26,7 @@ from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.events.schemas.events import ResourceSpecification
 from prefect.exceptions import ObjectNotFound
 
-from tasks.prefect_api.api import FLOW_NAME
+from tasks.prefect_api.api import ENCODE_FLOW_NAME, FLOW_NAME
 from tasks.run.liveness import START_SILENT_SECONDS
 
 HANDED_OVER = "HandedOver"
@@ -138,7 +138,9 @@ def _for_silent(seconds: int) -> AutomationCore:
         posture=Posture.Proactive,
         match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
         match_related=[
-            ResourceSpecification({"prefect.resource.role": "flow", "prefect.resource.name": FLOW_NAME}),
+            ResourceSpecification(
+                {"prefect.resource.role": "flow", "prefect.resource.name": [FLOW_NAME, ENCODE_FLOW_NAME]}
+            ),
             ResourceSpecification({"prefect.resource.role": "deployment"}),
         ],
         for_each={"prefect.resource.id"},

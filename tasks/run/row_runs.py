@@ -1,4 +1,4 @@
-"""The runs of a batch's rows: made, found again, carried out, and paused with their batch.
+"""The runs of a batch's rows, or of an encode's job: made, found again, carried out, and paused with the run above.
 
 A row's run is made here, and not by calling the flow, so that it has the row's name from its beginning, and so that a
 batch that goes on after its process died finds each row's run again: Prefect counts the calls of a flow, and would take
@@ -45,22 +45,23 @@ class RowRuns:
         self._flow, self._batch_id, self._batch_name, self._api = flow, batch_id, batch_name, api
         self._underway: set[UUID] = set()
 
-    async def open(self, row: int, parameters: Mapping[str, Any]) -> FlowRun:
+    async def open(self, row: int | None, parameters: Mapping[str, Any]) -> FlowRun:
         """The run of a row: the one that this batch's run has made for the row's document, or a new one.
 
         It can be repeated, also where only the answer of the API was lost.
 
         Args:
-            row: The row's number.
+            row: The row's number; None for an encode's one job.
             parameters: The flow's; `job` is the path of the row's document, whose name is a digest of its content.
         """
         client, document = self._api.client, PurePath(str(parameters["job"])).stem
+        what = "job" if row is None else f"row-{row}"
         # What Prefect has in a parent run for a run below it. The server makes it once for each key.
         placeholder = await client.create_task_run(
             Task(name=self._flow.name, fn=self._flow.fn, version=self._flow.version),
             flow_run_id=self._batch_id,
-            dynamic_key=f"row-{row}-{document}",
-            name=f"row-{row}",
+            dynamic_key=f"{what}-{document}",
+            name=what,
             state=Pending(),
         )
         below = FlowRunFilter(parent_task_run_id=FlowRunFilterParentTaskRunId(any_=[placeholder.id]))
@@ -68,7 +69,7 @@ class RowRuns:
             return found
         return await client.create_flow_run(
             self._flow,
-            name=f"{self._batch_name}-row-{row}",
+            name=f"{self._batch_name}-{what}",
             parameters=self._flow.serialize_parameters(dict(parameters)),
             parent_task_run_id=placeholder.id,
             state=Pending(),

@@ -16,6 +16,11 @@ _IS_INSIDE: ContextVar[bool] = ContextVar("IS_INSIDE", default=False)
 """Whether a caller of this code has signals cancel it."""
 
 
+def is_workers_run(run_id: object) -> bool:
+    """Whether a Prefect worker, or runner, has started this process for a run, and not for one that has it below it."""
+    return os.environ.get(WORKERS_RUN, "").replace("-", "") == str(run_id).replace("-", "")
+
+
 @contextmanager
 def sigterm_cancels() -> Iterator[Callable[[], None]]:
     """Within the block, SIGTERM cancels the task that entered it, and so does SIGHUP, which a closed terminal sends.
