@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ FLAGS = (
     "--disable-dev-shm-usage",  # containers have 64 MiB of shared memory, which a large page fills
 )
 """Of Chromium's command line."""
+LONGEST_TEMPORARY = 60
+"""Bytes: a socket's path has at most 107, of which Chromium's own part takes 47."""
 
 
 def playwright() -> Any:
@@ -53,6 +56,23 @@ def find_browser(program: str | None) -> str | None:
 
 
 @contextmanager
+def _short_temporary() -> Iterator[str]:
+    """A path of TMPDIR into which Chromium's socket fits: by this process's handle, where its own is too long.
+
+    The folders of a farm's node, and of any worker with a deep folder, are.
+    """
+    folder = tempfile.gettempdir()
+    if len(os.fsencode(folder)) <= LONGEST_TEMPORARY:
+        yield folder
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/{os.getpid()}/fd/{handle}"
+    finally:
+        os.close(handle)
+
+
+@contextmanager
 def open_browser(program: str | None = None) -> Iterator["Browser"]:
     """Run Chromium for the block.
 
@@ -61,9 +81,11 @@ def open_browser(program: str | None = None) -> Iterator["Browser"]:
         WorkerUnavailableError: Chromium does not start.
     """
     library, path = playwright(), find_browser(program)
-    with library.sync_playwright() as play:
+    with library.sync_playwright() as play, _short_temporary() as temporary:
         try:
-            browser = play.chromium.launch(executable_path=path, args=list(FLAGS))
+            browser = play.chromium.launch(
+                executable_path=path, args=list(FLAGS), env={**os.environ, "TMPDIR": temporary}
+            )
         except library.Error as exc:
             reason = str(exc.message).strip()
             if "Executable doesn't exist" in reason:

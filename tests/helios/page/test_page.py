@@ -203,3 +203,16 @@ def test_a_browser_that_does_not_start(run: Run, tmp_path: Path) -> None:
     broken.chmod(0o755)
     assert run("--browser", str(broken), "describe")[1] == str(NO_MACHINE)
     assert "The browser 'gone' is not there" in run("--browser", "gone", "describe")[1]
+
+
+def test_a_deep_folder_for_temporary_files(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chromium starts where its socket's path would be too long, as below a node's folder, and leaves nothing there."""
+    write_page(tmp_path)
+    deep = tmp_path / ("deep" * 25)
+    deep.mkdir()
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    said, error = run("render", 7, 2, "video.mp4", *SIZE)
+    assert error == "", said
+    assert read_numbers(tmp_path / "video.mp4") == [7, 8]
+    assert list(deep.iterdir()) == []
