@@ -12,6 +12,7 @@ from farm import runs
 from farm.batch_rows import runs_below
 from farm.budgets import with_budget
 from farm.dead_runs import mark_dead_runs
+from farm.deletion import delete_run, refuse_unended
 from farm.deployments import submit_run
 from farm.finding import Run, find, opened
 from farm.leftovers import remove_leftovers
@@ -205,18 +206,18 @@ async def delete(run: Run, *, client: PrefectClient | None = None) -> list[str]:
     async with opened(client) as prefect:
         found = await find(prefect, run)
         if not (found.is_batch or found.is_encode):
-            await runs.delete_run(prefect, found)
+            await delete_run(prefect, found)
             return await remove_leftovers(prefect, found.run)
-        await runs.refuse_unended(prefect, found)
+        await refuse_unended(prefect, found)
         below = [await runs.find_run(prefect, str(one.id)) async for one in runs_below(prefect, found.run)]
         for one in below:
-            await runs.refuse_unended(prefect, one)
+            await refuse_unended(prefect, one)
         said = []
         for one in below:
-            await runs.delete_run(prefect, one)
+            await delete_run(prefect, one)
             said.append(f"{one.name} ({one.id}) is deleted, too")
             said += await remove_leftovers(prefect, one.run)
-        await runs.delete_run(prefect, found)
+        await delete_run(prefect, found)
         return said
 
 

@@ -11,6 +11,7 @@ from farm.masked import refuse_secrets
 from farm.runs import RunStatus
 from helios.models.report import RunState
 from tasks.prefect_api.api import ENCODE_FLOW_NAME
+from tasks.run.submitter import submitted_here
 
 
 async def submit_encode(
@@ -42,5 +43,5 @@ async def submit_encode(
     given = {"source": source, "output_file": output_file, **parameters}
     async with opened(client) as prefect:
         await mark_dead_runs(prefect)
-        run = await submit_run(prefect, deployment, given, flow=ENCODE_FLOW_NAME, queue=queue)
+        run = await submit_run(prefect, deployment, given, flow=ENCODE_FLOW_NAME, queue=queue, tags=submitted_here(()))
     return RunStatus(run, RunState.PENDING, is_encode=True)

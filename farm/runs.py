@@ -11,8 +11,6 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.filters import (
-    ArtifactFilter,
-    ArtifactFilterFlowRunId,
     FlowFilter,
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
@@ -210,9 +208,9 @@ async def cancel_run(client: PrefectClient, status: RunStatus) -> None:
     """
     if status.state in ENDED:
         raise RequestError(f"The run {status.run.name} is {status.state} already; there is nothing to cancel")
-    is_alive = await _is_alive(client, status)
-    state: State[None] = Cancelling() if is_alive else Cancelled(message=JOB_CANCELLED)
-    await client.set_flow_run_state(status.run.id, state, force=not is_alive)
+    has_process = await is_alive(client, status)
+    state: State[None] = Cancelling() if has_process else Cancelled(message=JOB_CANCELLED)
+    await client.set_flow_run_state(status.run.id, state, force=not has_process)
 
 
 async def pause_run(client: PrefectClient, status: RunStatus) -> None:
@@ -233,7 +231,7 @@ async def resume_run(client: PrefectClient, status: RunStatus) -> Resumed:
         RequestError: It runs, or waits for a worker; or it would be carried out here, and its results can't be kept.
     """
     run = status.run
-    if await _is_alive(client, status):
+    if await is_alive(client, status):
         if status.state is not RunState.PAUSED:
             raise RequestError(f"There is nothing to resume: {status.holder} is {status.state}")
         await client.resume_flow_run(run.id)
@@ -257,32 +255,6 @@ async def retry_run(client: PrefectClient, status: RunStatus) -> Resumed:
     return await resume_run(client, status)
 
 
-async def delete_run(client: PrefectClient, status: RunStatus) -> None:
-    """Remove a run from Prefect: its chunks' task runs, its states, its log, and its artifacts in the UI.
-
-    Its outputs stay; `farm.leftovers` removes what it left elsewhere.
-
-    Raises:
-        RequestError: It has not ended.
-    """
-    await refuse_unended(client, status)
-    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[status.run.id]))
-    while artifacts := await client.read_artifacts(artifact_filter=of_run):
-        for artifact in artifacts:
-            await client.delete_artifact(artifact.id)
-    await client.delete_flow_run(status.run.id)
-
-
-async def refuse_unended(client: PrefectClient, status: RunStatus) -> None:
-    """Refuse to delete a run that has not ended.
-
-    Raises:
-        RequestError: It has not.
-    """
-    if status.state not in ENDED or await _is_alive(client, status):
-        raise RequestError(f"The run {status.name} is {status.state}; cancel it first: helios-job cancel {status.id}")
-
-
 def _is_stranded(run: FlowRun) -> bool:
     """Whether a worker took a run a while ago, and its process has not shown itself: the worker may have died."""
     state = run.state
@@ -295,7 +267,7 @@ async def _holders(client: PrefectClient) -> dict[str, LockOwner]:
     return {holder.run_id: holder for _, holder, _ in await all_locks(client)}
 
 
-async def _is_alive(client: PrefectClient, status: RunStatus) -> bool:
+async def is_alive(client: PrefectClient, status: RunStatus) -> bool:
     """Whether a run has a process; a process on another machine is watched for a while."""
     holder = status.holder
     if holder is None or holder.is_gone:
