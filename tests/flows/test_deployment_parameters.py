@@ -180,7 +180,7 @@ async def test_what_callers_may_give(
 
     Where they are allowed, the document's command runs, which proves the attack.
     """
-    monkeypatch.setattr("flows.render.WORKERS_RUN", "PATH")  # as in a process that a worker has started
+    monkeypatch.setattr("flows.render.is_workers_run", lambda _: True)  # as in a process that a worker has started
     monkeypatch.setenv("HELIOS_ALLOW_INLINE", "yes" if allowed else "no")
     own = {"type": "local", "grace_seconds": 1.0}
     deployment = await deploy(client, tmp_path, adapter=own, job_dir=str(tmp_path / "document"))
