@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.policy import fill
 from benchmarks.policy_worlds import jitter_of
-from tasks.schedule.places import Begun, Ended, Place, Placement, Wanted
+from tasks.schedule.place import Begun, Ended, Place, Wanted
+from tasks.schedule.places import Placement
 
 RETRY_SECONDS = 1.0
 """Before a chunk whose attempt failed is tried again, as the flow's default is."""
@@ -103,9 +104,10 @@ class Simulation:
         world: The job and its places.
         seed: Draws the jitter.
         is_chosen: Whether the policy chooses; else an attempt takes any free slot, in the list's order.
+        least_end: Before this moment it is not taken to have no end.
     """
 
-    def __init__(self, world: World, seed: int, *, is_chosen: bool) -> None:
+    def __init__(self, world: World, seed: int, *, is_chosen: bool, least_end: float = 0.0) -> None:
         self._world = world
         self._seed = seed
         self._is_chosen = is_chosen
@@ -118,7 +120,7 @@ class Simulation:
         self._tries = [0] * world.chunks
         self._busy = 0
         self._left = world.chunks
-        self._end_by = GIVEN_UP * world.bound
+        self._end_by = max(GIVEN_UP * world.bound, least_end)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._now = 0.0
