@@ -105,11 +105,21 @@ class Simulation:
         seed: Draws the jitter.
         is_chosen: Whether the policy chooses; else an attempt takes any free slot, in the list's order.
         least_end: Before this moment it is not taken to have no end.
+        jitter: A factor of an attempt's time, by a text that names the attempt.
     """
 
-    def __init__(self, world: World, seed: int, *, is_chosen: bool, least_end: float = 0.0) -> None:
+    def __init__(
+        self,
+        world: World,
+        seed: int,
+        *,
+        is_chosen: bool,
+        least_end: float = 0.0,
+        jitter: Callable[[str], float] = jitter_of,
+    ) -> None:
         self._world = world
         self._seed = seed
+        self._jitter = jitter
         self._is_chosen = is_chosen
         self._workers = {place.name: place for place in world.places}
         places = [Place(place.name, place.slots, place.price) for place in world.places]
@@ -169,7 +179,7 @@ class Simulation:
     def _start(self, chunk: int, name: str) -> None:
         workers = self._workers[name]
         self._tries[chunk] += 1
-        render = workers.seconds * jitter_of(f"{self._seed} {chunk} {self._tries[chunk]}")
+        render = workers.seconds * self._jitter(f"{self._seed} {chunk} {self._tries[chunk]}")
         begun, ends = self._placement.begin(name, chunk, self._now), self._now + workers.start_up + render
         gone, back = workers.away
         if gone < ends and self._now < back:
