@@ -93,8 +93,8 @@ class Extent:
     """Suites that run only when they are named."""
 
 
-ABOUT_PREFECT = frozenset({"server-settings", "management", "farm", "encode"})
-"""Suites that take minutes, and are about Prefect's server and database, about Dask, or about one kind of job."""
+WHEN_NAMED = frozenset({"server-settings", "management", "farm", "encode", "places"})
+"""Suites that take minutes, and are about Prefect's server and database, about Dask, or about some jobs."""
 LARGE = Join(chunks=200, frames=15, is_noise=True)
 
 STANDARD = Extent(
@@ -116,7 +116,7 @@ STANDARD = Extent(
     stragglers=40,
     reuse=Reuse(60, 34),
     start_chunks=200,
-    left_out=ABOUT_PREFECT,
+    left_out=WHEN_NAMED,
 )
 QUICK = Extent(
     runs=2,
@@ -131,8 +131,8 @@ QUICK = Extent(
     farm_chunks=200,
     farm_many=False,
     farm_outputs=10,
-    # Chunks of the last two wait, or print hundreds of megabytes: half a minute each, at any size.
-    left_out=ABOUT_PREFECT | {"stragglers", "growing", "memory"},
+    # Chunks of these wait, or print hundreds of megabytes: half a minute each, at any size.
+    left_out=WHEN_NAMED | {"stragglers", "growing", "memory"},
 )
 CROSSED = tuple(Links(chunks, at_once) for chunks in (100, 1000, 5000, 10_000) for at_once in (10, 100))
 FULL = Extent(

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.policy import fill
 from benchmarks.policy_worlds import jitter_of
-from tasks.schedule.places import Begun, Ended, Place, Placement, Wanted
+from tasks.schedule.place import Begun, Ended, Place, Wanted
+from tasks.schedule.places import Placement
 
 RETRY_SECONDS = 1.0
 """Before a chunk whose attempt failed is tried again, as the flow's default is."""
@@ -103,11 +104,22 @@ class Simulation:
         world: The job and its places.
         seed: Draws the jitter.
         is_chosen: Whether the policy chooses; else an attempt takes any free slot, in the list's order.
+        least_end: Before this moment it is not taken to have no end.
+        jitter: A factor of an attempt's time, by a text that names the attempt.
     """
 
-    def __init__(self, world: World, seed: int, *, is_chosen: bool) -> None:
+    def __init__(
+        self,
+        world: World,
+        seed: int,
+        *,
+        is_chosen: bool,
+        least_end: float = 0.0,
+        jitter: Callable[[str], float] = jitter_of,
+    ) -> None:
         self._world = world
         self._seed = seed
+        self._jitter = jitter
         self._is_chosen = is_chosen
         self._workers = {place.name: place for place in world.places}
         places = [Place(place.name, place.slots, place.price) for place in world.places]
@@ -118,7 +130,7 @@ class Simulation:
         self._tries = [0] * world.chunks
         self._busy = 0
         self._left = world.chunks
-        self._end_by = GIVEN_UP * world.bound
+        self._end_by = max(GIVEN_UP * world.bound, least_end)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._now = 0.0
@@ -167,7 +179,7 @@ class Simulation:
     def _start(self, chunk: int, name: str) -> None:
         workers = self._workers[name]
         self._tries[chunk] += 1
-        render = workers.seconds * jitter_of(f"{self._seed} {chunk} {self._tries[chunk]}")
+        render = workers.seconds * self._jitter(f"{self._seed} {chunk} {self._tries[chunk]}")
         begun, ends = self._placement.begin(name, chunk, self._now), self._now + workers.start_up + render
         gone, back = workers.away
         if gone < ends and self._now < back:

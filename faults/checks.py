@@ -11,7 +11,7 @@ from farm.runs import find_run
 from faults.film import refusals
 from faults.lanes import LOST, errors_on_nodes, left_on_nodes, mend
 from faults.launches import is_remote
-from faults.strikes import IN_THE_COMMAND
+from faults.scenario import IN_THE_COMMAND
 from faults.trial import Trial
 from helios.models.report import JobReport, RunState
 from tasks.prefect_api.api import of_run
@@ -40,14 +40,15 @@ async def check(trial: Trial) -> None:
         outcome.problems += [
             f"chunk {chunk} was executed {executed[chunk]} times; {trial.due[chunk]} had a reason" for chunk in excess
         ]
-    names = {f"chunk-{index}.mp4" for index in range(len(scenario.lengths))} | {"job.json", "video.mp4", ".helios"}
+    report = await _report(trial)
+    names = {f"chunk-{chunk.id}.mp4" for chunk in report.chunks} | {"job.json", "video.mp4", ".helios"}
     if left := sorted({path.name for path in trial.directory.iterdir()} - names):
         outcome.problems.append(f"files left: {left}")
     if is_remote(trial):
         await _check_storage(trial)
     if trial.own_farm is not None:
         await _check_farm(trial, trial.own_farm)
-    await _check_states(trial)
+    await _check_states(trial, report)
 
 
 async def _check_farm(trial: Trial, farm: OwnFarm) -> None:
@@ -60,14 +61,19 @@ async def _check_farm(trial: Trial, farm: OwnFarm) -> None:
         trial.outcome.problems.append(f"left on nodes: {left}")
 
 
-async def _check_states(trial: Trial) -> None:
-    outcome = trial.outcome
+async def _report(trial: Trial) -> JobReport:
     assert trial.run is not None
     state = (await trial.farm.client.read_flow_run(trial.run.id)).state
     assert state is not None
-    report = JobReport.model_validate(await state.aresult())
+    return JobReport.model_validate(await state.aresult())
+
+
+async def _check_states(trial: Trial, report: JobReport) -> None:
+    outcome = trial.outcome
+    assert trial.run is not None
     counts = (report.state, report.frames, sum(chunk.state is RunState.COMPLETED for chunk in report.chunks))
-    if counts != (RunState.COMPLETED, sum(trial.scenario.lengths), len(trial.scenario.lengths)):
+    chunks = len(report.chunks) if trial.scenario.grows else len(trial.scenario.lengths)
+    if counts != (RunState.COMPLETED, sum(trial.scenario.lengths), chunks):
         outcome.problems.append(f"the report says {counts}")
     mine = of_run(trial.run.id)
     deadline = time.monotonic() + 60
@@ -81,7 +87,7 @@ async def _check_states(trial: Trial) -> None:
             flow_run_filter=mine,
             task_run_filter=TaskRunFilter.model_validate({"state": {"type": {"any_": ["COMPLETED"]}}}),
         )
-        missing = {f"chunk-{chunk}" for chunk in trial.due} - {task_run.name for task_run in done}
+        missing = {f"chunk-{chunk.id}" for chunk in report.chunks} - {task_run.name for task_run in done}
         if status.state is RunState.COMPLETED and not unfinished and not missing and status.holder is None:
             return
         if time.monotonic() > deadline:

@@ -12,6 +12,8 @@ from testbed.video import Clip, write_clip
 PROGRAM = Path(__file__).with_name("chunk.sh")
 TEMPLATES_OF = 4
 """One job of so many has a template in place of chunks, where no chunk has a command of its own."""
+LONGEST = 4
+"""Frames of a chunk that is cut while it is rendered: each place and length of a piece lies ready."""
 _LOCK = threading.Lock()
 
 
@@ -65,7 +67,9 @@ class Film:
                     "duration": 1}  # fmt: skip
         named = {"id": f"seed {scenario.seed}"} if scenario.has_id else {}
         cut: dict[str, Any] = {"chunks": chunks}
-        if scenario.seed % TEMPLATES_OF == 0 and not ways:
+        if scenario.grows:
+            cut = {"template": self._growing(scenario, notes)}
+        elif scenario.seed % TEMPLATES_OF == 0 and not ways:
             cut = {"template": self._template(scenario, notes)}
         return {**named, "metadata": metadata, **cut, "outputFile": "video.mp4"}
 
@@ -75,6 +79,17 @@ class Film:
         words = ["sh", PROGRAM, notes, "{start}", scenario.seconds, "work", source, "{output}"]
         return {"command": shlex.join(map(str, words)), "outputFile": "chunk-{index}.mp4",
                 "startFrame": scenario.start, "chunkFrames": scenario.lengths[0]}  # fmt: skip
+
+    def _growing(self, scenario: Scenario, notes: Path) -> dict[str, Any]:
+        """The same frames, cut while they are rendered: a chunk takes so many hundredths or tenths of a second."""
+        for frame in range(total := sum(scenario.lengths)):
+            for count in range(1, min(LONGEST, total - frame) + 1):
+                self.piece(scenario, scenario.start + frame, count)
+        source = self.path(scenario, "{start}", "{count}")
+        seconds = "0.{count}" if scenario.seconds >= 0.2 else "0.0{count}"
+        words = ["sh", PROGRAM, notes, "{index}", seconds, "work", source, "{output}"]
+        return {"command": shlex.join(map(str, words)), "outputFile": "chunk-{index}.mp4", "longest": LONGEST,
+                "startFrame": scenario.start, "targetSeconds": 10 * scenario.seconds}  # fmt: skip
 
 
 def refusals(fault: Fault, how: int) -> int:

@@ -14,9 +14,9 @@ from farm.dead_runs import mark_dead_runs
 from faults.disks import mount
 from faults.farm import is_alive, processes_of
 from faults.film import refusals
-from faults.scenario import Fault
+from faults.scenario import IN_THE_COMMAND, Fault
 from faults.stage import Stage
-from faults.strikes import BETWEEN_RUNS, IN_THE_COMMAND, strike
+from faults.strikes import BETWEEN_RUNS, strike
 from faults.trial import Trial
 from flows.render import render_job
 from helios.models.report import RunState

@@ -65,6 +65,10 @@ LAMBDA_SHARE = 0.08
 SIZES = ((64, 64), (80, 48), (96, 72))
 RATES = ("30", "24", "25", "60", "12.5", "30000/1001", "24000/1001")
 LENGTHS = (2, 3, 5)
+GROWS_EACH, MOST_GROWING_FRAMES = 4, 60
+"""One job of so many is cut while it is rendered, if it has no more frames, and no chunk a command of its own."""
+IN_THE_COMMAND = (Fault.FAIL, Fault.LIE, Fault.SLOW)
+"""Faults that the chunk's command causes itself."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ class Scenario:
     """The command-line options that draw it again."""
     strikes: tuple[Strike, ...]
     """One fault for each launch of the job; later launches have none."""
+
+    @property
+    def grows(self) -> bool:
+        """Whether the job is cut while it is rendered. What tells a chunk is its number then, not its first frame."""
+        has_ways = any(strike.fault in (*IN_THE_COMMAND, Fault.TWICE) for strike in self.strikes)
+        return self.seed % GROWS_EACH == 2 and not has_ways and sum(self.lengths) <= MOST_GROWING_FRAMES
 
 
 def draw(

@@ -19,8 +19,6 @@ from faults.stage import Stage
 
 BETWEEN_RUNS = (Fault.OUTPUT, Fault.RECORD)
 """Faults of files: they strike between two launches, after the flow was killed."""
-IN_THE_COMMAND = (Fault.FAIL, Fault.LIE, Fault.SLOW)
-"""Faults that the chunk's command causes itself."""
 AT_THEIR_MOMENT = (Fault.KILL_STITCH, Fault.TWICE, *JOINS)
 """Faults that wait for their target, a stitch or a certain chunk, or take long to prepare."""
 POLL_SECONDS = 0.002

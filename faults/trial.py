@@ -15,6 +15,9 @@ from faults.outcome import Outcome
 from faults.scenario import Fault, Scenario
 from testbed.cloud.own_farm import OwnFarm
 
+MOST_NUMBER = 2000
+"""Of chunks that are cut on the way: more than all launches of a job cut together."""
+
 
 class Trial:
     """One job.
@@ -39,7 +42,7 @@ class Trial:
         self.notes = self.folder / "notes"
         self.mark = f"HELIOS_FAULTS=seed-{scenario.seed}-"
         self.dice = random.Random(scenario.seed + 1)  # noqa: S311  not for secrets
-        self.due = dict.fromkeys(range(len(scenario.lengths)), 1)
+        self.due = dict.fromkeys(self.starts.values(), 1)
         """Allowed executions of each chunk so far: one, and one more for each reason."""
         self.slack = 0
         """Further allowed executions, of any chunks."""
@@ -64,7 +67,9 @@ class Trial:
 
     @property
     def starts(self) -> dict[int, int]:
-        """Chunks by their first frame."""
+        """Chunks by what tells them in notes and commands: the first frame; the number where the job grows."""
+        if self.scenario.grows:
+            return {number: number for number in range(MOST_NUMBER)}
         starts, frame = {}, self.scenario.start
         for index, count in enumerate(self.scenario.lengths):
             starts[frame] = index

@@ -47,6 +47,7 @@ from tasks.run.errors import JobEndedError
 from tasks.run.hand_over import HandOvers, read_hand_overs
 from tasks.run.identity import RetryPolicy
 from tasks.run.kept_report import keep_report
+from tasks.run.open_sites import opened_later
 from tasks.run.outcome import Outcome, cancelled_early, completed, failed, not_begun, stopped, tell_reused
 from tasks.run.picture_checks import heed_warnings, refuse_warnings
 from tasks.run.progress import Phase
@@ -247,7 +248,9 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
 
 async def _open_places(run: Run) -> None:
     await run.limits.check()
-    await run.places.open(run.identity.key, run.identity.token, known=run.inputs.known_files)
+    identity = run.identity
+    later = opened_later(identity.job, is_first=identity.is_first)
+    await run.places.open(identity.key, identity.token, known=run.inputs.known_files, left_out=later)
 
 
 async def _join(session: RunSession) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -95,7 +96,8 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         async with money_watched(session):
             prices = run.ledger.spending.hourly
             run.places.plan(work.schedule.costs, prices=prices, backlog=lambda: work.schedule.backlog)
-            async with asyncio.TaskGroup() as pullers:
+            watched = deadline.watched(work.outlook, tell=work.look) if deadline is not None else nullcontext()
+            async with watched, asyncio.TaskGroup() as pullers:
                 for _ in range(min(in_flight, most)):
                     pullers.create_task(_pull(pull))
                 for _ in range(min(TAKES_AT_ONCE, len(cached))):

@@ -14,6 +14,19 @@ _LENGTH = re.compile("".join(_PART.format(unit) for unit in "dhms"))
 _MOST_DAYS = 3650
 
 
+class PlaceSpan(WireModel):
+    """For how long a deadline had one of several places open."""
+
+    name: str
+    """The place."""
+    opened_seconds: float
+    """When it got its first chunks, in seconds since the run began."""
+    closed_seconds: float | None = None
+    """When it got no more; empty where it was open to the end."""
+    slots: Annotated[int, Field(ge=1)]
+    """The most chunks at a time that it was to have."""
+
+
 class DeadlineReport(WireModel):
     """How a job stood to its deadline."""
 
@@ -25,6 +38,8 @@ class DeadlineReport(WireModel):
     """The most chunks at a time that it took."""
     foreseen_seconds: float | None = None
     """When it was first said that the deadline can't be met, in seconds since the run began; empty if it never was."""
+    places: tuple[PlaceSpan, ...] = ()
+    """Which of several places were open when, in the order in which they were opened, at most 100."""
 
 
 def parse_deadline(text: str, began: datetime) -> datetime:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 
 from helios.models.cost_text import describe_cost
 from helios.models.cut_report import SplitReport
-from helios.models.deadline import DeadlineReport
 from helios.models.place_report import PlaceReport
 from helios.models.report import AttemptReport, ChunkReport, JobReport, RunState
 from helios.models.report_text import duration
@@ -50,7 +49,7 @@ def explain_report(report: JobReport) -> list[str]:
     lines += _bounded([line for chunk in report.chunks for line in _hedges(chunk)], "further second attempts")
     lines += _hedge_sum(report)
     lines += [describe_cost(report.cost)] if report.cost is not None else []
-    lines += [_deadline(report.deadline)] if report.deadline is not None else []
+    lines += _deadline(report) if report.deadline is not None else []
     return lines + _tail(report)
 
 
@@ -154,12 +153,24 @@ def _hedge_sum(report: JobReport) -> list[str]:
     ]
 
 
-def _deadline(found: DeadlineReport) -> str:
+def _deadline(report: JobReport) -> list[str]:
+    """Whether the deadline was met, and which of several places it needed."""
+    if (found := report.deadline) is None:
+        return []
     met = "was met" if found.met else "was missed"
     said = ""
     if found.foreseen_seconds is not None:
         said = f"; that it can't be was first said at {found.foreseen_seconds:.1f} s"
-    return f"The deadline {found.at:%Y-%m-%d %H:%M:%S} {met}, with at most {found.slots} chunks at a time{said}."
+    lines = [f"The deadline {found.at:%Y-%m-%d %H:%M:%S} {met}, with at most {found.slots} chunks at a time{said}."]
+    spans = [
+        f"For the deadline, {span.name} got chunks from {span.opened_seconds:.1f} s on, at most {span.slots} at a time"
+        + (f", and none from {span.closed_seconds:.1f} s on" if span.closed_seconds is not None else "")
+        + "."
+        for span in found.places
+    ]
+    used = {span.name for span in found.places}
+    spare = [place.name for place in report.places if place.name not in used]
+    return lines + _bounded(spans, "further times a place was opened") + [f"It did not need {name}." for name in spare]
 
 
 def _tail(report: JobReport) -> list[str]:

@@ -10,7 +10,7 @@ from helios.models.spec import RenderJobChunk
 from helios.models.worker import WorkerResult, WorkerTimings
 from helios.usage import Usage
 from tasks.schedule.cutting import Cut
-from tasks.schedule.places import Begun
+from tasks.schedule.place import Begun
 
 
 @dataclass(slots=True)

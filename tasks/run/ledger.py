@@ -23,7 +23,7 @@ from tasks.run.siblings import Siblings
 from tasks.run.source_checks import unlike_sources
 from tasks.run.spending import DECIMALS, Spending
 from tasks.schedule.cutting import Cut
-from tasks.schedule.places import Begun
+from tasks.schedule.place import Begun
 
 ALIKE = 2
 """After so many attempts with the same wrong output a chunk is not tried again."""

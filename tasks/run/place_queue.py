@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.schedule.places import Begun, Placement, Wanted
+from tasks.schedule.place import Begun, Wanted
+from tasks.schedule.places import Placement
 
 
 @dataclass(eq=False)

@@ -1,24 +1,26 @@
 """The places of a live run: their sites, their limits, and which of them an attempt gets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 from helios.adapter import StorageAdapter
-from helios.errors import HeliosError, WorkerUnavailableError, file_system_error
+from helios.errors import HeliosError, file_system_error
 from helios.models.place_report import PlaceReport
-from helios.models.report import RunState
 from helios.models.report_text import duration
 from tasks.prefect_api.log import RunLogger
 from tasks.request.prepare import PreparedJob
 from tasks.request.prepared_places import PreparedPlace
 from tasks.run.chunk_record import AttemptTimes, ChunkRecord
 from tasks.run.limits import RunLimits
-from tasks.run.place_ends import ended, is_command, kind_of
+from tasks.run.open_sites import OpenSites
+from tasks.run.place_ends import ended, is_command, kind_of, report_place
 from tasks.run.place_queue import PlaceQueue
 from tasks.run.progress import Phase, ProgressTracker
-from tasks.schedule.places import Begun, Change, Ended, Place, Placement, Wanted
+from tasks.schedule.deadline import Option
+from tasks.schedule.place import Begun, Change, Ended, Place, Wanted
+from tasks.schedule.places import Placement
 
 FULL_SECONDS = 5.0
 """An attempt waits so long for a slot of its place's limit over all jobs, and then for another place."""
@@ -50,8 +52,7 @@ class RunPlaces:
         self._limits = limits
         self._progress = progress
         self._log = log
-        self._opened: set[str] = set()
-        self._reopen: Callable[[PreparedPlace], Awaitable[None]] | None = None
+        self._sites: OpenSites | None = None
         self._placement: Placement | None = None
         self._queue: PlaceQueue | None = None
         self.too_dear: Callable[[], frozenset[str]] = frozenset
@@ -75,13 +76,16 @@ class RunPlaces:
             name: place.concurrency or place.site.slots(has_deadline=has_deadline) for name, place in self.all.items()
         }
 
-    async def open(self, key: str, token: str, *, known: Mapping[str, tuple[str, int]]) -> None:
+    async def open(
+        self, key: str, token: str, *, known: Mapping[str, tuple[str, int]], left_out: Container[str] = ()
+    ) -> None:
         """Make the sites ready for a run; one of several that can't be reached is tried again later.
 
         Args:
             key: The job's name in records.
             token: Tells this execution from others.
             known: Digests and sizes of input files that were hashed already, by their names.
+            left_out: Places that are opened when they get their first chunk, by name; not all of them.
 
         Raises:
             RequestError: A site can't be used.
@@ -93,18 +97,10 @@ class RunPlaces:
                 key, token, known=known, on_upload=self._begin_upload,
                 tell=lambda line: self._log.info("%s", f"{place.name}: {line}" if self.are_several else line),
             )  # fmt: skip
-            self._opened.add(place.name)
 
-        self._reopen = open_one
-        if not self.are_several:
-            return await open_one(self.first)
-        ended = await asyncio.gather(*map(open_one, self.all.values()), return_exceptions=True)
-        errors = {name: error for name, error in zip(self.all, ended, strict=True) if error is not None}
-        for name, error in errors.items():
-            if not isinstance(error, WorkerUnavailableError) or len(errors) == len(self.all):
-                raise error
+        self._sites = sites = OpenSites(open_one)
+        for name, error in (await sites.open_some(self._job.places, left_out=left_out)).items():
             self._log.warning("%s can't be used yet: %s", name, error)
-        return None
 
     def plan(self, costs: Mapping[int, float], *, prices: Mapping[str, float], backlog: Callable[[], float]) -> None:
         """Begin to choose among several places.
@@ -119,9 +115,34 @@ class RunPlaces:
         bounds = self.bounds
         self._placement = Placement([Place(name, bounds[name], prices.get(name, 0.0)) for name in self.all], costs)
         self._queue = PlaceQueue(self._placement, clock=lambda: self._progress.seconds, backlog=backlog)
-        for name in self.all:
-            if name not in self._opened:
-                self._tell([self._placement.note_away(name, self._progress.seconds)])
+        for name in self._sites.away if self._sites is not None else ():
+            self._tell([self._placement.note_away(name, self._progress.seconds)])
+
+    def options(self, most: int) -> list[Option]:
+        """What each place could do for a deadline.
+
+        Args:
+            most: Chunks at a time, where there is one place alone.
+        """
+        if self._placement is None:
+            return [Option("", most)]
+        return self._placement.options(self._progress.seconds, barred=self.too_dear())
+
+    def allot(self, slots: Mapping[str, int], *, seconds_left: float) -> None:
+        """Open places as far as a deadline needs them, and close the others.
+
+        Args:
+            slots: Chunks at a time at each place that is open.
+            seconds_left: Until the deadline.
+        """
+        if self._placement is not None and self._queue is not None:
+            self._placement.allot(slots, ends=self._progress.seconds + seconds_left)
+            self._queue.look()
+
+    @property
+    def planned_slots(self) -> int:
+        """Chunks at a time, those included that closed places still have; 0 where there is one place alone."""
+        return 0 if self._placement is None else self._placement.slots
 
     @asynccontextmanager
     async def held(self, record: ChunkRecord, *, is_hedge: bool = False) -> AsyncIterator[Held]:
@@ -194,28 +215,13 @@ class RunPlaces:
         Raises:
             HeliosError: Some can't be removed.
         """
-        return sum([await place.site.clean(key) for place in self.all.values()])
+        tried = self._sites.tried if self._sites is not None else ()
+        return sum([await place.site.clean(key) for place in self.all.values() if place.name in tried])
 
     def report(self, records: Sequence[ChunkRecord]) -> tuple[PlaceReport, ...]:
         """What each place did; empty where there is one alone."""
-        if self._placement is None:
-            return ()
-        attempts = [times for record in records for times in record.times]
-        return tuple(
-            PlaceReport(
-                name=known.place.name,
-                adapter=self.all[known.place.name].adapter_name,
-                concurrency=known.place.bound,
-                cost_per_hour=known.place.cost_per_hour,
-                attempts=len(own := [times for times in attempts if times.place == known.place.name]),
-                accepted=sum(times.outcome is RunState.COMPLETED for times in own),
-                failed=sum(times.outcome is RunState.FAILED for times in own),
-                seconds=round(sum(times.seconds for times in own), 3),
-                strikes=known.strikes,
-                benched=known.bench.benched,
-            )
-            for known in self._placement.known.values()
-        )
+        known = () if self._placement is None else self._placement.known.values()
+        return tuple(report_place(one, self.all[one.place.name].adapter_name, records) for one in known)
 
     async def _take(self, record: ChunkRecord, queue: PlaceQueue, *, is_hedge: bool, full: frozenset[str]) -> Begun:
         beside = record.current.place if is_hedge and record.current is not None else None
@@ -226,18 +232,20 @@ class RunPlaces:
                 queue.leave(begun)
                 continue
             try:
-                if begun.place in self._opened or await self._open_again(begun.place):
+                if await self._has_site(begun.place):
                     return begun
             except BaseException:
                 queue.leave(begun)
                 raise
             queue.leave(begun)
 
-    async def _open_again(self, name: str) -> bool:
-        """Try a place that could not be reached before; say whether it can be now."""
-        assert self._placement is not None and self._reopen is not None  # noqa: S101, PT018  narrows the types
+    async def _has_site(self, name: str) -> bool:
+        """Open a place's site where it is not open yet; say whether it is."""
+        assert self._placement is not None and self._sites is not None  # noqa: S101, PT018  narrows the types
+        if self._sites.has(name):
+            return True
         try:
-            await self._reopen(self.all[name])
+            await self._sites.open(self.all[name])
         except (HeliosError, OSError) as exc:
             error = exc if isinstance(exc, HeliosError) else file_system_error(exc)
             self._tell([self._placement.note_away(name, self._progress.seconds)], error)

@@ -12,6 +12,7 @@ from tasks.run.chunk_record import ChunkRecord
 from tasks.run.deadline import RunDeadline
 from tasks.schedule.budget import Allowance
 from tasks.schedule.cutting import Cut, Cutter
+from tasks.schedule.deadline import Outlook
 from tasks.schedule.expectation import Piece, Timing
 from tasks.schedule.hedging import Running
 from tasks.schedule.policy import Schedule, Step
@@ -93,7 +94,15 @@ class Work:
         """Whether the deadline, if there is one, needs another slot."""
         if self._deadline is None:
             return True
-        return self._underway < self._deadline.slots(lambda: self.schedule.outlook(self._running()))
+        return self._underway < self._deadline.slots
+
+    def look(self) -> None:
+        """Say that something has changed by which another chunk may start."""
+        self._changed.set()
+
+    def outlook(self) -> Outlook | None:
+        """What is left to render; None while nothing says how long chunks take."""
+        return self.schedule.outlook(self._running())
 
     def settle(self, chunk: RenderJobChunk) -> None:
         """Say that a chunk is there, and was not rendered now."""

@@ -1,9 +1,8 @@
 """What a run may still start, by what it has spent: pure decisions, in whatever currency the amounts are."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
-from math import ceil, inf
+from math import ceil
 
 SPARING = 0.9
 """From this share of the budget on, only what is needed starts, and only at the cheapest place."""
@@ -58,40 +57,6 @@ def allowed_places(prices: Mapping[str, float], allowed: Allowance) -> frozenset
         return frozenset(prices)
     least = min(prices.values())
     return frozenset(place for place, price in prices.items() if price == least)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A place that could render a chunk now."""
-
-    place: str
-    """Its name."""
-    cost: float
-    """What the chunk is expected to cost there."""
-    seconds: float
-    """In how many seconds it is expected to be done there."""
-
-
-def choose_offer(offers: Iterable[Offer], *, allowed: Allowance, seconds_left: float = inf) -> Offer | None:
-    """The place for a chunk: the cheapest that is done in time; where none is, the one that is done first.
-
-    Args:
-        offers: Of the places with a free slot.
-        allowed: What may start at all.
-        seconds_left: Until the deadline, for this chunk.
-
-    Returns:
-        None where nothing may start at any of them.
-    """
-    known = list(offers)
-    places = allowed_places({offer.place: offer.cost for offer in known}, allowed)
-    open_to = [offer for offer in known if offer.place in places]
-    if not open_to:
-        return None
-    in_time = [offer for offer in open_to if offer.seconds <= seconds_left]
-    if in_time:
-        return min(in_time, key=lambda offer: (offer.cost, offer.seconds))
-    return min(open_to, key=lambda offer: (offer.seconds, offer.cost))
 
 
 def enough_to_finish(*, spent: float, frames_done: int, frames_left: int) -> float | None:

@@ -21,11 +21,12 @@ class Line:
         speeds: What says how fast it is: its own speed, else those of others; the mean of them counts.
         least_rate: Seconds for each unit of cost that it takes at least.
         running: Expected cost and seconds so far of each of its attempts.
+        is_open: Whether any chunk may have it; else only one that failed wherever it may be.
     """
 
     def __init__(
         self, name: str, *, order: int, price: float, bound: int, speeds: Sequence[Speed], least_rate: float,
-        running: Sequence[tuple[float, float]],
+        running: Sequence[tuple[float, float]], is_open: bool = True,
     ) -> None:  # fmt: skip
         self.name = name
         """The place's."""
@@ -35,6 +36,8 @@ class Line:
         """What an hour costs."""
         self.free = max(0, bound - len(running))
         """Slots that are free now."""
+        self.is_open = is_open
+        """Whether any chunk may have it."""
         self.is_known = bool(speeds)
         """Whether anything says how fast it is."""
         self._bound = bound

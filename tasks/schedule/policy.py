@@ -117,14 +117,17 @@ class Schedule:
         Args:
             running: Chunks whose attempts run now.
         """
-        second = self._timed / self._timed_costs if self._timed_costs else self._second
+        chunks = list(running)
+        second, is_least = self._timed / self._timed_costs if self._timed_costs else self._second, False
         if second is None:
+            second, is_least = max((one.seconds / self.costs[one.chunk_id] for one in chunks), default=0.0), True
+        if second == 0:
             return None
         left = {chunk_id: cost * second for chunk_id, cost in self._left.items()}
-        for one in running:
+        for one in chunks:
             if one.chunk_id in left:
                 left[one.chunk_id] = max(0.0, left[one.chunk_id] - one.seconds)
-        return Outlook(sum(left.values()), max(left.values(), default=0.0))
+        return Outlook(sum(left.values()), max(left.values(), default=0.0), is_least=is_least)
 
     def add_audit(self, chunk_id: int) -> None:
         """Have an accepted chunk rendered a second time: behind all chunks, which audits are not to delay."""

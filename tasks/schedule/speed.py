@@ -15,6 +15,10 @@ class Speed:
         """Whether an output of the place was accepted."""
         return len(self._rates) > 0
 
+    def __len__(self) -> int:
+        """How many outputs of the place were accepted."""
+        return len(self._rates)
+
     def add(self, cost: float, *, seconds: float, render_seconds: float) -> None:
         """Count an attempt that was accepted.
 

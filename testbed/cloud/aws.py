@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,13 @@ class Faulty:
 
     url: str
     """Its address."""
+    pid: int | None = None
+    """Its process, which leads a group."""
+
+    def kill(self) -> None:
+        """End it at once, as a machine ends that loses its power."""
+        assert self.pid is not None
+        os.killpg(self.pid, signal.SIGKILL)
 
     def want(self, kind: str, times: int = 1) -> None:
         """Make the next calls meet a fault."""
@@ -102,7 +110,7 @@ def aws(
         }  # fmt: skip
         with running("testbed.cloud.lambda_service", settings={"functions": functions}, log=log) as service:
             outside = {**environment, "AWS_ENDPOINT_URL_LAMBDA": service["url"]}
-            yield Aws(url, Faulty(service["url"]), Faulty(storage["url"]), outside)
+            yield Aws(url, Faulty(service["url"], service["pid"]), Faulty(storage["url"], storage["pid"]), outside)
 
 
 def make_bucket(endpoint: str) -> None:

@@ -28,7 +28,7 @@ def running(
         log: Where its standard error goes; nowhere when None.
 
     Yields:
-        What it printed.
+        What it printed, and `pid`: its process, and its process group.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     with open(log or os.devnull, "ab") as errors:
@@ -44,9 +44,10 @@ def running(
         process.stdin.flush()
         line = process.stdout.readline()
         assert line, f"{module} did not start; its log is {log}"
-        yield json.loads(line)
+        yield json.loads(line) | {"pid": process.pid}
     finally:
-        process.stdin.close()
+        with suppress(BrokenPipeError):  # it was killed
+            process.stdin.close()
         try:
             process.wait(20)
         except subprocess.TimeoutExpired:

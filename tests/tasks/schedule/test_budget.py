@@ -1,15 +1,11 @@
 """What a run may start by what it has spent, and where."""
 
-from math import inf
-
 import pytest
 
 from tasks.schedule.budget import (
     Allowance,
-    Offer,
     allowance,
     allowed_places,
-    choose_offer,
     enough_to_finish,
     may_start,
     rounded_up,
@@ -47,23 +43,6 @@ def test_places() -> None:
     assert allowed_places(PLACES, Allowance.ALL) == frozenset(PLACES)
     assert allowed_places(PLACES, Allowance.CHEAPEST) == {"local", "farm"}
     assert allowed_places(PLACES, Allowance.NOTHING) == allowed_places({}, Allowance.ALL) == frozenset()
-
-
-@pytest.mark.parametrize(
-    ("left", "allowed", "expected"),
-    [
-        (inf, Allowance.ALL, "farm"),
-        (50.0, Allowance.ALL, "lambda"),
-        (5.0, Allowance.ALL, "lambda"),
-        (5.0, Allowance.CHEAPEST, "farm"),
-        (inf, Allowance.NOTHING, None),
-    ],
-)
-def test_the_cheapest_in_time(left: float, allowed: Allowance, expected: str | None) -> None:
-    """A chunk goes to the cheapest place that is done in time, else to the first that is done, within the budget."""
-    offers = [Offer("local", 0.0, 100.0), Offer("farm", 0.0, 60.0), Offer("lambda", 2.0, 10.0)]
-    found = choose_offer(offers, allowed=allowed, seconds_left=left)
-    assert (found.place if found else None) == expected
 
 
 def test_enough_to_finish() -> None:

@@ -3,7 +3,8 @@
 from itertools import count
 
 from tasks.schedule.bench import FIRST_PAUSE_SECONDS, IN_A_ROW, LONGEST_PAUSE_SECONDS
-from tasks.schedule.places import Change, Ended, Place, Placement, Wanted
+from tasks.schedule.place import Change, Ended, Place, Wanted
+from tasks.schedule.places import Placement
 
 
 def placement(*places: Place, chunks: int = 100, cost: float = 1.0) -> Placement:
