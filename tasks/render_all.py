@@ -213,6 +213,8 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         run.delivery.send(record.result)
     await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)
+    if rejected is not chunk and record.result is not None:
+        run.preview.add(chunk, record.result)
     if rejected is not None:
         pull.work.add(rejected)
     if chunk.id in run.ledger.audits.records and rejected is not chunk:
