@@ -89,6 +89,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         allowed=lambda: run.budget.allowed,
         deadline=deadline,
         cutter=cutting.cutter if cutting else None,
+        is_watched=lambda: run.preview.is_watched,
     )
     pull = _open_pull(session, work, cutting, delays=_delays(retry_delay_seconds))
     try:
@@ -107,6 +108,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         if deadline is not None:
             deadline.note_rendered()
     finally:
+        run.ledger.watched = work.schedule.watched
         await _keep_timings(session, earlier)
 
 

@@ -1,15 +1,20 @@
 """A job can be watched while it renders: its playlist grows by the chunks before which all are accepted."""
 
 import asyncio
+import os
 import re
+import time
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
+from helios.models.explained import explain_report
 from helios.models.report import RunState
-from tasks.run.preview import FOLDER
+from helios.models.spec import JobSpec
+from tasks.run.preview import FOLDER, WATCHED
+from tasks.run.record_keys import job_key
 from testbed.jobs import make_job
 from testbed.video import read_frames
 from tests.flows.test_run_page import logged
@@ -104,3 +109,23 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     _, report = await render(tmp_path, make_job((3, 3)))
     assert report.state is RunState.COMPLETED
     assert len(await logged(report, "can't be watched any further")) > 0
+
+
+async def test_leading_chunks_first_while_somebody_watches(tmp_path: Path) -> None:
+    """While a player touches its file, chunks begin in the order of the video; else the longest first."""
+    (tmp_path / "notes").mkdir()
+    job = make_job((2, 3, 4, 5), id="film", extra=["--notes", str(tmp_path / "notes")])
+    folder = tmp_path / FOLDER / job_key(JobSpec.model_validate(job), "")
+    folder.mkdir(parents=True)
+    (folder / WATCHED).touch()
+    os.utime(folder / WATCHED, (time.time() + 3600,) * 2)  # however long the test takes
+    _, report = await render(tmp_path, job, concurrency=1)
+    begun = sorted((tmp_path / "notes").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name.split("-")[0] for path in begun] == ["0", "2", "5", "9"]
+    assert report.watched == 4
+    assert "4 chunks were begun in the order of the video" in "\n".join(explain_report(report))
+    (folder / WATCHED).unlink()
+    _, report = await render(tmp_path, job, concurrency=1, fresh=True)
+    begun = sorted((tmp_path / "notes").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert [path.name.split("-")[0] for path in begun[4:]] == ["9", "5", "2", "0"]
+    assert report.watched == 0
