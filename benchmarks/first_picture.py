@@ -86,6 +86,8 @@ async def _watch(accepted: Path, gates: Path) -> float:
             (gates / "0").touch()
             await _until(lambda: accepted.read_text().count("\n") > 1)
             begun = accepted.stat().st_mtime
+            listed = await _until(lambda: next(accepted.parent.glob("video.m3u8"), None))
+            print(f"  listed after {listed.stat().st_mtime - begun:.2f} s")
             shown = await page.evaluate(SHOWN)
             await browser.close()
             return float(shown) / 1000 - begun

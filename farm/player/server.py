@@ -71,7 +71,7 @@ async def play(run: Run, *, client: PrefectClient, port: int, tell: Callable[[st
     player.check()
     with _listen(port) as listener:
         server = uvicorn.Server(
-            uvicorn.Config(player.app(), log_level="error", lifespan="off", timeout_graceful_shutdown=END_SECONDS)
+            uvicorn.Config(player.app(), log_level="critical", lifespan="off", timeout_graceful_shutdown=END_SECONDS)
         )
         server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
         loop = asyncio.get_running_loop()
@@ -165,7 +165,7 @@ class Player:
         while True:
             if (folder := self._folder) is not None:
                 text = await asyncio.to_thread(folder.playlist)
-            is_over = (await self._view.look()).is_over
+            is_over = self._view.latest.is_over
             if text.count("#EXTINF") >= least or is_over or playlist.has_ended(text) or loop.time() > until:
                 break
             if await request.is_disconnected():

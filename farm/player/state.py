@@ -1,5 +1,6 @@
 """What the page shows beside the video: where the run stands, which of its frames are there, what is rendered now."""
 
+import asyncio
 import base64
 import json
 import re
@@ -60,6 +61,14 @@ class RunView:
         """What was seen last."""
         self._client = client
         self._due = 0.0
+        self._looking: asyncio.Task[Seen] | None = None
+
+    @property
+    def latest(self) -> Seen:
+        """What was seen last; it is looked again meanwhile, and nobody waits for that."""
+        if time.monotonic() >= self._due and (self._looking is None or self._looking.done()):
+            self._looking = asyncio.create_task(self.look())
+        return self.seen
 
     async def look(self) -> Seen:
         """Ask Prefect, but not more often than once a second."""
