@@ -293,13 +293,3 @@ _ALL = (
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""
-
-
-def readme_table() -> str:
-    """The table of the README."""
-    rows = [f"| `{one.name}` | {f'`{one.option}`' if one.option else 'SPEC'} | {one.description} |" for one in _ALL]
-    return "\n".join(["| parameter | option | |", "|---|---|---|", *rows])
-
-
-if __name__ == "__main__":
-    print(readme_table())  # noqa: T201  for the README

@@ -235,6 +235,8 @@ class Preview:
         if spec.grows:
             longest = spec.template.longest if spec.template is not None else None
             return total if longest is None or self._times is not None else min(total, longest / self._timing.fps)
+        if self._times is None:
+            return max(chunk.frame_count for chunk in spec.chunks) / self._timing.fps
         places = [(chunk.start_frame - self._start, chunk.end_frame - self._start) for chunk in spec.chunks]
         return max(self._timing.seconds(end) - self._timing.seconds(first) for first, end in places)
 
