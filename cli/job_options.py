@@ -132,6 +132,7 @@ _OPTIONS = {
     "last_chunk": _Option({"type": click.Choice(LAST_CHUNK)}),
     "revision": _Option({"metavar": "TEXT"}),
     "hand_overs": _Option({"type": click.IntRange(0, 100)}),
+    "preview": _Option({"default": True, "show_default": True}, flags="--preview/--no-preview"),
 }
 """By parameter. The job is the argument SPEC; the adapter has two options."""
 _ADAPTER = (

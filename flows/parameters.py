@@ -19,7 +19,7 @@ from helios.models.frame_numbers import MAX_CHUNKS
 from helios.models.spec import MAX_REVISION
 from helios.models.verification import VerifyLevel
 from tasks.request.as_deployed import is_empty
-from tasks.request.parameters import form_field
+from tasks.request.parameters import PARAMETERS
 from tasks.request.places import PlaceSettings
 from tasks.request.request import RenderRequest
 
@@ -27,9 +27,15 @@ _DEFAULTS = {field.name: field.default for field in fields(RenderRequest)} | {"j
 """What stands for a field that nobody filled in. A job that the deployment does not name either is refused."""
 
 
+def _words(name: str) -> dict[str, Any]:
+    """Title and description of a parameter, as the form's JSON schema has them."""
+    parameter = PARAMETERS[name]
+    return {"title": parameter.title, "description": parameter.form_text}
+
+
 def _field(name: str, **bounds: Any) -> Any:
     """A parameter's words and bounds. It takes null and the empty text for its default; its schema stays as it is."""
-    described = Field(json_schema_extra=form_field(name), **bounds)
+    described = Field(json_schema_extra=_words(name), **bounds)
     described.metadata.append(BeforeValidator(lambda value: _DEFAULTS[name] if is_empty(value) else value))
     return described
 
@@ -53,7 +59,7 @@ _Several = Annotated[
 ]
 Adapter = Annotated[
     _Choice | _Several,
-    Field(json_schema_extra=form_field("adapter")),
+    Field(json_schema_extra=_words("adapter")),
     # A list of nothing is no field that was left empty: it is refused, as it is everywhere else.
     BeforeValidator(lambda value: _DEFAULTS["adapter"] if value != [] and is_empty(value) else value),
 ]
@@ -109,3 +115,4 @@ RevisionText = Annotated[
 WebhookData = Annotated[Annotated[dict[str, Any], Field(title="object")] | _Unset, _field("webhook_data")]
 FailedChunks = Annotated[int, _field("max_failed_chunks", ge=0, le=MAX_CHUNKS)]
 HandOvers = Annotated[int, _field("hand_overs", ge=0, le=100)]
+Preview = Annotated[bool, _field("preview")]

@@ -120,6 +120,7 @@ async def render_job(
     last_chunk: parameters.LastChunkLength = None,
     revision: parameters.RevisionText = None,
     hand_overs: parameters.HandOvers = HAND_OVERS,
+    preview: parameters.Preview = True,
 ) -> JobReport | State[JobEndedError]:
     """Render a job. Chunks that an earlier run of the same job accepted are reused.
 
@@ -210,8 +211,8 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
     """Render and join; return the state that has the report, or that says why there is no video."""
     run, logger, started = session.run, session.api.log, time.monotonic()
     try:
-        kept = run.cache.kept(), run.delivery.kept()
-        async with session.supervised(), keep_page_updated(run, session.api) as page, kept[0], kept[1]:
+        kept = run.cache.kept(), run.delivery.kept(), run.preview.kept()
+        async with session.supervised(), keep_page_updated(run, session.api) as page, kept[0], kept[1], kept[2]:
             if removed := await asyncio.to_thread(run.identity.remove_leftovers, keep_images=not request.fresh):
                 logger.info("%d files removed that attempts of a stopped run had left", removed)
             await _open_places(run)
@@ -228,6 +229,7 @@ async def _carry_out(session: RunSession, request: RenderRequest) -> Outcome:
             if run.identity.job.output is not None:
                 page.begin_sheet()
             await _join(session)
+            await run.preview.finish()
             run.ledger.delivered = await run.delivery.finish(run.ledger.records.values())
             refuse_warnings(list(run.ledger.video.warnings) if run.ledger.video else [], strict=request.strict)
             run.control.is_done = True

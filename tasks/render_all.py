@@ -90,6 +90,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         allowed=lambda: run.budget.allowed,
         deadline=deadline,
         cutter=cutting.cutter if cutting else None,
+        is_watched=lambda: run.preview.is_watched,
     )
     pull = _open_pull(session, work, cutting, delays=_delays(retry_delay_seconds))
     try:
@@ -109,6 +110,7 @@ async def render_all(session: RunSession, *, in_flight: int, retry_delay_seconds
         if deadline is not None:
             deadline.note_rendered()
     finally:
+        run.ledger.watched = work.schedule.watched
         await _keep_timings(session, earlier)
 
 
@@ -215,6 +217,8 @@ async def _settle(chunk: RenderJobChunk, pull: _Pull, *, is_accepted: bool) -> N
         run.delivery.send(record.result)
     await note_copies(run, chunk)
     rejected = await check_pictures(run, chunk)
+    if rejected is not chunk and record.result is not None:
+        run.preview.add(chunk, record.result)
     if rejected is not None:
         pull.work.add(rejected)
     if chunk.id in run.ledger.audits.records and rejected is not chunk:

@@ -42,6 +42,7 @@ def explain_report(report: JobReport) -> list[str]:
         wall = max(one.ended for one in attempts if one.ended is not None) - begin
         at_once = work / max(wall, 1e-3)
         lines.append(f"{duration(work)} of work in {duration(wall)} of rendering: {at_once:.1f} attempts at a time.")
+    lines += _watched(report)
     lines += place_lines(report.places)
     lines += _cutting(report)
     lines += _bounded(list(_waits(report)), "further chunks waited for a slot")
@@ -68,6 +69,13 @@ def place_lines(places: Iterable[PlaceReport]) -> list[str]:
         + "."
         for place in places
     ]
+
+
+def _watched(report: JobReport) -> list[str]:
+    if not report.watched:
+        return []
+    chunks = "A chunk was" if report.watched == 1 else f"{report.watched} chunks were"
+    return [f"{chunks} begun in the order of the video, and not the longest first, since somebody watched it."]
 
 
 def _bounded(lines: list[str], rest: str) -> list[str]:

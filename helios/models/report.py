@@ -296,3 +296,5 @@ class JobReport(WireModel):
     """What changed of its inputs; empty when nothing did."""
     last_chunk: str | None = None
     """How its last chunk differs from the plan, where that was allowed; empty when it does not."""
+    watched: Annotated[int, Field(ge=0)] = 0
+    """Chunks that were begun in the order in which they are seen, since somebody watched the video."""

@@ -63,15 +63,15 @@ def timeline_content(run: Run, now: float, *, is_over: bool) -> Content:
     return {"data": "\n".join(lines), "description": f"What each chunk did when. {reasons[0]}"}
 
 
-def newest_content(ledger: Ledger, newest: ChunkResult, picture: bytes) -> Content:
-    """A picture of the chunk that was accepted last."""
-    chunk = ledger.records[newest.chunk_id].chunk
+def newest_content(run: Run, newest: ChunkResult, picture: bytes) -> Content:
+    """A picture of the chunk that was accepted last, and how to watch the video so far."""
+    chunk = run.ledger.records[newest.chunk_id].chunk
     caption = f"Newest chunk: {chunk.id}, from frame {chunk.start_frame}"
-    return {"data": _jpeg(picture, caption), "description": caption}
+    return {"data": "\n".join([_jpeg(picture, caption), *_how_to_watch(run)]), "description": caption}
 
 
-def video_content(video: OutputReport, sheet: bytes | None) -> Content:
-    """The finished video: its contact sheet, and what it is."""
+def video_content(run: Run, video: OutputReport, sheet: bytes | None) -> Content:
+    """The finished video: its contact sheet, what it is, and how to watch it."""
     rows = {
         "video": f"[{video.path}]({video.path})" if "://" in video.path else f"`{video.path}`",
         "frames": str(video.frames),
@@ -82,7 +82,15 @@ def video_content(video: OutputReport, sheet: bytes | None) -> Content:
     }
     lines = [f"{_jpeg(sheet, 'Frames of the video')}", ""] if sheet else []
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
-    return {"data": "\n".join([*lines, "", *_listed(video.warnings)]), "description": video.path}
+    return {"data": "\n".join([*lines, *_how_to_watch(run), "", *_listed(video.warnings)]), "description": video.path}
+
+
+def _how_to_watch(run: Run) -> list[str]:
+    progress = run.progress.now
+    if not progress.playlist:
+        return []
+    command, place = f"`helios-job watch {run.identity.run_id}`", f"`{progress.playlist}` on {progress.host}"
+    return ["", f"Watch it, also while it renders: {command}, on a machine that has {place}, which other players take."]
 
 
 def warnings_content(findings: Sequence[PictureFinding], pictures: Mapping[PictureFinding, bytes]) -> Content:

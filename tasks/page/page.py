@@ -164,9 +164,9 @@ class RunPage:
     def _draw_video(self) -> Content:
         video = self._run.ledger.video
         if self._is_over and video is not None:
-            return video_content(video, self._sheet.result() if self._sheet is not None else None)
+            return video_content(self._run, video, self._sheet.result() if self._sheet is not None else None)
         newest, picture = self._still or (None, None)
-        return newest_content(self._run.ledger, newest, picture) if newest is not None and picture is not None else {}
+        return newest_content(self._run, newest, picture) if newest is not None and picture is not None else {}
 
     def _draw_warnings(self) -> Content:
         return warnings_content(self._findings, self._compared) if self._findings else {}

@@ -3,8 +3,6 @@
 Imports no Prefect: the command line reads it at its start.
 """
 
-from typing import Any
-
 from tasks.request.parameter import Parameter
 
 _ALL = (
@@ -285,22 +283,13 @@ _ALL = (
         "accepted chunks. 0: never.",
         option="--hand-overs",
     ),
+    Parameter(
+        "preview",
+        "Watch while it renders",
+        "Whether the video can be watched while it is rendered: each chunk's packets are copied into a playlist below "
+        "the job directory, which takes as much room as the video.",
+        option="--preview",
+    ),
 )
 PARAMETERS = {parameter.name: parameter for parameter in _ALL}
 """By name, in the order of the form."""
-
-
-def form_field(name: str) -> dict[str, Any]:
-    """Title and description of a parameter, as the form's JSON schema has them."""
-    parameter = PARAMETERS[name]
-    return {"title": parameter.title, "description": parameter.form_text}
-
-
-def readme_table() -> str:
-    """The table of the README."""
-    rows = [f"| `{one.name}` | {f'`{one.option}`' if one.option else 'SPEC'} | {one.description} |" for one in _ALL]
-    return "\n".join(["| parameter | option | |", "|---|---|---|", *rows])
-
-
-if __name__ == "__main__":
-    print(readme_table())  # noqa: T201  for the README

@@ -126,6 +126,8 @@ class PreparedJob:
     """The file that the chunks are encoded from, where the document names one."""
     delivery: Delivery = NO_DELIVERY
     """The stitched video's fragments, brand and metadata."""
+    has_preview: bool = True
+    """Whether the video can be watched while it is rendered."""
     images_to: Storage | None = None
     """A folder in storage that the images are sent to."""
     merge: Merge | None = None
@@ -218,6 +220,7 @@ def prepare(request: RenderRequest) -> PreparedJob:
         sound=_sound(request, spec, directory, video.path),
         from_source=from_source(spec, directory),
         delivery=request.delivery(spec) if video.path is not None else NO_DELIVERY,
+        has_preview=request.preview,
         images_to=open_images_place(request.images_to, spec, directory=directory, places=places)
         if request.images_to
         else None,

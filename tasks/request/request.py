@@ -86,6 +86,7 @@ class RenderRequest:
     last_chunk: str | None = None
     revision: str | None = None
     hand_overs: int = HAND_OVERS
+    preview: bool = True
 
     @property
     def source(self) -> str | None:

@@ -71,6 +71,8 @@ class Ledger:
         """What the attempts cost."""
         self.deadline: ReportsDeadline | None = None
         """Of the run, where it has one."""
+        self.watched = 0
+        """Chunks that were begun in the order in which they are seen, since somebody watched."""
         self.siblings = Siblings(self._job)
         """What accepted outputs have in common."""
 
@@ -235,6 +237,7 @@ class Ledger:
             deadline=self.deadline.report() if self.deadline else None,
             inputs=inputs,
             last_chunk=self._last_chunk,
+            watched=self.watched,
             images=report_images(self._job, self.records.values(), delivered=self.delivered),
         )
 

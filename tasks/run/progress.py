@@ -73,6 +73,10 @@ class Progress:
     """Of the cost and of the budget: three letters."""
     budget: float | None = None
     """What they may cost; None for any amount."""
+    playlist: str = ""
+    """Path of the playlist from which it can be watched; empty before there is one."""
+    host: str = ""
+    """The machine where that is."""
     late_seconds: float | None = None
     """By how much the run is expected to miss its deadline; None where it is not."""
     command_failures: int = 0
@@ -115,6 +119,8 @@ class Progress:
                 cost=float(found["cost"]) if "cost" in found else None,
                 currency=found.get("currency", ""),
                 budget=float(found["budget"]) if "budget" in found else None,
+                playlist=found.get("playlist", ""),
+                host=found.get("host", ""),
                 late_seconds=float(found["late_seconds"]) if "late_seconds" in found else None,
                 command_failures=int(found.get("command_failures", 0)),
                 environment_failures=int(found.get("environment_failures", 0)),

@@ -22,6 +22,7 @@ from tasks.run.inputs import RunInputs
 from tasks.run.ledger import Ledger
 from tasks.run.limits import RunLimits
 from tasks.run.places import RunPlaces
+from tasks.run.preview import Preview
 from tasks.run.progress import ProgressTracker
 from tasks.run.task_states import TaskStates
 
@@ -78,6 +79,8 @@ class Run:
         """Which files in the job directory are outputs, and may be replaced."""
         self.ledger = Ledger(identity, self.progress)
         """What became of each chunk."""
+        self.preview = Preview(identity, self.ledger, self.progress, api.log)
+        """What is watched while it renders."""
         self.budget = RunBudget(self.ledger.spending, stops=job.budget_stops)
         """What keeps it within its budget."""
         self.images = ImageRecords(identity, accepted, inputs)

@@ -35,6 +35,7 @@ class Work:
         allowed: Says what the budget allows.
         deadline: Says how many chunks at a time are enough.
         cutter: Has the frames that no chunk has yet, of a job that is cut while it is rendered.
+        is_watched: Says whether somebody watches the video.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Work:
         allowed: Callable[[], Allowance] = lambda: Allowance.ALL,
         deadline: RunDeadline | None = None,
         cutter: Cutter | None = None,
+        is_watched: Callable[[], bool] = lambda: False,
     ) -> None:
         self.cached = deque(chunk for chunk in chunks if chunk.id in cached)
         """To be taken from the cache; `decide` is called for each."""
@@ -64,6 +66,7 @@ class Work:
         self._running = running
         self._allowed = allowed
         self._deadline = deadline
+        self._is_watched = is_watched
         self._undecided = len(self.cached)
         self._underway = 0
         self._turn = asyncio.Lock()
@@ -81,7 +84,9 @@ class Work:
                 self._changed.clear()
                 pause: float | None = PAUSED_LOOK_SECONDS
                 if self._gate.is_set() and self._has_slot():
-                    found = self.schedule.decide(self._running(), time.monotonic(), self._allowed())
+                    found = self.schedule.decide(
+                        self._running(), time.monotonic(), self._allowed(), is_watched=self._is_watched()
+                    )
                     if isinstance(found, Step):
                         self._underway += 1
                         return found

@@ -82,6 +82,8 @@ class Schedule:
         """What accepted attempts let expect of the others."""
         self.bucket = Bucket(hedge)
         """What second attempts may cost."""
+        self.watched = 0
+        """Chunks that were begun while somebody watched."""
         self._look_at = 0.0
         self._left = dict(costs)
 
@@ -170,16 +172,20 @@ class Schedule:
         self._pending.know(Piece(cut.id, cut.frames), cost)
         self.pace.know(cut.id, cost)
 
-    def decide(self, running: Iterable[Running], now: float, allowed: Allowance = Allowance.ALL) -> Step | Wait:
+    def decide(
+        self, running: Iterable[Running], now: float, allowed: Allowance = Allowance.ALL, *, is_watched: bool = False
+    ) -> Step | Wait:
         """What a free slot is to do: render what waits, or what is cut for it, then give second attempts, then audit.
 
         Args:
             running: Chunks whose attempts run now; looked at only where no chunk waits, and not each time.
             now: Seconds since some moment.
             allowed: What the budget allows. That a chunk may be rendered is waited for later: it may be there already.
+            is_watched: Whether somebody watches the video: then the chunk that is seen first is rendered first.
         """
         if self._pending:
-            return Step(Kind.RENDER, self._pending.take())
+            self.watched += is_watched
+            return Step(Kind.RENDER, self._pending.take(as_seen=is_watched))
         if self._cutter is not None and self._cutter.has_uncut:
             self._know(cut := self._cutter.cut())
             return Step(Kind.RENDER, cut.id, cut=cut)

@@ -11,7 +11,8 @@ import pytest
 from cli.run import run
 from cli.submit import submit
 from flows.render import render_job
-from tasks.request.parameters import PARAMETERS, readme_table
+from tasks.request.parameters import PARAMETERS
+from tasks.request.readme_table import readme_table
 from tasks.request.request import RenderRequest
 
 README = Path(__file__).parents[3] / "README.md"
@@ -49,5 +50,5 @@ def test_every_parameter_has_its_option(command: click.Command) -> None:
 
 
 def test_the_readme_has_the_table() -> None:
-    """The README has the table that `python -m tasks.request.parameters` prints."""
+    """The README has the table that `python -m tasks.request.readme_table` prints."""
     assert readme_table() in README.read_text(encoding="utf-8")

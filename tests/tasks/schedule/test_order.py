@@ -47,6 +47,35 @@ def test_a_chunk_that_comes_back_is_taken_again() -> None:
     assert [pending.take(), pending.take(), len(pending)] == [1, 2, 0]
 
 
+def test_what_is_seen_first_while_somebody_watches() -> None:
+    """Watched, the first chunk that waits starts next, also one that comes back; unwatched, the longest one again."""
+    pieces = [Piece(number, 10 * (number + 1)) for number in range(6)]
+    pending = Pending(pieces, expect(pieces, {}), range(1, 6))
+    assert pending.take() == 5
+    assert pending.take(as_seen=True) == 1
+    pending.add(0)
+    assert [pending.take(as_seen=True), pending.take(as_seen=True)] == [0, 2]
+    pending.add(1)
+    assert [pending.take(), pending.take(as_seen=True), pending.take()] == [4, 1, 3]
+    assert (len(pending), pending.cost) == (0, 0)
+
+
+@given(st.lists(st.integers(0, 19), max_size=40), st.data())
+def test_no_chunk_is_lost_or_taken_twice(again: list[int], data: st.DataObject) -> None:
+    """However watchers come and go, and chunks come back, each that waits is taken once."""
+    pieces = [Piece(number, number % 7 + 1) for number in range(20)]
+    pending, waiting = Pending(pieces, expect(pieces, {}), range(20)), set(range(20))
+    for chunk_id in again:
+        for _ in range(data.draw(st.integers(0, len(waiting)))):
+            waiting.remove(pending.take(as_seen=data.draw(st.booleans())))
+        if chunk_id not in waiting:
+            pending.add(chunk_id)
+            waiting.add(chunk_id)
+        assert len(pending) == len(waiting)
+    while waiting:
+        waiting.remove(pending.take(as_seen=data.draw(st.booleans())))
+
+
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.sampled_from([0.25, 0.5, 0.75, 1.0]))
 def test_a_running_quantile_is_the_quantile(numbers: list[float], share: float) -> None:
     """It is the smallest number that the share of all does not exceed, whatever the order."""
