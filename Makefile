@@ -33,7 +33,7 @@ help:
 	@echo "make bad-pictures    make bad outputs of 47 kinds, and see which are caught (half an hour)"
 	@echo "make audit           look the exact versions up in the database of known vulnerabilities"
 	@echo "make check           format, lint, types, import rules"
-	@echo "make bench           measure, in 40 minutes; make bench-quick in five"
+	@echo "make bench           measure, in 50 minutes; make bench-quick in five"
 	@echo "make format          put the code into shape"
 
 INSTALL = test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer on PATH; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }; \

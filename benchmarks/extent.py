@@ -1,4 +1,4 @@
-"""How much the bench does: `make bench` in 40 minutes, `make bench-quick` in five, `--full` in three hours."""
+"""How much the bench does: `make bench` in 50 minutes, `make bench-quick` in five, `--full` in three hours."""
 
 from dataclasses import dataclass
 

@@ -2,15 +2,15 @@
 
 import json
 import os
-import signal
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 
 from testbed.cloud.processes import ROOT, running
 
@@ -27,12 +27,14 @@ class Faulty:
     url: str
     """Its address."""
     pid: int | None = None
-    """Its process, which leads a group."""
+    """Its process."""
 
     def kill(self) -> None:
-        """End it at once, as a machine ends that loses its power."""
-        assert self.pid is not None
-        os.killpg(self.pid, signal.SIGKILL)
+        """End it and its instances at once, as a machine ends that loses its power."""
+        service = psutil.Process(self.pid)
+        for process in (service, *service.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def want(self, kind: str, times: int = 1) -> None:
         """Make the next calls meet a fault."""

@@ -28,7 +28,7 @@ def running(
         log: Where its standard error goes; nowhere when None.
 
     Yields:
-        What it printed, and `pid`: its process, and its process group.
+        What it printed, and `pid`: its process.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     with open(log or os.devnull, "ab") as errors:

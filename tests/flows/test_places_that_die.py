@@ -28,7 +28,9 @@ async def test_lambda_is_gone_in_the_middle(
         for name, value in amazon.environment.items():
             monkeypatch.setenv(name, value)
         places = [here("local"), {"adapter": amazon.config, "name": "cloud", "concurrency": 4}]
-        work = asyncio.create_task(rendered(folder, job_of(marks, chunks=16), places, retry_delay_seconds=0.05))
+        work = asyncio.create_task(
+            rendered(folder, job_of(marks, chunks=16), places, hedge=0.0, retry_delay_seconds=0.05)
+        )
         while not (tmp_path / "elsewhere").exists():
             assert not work.done(), work.result()
             await asyncio.sleep(0.05)
