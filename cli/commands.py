@@ -20,13 +20,13 @@ COMMANDS = {
     "list": ("cli.look", "list_command", "List runs of jobs."),
     "status": ("cli.look", "status", "Say where a run stands, or a batch with its rows."),
     "explain": ("cli.look", "explain", "Say why a run that has ended took its time: waits, failures, second attempts."),
-    "logs": ("cli.look", "logs", "Print what a run and its chunks have logged."),
+    "logs": ("cli.look", "logs", "Print what a run and its chunks have logged; of a batch, also its rows."),
     "watch": (
         "cli.watch",
         "watch",
         "Play a run's video in the browser while it renders, and after its end, until Ctrl-C.",
     ),
-    "wait": ("cli.look", "wait", "Wait for a run's end; its exit code is that of `helios-job run`."),
+    "wait": ("cli.look", "wait", "Wait for a run's end; its exit code is that of `helios-job run`, or `batch`."),
     "cancel": (
         "cli.control",
         "cancel",

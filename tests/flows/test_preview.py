@@ -114,7 +114,7 @@ async def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 async def test_leading_chunks_first_while_somebody_watches(tmp_path: Path) -> None:
     """While a player touches its file, chunks begin in the order of the video; else the longest first."""
     (tmp_path / "notes").mkdir()
-    job = make_job((2, 3, 4, 5), id="film", extra=["--notes", str(tmp_path / "notes")])
+    job = make_job((2, 3, 4, 5), id=f"seen {tmp_path}", extra=["--notes", str(tmp_path / "notes")])
     folder = tmp_path / FOLDER / job_key(JobSpec.model_validate(job), "")
     folder.mkdir(parents=True)
     (folder / WATCHED).touch()

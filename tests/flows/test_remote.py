@@ -121,7 +121,8 @@ async def test_the_video_goes_where_the_job_says(amazon: Aws, tmp_path: Path) ->
     videos = Storage(StorageSettings(url=f"s3://{BUCKET}/videos"))
     await videos.download("a film.mp4", tmp_path / "back.mp4")
     assert read_numbers(tmp_path / "back.mp4") == list(range(30))
-    assert list((tmp_path / ".helios").rglob("*.mp4")) == []
+    kept = [path for path in (tmp_path / ".helios").rglob("*.mp4") if "watch" not in path.parts]
+    assert kept == []  # beside what players take
 
 
 async def test_a_place_that_there_is_not_is_refused_at_once(amazon: Aws, tmp_path: Path) -> None:
