@@ -194,7 +194,7 @@ async def test_the_scheduler_dies_and_comes_back(farm: OwnFarm, farm_adapter: Fa
     farm.start_scheduler()
     result = await asyncio.wait_for(farm_adapter.execute(store_script(farm_adapter.storage, "pass")), 90)
     assert result.exit_code == 0
-    # A node that goes on with a new scheduler may take chunks and not begin them, once another node has died after that.
+    # A node that goes on with a new scheduler may take chunks and not begin them, once another one has died then.
     for name in tuple(farm.nodes):
         farm.start_node(name)
 
