@@ -14,15 +14,13 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from farm.queries import list_runs
 from farm.runs import Order, RunStatus
-from farm.workers import LIVE, list_workers
+from farm.workers import LIVE, MOST_RUNS, list_workers
 from helios.errors import RequestError
 from helios.models.report import RunState
 from tasks.prefect_api.states import ENDED
 
 KEPT = timedelta(minutes=15)
 """Figures of a run that has ended stay for so long, so that its last ones are read."""
-MOST_RUNS = 200
-"""Runs of a kind that are looked at: Prefect's own limit of a page."""
 FRESH_SECONDS = 5.0
 """Figures that are younger are given again: several readers ask the server no more often than one."""
 
@@ -40,7 +38,7 @@ async def read_metrics(client: PrefectClient) -> list[Metric]:
     ended = await list_runs(states=sorted(ENDED), order=Order.ENDED, limit=MOST_RUNS, client=client)
     since = datetime.now(UTC) - KEPT
     recent = [status for status in ended if status.run.end_time is not None and status.run.end_time >= since]
-    workers = await list_workers(client)
+    workers = await list_workers(client, live)
     states = Counter(status.state for status in (*waiting, *live, *recent))
     online = Counter("online" if worker.is_online else "offline" for worker in workers)
     return [

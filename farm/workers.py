@@ -1,5 +1,6 @@
 """The workers that carry out runs of deployments: who they are, and what each does now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,7 @@ WORKER_LABEL = "prefect.worker.name"
 KNOWN_FOR = timedelta(days=1)
 """A worker that is gone is told of for so long."""
 MOST_RUNS = 200
+"""Runs of a kind that are looked at: Prefect's own limit of a page."""
 LIVE = (RunState.RUNNING, RunState.STITCHING, RunState.PAUSED)
 
 
@@ -35,9 +37,14 @@ class WorkerStatus:
     """The jobs that it renders now."""
 
 
-async def list_workers(client: PrefectClient) -> list[WorkerStatus]:
-    """The workers of all pools of processes, those that are online first; others only if they were seen in a day."""
-    live = await list_runs(states=LIVE, limit=MOST_RUNS, client=client)
+async def list_workers(client: PrefectClient, live: Sequence[RunStatus] | None = None) -> list[WorkerStatus]:
+    """The workers of all pools of processes, those that are online first; others only if they were seen in a day.
+
+    Args:
+        client: Prefect's.
+        live: The runs that render now; they are listed when None.
+    """
+    live = await list_runs(states=LIVE, limit=MOST_RUNS, client=client) if live is None else live
     theirs: dict[str, list[RunStatus]] = {}
     for status in live:
         if name := status.run.labels.get(WORKER_LABEL):

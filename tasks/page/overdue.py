@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from prefect.events import emit_event
 
+from helios.beside import beside
 from helios.models.report_text import duration
 from tasks.page.progress_text import describe
 from tasks.page.webhook import OVERDUE, Webhook
@@ -24,13 +25,8 @@ async def overdue_notice(
     if seconds is None:
         yield
         return
-    watch = asyncio.create_task(_say_after(seconds, run, name=name, webhook=webhook, api=api))
-    try:
+    async with beside(_say_after(seconds, run, name=name, webhook=webhook, api=api)):
         yield
-    finally:
-        watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await watch
 
 
 async def _say_after(seconds: float, run: Run, *, name: str, webhook: Webhook | None, api: RunApi) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
+from helios.beside import beside
 from helios.models.deadline import DeadlineReport, PlaceSpan, parse_deadline, refuse_past
 from helios.models.report_text import duration
 from tasks.prefect_api.log import RunLogger
@@ -69,13 +70,8 @@ class RunDeadline:
                 tell()
 
         self.look(outlook())
-        looking = asyncio.create_task(look_again_and_again())
-        try:
+        async with beside(look_again_and_again()):
             yield
-        finally:
-            looking.cancel()
-            with suppress(asyncio.CancelledError):
-                await looking
 
     def look(self, outlook: Outlook | None) -> None:
         """Plan anew.

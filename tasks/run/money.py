@@ -8,6 +8,7 @@ from math import inf
 from uuid import UUID
 
 from helios.adapter import SizedAdapter
+from helios.beside import beside
 from helios.errors import HeliosError
 from helios.models.cost_text import money
 from helios.prices.book import AdapterPrice, PriceBook
@@ -75,13 +76,10 @@ async def money_watched(session: RunSession) -> AsyncIterator[None]:
         yield
         return
     watch = _Watch(session)
-    looking = asyncio.create_task(watch.look_again_and_again())
     try:
-        yield
+        async with beside(watch.look_again_and_again()):
+            yield
     finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
         watch.show()
         await watch.keep()
 

@@ -18,6 +18,7 @@ import httpx
 from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import PrefectHTTPStatusError
 
+from helios.beside import beside
 from tasks.prefect_api.api import UNREACHABLE, RunApi
 from tasks.prefect_api.one_try import one_try
 from tasks.run.liveness import SLOT_LEASE_SECONDS, SLOT_RENEW_SECONDS
@@ -119,13 +120,10 @@ class LimitSlots:
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
         """Renew leases within the block, and give all slots back at its end."""
-        keeper = asyncio.create_task(self._keep())
         try:
-            yield
+            async with beside(self._keep()):
+                yield
         finally:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
             while self._held:
                 await self._give_back(self._held[0])
 

@@ -7,13 +7,14 @@ Prefect's API can't be reached, rendering goes on.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 
+from helios.beside import beside
 from helios.models.report import RunState
 from tasks.prefect_api import own_server
 from tasks.prefect_api.api import UNREACHABLE, RunApi
@@ -83,13 +84,8 @@ class Supervisor:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Watch within the block."""
-        watcher = asyncio.create_task(self.watch())
-        try:
+        async with beside(self.watch()):
             yield
-        finally:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
 
     async def watch(self) -> None:
         """Follow the run's state, and renew the lock, until cancelled."""
